@@ -1,0 +1,16 @@
+# Flags of every target. Tiny numbers are the data: no fast-math, and no contraction of a * b + c
+# by the compiler, so that results do not depend on how it felt about a loop.
+add_library(rs_flags INTERFACE)
+target_compile_features(rs_flags INTERFACE c_std_11)
+target_compile_definitions(rs_flags INTERFACE _GNU_SOURCE)
+target_compile_options(rs_flags INTERFACE -Wall -Wextra -Wpedantic -Wconversion -ffp-contract=off)
+if(RHOSWEEP_WERROR)
+  target_compile_options(rs_flags INTERFACE -Werror)
+endif()
+if(RHOSWEEP_SANITIZE)
+  target_compile_options(rs_flags INTERFACE -fsanitize=${RHOSWEEP_SANITIZE}
+                         -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(rs_flags INTERFACE -fsanitize=${RHOSWEEP_SANITIZE})
+endif()
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_EXTENSIONS OFF)

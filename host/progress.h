@@ -1,0 +1,26 @@
+/* Progress on stderr: a bar on a terminal, a line every few seconds elsewhere, nothing if quiet. */
+#ifndef RS_PROGRESS_H
+#define RS_PROGRESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct rs_progress {
+    bool quiet, terminal, shown;
+    double total, done; /* in units of work */
+    double started, last;
+    size_t cases, cases_done;
+} rs_progress;
+
+void rs_progress_start(rs_progress *progress, bool quiet, size_t cases, double total);
+
+/* Work done so far, of `total`; prints at most ten times a second on a terminal. */
+void rs_progress_update(rs_progress *progress, double done);
+void rs_progress_case(rs_progress *progress, double done); /* a case more is finished */
+void rs_progress_end(rs_progress *progress);
+
+/* A line for the user that does not tear the bar. No line break at its end. */
+void rs_progress_say(rs_progress *progress, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif

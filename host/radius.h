@@ -1,0 +1,24 @@
+/* Spectra of square matrices by LAPACK, always on one thread so that no bit depends on threads. */
+#ifndef RS_RADIUS_H
+#define RS_RADIUS_H
+
+#include "../kernels/status.h"
+
+#include <stddef.h>
+
+/* Spectral radius, the largest |eigenvalue|, of a [n][n] (dgeev: balanced QR; dsyev for an exactly
+ * symmetric matrix). A radius that cannot be told from 0 in double, below n eps |a|_F, is
+ * returned as 0. RS_EMEMORY; RS_EINPUT where QR does not converge or a is not finite. */
+rs_status rs_spectral_radius(size_t n, const double *a, double *radius);
+
+/* Coupling g = |a|_F / sqrt(n), the g of mean-field theory (SCIENCE: Sompolinsky et al. 1988).
+ * Scaled, so that it neither overflows nor underflows. */
+double rs_coupling(size_t n, const double *a);
+
+/* Singular values of a [n][n], descending, into s [n] (dgesdd). Errors as above. */
+rs_status rs_singular_values(size_t n, const double *a, double *s);
+
+/* Eigenvalues of a [n][n] into re [n] and im [n], by descending modulus. Errors as above. */
+rs_status rs_eigenvalues(size_t n, const double *a, double *re, double *im);
+
+#endif

@@ -1,0 +1,81 @@
+/* STAGE 6, store: the SQLite database of results (host/schema.sql is WALL 2). */
+#ifndef RS_STORE_H
+#define RS_STORE_H
+
+#include "fit.h"
+#include "plan.h"
+
+typedef struct rs_store rs_store;
+typedef struct sqlite3 sqlite3;
+
+/* Everything that tells a run's results from another's, written once per run. Strings borrowed. */
+typedef struct rs_provenance {
+    const char *version, *commit; /* of rhosweep */
+    const char *libraries;        /* "SQLite 3.40.1, OpenBLAS 0.3.21, ..." */
+    const char *host, *system;    /* host name; kernel and architecture */
+    const char *engine, *device, *driver;
+    int threads;
+    uint64_t memory; /* budget in bytes */
+    const char *command_line, *spec;
+} rs_provenance;
+
+/* A case of the plan with the settings of the spec that its result depends on. */
+typedef struct rs_case_key {
+    const rs_spec *spec;
+    const rs_plan *plan;
+    const rs_model *model; /* or NULL */
+    const rs_case *one;
+    const char *engine;
+} rs_case_key;
+
+/* One radius of a case. */
+typedef struct rs_point {
+    double rho_asked; /* NaN for native */
+    double rho, g;    /* reached: measured radius and coupling times the scale */
+    double decay_rate;
+    long forward_nonfinite; /* first recorded t whose h_t is not finite in some sample, 0 none */
+    rs_range_steps range;
+    rs_log_profile profile; /* [T] */
+} rs_point;
+
+typedef struct rs_case_result {
+    rs_case_key key;
+    rs_status status;      /* RS_OK, or why it failed */
+    const char *reason;    /* the message of a failure */
+    const rs_point *point; /* [n] none for a failed case */
+    size_t n;
+    double forward_seconds, backward_seconds; /* of these points */
+} rs_case_result;
+
+/* Opens a database to write, creating it when the file is missing or empty. RS_EINPUT, file
+ * untouched, where it is not ours or of a newer schema; RS_ESTORE, saying why, where it cannot
+ * be opened, is read-only or stays locked for 5 seconds. */
+rs_status rs_store_open(const char *path, rs_store **out);
+
+/* Opens an existing database read-only; a missing file is RS_EINPUT. Else as above. Works while
+ * a sweep is writing. */
+rs_status rs_store_open_readonly(const char *path, rs_store **out);
+void rs_store_close(rs_store *store); /* NULL is allowed */
+
+/* Checks what rs_store_open would refuse with RS_EINPUT, and writes nothing. */
+rs_status rs_store_probe(const char *path);
+
+/* Adds a row for this invocation; *run_id names it. Outcome is "running" until finish. */
+rs_status rs_store_begin_run(rs_store *store, const rs_provenance *provenance, int64_t *run_id);
+rs_status rs_store_finish_run(rs_store *store, int64_t run_id, const char *outcome);
+
+/* Sets done[i] for every radius of the case that is in the database already. */
+rs_status rs_store_done(rs_store *store, const rs_case_key *key, const double *rho, size_t n,
+                        bool *done);
+
+/* Stores a case in one transaction. Points already there stay as they are; a failed case keeps a
+ * row with its reason, which a later success replaces. */
+rs_status rs_store_put(rs_store *store, int64_t run_id, const rs_case_result *result);
+
+/* For the tables: borrowed, do not close. */
+sqlite3 *rs_store_handle(rs_store *store);
+
+/* "path: what SQLite says" as RS_ESTORE, or RS_EINPUT where the file is not ours or damaged. */
+rs_status rs_store_fail(rs_store *store, const char *doing);
+
+#endif

@@ -1,0 +1,42 @@
+/* STAGE 3, weights: the arrays of one case, drawn from the seed or taken from the model. */
+#ifndef RS_WEIGHTS_H
+#define RS_WEIGHTS_H
+
+#include "plan.h"
+
+/* What a case's base matrix is, shared by all cases of one (ensemble, hidden, seed). */
+typedef struct rs_weights {
+    size_t hidden;
+    double *weight_hh;   /* [H][H] W0: of spectral radius 1, or as drawn with --rho native;
+                          * rounded to the precision of the engine */
+    double radius;       /* spectral radius of weight_hh, measured again after scaling */
+    double coupling;     /* g of weight_hh */
+    double drawn_radius; /* spectral radius before scaling */
+    double *weight_ih;   /* [H][I], NULL where the input needs none */
+    double *bias;        /* [H] bias_ih + bias_hh, NULL likewise */
+    double *h0;          /* [B][H], NULL for zeros */
+} rs_weights;
+
+/* Draws (Philox, see kernels/random.h) or takes the arrays of `one` and scales weight_hh.
+ * A model without weight_ih has weight_ih and biases drawn as an ensemble's are; one with
+ * weight_ih and without biases has none. RS_EINPUT where the radius is 0 and must be scaled, or
+ * a value overflows the precision. The caller frees with rs_weights_free in any case. */
+rs_status rs_weights_make(const rs_spec *spec, const rs_plan *plan, const rs_model *model,
+                          const rs_case *one, rs_weights *out);
+void rs_weights_free(rs_weights *weights);
+
+/* The scale of a radius: rho itself, or 1 with --rho native; rounded to the precision. */
+double rs_weights_scale(const rs_spec *spec, double rho);
+
+/* delta_T of every sample of the batch for a case of `steps`, into gradient [B][H]; returns the
+ * loss's term at every earlier step. last-mean: 1 / (B H); all-mean: 1 / (T B H), at every step;
+ * random: a unit vector of each sample, uniform on the sphere. */
+double rs_loss_gradient(rs_loss loss, uint64_t seed, size_t steps, size_t batch, size_t hidden,
+                        double *gradient);
+
+/* u_t of the case for the drive of an engine, from sample `first_sample` on; borrows `weights`
+ * and `model`. */
+rs_drive rs_weights_drive(const rs_spec *spec, const rs_plan *plan, const rs_model *model,
+                          const rs_case *one, const rs_weights *weights, size_t first_sample);
+
+#endif
