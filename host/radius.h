@@ -1,4 +1,5 @@
-/* Spectra of square matrices by LAPACK, always on one thread so that no bit depends on threads. */
+/* Spectra and factors of square matrices by LAPACK, always on one thread so that no bit depends on
+ * threads. */
 #ifndef RS_RADIUS_H
 #define RS_RADIUS_H
 
@@ -8,7 +9,8 @@
 
 /* Spectral radius, the largest |eigenvalue|, of a [n][n] (dgeev: balanced QR; dsyev for an exactly
  * symmetric matrix). A radius that cannot be told from 0 in double, below n eps |a|_F, is
- * returned as 0. RS_EMEMORY; RS_EINPUT where QR does not converge or a is not finite. */
+ * returned as 0. RS_EMEMORY; RS_EINPUT where QR does not converge, a is not finite, or the
+ * radius is beyond double's range. */
 rs_status rs_spectral_radius(size_t n, const double *a, double *radius);
 
 /* Coupling g = |a|_F / sqrt(n), the g of mean-field theory (SCIENCE: Sompolinsky et al. 1988).
@@ -20,5 +22,9 @@ rs_status rs_singular_values(size_t n, const double *a, double *s);
 
 /* Eigenvalues of a [n][n] into re [n] and im [n], by descending modulus. Errors as above. */
 rs_status rs_eigenvalues(size_t n, const double *a, double *re, double *im);
+
+/* Replaces a [n][n] by its orthogonal factor Q in a = L Q, L lower triangular with a positive
+ * diagonal: Haar distributed where a is Gaussian (Mezzadri 2007). Errors as above. */
+rs_status rs_orthogonal_factor(size_t n, double *a);
 
 #endif

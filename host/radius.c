@@ -1,0 +1,197 @@
+#include "radius.h"
+
+#include <cblas.h>
+#include <float.h>
+#include <lapacke.h>
+#include <limits.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+/* LAPACK counts the elements of its work arrays in an int. */
+static const size_t max_n = 46340;
+
+/* A square matrix for LAPACK to overwrite, beside room for its spectrum. Scaled by an exact power
+ * of two to entries of at most 1, so that nothing overflows or underflows on the way. */
+typedef struct work {
+    lapack_int n;
+    int exponent; /* the matrix is 2^exponent times a */
+    double *a;    /* [n][n] */
+    double *re, *im;
+} work;
+
+static void use_one_thread(void) { openblas_set_num_threads(1); }
+
+static double largest(size_t count, const double *a) {
+    double max = 0.0;
+    for (size_t i = 0; i < count; ++i) max = fmax(max, fabs(a[i]));
+    return max;
+}
+
+/* The exponent that takes the largest entry into [1/2, 1). */
+static int exponent_of(size_t count, const double *a) {
+    int exponent = 0;
+    (void)frexp(largest(count, a), &exponent);
+    return exponent;
+}
+
+/* Frobenius norm of 2^-exponent a. */
+static double frobenius(size_t count, const double *a, int exponent) {
+    double sum = 0.0;
+    for (size_t i = 0; i < count; ++i) {
+        double const x = ldexp(a[i], -exponent);
+        sum += x * x;
+    }
+    return sqrt(sum);
+}
+
+static rs_status check_matrix(size_t n, const double *a) {
+    if (n == 0) return rs_fail(RS_EINPUT, "matrix: is empty");
+    if (n > max_n)
+        return rs_fail(RS_EINPUT, "matrix: %zu rows, LAPACK takes at most %zu", n, max_n);
+    for (size_t i = 0; i < n * n; ++i)
+        if (!isfinite(a[i]))
+            return rs_fail(RS_EINPUT, "matrix: element [%zu][%zu] is %g, must be finite", i / n,
+                           i % n, a[i]);
+    return RS_OK;
+}
+
+static void work_free(work *w) {
+    free(w->a);
+    free(w->re);
+    free(w->im);
+}
+
+static rs_status work_make(size_t n, const double *a, work *w) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    *w = (work){.n = (lapack_int)n};
+    RS_TRY(check_matrix(n, a));
+    (void)pthread_once(&once, use_one_thread);
+    w->exponent = exponent_of(n * n, a);
+    w->a = malloc(n * n * sizeof *w->a);
+    w->re = malloc(n * sizeof *w->re);
+    w->im = calloc(n, sizeof *w->im);
+    if (!w->a || !w->re || !w->im)
+        return rs_fail(RS_EMEMORY, "no memory for the spectrum of a matrix of %zu rows", n);
+    for (size_t i = 0; i < n * n; ++i) w->a[i] = ldexp(a[i], -w->exponent);
+    return RS_OK;
+}
+
+static rs_status lapack_status(lapack_int info, const char *what) {
+    if (info == 0) return RS_OK;
+    if (info == LAPACK_WORK_MEMORY_ERROR || info == LAPACK_TRANSPOSE_MEMORY_ERROR)
+        return rs_fail(RS_EMEMORY, "no memory for the %s", what);
+    return rs_fail(RS_EINPUT, "%s: LAPACK did not converge (info %d)", what, (int)info);
+}
+
+static bool is_symmetric(const work *w) {
+    size_t const n = (size_t)w->n;
+    for (size_t i = 0; i < n; ++i)
+        for (size_t j = 0; j < i; ++j)
+            if (w->a[i * n + j] != w->a[j * n + i]) return false;
+    return true;
+}
+
+/* Row-major storage is the transpose in LAPACK's eyes; the eigenvalues are the same. */
+static rs_status eigenvalues(work *w) {
+    lapack_int const n = w->n;
+    lapack_int const info =
+        is_symmetric(w)
+            ? LAPACKE_dsyev(LAPACK_COL_MAJOR, 'N', 'U', n, w->a, n, w->re)
+            : LAPACKE_dgeev(LAPACK_COL_MAJOR, 'N', 'N', n, w->a, n, w->re, w->im, NULL, 1, NULL, 1);
+    return lapack_status(info, "eigenvalues");
+}
+
+static rs_status work_radius(work *w, double *radius) {
+    size_t const n = (size_t)w->n;
+    double const noise = (double)n * DBL_EPSILON * frobenius(n * n, w->a, 0);
+    double max = 0.0;
+    RS_TRY(eigenvalues(w));
+    for (size_t i = 0; i < n; ++i) max = fmax(max, hypot(w->re[i], w->im[i]));
+    *radius = max < noise ? 0.0 : ldexp(max, w->exponent);
+    return isfinite(*radius) ? RS_OK
+                             : rs_fail(RS_EINPUT, "spectral radius: beyond the range of double");
+}
+
+rs_status rs_spectral_radius(size_t n, const double *a, double *radius) {
+    work w;
+    rs_status status = work_make(n, a, &w);
+    if (status == RS_OK) status = work_radius(&w, radius);
+    work_free(&w);
+    return status;
+}
+
+double rs_coupling(size_t n, const double *a) {
+    int const exponent = exponent_of(n * n, a);
+    return ldexp(frobenius(n * n, a, exponent) / sqrt((double)n), exponent);
+}
+
+rs_status rs_singular_values(size_t n, const double *a, double *s) {
+    work w;
+    rs_status status = work_make(n, a, &w);
+    if (status == RS_OK)
+        status = lapack_status(
+            LAPACKE_dgesdd(LAPACK_COL_MAJOR, 'N', w.n, w.n, w.a, w.n, w.re, NULL, 1, NULL, 1),
+            "singular values");
+    if (status == RS_OK)
+        for (size_t i = 0; i < n; ++i) s[i] = ldexp(w.re[i], w.exponent);
+    work_free(&w);
+    return status;
+}
+
+typedef struct eigenvalue {
+    double modulus, re, im;
+} eigenvalue;
+
+/* Descending modulus; a conjugate pair has the positive imaginary part first. */
+static int by_modulus(const void *left, const void *right) {
+    const eigenvalue *l = left, *r = right;
+    if (l->modulus != r->modulus) return l->modulus < r->modulus ? 1 : -1;
+    if (l->re != r->re) return l->re < r->re ? 1 : -1;
+    return (l->im < r->im) - (l->im > r->im);
+}
+
+static rs_status sorted_eigenvalues(work *w, double *re, double *im) {
+    size_t const n = (size_t)w->n;
+    RS_TRY(eigenvalues(w));
+    eigenvalue *list = malloc(n * sizeof *list);
+    if (!list) return rs_fail(RS_EMEMORY, "no memory for %zu eigenvalues", n);
+    for (size_t i = 0; i < n; ++i)
+        list[i] = (eigenvalue){hypot(w->re[i], w->im[i]), w->re[i], w->im[i]};
+    qsort(list, n, sizeof *list, by_modulus);
+    for (size_t i = 0; i < n; ++i) {
+        re[i] = ldexp(list[i].re, w->exponent);
+        im[i] = ldexp(list[i].im, w->exponent);
+    }
+    free(list);
+    return RS_OK;
+}
+
+rs_status rs_eigenvalues(size_t n, const double *a, double *re, double *im) {
+    work w;
+    rs_status status = work_make(n, a, &w);
+    if (status == RS_OK) status = sorted_eigenvalues(&w, re, im);
+    work_free(&w);
+    return status;
+}
+
+static rs_status orthogonal_factor(work *w) {
+    lapack_int const n = w->n;
+    RS_TRY(
+        lapack_status(LAPACKE_dgeqrf(LAPACK_COL_MAJOR, n, n, w->a, n, w->re), "QR factorisation"));
+    for (lapack_int k = 0; k < n; ++k) w->im[k] = w->a[(size_t)k * (size_t)(n + 1)];
+    RS_TRY(lapack_status(LAPACKE_dorgqr(LAPACK_COL_MAJOR, n, n, n, w->a, n, w->re),
+                         "orthogonal factor"));
+    return RS_OK;
+}
+
+rs_status rs_orthogonal_factor(size_t n, double *a) {
+    work w;
+    rs_status status = work_make(n, a, &w);
+    if (status == RS_OK) status = orthogonal_factor(&w);
+    if (status == RS_OK)
+        for (size_t i = 0; i < n * n; ++i) a[i] = w.im[i / n] < 0.0 ? -w.a[i] : w.a[i];
+    work_free(&w);
+    return status;
+}
