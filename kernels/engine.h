@@ -34,6 +34,7 @@ typedef struct rs_shape {
     rs_nonlinearity nonlinearity;
     rs_precision precision; /* of arrays and arithmetic; norms are summed in double */
     bool raw;               /* plain arithmetic: no range extension, phi' = 1 - h^2 */
+    bool driven;            /* false: u = 0 throughout, whatever the drive says */
 } rs_shape;
 
 /* One base matrix and what its columns need. All arrays are borrowed for the call, and finite. */
@@ -57,10 +58,11 @@ typedef struct rs_job {
     void *tick_arg;
 } rs_job;
 
-/* What run() fills; the arrays belong to the caller. With n = R * B columns per group:
- * |delta_t| of group g, step t, column c is sqrt(norm2[i]) * 2^exponent[i], i = (g T + t - 1) n +
- * c. The range extension is by exact powers of two, so exponent is 0 wherever nothing was rescaled,
- * and always 0 for a raw job. */
+/* What run() fills; the arrays belong to the caller. With n = R * B columns per group, |delta_t| of
+ * group g, step t, column c is sqrt(norm2[i]) * 2^exponent[i], i = (g T + t - 1) n + c.
+ * The exponent is 0 until a norm leaves the safe band of its precision. From there on delta itself
+ * is kept scaled by that power of two; in a raw job only the norm is, so that it neither underflows
+ * nor overflows where the plain numbers have not. */
 typedef struct rs_profile {
     double *norm2;            /* [G][T][R * B]  sum of squares; 0, inf and NaN as they come */
     int32_t *exponent;        /* [G][T][R * B]  binary exponent beside it */
@@ -74,6 +76,7 @@ typedef struct rs_device {
     char name[128];        /* "AMD EPYC 9654 (AVX-512)", "NVIDIA H200" */
     char driver[64];       /* driver and runtime versions, "" where there is none */
     char abilities[192];   /* for people: threads, instruction set, memory */
+    bool on_host;          /* its memory is the host's */
     uint64_t free_bytes;   /* memory that can be had now */
     int threads;           /* hardware threads usable by this process; 1 for a GPU */
     size_t columns_wanted; /* columns that fill the device; the plan packs cases up to this many */

@@ -1,0 +1,54 @@
+/* What the scheduler (cpu_engine.c) asks of a tile kernel, and the kernels that there are: one
+ * source, tile.c, compiled for each instruction set and precision. */
+#ifndef RS_CPU_KERNEL_H
+#define RS_CPU_KERNEL_H
+
+#include "../engine.h"
+
+/* A tile is `vectors` SIMD vectors of columns. Arrays called [x][width] have width = vectors *
+ * lanes numbers in a row; "real" is float or double. An array with a period holds the B samples
+ * of a group and repeats its first lanes - 1 of them, so that any `lanes` consecutive columns,
+ * whose samples are cyclic, are one unaligned load. */
+typedef struct rs_cpu_tile {
+    const rs_shape *shape;
+    size_t vectors;
+    size_t columns;         /* that are real; the rest of the width is padding */
+    const void *forward_w;  /* packed W0 */
+    const void *backward_w; /* packed W0^T */
+    const void *scale;      /* real [width] */
+    const size_t *sample;   /* [vectors] sample of each vector's first column */
+    size_t period;          /* row length of the three arrays below: B + lanes - 1 */
+    const void *drive;      /* real [warmup + T][H][period] */
+    size_t drive_stride;    /* reals between steps; 0 where the drive is zero */
+    const void *h0;         /* real [H][period] */
+    const void *loss;       /* real [H][period] */
+    double step_gradient;
+    void *scratch; /* rs_cpu_kernel.scratch_bytes() of it, 64-byte aligned */
+    double *norm2; /* of step 1 and the first column; see rs_profile */
+    int32_t *exponent;
+    size_t profile_stride;    /* entries between steps */
+    uint32_t *nonfinite_step; /* [columns] */
+} rs_cpu_tile;
+
+typedef struct rs_cpu_kernel {
+    const char *isa;
+    rs_precision precision;
+    size_t lanes;       /* reals in a vector */
+    size_t max_vectors; /* of a tile */
+    size_t real_bytes;
+    uint64_t (*packed_bytes)(size_t hidden);
+    /* Packs W0 [H][H], and its transpose, into panels of rows. */
+    void (*pack)(size_t hidden, const double *w, void *forward_w, void *backward_w);
+    uint64_t (*scratch_bytes)(const rs_shape *shape, size_t vectors);
+    void (*forward)(const rs_cpu_tile *tile);
+    void (*backward)(const rs_cpu_tile *tile); /* after forward, with the same scratch */
+} rs_cpu_kernel;
+
+/* The best kernel of this precision for this processor, or the one that the environment variable
+ * RHOSWEEP_ISA names. RS_EINPUT where it names none that runs here. */
+rs_status rs_cpu_kernel_choose(rs_precision precision, const rs_cpu_kernel **out);
+
+/* Kernels of this precision that run on this processor, best first, ended by NULL. */
+const rs_cpu_kernel *const *rs_cpu_kernels(rs_precision precision);
+
+#endif

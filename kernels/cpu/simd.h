@@ -1,0 +1,131 @@
+/* The thin layer over SIMD registers: what tile.c needs and no more. `vreal` is a vector of
+ * `LANES` reals; + - * and / work on it. RS_REAL_BITS chooses the precision; the instruction set
+ * is what the file is compiled for. */
+#ifndef RS_SIMD_H
+#define RS_SIMD_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__)
+#define VECTOR_BYTES 64
+#define MAX_ROWS     8
+#define MAX_VECTORS  3
+#elif defined(__AVX2__)
+#define VECTOR_BYTES 32
+#define MAX_ROWS     4
+#define MAX_VECTORS  3
+#elif defined(__aarch64__)
+#define VECTOR_BYTES 16
+#define MAX_ROWS     8
+#define MAX_VECTORS  3
+#else
+#define VECTOR_BYTES 16
+#define MAX_ROWS     4
+#define MAX_VECTORS  2
+#endif
+
+#if RS_REAL_BITS == 32
+typedef float real;
+typedef int32_t ireal;
+#else
+typedef double real;
+typedef int64_t ireal;
+#endif
+
+#define LANES (VECTOR_BYTES / sizeof(real))
+
+typedef real vreal __attribute__((vector_size(VECTOR_BYTES)));
+typedef ireal vint __attribute__((vector_size(VECTOR_BYTES)));
+typedef double vdouble __attribute__((vector_size(VECTOR_BYTES)));
+
+/* Doubles that hold the LANES of a vreal. */
+#define WIDE (RS_REAL_BITS == 32 ? 2 : 1)
+typedef struct vwide {
+    vdouble part[WIDE];
+} vwide;
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE vreal v_set(real x) { return x - (vreal){0}; }
+INLINE vreal v_load(const real *p) { return *(const vreal *)p; }
+INLINE void v_store(real *p, vreal x) { *(vreal *)p = x; }
+INLINE vreal v_load_unaligned(const real *p) {
+    vreal x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+/* mask ? a : b, lane by lane; mask lanes are all ones or all zeros. */
+INLINE vreal v_select(vint mask, vreal a, vreal b) {
+    return (vreal)(((vint)a & mask) | ((vint)b & ~mask));
+}
+INLINE vreal v_abs(vreal x) { return (vreal)((vint)x & ~(vint)v_set((real)-0.0)); }
+INLINE vreal v_sign_of(vreal x) { return (vreal)((vint)x & (vint)v_set((real)-0.0)); }
+INLINE vreal v_or(vreal a, vreal b) { return (vreal)((vint)a | (vint)b); }
+
+/* a * b + c, rounded once where the machine can. */
+INLINE vreal v_fma(vreal a, vreal b, vreal c) {
+#if defined(__AVX512F__) && RS_REAL_BITS == 32
+    return (vreal)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__AVX512F__)
+    return (vreal)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif defined(__FMA__) && RS_REAL_BITS == 32
+    return (vreal)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__FMA__)
+    return (vreal)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#elif defined(__aarch64__)
+    vreal r;
+    for (size_t i = 0; i < LANES; ++i)
+        r[i] = RS_REAL_BITS == 32 ? (real)__builtin_fmaf((float)a[i], (float)b[i], (float)c[i])
+                                  : (real)__builtin_fma((double)a[i], (double)b[i], (double)c[i]);
+    return r;
+#else
+    return a * b + c;
+#endif
+}
+
+/* True where any lane is NaN. */
+INLINE int v_any_nan(vreal x) {
+#if defined(__AVX512F__) && RS_REAL_BITS == 32
+    return _mm512_cmp_ps_mask((__m512)x, (__m512)x, _CMP_UNORD_Q) != 0;
+#elif defined(__AVX512F__)
+    return _mm512_cmp_pd_mask((__m512d)x, (__m512d)x, _CMP_UNORD_Q) != 0;
+#else
+    vint const nan = x != x;
+    ireal any = 0;
+    for (size_t i = 0; i < LANES; ++i) any |= nan[i];
+    return any != 0;
+#endif
+}
+
+/* The lanes as doubles. */
+INLINE vwide v_widen(vreal x) {
+    vwide w;
+#if RS_REAL_BITS == 64
+    w.part[0] = (vdouble)x;
+#elif defined(__AVX512F__)
+    w.part[0] = (vdouble)_mm512_cvtps_pd(_mm512_castps512_ps256((__m512)x));
+    w.part[1] = (vdouble)_mm512_cvtps_pd(_mm512_extractf32x8_ps((__m512)x, 1));
+#elif defined(__AVX2__)
+    w.part[0] = (vdouble)_mm256_cvtps_pd(_mm256_castps256_ps128((__m256)x));
+    w.part[1] = (vdouble)_mm256_cvtps_pd(_mm256_extractf128_ps((__m256)x, 1));
+#else
+    size_t const half = LANES / WIDE;
+    for (size_t i = 0; i < LANES; ++i) w.part[i / half][i % half] = x[i];
+#endif
+    return w;
+}
+
+/* Moves control of the loop to the compiler: all trips at once. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+#endif

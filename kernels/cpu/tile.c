@@ -1,0 +1,376 @@
+/* One tile of columns through all steps, forward and backward. This file is compiled once for each
+ * instruction set and precision; RS_KERNEL names the kernel that it then defines.
+ *
+ * The product of a panel of rows with the tile is kept in registers over all of k. Whatever the
+ * panel's height or the tile's width, an element's sum runs over k = 0 .. H - 1 in that order with
+ * one fma each, so a column's bits do not depend on which tile it is in. */
+#include "kernel.h"
+#include "simd.h"
+#include "tanh.h"
+
+#include "../sizes.h"
+
+#include <math.h>
+#include <stdbool.h>
+
+/* Norms are brought back near 1 when they leave [1 / BAND, BAND]; one step shifts at most MOST. */
+#if RS_REAL_BITS == 32
+#define BAND2 0x1p64 /* BAND squared */
+#define MOST  120
+#else
+#define BAND2 0x1p512
+#define MOST  1000
+#endif
+
+typedef enum activation { TANH, TANH_RAW, RELU, LINEAR } activation;
+
+static activation activation_of(const rs_shape *shape) {
+    switch (shape->nonlinearity) {
+    case RS_TANH: return shape->raw ? TANH_RAW : TANH;
+    case RS_RELU: return RELU;
+    default: return LINEAR;
+    }
+}
+
+/* ---- panels -------------------------------------------------------------------------------- */
+
+/* Rows of W0 are dealt to panels of nearly equal height, none above MAX_ROWS. */
+static size_t panel_count(size_t hidden) { return (hidden + MAX_ROWS - 1) / MAX_ROWS; }
+
+static size_t panel_start(size_t hidden, size_t panel) {
+    size_t const count = panel_count(hidden), short_rows = hidden / count;
+    size_t const tall = hidden % count;
+    return panel * short_rows + (panel < tall ? panel : tall);
+}
+
+static uint64_t packed_bytes(size_t hidden) {
+    return rs_size_mul(rs_size_mul(hidden, hidden), sizeof(real));
+}
+
+/* A panel of rows first .. end is stored column by column: [H][end - first]. */
+static void pack(size_t hidden, const double *w, void *forward_w, void *backward_w) {
+    real *f = forward_w, *b = backward_w;
+    for (size_t panel = 0; panel < panel_count(hidden); ++panel) {
+        size_t const first = panel_start(hidden, panel), end = panel_start(hidden, panel + 1);
+        for (size_t k = 0; k < hidden; ++k)
+            for (size_t i = first; i < end; ++i) {
+                *f++ = (real)w[i * hidden + k];
+                *b++ = (real)w[k * hidden + i];
+            }
+    }
+}
+
+/* z [rows][width] = panel [rows][H] times x [H][width]. */
+typedef void (*product_fn)(size_t hidden, const real *panel, const real *x, real *z);
+
+INLINE void product(size_t hidden, const real *panel, const real *x, real *z, size_t rows,
+                    size_t vectors) {
+    vreal sum[MAX_ROWS][MAX_VECTORS];
+    UNROLL
+    for (size_t i = 0; i < rows; ++i) {
+        UNROLL
+        for (size_t v = 0; v < vectors; ++v) sum[i][v] = v_set(0);
+    }
+    for (size_t k = 0; k < hidden; ++k, panel += rows, x += vectors * LANES) {
+        vreal in[MAX_VECTORS];
+        UNROLL
+        for (size_t v = 0; v < vectors; ++v) in[v] = v_load(x + v * LANES);
+        UNROLL
+        for (size_t i = 0; i < rows; ++i) {
+            vreal const w = v_set(panel[i]);
+            UNROLL
+            for (size_t v = 0; v < vectors; ++v) sum[i][v] = v_fma(w, in[v], sum[i][v]);
+        }
+    }
+    UNROLL
+    for (size_t i = 0; i < rows; ++i) {
+        UNROLL
+        for (size_t v = 0; v < vectors; ++v) v_store(z + (i * vectors + v) * LANES, sum[i][v]);
+    }
+}
+
+#define PRODUCT(rows, vectors)                                                                     \
+    static void product_##rows##_##vectors(size_t hidden, const real *panel, const real *x,        \
+                                           real *z) {                                              \
+        product(hidden, panel, x, z, rows, vectors);                                               \
+    }
+#define PRODUCTS_4(vectors)                                                                        \
+    PRODUCT(1, vectors) PRODUCT(2, vectors) PRODUCT(3, vectors) PRODUCT(4, vectors)
+#define PRODUCTS_8(vectors)                                                                        \
+    PRODUCTS_4(vectors)                                                                            \
+    PRODUCT(5, vectors) PRODUCT(6, vectors) PRODUCT(7, vectors) PRODUCT(8, vectors)
+#define NAMES_4(vectors)                                                                           \
+    product_1_##vectors, product_2_##vectors, product_3_##vectors, product_4_##vectors
+#define NAMES_8(vectors)                                                                           \
+    NAMES_4(vectors), product_5_##vectors, product_6_##vectors, product_7_##vectors,               \
+        product_8_##vectors
+
+/* products[vectors - 1][rows - 1] */
+#if MAX_ROWS == 8 && MAX_VECTORS == 3
+PRODUCTS_8(1)
+PRODUCTS_8(2)
+PRODUCTS_8(3) static const product_fn products[3][8] = {{NAMES_8(1)}, {NAMES_8(2)}, {NAMES_8(3)}};
+#elif MAX_ROWS == 4 && MAX_VECTORS == 3
+PRODUCTS_4(1)
+PRODUCTS_4(2)
+PRODUCTS_4(3) static const product_fn products[3][4] = {{NAMES_4(1)}, {NAMES_4(2)}, {NAMES_4(3)}};
+#elif MAX_ROWS == 4 && MAX_VECTORS == 2
+PRODUCTS_4(1) PRODUCTS_4(2) static const product_fn products[2][4] = {{NAMES_4(1)}, {NAMES_4(2)}};
+#endif
+
+/* ---- scratch ------------------------------------------------------------------------------- */
+
+/* Two state buffers, which the backward pass reuses for phi' * delta; a panel's product; and the
+ * slopes of every recorded step, which a linear unit does not need. */
+typedef struct scratch {
+    real *state[2]; /* [H][width] */
+    real *z;        /* [MAX_ROWS][width] */
+    real *slope;    /* [T][H][width], NULL for linear */
+} scratch;
+
+static uint64_t scratch_bytes(const rs_shape *shape, size_t vectors) {
+    uint64_t const row = vectors * VECTOR_BYTES;
+    uint64_t const state = rs_size_mul(shape->hidden, row);
+    uint64_t const traced = shape->nonlinearity == RS_LINEAR ? 0 : shape->steps;
+    return rs_size_add(rs_size_mul(rs_size_add(traced, 2), state), MAX_ROWS * row);
+}
+
+static scratch scratch_of(const rs_cpu_tile *tile) {
+    size_t const row = tile->vectors * LANES, state = tile->shape->hidden * row;
+    real *base = tile->scratch;
+    scratch s = {.state = {base, base + state}, .z = base + 2 * state};
+    if (tile->shape->nonlinearity != RS_LINEAR) s.slope = s.z + MAX_ROWS * row;
+    return s;
+}
+
+/* ---- forward ------------------------------------------------------------------------------- */
+
+INLINE void activate(activation kind, vreal a, vreal *h, vreal *slope) {
+    vreal const zero = v_set(0), one = v_set(1);
+    switch (kind) {
+    case TANH: v_tanh(a, h, slope); return;
+    case TANH_RAW: /* the usual formula, for what plain training would see */
+        v_tanh(a, h, slope);
+        *slope = one - *h * *h;
+        return;
+    case RELU: /* NaN goes through: it is neither below nor at most 0 */
+        *h = v_select((vint)(a < zero), zero, a);
+        *slope = v_select((vint)(a > zero), one, v_select((vint)(a <= zero), zero, a));
+        return;
+    case LINEAR: *h = a; return;
+    }
+}
+
+/* The rows first .. end of one step, from their product in z. Adds 0 * h to bad [vectors]: it
+ * turns NaN where h is not finite. */
+INLINE void activate_rows(activation kind, const rs_cpu_tile *tile, size_t first, size_t end,
+                          const real *z, const real *drive, real *h, real *slope, vreal *bad) {
+    for (size_t i = first; i < end; ++i) {
+        for (size_t v = 0; v < tile->vectors; ++v, z += LANES) {
+            size_t const at = (i * tile->vectors + v) * LANES;
+            vreal const u = v_load_unaligned(drive + i * tile->period + tile->sample[v]);
+            vreal const scale = v_load((const real *)tile->scale + v * LANES);
+            vreal out, gain;
+            activate(kind, v_fma(scale, v_load(z), u), &out, &gain);
+            v_store(h + at, out);
+            if (kind != LINEAR) v_store(slope + at, gain);
+            bad[v] = v_fma(out, v_set(0), bad[v]);
+        }
+    }
+}
+
+static void activate_panel(activation kind, const rs_cpu_tile *tile, size_t first, size_t end,
+                           const real *z, const real *drive, real *h, real *slope, vreal *bad) {
+    switch (kind) {
+    case TANH: activate_rows(TANH, tile, first, end, z, drive, h, slope, bad); break;
+    case TANH_RAW: activate_rows(TANH_RAW, tile, first, end, z, drive, h, slope, bad); break;
+    case RELU: activate_rows(RELU, tile, first, end, z, drive, h, slope, bad); break;
+    case LINEAR: activate_rows(LINEAR, tile, first, end, z, drive, h, slope, bad); break;
+    }
+}
+
+static void note_nonfinite(const rs_cpu_tile *tile, const vreal *bad, uint32_t step) {
+    for (size_t v = 0; v < tile->vectors; ++v) {
+        if (!v_any_nan(bad[v])) continue;
+        for (size_t lane = 0; lane < LANES; ++lane) {
+            size_t const column = v * LANES + lane;
+            if (column < tile->columns && isnan(bad[v][lane]) && tile->nonfinite_step[column] == 0)
+                tile->nonfinite_step[column] = step;
+        }
+    }
+}
+
+static void load_start(const rs_cpu_tile *tile, real *h) {
+    for (size_t i = 0; i < tile->shape->hidden; ++i)
+        for (size_t v = 0; v < tile->vectors; ++v, h += LANES)
+            v_store(h,
+                    v_load_unaligned((const real *)tile->h0 + i * tile->period + tile->sample[v]));
+}
+
+static void forward(const rs_cpu_tile *tile) {
+    const rs_shape *shape = tile->shape;
+    size_t const hidden = shape->hidden, state = hidden * tile->vectors * LANES;
+    activation const kind = activation_of(shape);
+    scratch const s = scratch_of(tile);
+    const product_fn *product_of = products[tile->vectors - 1];
+    for (size_t column = 0; column < tile->columns; ++column) tile->nonfinite_step[column] = 0;
+
+    real *in = s.state[0], *out = s.state[1];
+    load_start(tile, in);
+    for (size_t step = 0; step < shape->warmup + shape->steps; ++step) {
+        bool const recorded = step >= shape->warmup;
+        const real *drive = (const real *)tile->drive + step * tile->drive_stride;
+        /* Slopes of the warm-up go to row 0, which step 1 overwrites. */
+        real *slope = s.slope ? s.slope + (recorded ? step - shape->warmup : 0) * state : NULL;
+        const real *panel = tile->forward_w;
+        vreal bad[MAX_VECTORS] = {{0}};
+        for (size_t p = 0, first = 0; first < hidden; ++p) {
+            size_t const end = panel_start(hidden, p + 1);
+            product_of[end - first - 1](hidden, panel, in, s.z);
+            activate_panel(kind, tile, first, end, s.z, drive, out, slope, bad);
+            panel += (end - first) * hidden;
+            first = end;
+        }
+        if (recorded) note_nonfinite(tile, bad, (uint32_t)(step - shape->warmup + 1));
+        real *const swap = in;
+        in = out;
+        out = swap;
+    }
+}
+
+/* ---- backward ------------------------------------------------------------------------------ */
+
+/* What the backward pass keeps of each column between steps. */
+typedef struct ranges {
+    vwide norm2[MAX_VECTORS];       /* of the step being made */
+    vwide norm_factor[MAX_VECTORS]; /* raw: 2^-exponent, applied to the norm alone */
+    vreal own[MAX_VECTORS];         /* the loss's own term, scaled like delta */
+    int32_t exponent[MAX_VECTORS * LANES];
+} ranges;
+
+INLINE void add_squares(bool raw, vreal delta, const vwide *factor, vwide *norm2) {
+    vwide const wide = v_widen(delta);
+    UNROLL
+    for (size_t p = 0; p < WIDE; ++p) {
+        vdouble const x = raw ? wide.part[p] * factor->part[p] : wide.part[p];
+        norm2->part[p] += x * x;
+    }
+}
+
+/* Rows first .. end of delta_{t-1}, from their product in z; leaves phi'(a_{t-1}) * delta_{t-1}. */
+INLINE void delta_rows(bool raw, const rs_cpu_tile *tile, ranges *range, size_t first, size_t end,
+                       const real *z, const real *slope, real *q) {
+    for (size_t i = first; i < end; ++i) {
+        for (size_t v = 0; v < tile->vectors; ++v, z += LANES) {
+            size_t const at = (i * tile->vectors + v) * LANES;
+            vreal const scale = v_load((const real *)tile->scale + v * LANES);
+            vreal const delta = v_fma(scale, v_load(z), range->own[v]);
+            add_squares(raw, delta, &range->norm_factor[v], &range->norm2[v]);
+            v_store(q + at, slope ? v_load(slope + at) * delta : delta);
+        }
+    }
+}
+
+/* delta_T, the gradient of the loss itself. */
+static void start_backward(const rs_cpu_tile *tile, ranges *range, const real *slope, real *q) {
+    bool const raw = tile->shape->raw;
+    for (size_t i = 0; i < tile->shape->hidden; ++i) {
+        for (size_t v = 0; v < tile->vectors; ++v) {
+            size_t const at = (i * tile->vectors + v) * LANES;
+            vreal const delta =
+                v_load_unaligned((const real *)tile->loss + i * tile->period + tile->sample[v]);
+            add_squares(raw, delta, &range->norm_factor[v], &range->norm2[v]);
+            v_store(q + at, slope ? v_load(slope + at) * delta : delta);
+        }
+    }
+}
+
+static double norm2_of(const ranges *range, size_t column) {
+    size_t const half = LANES / WIDE;
+    return range->norm2[column / LANES].part[column % LANES / half][column % half];
+}
+
+/* The power of two that brings a column back near 1, or 0 while it is in the band. */
+static int excess(double norm2) {
+    if (!isfinite(norm2) || norm2 == 0.0 || (norm2 >= 1.0 / BAND2 && norm2 <= BAND2)) return 0;
+    int const shift = ilogb(norm2) / 2;
+    return shift > MOST ? MOST : shift < -MOST ? -MOST : shift;
+}
+
+/* Multiplies column `column` of q and of its own term, or in a raw job its norm, by 2^-shift. */
+static void rescale(const rs_cpu_tile *tile, ranges *range, real *q, size_t column, int shift) {
+    size_t const v = column / LANES, lane = column % LANES;
+    if (tile->shape->raw) {
+        size_t const half = LANES / WIDE;
+        int const sum = range->exponent[column] + shift; /* 2^MOST must stay finite */
+        range->exponent[column] = sum > MOST ? MOST : sum < -MOST ? -MOST : sum;
+        range->norm_factor[v].part[lane / half][lane % half] = ldexp(1.0, -range->exponent[column]);
+        return;
+    }
+    range->exponent[column] += shift;
+    real const factor = (real)ldexp(1.0, -shift);
+    range->own[v][lane] *= factor;
+    for (size_t i = 0; i < tile->shape->hidden; ++i)
+        q[(i * tile->vectors + v) * LANES + lane] *= factor;
+}
+
+/* Writes the norms of step t, rescales the columns that need it and starts the next sums. */
+static void end_step(const rs_cpu_tile *tile, ranges *range, size_t t, real *q) {
+    double *norm2 = tile->norm2 + (t - 1) * tile->profile_stride;
+    int32_t *exponent = tile->exponent + (t - 1) * tile->profile_stride;
+    for (size_t column = 0; column < tile->columns; ++column) {
+        double const sum = norm2_of(range, column);
+        norm2[column] = sum;
+        exponent[column] = range->exponent[column];
+        int const shift = excess(sum);
+        if (shift != 0) rescale(tile, range, q, column, shift);
+    }
+    for (size_t v = 0; v < tile->vectors; ++v) range->norm2[v] = (vwide){0};
+}
+
+static void backward(const rs_cpu_tile *tile) {
+    const rs_shape *shape = tile->shape;
+    size_t const hidden = shape->hidden, state = hidden * tile->vectors * LANES;
+    scratch const s = scratch_of(tile);
+    const product_fn *product_of = products[tile->vectors - 1];
+    ranges range = {0};
+    for (size_t v = 0; v < tile->vectors; ++v) {
+        range.own[v] = v_set((real)tile->step_gradient);
+        for (size_t p = 0; p < WIDE; ++p) range.norm_factor[v].part[p] += 1.0;
+    }
+
+    real *in = s.state[0], *out = s.state[1];
+    start_backward(tile, &range, s.slope ? s.slope + (shape->steps - 1) * state : NULL, in);
+    end_step(tile, &range, shape->steps, in);
+    for (size_t t = shape->steps - 1; t > 0; --t) {
+        const real *slope = s.slope ? s.slope + (t - 1) * state : NULL;
+        const real *panel = tile->backward_w;
+        for (size_t p = 0, first = 0; first < hidden; ++p) {
+            size_t const end = panel_start(hidden, p + 1);
+            product_of[end - first - 1](hidden, panel, in, s.z);
+            if (shape->raw)
+                delta_rows(true, tile, &range, first, end, s.z, slope, out);
+            else
+                delta_rows(false, tile, &range, first, end, s.z, slope, out);
+            panel += (end - first) * hidden;
+            first = end;
+        }
+        end_step(tile, &range, t, out);
+        real *const swap = in;
+        in = out;
+        out = swap;
+    }
+}
+
+const rs_cpu_kernel RS_KERNEL = {
+    .isa = RS_ISA,
+    .precision = RS_REAL_BITS == 32 ? RS_F32 : RS_F64,
+    .lanes = LANES,
+    .max_vectors = MAX_VECTORS,
+    .real_bytes = sizeof(real),
+    .packed_bytes = packed_bytes,
+    .pack = pack,
+    .scratch_bytes = scratch_bytes,
+    .forward = forward,
+    .backward = backward,
+};

@@ -1,0 +1,16 @@
+/* Size arithmetic that saturates at UINT64_MAX, so that a sum or product that does not fit can
+ * never look small. */
+#ifndef RS_SIZES_H
+#define RS_SIZES_H
+
+#include <stdint.h>
+
+static inline uint64_t rs_size_add(uint64_t a, uint64_t b) {
+    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+static inline uint64_t rs_size_mul(uint64_t a, uint64_t b) {
+    return b != 0 && a > UINT64_MAX / b ? UINT64_MAX : a * b;
+}
+
+#endif
