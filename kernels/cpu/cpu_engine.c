@@ -29,7 +29,7 @@ typedef struct cpu {
 
 /* How a group's columns are cut into tiles: `tiles` of them, widths differing by one vector. */
 typedef struct tiling {
-    size_t vectors, tiles, widest;
+    size_t vectors, tiles;
 } tiling;
 
 /* Where everything lies in the block, in bytes from its start. */
@@ -57,11 +57,9 @@ static tiling cut_tiles(const rs_cpu_kernel *kernel, uint64_t columns, int threa
     size_t const vectors = (size_t)((columns + kernel->lanes - 1) / kernel->lanes);
     size_t const n = (size_t)threads;
     size_t tiles = (vectors + kernel->max_vectors - 1) / kernel->max_vectors;
-    if (vectors >= n) tiles = (tiles + n - 1) / n * n;
-    if (tiles > vectors) tiles = vectors;
+    tiles = (tiles + n - 1) / n * n;
     cut.vectors = vectors;
-    cut.tiles = tiles;
-    cut.widest = (vectors + tiles - 1) / tiles;
+    cut.tiles = tiles < vectors ? tiles : vectors;
     return cut;
 }
 
@@ -85,7 +83,10 @@ static layout lay_out(const rs_cpu_kernel *kernel, const rs_shape *shape, int th
     l.groups = rs_size_mul(shape->groups, l.group);
     uint64_t const tiles = rs_size_mul(shape->groups, l.tiling.tiles);
     l.threads = tiles < (uint64_t)threads ? (int)tiles : threads;
-    l.scratch = aligned(kernel->scratch_bytes(shape, l.tiling.widest));
+    /* Room for the widest tile there may be: bytes must not decrease as columns grow. */
+    size_t const widest =
+        l.tiling.vectors < kernel->max_vectors ? l.tiling.vectors : kernel->max_vectors;
+    l.scratch = aligned(kernel->scratch_bytes(shape, widest));
     l.row = aligned(rs_size_mul(shape->hidden, sizeof(double)));
     l.total = rs_size_add(l.groups, rs_size_mul((uint64_t)l.threads, l.scratch));
     l.total = rs_size_add(l.total, rs_size_mul((uint64_t)threads, l.row));

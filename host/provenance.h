@@ -1,0 +1,21 @@
+/* Where a run's results come from: versions, machine, command line. */
+#ifndef RS_PROVENANCE_H
+#define RS_PROVENANCE_H
+
+#include "store.h"
+
+/* Storage behind the strings of an rs_provenance. */
+typedef struct rs_provenance_text {
+    char libraries[256], host[128], system[256];
+    char *spec;
+} rs_provenance_text;
+
+/* Fills *out; its strings live in *text, *device and the arguments. Free with
+ * rs_provenance_free in any case. */
+rs_status rs_provenance_make(const rs_spec *spec, const rs_engine *engine, const rs_device *device,
+                             const rs_resources *resources, uint64_t memory,
+                             const char *command_line, rs_provenance_text *text,
+                             rs_provenance *out);
+void rs_provenance_free(rs_provenance_text *text);
+
+#endif
