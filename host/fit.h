@@ -43,7 +43,7 @@ typedef enum rs_regime {
     RS_VANISHING,
     RS_EXPLODING,
     RS_STEADY, /* |mean rate| <= 1e-6 nats per step: 1 part in 10^6 */
-    RS_MIXED   /* the 95% interval holds 0 */
+    RS_MIXED   /* the 95% interval holds 0 and is wider than that */
 } rs_regime;
 
 typedef struct rs_seed_summary {

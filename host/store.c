@@ -1,0 +1,632 @@
+#include "store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Longer than the 4095 characters that ISO C promises; the compilers in use have no limit. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverlength-strings"
+#include "schema_sql.h"
+#pragma GCC diagnostic pop
+
+/* As schema.sql sets them. */
+enum { APPLICATION_ID = 0x52484F53, SCHEMA_VERSION = 1 };
+enum { BUSY_TIMEOUT_MS = 5000 };
+
+typedef enum statement {
+    BEGIN_WRITE,
+    COMMIT,
+    BEGIN_RUN,
+    FINISH_RUN,
+    FIND_CASE,
+    PUT_CASE,
+    FIND_POINT,
+    PUT_POINT,
+    PUT_STEP,
+    PUT_TIMING,
+    N_STATEMENT
+} statement;
+
+#define CASE_PARAMETERS "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16"
+#define CASE_IDENTITY                                                                              \
+    "nonlinearity, ensemble, model_digest, hidden, steps, seed, batch, input, input_size, h0, "    \
+    "warmup, loss, fit_skip, precision, engine, raw"
+
+static const char *const statement_sql[N_STATEMENT] = {
+    [BEGIN_WRITE] = "BEGIN IMMEDIATE",
+    [COMMIT] = "COMMIT",
+    [BEGIN_RUN] =
+        "INSERT INTO runs (started, outcome, version, git_commit, libraries, host, system, engine,"
+        " device, driver, threads, memory, command_line, spec)"
+        " VALUES (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 'running', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
+        " ?9, ?10, ?11, ?12)",
+    [FINISH_RUN] = "UPDATE runs SET finished = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), outcome = ?2 "
+                   "WHERE id = ?1",
+    [FIND_CASE] = "SELECT id FROM cases WHERE (" CASE_IDENTITY ") = (" CASE_PARAMETERS ")",
+    [PUT_CASE] = "INSERT INTO cases (" CASE_IDENTITY ", model, status, reason, run_id)"
+                 " VALUES (" CASE_PARAMETERS ", ?17, ?18, ?19, ?20)"
+                 " ON CONFLICT (" CASE_IDENTITY ") DO UPDATE SET status = excluded.status,"
+                 " reason = excluded.reason, run_id = excluded.run_id RETURNING id",
+    [FIND_POINT] = "SELECT id FROM points"
+                   " WHERE case_id = ?1 AND ifnull(rho_asked, -1) = ifnull(?2, -1)",
+    [PUT_POINT] = "INSERT INTO points (case_id, run_id, rho_asked, rho, g, decay_rate,"
+                  " forward_nonfinite, fp32_underflow, fp32_overflow, fp16_underflow,"
+                  " fp16_overflow, bf16_underflow, bf16_overflow, backward_nonfinite)"
+                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    [PUT_STEP] = "INSERT INTO profile (point_id, step, log10_norm_mean, log10_norm_min,"
+                 " log10_norm_max) VALUES (?1, ?2, ?3, ?4, ?5)",
+    [PUT_TIMING] = "INSERT INTO timings (case_id, run_id, radii, columns, device, threads,"
+                   " forward_s, backward_s)"
+                   " SELECT ?1, id, ?3, ?4, device, threads, ?5, ?6 FROM runs WHERE id = ?2"
+                   " ON CONFLICT (case_id, run_id) DO UPDATE SET radii = radii + excluded.radii,"
+                   " columns = columns + excluded.columns,"
+                   " forward_s = forward_s + excluded.forward_s,"
+                   " backward_s = backward_s + excluded.backward_s",
+};
+
+struct rs_store {
+    char *path; /* as the user wrote it */
+    sqlite3 *db;
+    sqlite3_stmt *prepared[N_STATEMENT]; /* made when first used */
+};
+
+/* --- files ------------------------------------------------------------------------------------ */
+
+typedef enum file_state { FILE_MISSING, FILE_EMPTY, FILE_OURS } file_state;
+
+static rs_status fail_errno(const char *path) {
+    bool const bad_name = errno == ENOTDIR || errno == ENAMETOOLONG || errno == ELOOP;
+    return rs_fail(bad_name ? RS_EINPUT : RS_ESTORE, "%s: %s", path, strerror(errno));
+}
+
+static uint32_t big_endian(const unsigned char *bytes) {
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* https://sqlite.org/fileformat2.html, section 1.3: the database header. */
+static rs_status check_header(const char *path, const unsigned char *header, size_t length) {
+    enum { HEADER_SIZE = 100, USER_VERSION_AT = 60, APPLICATION_ID_AT = 68 };
+    static const char magic[16] = "SQLite format 3";
+    if (length < HEADER_SIZE || memcmp(header, magic, sizeof magic) != 0)
+        return rs_fail(RS_EINPUT, "%s: not a SQLite database: name another file", path);
+    if (big_endian(header + APPLICATION_ID_AT) != APPLICATION_ID)
+        return rs_fail(RS_EINPUT, "%s: a database, but not one of rhosweep: name another file",
+                       path);
+    uint32_t const version = big_endian(header + USER_VERSION_AT);
+    if (version == SCHEMA_VERSION) return RS_OK;
+    return rs_fail(RS_EINPUT, "%s: has schema %" PRIu32 ", this rhosweep knows %d: use %s", path,
+                   version, SCHEMA_VERSION, "the rhosweep that wrote it, or another file");
+}
+
+/* Reads the header without SQLite, which would leave files beside a database that is not ours.
+ * Closing a file drops the locks that this process holds on it: see rs_store_probe. */
+static rs_status read_header(const char *path) {
+    unsigned char header[100];
+    int const file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0) return fail_errno(path);
+    ssize_t const length = read(file, header, sizeof header);
+    rs_status const status =
+        length < 0 ? fail_errno(path) : check_header(path, header, (size_t)length);
+    close(file);
+    return status;
+}
+
+/* A file that is missing must at least have a folder to be made in. */
+static rs_status check_folder(const char *path) {
+    const char *const slash = strrchr(path, '/');
+    if (!slash || slash == path) return RS_OK;
+    char *const folder = strndup(path, (size_t)(slash - path));
+    if (!folder) return rs_fail(RS_EMEMORY, "%s: out of memory", path);
+    struct stat info;
+    rs_status status = RS_OK;
+    if (stat(folder, &info) != 0)
+        status = errno == ENOENT
+                     ? rs_fail(RS_EINPUT, "%s: there is no folder %s: make it first", path, folder)
+                     : fail_errno(path);
+    free(folder);
+    return status;
+}
+
+static rs_status check_type(const char *path, mode_t mode) {
+    if (S_ISDIR(mode)) return rs_fail(RS_EINPUT, "%s: is a folder: name a file in it", path);
+    if (S_ISLNK(mode))
+        return rs_fail(RS_EINPUT, "%s: is a symbolic link: name the file it stands for", path);
+    if (!S_ISREG(mode)) return rs_fail(RS_EINPUT, "%s: is not a regular file: name another", path);
+    return RS_OK;
+}
+
+/* What is at `path`; RS_EINPUT where it can be no database of ours. Follows links only to read. */
+static rs_status look_at(const char *path, bool to_read, file_state *state) {
+    size_t const length = strlen(path);
+    if (length == 0) return rs_fail(RS_EINPUT, "database: the name is empty");
+    if (path[length - 1] == '/') return check_type(path, S_IFDIR);
+    struct stat info;
+    *state = FILE_MISSING;
+    if ((to_read ? stat(path, &info) : lstat(path, &info)) != 0)
+        return errno == ENOENT ? check_folder(path) : fail_errno(path);
+    RS_TRY(check_type(path, info.st_mode));
+    *state = info.st_size == 0 ? FILE_EMPTY : FILE_OURS;
+    return *state == FILE_EMPTY ? RS_OK : read_header(path);
+}
+
+rs_status rs_store_probe(const char *path) {
+    file_state state;
+    return look_at(path, false, &state);
+}
+
+/* --- SQLite ----------------------------------------------------------------------------------- */
+
+static const char *way_out(int code) {
+    switch (code) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED: return ": another program is writing to it; run this again when it is done";
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+    case SQLITE_CANTOPEN: return ": make file and folder writable, or name another file";
+    case SQLITE_FULL:
+    case SQLITE_IOERR: return ": make room on the disk and run this again; what was stored is safe";
+    case SQLITE_ERROR:
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB: return ": the database is damaged; move it away or name another file";
+    default: return "";
+    }
+}
+
+static rs_status status_of(int code) {
+    switch (code) {
+    case SQLITE_ERROR: /* our statements are right, so the tables are not */
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB: return RS_EINPUT;
+    case SQLITE_NOMEM: return RS_EMEMORY;
+    default: return RS_ESTORE;
+    }
+}
+
+rs_status rs_store_fail(rs_store *store, const char *doing) {
+    int const code = sqlite3_errcode(store->db) & 0xff;
+    int const cause = sqlite3_system_errno(store->db);
+    bool const named = cause != 0 && (code == SQLITE_CANTOPEN || code == SQLITE_IOERR);
+    return rs_fail(status_of(code), "%s: %s: %s%s%s%s", store->path, doing,
+                   sqlite3_errmsg(store->db), named ? ": " : "", named ? strerror(cause) : "",
+                   way_out(code));
+}
+
+static rs_status execute(rs_store *store, const char *sql, const char *doing) {
+    if (sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK) return RS_OK;
+    return rs_store_fail(store, doing);
+}
+
+/* The one whole number that `sql` yields. */
+static rs_status query_number(rs_store *store, const char *sql, int64_t *number) {
+    sqlite3_stmt *query = NULL;
+    bool const found = sqlite3_prepare_v2(store->db, sql, -1, &query, NULL) == SQLITE_OK &&
+                       sqlite3_step(query) == SQLITE_ROW;
+    rs_status const status = found ? RS_OK : rs_store_fail(store, "reading");
+    if (found) *number = sqlite3_column_int64(query, 0);
+    sqlite3_finalize(query);
+    return status;
+}
+
+static rs_status prepare(rs_store *store, statement which, sqlite3_stmt **out) {
+    sqlite3_stmt **const slot = &store->prepared[which];
+    if (!*slot && sqlite3_prepare_v3(store->db, statement_sql[which], -1, SQLITE_PREPARE_PERSISTENT,
+                                     slot, NULL) != SQLITE_OK)
+        return rs_store_fail(store, "reading");
+    *out = *slot;
+    return RS_OK;
+}
+
+/* Runs a bound statement that yields at most one number, and makes it ready for the next time.
+ * *found (may be NULL) tells whether there was a row. */
+static rs_status run(rs_store *store, sqlite3_stmt *bound, const char *doing, bool *found,
+                     int64_t *number) {
+    int code = sqlite3_step(bound);
+    if (found) *found = code == SQLITE_ROW;
+    if (code == SQLITE_ROW) {
+        *number = sqlite3_column_int64(bound, 0);
+        code = sqlite3_step(bound);
+    }
+    rs_status const status = code == SQLITE_DONE ? RS_OK : rs_store_fail(store, doing);
+    sqlite3_reset(bound);
+    sqlite3_clear_bindings(bound);
+    return status;
+}
+
+static rs_status run_plain(rs_store *store, statement which, const char *doing) {
+    sqlite3_stmt *plain;
+    RS_TRY(prepare(store, which, &plain));
+    return run(store, plain, doing, NULL, NULL);
+}
+
+/* Binds one parameter after the other and remembers whether one could not be: so the callers need
+ * to ask only once. Text is borrowed until the statement has run. */
+typedef struct binder {
+    sqlite3_stmt *to;
+    int at;
+    int code;
+} binder;
+
+static void bind_text(binder *b, const char *text) {
+    int const code = sqlite3_bind_text(b->to, ++b->at, text, -1, SQLITE_STATIC);
+    if (code != SQLITE_OK) b->code = code;
+}
+
+static void bind_whole(binder *b, int64_t whole) {
+    int const code = sqlite3_bind_int64(b->to, ++b->at, whole);
+    if (code != SQLITE_OK) b->code = code;
+}
+
+static void bind_size(binder *b, size_t size) { bind_whole(b, (int64_t)size); }
+
+static void bind_real(binder *b, double real) { /* SQLite takes NaN as NULL */
+    int const code = sqlite3_bind_double(b->to, ++b->at, real);
+    if (code != SQLITE_OK) b->code = code;
+}
+
+static void bind_step(binder *b, long step, long never) {
+    if (step == never)
+        ++b->at; /* unbound parameters are NULL */
+    else
+        bind_whole(b, step);
+}
+
+static rs_status bound(rs_store *store, const binder *b) {
+    return b->code == SQLITE_OK ? RS_OK : rs_store_fail(store, "writing");
+}
+
+/* --- opening and closing ---------------------------------------------------------------------- */
+
+/* SQLite gives names such as ":memory:" and "file:x" a meaning of its own; "./" takes it away. */
+static rs_status open_file(rs_store *store, int flags) {
+    char *const name = sqlite3_mprintf("%s%s", store->path[0] == '/' ? "" : "./", store->path);
+    if (!name) return rs_fail(RS_EMEMORY, "%s: out of memory", store->path);
+    int const code = sqlite3_open_v2(name, &store->db, flags, NULL);
+    sqlite3_free(name);
+    if (!store->db) return rs_fail(RS_EMEMORY, "%s: out of memory", store->path);
+    if (code != SQLITE_OK) return rs_store_fail(store, "opening");
+    sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
+    return RS_OK;
+}
+
+/* Settles what a new, an interrupted and a finished creation look like: under the write lock a file
+ * has either all of our schema or nothing at all. */
+static rs_status create_schema(rs_store *store) {
+    int64_t application = 0, tables = 0;
+    RS_TRY(query_number(store, "PRAGMA application_id", &application));
+    RS_TRY(query_number(store, "SELECT count(*) FROM sqlite_schema", &tables));
+    if (application == APPLICATION_ID) return RS_OK;
+    if (application != 0 || tables != 0)
+        return rs_fail(RS_EINPUT, "%s: another program has just made it: name another file",
+                       store->path);
+    return execute(store, schema_sql, "creating");
+}
+
+/* Commits what `status` says is good, else rolls back; returns how it went. */
+static rs_status end_transaction(rs_store *store, rs_status status, const char *doing) {
+    if (status == RS_OK) status = run_plain(store, COMMIT, doing);
+    /* A failed statement may have rolled back by itself. What went wrong is recorded already, so
+     * the outcome of this is not asked for; the next reader would roll back in any case. */
+    if (!sqlite3_get_autocommit(store->db)) sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    return status;
+}
+
+/* The tables that everything else needs are there, and can be read now. */
+static rs_status check_tables(rs_store *store) {
+    int64_t rows;
+    return query_number(
+        store, "SELECT count(*) FROM (SELECT 1 FROM runs, cases, points, profile, timings LIMIT 1)",
+        &rows);
+}
+
+static rs_status make_ready_to_write(rs_store *store) {
+    if (sqlite3_db_readonly(store->db, "main") == 1)
+        return rs_fail(RS_ESTORE, "%s: is read-only: make it writable, or name another file",
+                       store->path);
+    /* NORMAL: a killed process loses nothing that was committed. Lost power may take the last
+     * cases, never the whole, and the same command computes them again. */
+    RS_TRY(execute(store, "PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL", "opening"));
+    RS_TRY(run_plain(store, BEGIN_WRITE, "opening"));
+    RS_TRY(end_transaction(store, create_schema(store), "creating"));
+    /* After the schema: WAL cannot be set in a transaction, and a database of SQLite's that has no
+     * application_id yet would not be known as ours after a kill. */
+    RS_TRY(execute(store, "PRAGMA journal_mode = WAL", "opening"));
+    return check_tables(store);
+}
+
+static rs_status make_ready_to_read(rs_store *store) {
+    RS_TRY(execute(store, "PRAGMA query_only = ON", "opening"));
+    return check_tables(store);
+}
+
+static rs_status make_store(const char *path, rs_store **out) {
+    rs_store *const store = calloc(1, sizeof *store);
+    char *const copy = strdup(path);
+    if (!store || !copy) {
+        free(store);
+        free(copy);
+        return rs_fail(RS_EMEMORY, "%s: out of memory", path);
+    }
+    store->path = copy;
+    *out = store;
+    return RS_OK;
+}
+
+rs_status rs_store_open(const char *path, rs_store **out) {
+    file_state state;
+    *out = NULL;
+    RS_TRY(look_at(path, false, &state));
+    rs_store *store;
+    RS_TRY(make_store(path, &store));
+    rs_status status = open_file(store, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    if (status == RS_OK) status = make_ready_to_write(store);
+    if (status == RS_OK)
+        *out = store;
+    else
+        rs_store_close(store);
+    return status;
+}
+
+/* True where SQLite could not read because it may not make its files beside the database, and
+ * nobody else has: then nobody writes, and the file may be read without locks. */
+static bool lies_still(rs_store *store) {
+    int const code = sqlite3_errcode(store->db) & 0xff;
+    if (code != SQLITE_CANTOPEN && code != SQLITE_READONLY) return false;
+    char *const wal = sqlite3_mprintf("%s-wal", store->path);
+    struct stat info;
+    bool const missing = wal && stat(wal, &info) != 0 && errno == ENOENT;
+    sqlite3_free(wal);
+    return missing;
+}
+
+/* The name of a file as a URI: all but letters, digits and "/._-" as %XX. */
+static char *immutable_uri(const char *path) {
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-";
+    static const char tail[] = "?immutable=1";
+    char *const real = realpath(path, NULL);
+    if (!real) return NULL;
+    size_t const size = 3 * strlen(real) + sizeof "file:" + sizeof tail;
+    char *const uri = malloc(size);
+    if (uri) {
+        char *end = uri + sprintf(uri, "file:");
+        for (const char *c = real; *c; ++c)
+            end += sprintf(end, strchr(plain, *c) ? "%c" : "%%%02X", (unsigned char)*c);
+        memcpy(end, tail, sizeof tail);
+    }
+    free(real);
+    return uri;
+}
+
+static rs_status reopen_immutable(rs_store *store) {
+    char *const uri = immutable_uri(store->path);
+    if (!uri) return rs_fail(RS_ESTORE, "%s: opening: %s", store->path, strerror(errno));
+    sqlite3_close(store->db);
+    store->db = NULL;
+    int const code = sqlite3_open_v2(uri, &store->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL);
+    free(uri);
+    if (!store->db) return rs_fail(RS_EMEMORY, "%s: out of memory", store->path);
+    if (code != SQLITE_OK) return rs_store_fail(store, "opening");
+    return make_ready_to_read(store);
+}
+
+rs_status rs_store_open_readonly(const char *path, rs_store **out) {
+    file_state state;
+    *out = NULL;
+    RS_TRY(look_at(path, true, &state));
+    if (state == FILE_MISSING)
+        return rs_fail(RS_EINPUT, "%s: there is no such file: make one with rhosweep sweep", path);
+    if (state == FILE_EMPTY)
+        return rs_fail(RS_EINPUT, "%s: is empty: no sweep has written to it", path);
+    rs_store *store;
+    RS_TRY(make_store(path, &store));
+    /* Open to write if that is allowed, though query_only: a reader who may not write would leave
+     * the WAL's files beside the database, and could not take over those of a killed sweep. */
+    rs_status status = open_file(store, SQLITE_OPEN_READWRITE);
+    if (status == RS_OK) {
+        status = make_ready_to_read(store);
+        if (status != RS_OK && lies_still(store)) status = reopen_immutable(store);
+    }
+    if (status == RS_OK)
+        *out = store;
+    else
+        rs_store_close(store);
+    return status;
+}
+
+void rs_store_close(rs_store *store) {
+    if (!store) return;
+    for (size_t i = 0; i < N_STATEMENT; ++i) sqlite3_finalize(store->prepared[i]);
+    sqlite3_close(store->db);
+    free(store->path);
+    free(store);
+}
+
+sqlite3 *rs_store_handle(rs_store *store) { return store->db; }
+
+/* --- runs ------------------------------------------------------------------------------------- */
+
+rs_status rs_store_begin_run(rs_store *store, const rs_provenance *provenance, int64_t *run_id) {
+    binder b = {0};
+    RS_TRY(prepare(store, BEGIN_RUN, &b.to));
+    bind_text(&b, provenance->version);
+    bind_text(&b, provenance->commit);
+    bind_text(&b, provenance->libraries);
+    bind_text(&b, provenance->host);
+    bind_text(&b, provenance->system);
+    bind_text(&b, provenance->engine);
+    bind_text(&b, provenance->device);
+    bind_text(&b, provenance->driver);
+    bind_whole(&b, provenance->threads);
+    bind_whole(&b, provenance->memory > INT64_MAX ? INT64_MAX : (int64_t)provenance->memory);
+    bind_text(&b, provenance->command_line);
+    bind_text(&b, provenance->spec);
+    RS_TRY(bound(store, &b));
+    RS_TRY(run(store, b.to, "starting a run", NULL, NULL));
+    *run_id = sqlite3_last_insert_rowid(store->db);
+    return RS_OK;
+}
+
+rs_status rs_store_finish_run(rs_store *store, int64_t run_id, const char *outcome) {
+    binder b = {0};
+    RS_TRY(prepare(store, FINISH_RUN, &b.to));
+    bind_whole(&b, run_id);
+    bind_text(&b, outcome);
+    RS_TRY(bound(store, &b));
+    return run(store, b.to, "finishing the run", NULL, NULL);
+}
+
+/* --- cases ------------------------------------------------------------------------------------ */
+
+/* Room for the parts of a case's identity that are made up as text. */
+typedef struct identity_text {
+    char digest[17], input[64], h0[64];
+} identity_text;
+
+/* Binds CASE_PARAMETERS; `text` must outlive the statement's run. */
+static void bind_identity(binder *b, const rs_case_key *key, identity_text *text) {
+    const rs_spec *const spec = key->spec;
+    const rs_case *const one = key->one;
+    text->digest[0] = '\0';
+    if (key->model) snprintf(text->digest, sizeof text->digest, "%016" PRIx64, key->model->digest);
+    bind_text(b, rs_nonlinearity_name(one->nonlinearity));
+    bind_text(b, rs_ensemble_name(one->ensemble));
+    bind_text(b, text->digest);
+    bind_size(b, one->hidden);
+    bind_size(b, one->steps);
+    bind_whole(b, (int64_t)one->seed); /* the same 64 bits */
+    bind_size(b, key->plan->batch);
+    bind_text(b, rs_input_text(spec, text->input));
+    bind_size(b, spec->input == RS_INPUT_PYTORCH ? key->plan->input_size : 0);
+    bind_text(b, rs_h0_text(spec, text->h0));
+    bind_size(b, spec->warmup);
+    bind_text(b, rs_loss_name(spec->loss));
+    bind_size(b, one->fit_skip);
+    bind_text(b, rs_precision_name(spec->precision));
+    bind_text(b, key->engine);
+    bind_whole(b, spec->raw);
+}
+
+static rs_status find_case(rs_store *store, const rs_case_key *key, bool *found, int64_t *id) {
+    binder b = {0};
+    identity_text text;
+    RS_TRY(prepare(store, FIND_CASE, &b.to));
+    bind_identity(&b, key, &text);
+    RS_TRY(bound(store, &b));
+    return run(store, b.to, "reading the cases", found, id);
+}
+
+static rs_status find_point(rs_store *store, int64_t case_id, double rho_asked, bool *found) {
+    binder b = {0};
+    int64_t id;
+    RS_TRY(prepare(store, FIND_POINT, &b.to));
+    bind_whole(&b, case_id);
+    bind_real(&b, rho_asked);
+    RS_TRY(bound(store, &b));
+    return run(store, b.to, "reading the points", found, &id);
+}
+
+rs_status rs_store_done(rs_store *store, const rs_case_key *key, const double *rho, size_t n,
+                        bool *done) {
+    bool known;
+    int64_t case_id = 0;
+    memset(done, 0, n * sizeof *done);
+    RS_TRY(find_case(store, key, &known, &case_id));
+    for (size_t i = 0; known && i < n; ++i)
+        RS_TRY(find_point(store, case_id, key->spec->native ? NAN : rho[i], &done[i]));
+    return RS_OK;
+}
+
+static rs_status put_case(rs_store *store, int64_t run_id, const rs_case_result *result,
+                          int64_t *id) {
+    binder b = {0};
+    identity_text text;
+    bool const failed = result->status != RS_OK;
+    RS_TRY(prepare(store, PUT_CASE, &b.to));
+    bind_identity(&b, &result->key, &text);
+    bind_text(&b, result->key.model ? result->key.model->name : "");
+    bind_text(&b, failed ? "failed" : "done");
+    bind_text(&b, failed ? result->reason : NULL);
+    bind_whole(&b, run_id);
+    RS_TRY(bound(store, &b));
+    bool found;
+    return run(store, b.to, "storing a case", &found, id);
+}
+
+static rs_status put_profile(rs_store *store, int64_t point_id, const rs_log_profile *profile,
+                             size_t steps) {
+    for (size_t i = 0; i < steps; ++i) {
+        binder b = {0};
+        RS_TRY(prepare(store, PUT_STEP, &b.to));
+        bind_whole(&b, point_id);
+        bind_size(&b, i + 1);
+        bind_real(&b, profile->mean[i]);
+        bind_real(&b, profile->min[i]);
+        bind_real(&b, profile->max[i]);
+        RS_TRY(bound(store, &b));
+        RS_TRY(run(store, b.to, "storing a profile", NULL, NULL));
+    }
+    return RS_OK;
+}
+
+static rs_status put_point(rs_store *store, int64_t run_id, int64_t case_id, const rs_point *point,
+                           size_t steps) {
+    bool known;
+    RS_TRY(find_point(store, case_id, point->rho_asked, &known));
+    if (known) return RS_OK;
+    binder b = {0};
+    RS_TRY(prepare(store, PUT_POINT, &b.to));
+    bind_whole(&b, case_id);
+    bind_whole(&b, run_id);
+    bind_real(&b, point->rho_asked);
+    bind_real(&b, point->rho);
+    bind_real(&b, point->g);
+    bind_real(&b, point->decay_rate);
+    bind_step(&b, point->forward_nonfinite, 0);
+    bind_step(&b, point->range.fp32_underflow, -1);
+    bind_step(&b, point->range.fp32_overflow, -1);
+    bind_step(&b, point->range.fp16_underflow, -1);
+    bind_step(&b, point->range.fp16_overflow, -1);
+    bind_step(&b, point->range.bf16_underflow, -1);
+    bind_step(&b, point->range.bf16_overflow, -1);
+    bind_step(&b, point->range.backward_nonfinite, -1);
+    RS_TRY(bound(store, &b));
+    RS_TRY(run(store, b.to, "storing a point", NULL, NULL));
+    return put_profile(store, sqlite3_last_insert_rowid(store->db), &point->profile, steps);
+}
+
+static rs_status put_timing(rs_store *store, int64_t run_id, int64_t case_id,
+                            const rs_case_result *result) {
+    binder b = {0};
+    RS_TRY(prepare(store, PUT_TIMING, &b.to));
+    bind_whole(&b, case_id);
+    bind_whole(&b, run_id);
+    bind_size(&b, result->n);
+    bind_size(&b, result->n * result->key.plan->batch);
+    bind_real(&b, result->forward_seconds);
+    bind_real(&b, result->backward_seconds);
+    RS_TRY(bound(store, &b));
+    return run(store, b.to, "storing a timing", NULL, NULL);
+}
+
+static rs_status put_rows(rs_store *store, int64_t run_id, const rs_case_result *result) {
+    int64_t case_id = 0;
+    RS_TRY(put_case(store, run_id, result, &case_id));
+    if (result->status != RS_OK) return RS_OK;
+    for (size_t i = 0; i < result->n; ++i)
+        RS_TRY(put_point(store, run_id, case_id, &result->point[i], result->key.one->steps));
+    return put_timing(store, run_id, case_id, result);
+}
+
+rs_status rs_store_put(rs_store *store, int64_t run_id, const rs_case_result *result) {
+    RS_TRY(run_plain(store, BEGIN_WRITE, "storing a case"));
+    return end_transaction(store, put_rows(store, run_id, result), "storing a case");
+}
