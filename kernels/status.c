@@ -12,7 +12,7 @@ static void keep_on_one_line(char *text) {
         if (*text == '\n' || *text == '\r') *text = ' ';
 }
 
-rs_status rs_fail(rs_status status, const char *format, ...) {
+rs_status(rs_fail)(rs_status status, const char *format, ...) {
     char text[MESSAGE_SIZE]; /* arguments may point into `message` */
     va_list args;
     va_start(args, format);
@@ -23,7 +23,7 @@ rs_status rs_fail(rs_status status, const char *format, ...) {
     return status;
 }
 
-rs_status rs_fail_in(rs_status status, const char *format, ...) {
+rs_status(rs_fail_in)(rs_status status, const char *format, ...) {
     if (status == RS_OK) return status;
     char context[MESSAGE_SIZE / 2];
     va_list args;
