@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # The stages of host/ in the order of the data. A file may include its own stage and earlier ones.
 STAGES = [
-    ["progress"],
+    ["progress", "interrupt"],
     ["spec"],
     ["npz"],
     ["model"],
@@ -22,6 +22,7 @@ STAGES = [
     ["fit"],
     ["store"],
     ["table"],
+    ["provenance"],
     ["pipeline"],
     ["inspect", "devices"],
     ["cli"],
