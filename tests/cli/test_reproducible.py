@@ -30,7 +30,7 @@ def test_threads(threads, whole, database):
     assert table_text("profile", database) == expected
 
 
-@pytest.mark.parametrize("memory", ["400K", "1M", "7M"])
+@pytest.mark.parametrize("memory", ["600K", "1M", "7M"])
 def test_memory_that_forces_chunks(memory, whole, database):
     options, expected = whole
     sweep(database, "--memory", memory, *options)

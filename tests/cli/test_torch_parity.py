@@ -65,7 +65,8 @@ def test_f64(file, nonlinearity, loss, database):
     expected = saved[f"log10_norm_{nonlinearity}_{loss}"]
     curves = run_model(database, DATA / file, nonlinearity, loss, radii, "f64")
     for rho, curve, want in zip(radii, curves, expected):
-        assert_agree(curve, want, 1e-3 if grows(want) else 1e-9, f"rho {rho}")
+        chaos = nonlinearity == "tanh" and grows(want)
+        assert_agree(curve, want, 1e-3 if chaos else 1e-9, f"rho {rho}")
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -125,7 +126,7 @@ def test_native_radius_and_measured_rho(database):
 @pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
 def test_fresh_network(nonlinearity, loss, tmp_path, database):
     """Not a committed one: drawn now, run by PyTorch now."""
-    model = reference.draw_model(80, np.random.SeedSequence().entropy)
+    model = reference.draw_model(80, seed=2026)
     path = tmp_path / "fresh.npz"
     np.savez(path, **model)
     radii = [0.6, 1.2]
