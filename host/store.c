@@ -129,7 +129,7 @@ static rs_status check_folder(const char *path) {
     rs_status status = RS_OK;
     if (stat(folder, &info) != 0)
         status = errno == ENOENT
-                     ? rs_fail(RS_EINPUT, "%s: there is no folder %s: make it first", path, folder)
+                     ? rs_fail(RS_ESTORE, "%s: there is no folder %s: make it first", path, folder)
                      : fail_errno(path);
     free(folder);
     return status;
