@@ -16,7 +16,7 @@ enum {
     CHUNK = 1 << 16,     /* bytes read at a time; a multiple of every item size */
     DEFLATE_RATIO = 1032 /* deflate cannot pack a byte into less: 258 bytes take 2 bits */
 };
-static const uint64_t max_values = (uint64_t)1 << 30; /* of all members; 8 GiB as doubles */
+static const uint64_t max_values = (uint64_t)1 << 29; /* of all members; 4 GiB as doubles */
 
 static const char only_floats[] = "only little-endian float32 and float64 arrays are read; save it "
                                   "with .astype('<f8') or leave it out";
