@@ -61,6 +61,7 @@ typedef struct rs_spec_key {
     const char *name;     /* "spectral radius" is "rho"; the option is --name */
     const char *argument; /* "LIST", "N", ...; NULL for a switch, which in a file takes yes or no */
     const char *help;     /* one sentence for --help, default included */
+    const char *group;    /* heading in --help; keys of one group stand together */
     char short_option;    /* 0 for none */
 } rs_spec_key;
 

@@ -1,0 +1,341 @@
+#include "cli.h"
+
+#include "version.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char rs_cli_version[] = "rhosweep " RS_VERSION " (" RS_COMMIT ")";
+
+/* Keys of options that have no letter of their own start above the characters. */
+enum { KEY_HELP = 'h', KEY_VERSION = 'V', KEY_USAGE = 256, KEY_FIRST_OWN = 257 };
+enum { MAX_OPTIONS = 48, MAX_ARGUMENTS = 2 };
+
+/* What one command's arguments say, before it is known whether they make sense. */
+typedef struct parsing {
+    const struct command *command;
+    const struct argp *argp;
+    int next; /* index of the argument after those that were understood */
+    bool answered;
+    rs_status status;
+    const char *argument[MAX_ARGUMENTS];
+    size_t arguments;
+    bool given[MAX_OPTIONS];
+    const char *value[MAX_OPTIONS]; /* of a given option, NULL for a switch */
+} parsing;
+
+typedef struct command {
+    const char *name;   /* as in its usage line */
+    const char *needs;  /* what it says when an argument is missing */
+    size_t least, most; /* arguments */
+    const char *arguments, *doc;
+    void (*options)(struct argp_option *out); /* fills [MAX_OPTIONS], ended by zeros; or NULL */
+    rs_status (*finish)(const parsing *p, rs_command *out);
+    rs_command_kind kind;
+} command;
+
+/* The word that the user types. */
+static const char *short_name(const command *command) {
+    return command->name + strlen("rhosweep ");
+}
+
+/* ------------------------------------------------------------------ options */
+
+static void sweep_options(struct argp_option *out) {
+    size_t n;
+    const rs_spec_key *const keys = rs_spec_keys(&n);
+    int group = 0;
+    for (size_t k = 0; k < n; ++k) {
+        if (k == 0 || strcmp(keys[k].group, keys[k - 1].group) != 0)
+            *out++ = (struct argp_option){.doc = keys[k].group, .group = ++group};
+        *out++ = (struct argp_option){.name = keys[k].name,
+                                      .key = keys[k].short_option ? keys[k].short_option
+                                                                  : KEY_FIRST_OWN + (int)k,
+                                      .arg = keys[k].argument,
+                                      .doc = keys[k].help,
+                                      .group = group};
+    }
+}
+
+static void table_options(struct argp_option *out) {
+    *out = (struct argp_option){.name = "format",
+                                .key = KEY_FIRST_OWN,
+                                .arg = "FORMAT",
+                                .doc = "md, csv, latex (for booktabs) or json; default md"};
+}
+
+/* What every command understands. */
+static void common_options(struct argp_option *out) {
+    while (out->name || out->doc) ++out;
+    *out++ = (struct argp_option){.doc = "Help:", .group = -1};
+    *out++ = (struct argp_option){"help", KEY_HELP, NULL, 0, "This text", -1};
+    *out++ = (struct argp_option){"usage", KEY_USAGE, NULL, 0, "The options in short", -1};
+    *out++ = (struct argp_option){"version", KEY_VERSION, NULL, 0, "Version and commit", -1};
+}
+
+/* ------------------------------------------------------------------ messages */
+
+/* argp and getopt would print their own lines, and more than one; so they are kept silent and the
+ * argument that stopped them is looked up again. */
+static rs_status fail_option(const parsing *p, const char *text) {
+    const char *const name = p->command->name;
+    const char *const word = text[1] == '-' ? text + 2 : "";
+    size_t const length = strcspn(word, "=");
+    size_t matches = 0;
+    const struct argp_option *match = NULL;
+    for (const struct argp_option *o = p->argp->options; o->name || o->doc; ++o) {
+        if (!o->name) continue; /* a heading */
+        bool const begins = length > 0 && strncmp(word, o->name, length) == 0;
+        bool const whole = o->key == text[1] || (begins && o->name[length] == '\0');
+        if (begins || whole) match = o;
+        matches = whole ? 1 : matches + begins;
+        if (whole) break;
+    }
+    if (matches > 1)
+        return rs_fail(RS_EINPUT, "%.60s: short for more than one option; see %s --help", text,
+                       name);
+    if (!match) return rs_fail(RS_EINPUT, "%.60s: unknown option; see %s --help", text, name);
+    return rs_fail(RS_EINPUT, "%.60s: %s; see %s --help", text,
+                   match->arg ? "needs a value" : "takes no value", name);
+}
+
+static void answer(parsing *p, unsigned flags) {
+    argp_help(p->argp, stdout, flags, (char *)(uintptr_t)p->command->name);
+    p->answered = true;
+}
+
+/* ------------------------------------------------------------------ one command's arguments */
+
+static void take_argument(parsing *p, const char *text) {
+    if (p->arguments == p->command->most)
+        p->status = rs_fail(RS_EINPUT, "%.60s: one argument too many; see %s --help", text,
+                            p->command->name);
+    else
+        p->argument[p->arguments++] = text;
+}
+
+static error_t take_option(parsing *p, int key, const char *value) {
+    const struct argp_option *const options = p->argp->options;
+    size_t i = 0;
+    while ((options[i].name || options[i].doc) && (!options[i].name || options[i].key != key)) ++i;
+    if (!options[i].name) return ARGP_ERR_UNKNOWN;
+    if (p->given[i]) p->status = rs_fail(RS_EINPUT, "--%s: given twice", options[i].name);
+    p->given[i] = true;
+    p->value[i] = value;
+    return 0;
+}
+
+static error_t take(int key, char *value, struct argp_state *state) {
+    parsing *const p = state->input;
+    error_t result = 0;
+    switch (key) {
+    case KEY_HELP: answer(p, ARGP_HELP_SHORT_USAGE | ARGP_HELP_LONG | ARGP_HELP_DOC); break;
+    case KEY_USAGE: answer(p, ARGP_HELP_USAGE); break;
+    case KEY_VERSION:
+        puts(rs_cli_version);
+        p->answered = true;
+        break;
+    case ARGP_KEY_ARG: take_argument(p, value); break;
+    case ARGP_KEY_ERROR:
+        /* Inside a cluster such as -xy, getopt has not moved on yet. */
+        if (p->status == RS_OK && !p->answered)
+            p->status = fail_option(p, state->argv[state->next - (state->next > p->next)]);
+        break;
+    default: result = take_option(p, key, value);
+    }
+    if (state->next > p->next) p->next = state->next;
+    return p->answered || p->status != RS_OK ? ECANCELED : result;
+}
+
+static rs_status parse_command(const command *command, int argc, char **argv, rs_command *out) {
+    struct argp_option options[MAX_OPTIONS] = {{0}};
+    if (command->options) command->options(options);
+    common_options(options);
+    const struct argp argp = {options,     take, command->arguments, command->doc, NULL,
+                              filter_help, NULL};
+    parsing p = {.command = command, .argp = &argp, .next = 1};
+    error_t const error = argp_parse(
+        &argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP | ARGP_NO_EXIT | ARGP_IN_ORDER, NULL, &p);
+    if (p.answered) return RS_OK;
+    if (p.status != RS_OK) return p.status;
+    if (error == ENOMEM) return rs_fail(RS_EMEMORY, "%s: out of memory", command->name);
+    if (p.arguments < command->least)
+        return rs_fail(RS_EINPUT, "%s: %s; see %s --help", short_name(command), command->needs,
+                       command->name);
+    out->kind = command->kind;
+    return command->finish(&p, out);
+}
+
+/* ------------------------------------------------------------------ the commands */
+
+static rs_status finish_sweep(const parsing *p, rs_command *out) {
+    RS_TRY(rs_spec_init(&out->spec));
+    if (p->arguments > 0) RS_TRY(rs_spec_load(&out->spec, p->argument[0]));
+    for (size_t i = 0; i < MAX_OPTIONS; ++i)
+        if (p->given[i])
+            RS_TRY(rs_spec_set(&out->spec, p->argp->options[i].name, p->value[i], RS_FROM_OPTION));
+    return rs_spec_check(&out->spec);
+}
+
+static rs_status finish_table(const parsing *p, rs_command *out) {
+    const char *const format = p->given[0] ? p->value[0] : "md";
+    out->table = p->argument[0];
+    out->path = p->argument[1];
+    out->format = rs_table_format_named(format);
+    if (out->format != RS_N_TABLE_FORMAT) return RS_OK;
+    return rs_fail(RS_EINPUT, "format: \"%.60s\" is not one of md, csv, latex, json", format);
+}
+
+static rs_status finish_inspect(const parsing *p, rs_command *out) {
+    out->path = p->argument[0];
+    return RS_OK;
+}
+
+static rs_status finish_devices(const parsing *p, rs_command *out) {
+    (void)p;
+    (void)out;
+    return RS_OK;
+}
+
+/* No command: there is nothing to do but to answer --help and the like. */
+static rs_status finish_none(const parsing *p, rs_command *out) {
+    (void)out;
+    return rs_fail(RS_EINPUT, "command: none given; see %s --help", p->command->name);
+}
+
+static const command without_command = {
+    .name = "rhosweep",
+    .arguments = "COMMAND [ARGUMENT...]",
+    .doc = "Gradient flow in recurrent networks: unrolls many networks over many spectral radii "
+           "at once, and measures how the gradient of the loss shrinks or grows on its way back "
+           "through time.\n"
+           "\n"
+           "  sweep [SPEC.ini]    run or resume a sweep; its results go to a database\n"
+           "  table NAME DB       print a table: decay, profile, throughput or runs\n"
+           "  inspect FILE.npz    what is in a file of weights: shapes, spectral radius\n"
+           "  devices             the engines of this build and what they run on\n"
+           "\n"
+           "Each has its own --help.\v"
+           "For example:\n"
+           "  rhosweep sweep --rho 0.5:1.5:0.1 --hidden 64 --steps 100 -o first.db\n"
+           "  rhosweep table decay first.db\n"
+           "\n"
+           "Exit codes: 0 done, 1 failure while running, 2 bad usage or bad input, "
+           "130 interrupted.",
+    .finish = finish_none,
+};
+
+static const command commands[] = {
+    {.name = "rhosweep sweep",
+     .least = 0,
+     .most = 1,
+     .arguments = "[SPEC.ini]",
+     .doc = "Runs a sweep, or the part of it that the database lacks: for every seed and shape, "
+            "backpropagation through time at all spectral radii at once.\n"
+            "\n"
+            "Every option is also a key of the [sweep] section of SPEC.ini; the command line "
+            "wins.\v"
+            "LIST is a,b,c or start:stop:step, both ends included; start:stop steps by 1, for "
+            "whole numbers. SIZE is in bytes, or with K, M, G, T for powers of 1024.\n"
+            "\n"
+            "For example:\n"
+            "  rhosweep sweep\n"
+            "  rhosweep sweep --nonlinearity tanh,relu --rho 0.8,1,1.2 --seeds 0:19\n"
+            "  rhosweep sweep --model weights.npz --rho native --precision f64\n"
+            "  rhosweep sweep spec.ini --engine cpu --threads 4 -o results.db",
+     .options = sweep_options,
+     .finish = finish_sweep,
+     .kind = RS_SWEEP},
+    {.name = "rhosweep table",
+     .needs = "needs the name of a table and a database",
+     .least = 2,
+     .most = 2,
+     .arguments = "NAME DB",
+     .doc = "Prints a table of the results in a database, also while a sweep is writing to it.\n"
+            "\n"
+            "  decay        decay rate per radius with its 95% interval over seeds\n"
+            "  profile      log10 of the gradient's norm at every step\n"
+            "  throughput   times and rates of the engines\n"
+            "  runs         what was run, when, where and with which version\v"
+            "For example:\n"
+            "  rhosweep table decay rhosweep.db\n"
+            "  rhosweep table profile rhosweep.db --format csv > profile.csv",
+     .options = table_options,
+     .finish = finish_table,
+     .kind = RS_TABLE},
+    {.name = "rhosweep inspect",
+     .needs = "needs an .npz file",
+     .least = 1,
+     .most = 1,
+     .arguments = "FILE.npz",
+     .doc = "Shows the arrays of an .npz file, such as numpy.savez writes: shapes, types, whether "
+            "all numbers are finite; of recurrent weights also spectral radius, coupling and "
+            "singular values, and whether they can be swept.",
+     .finish = finish_inspect,
+     .kind = RS_INSPECT},
+    {.name = "rhosweep devices",
+     .least = 0,
+     .most = 0,
+     .doc = "Lists the engines of this build, what they run on, and why one cannot run.",
+     .finish = finish_devices,
+     .kind = RS_DEVICES},
+};
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+static const command *find_command(const char *word) {
+    for (size_t i = 0; i < N_COMMANDS; ++i)
+        if (strcmp(short_name(&commands[i]), word) == 0) return &commands[i];
+    return NULL;
+}
+
+/* ------------------------------------------------------------------ provenance */
+
+void rs_cli_quote(FILE *out, const char *argument) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "-_./,:=+@%";
+    if (*argument && argument[strspn(argument, plain)] == '\0') {
+        fputs(argument, out);
+        return;
+    }
+    fputc('\'', out);
+    for (const char *c = argument; *c; ++c) {
+        if (*c == '\'')
+            fputs("'\\''", out);
+        else
+            fputc(*c, out);
+    }
+    fputc('\'', out);
+}
+
+static rs_status keep_line(int argc, char **argv, char **line) {
+    size_t size;
+    FILE *const out = open_memstream(line, &size);
+    if (!out) return rs_fail(RS_EMEMORY, "command line: out of memory");
+    for (int i = 0; i < argc; ++i) {
+        if (i > 0) fputc(' ', out);
+        rs_cli_quote(out, argv[i]);
+    }
+    bool const failed = ferror(out) != 0;
+    if (fclose(out) == 0 && !failed) return RS_OK;
+    return rs_fail(RS_EMEMORY, "command line: out of memory");
+}
+
+rs_status rs_cli_parse(int argc, char **argv, rs_command *out) {
+    *out = (rs_command){.kind = RS_ANSWERED};
+    if (argc < 2 || argv[1][0] == '-') return parse_command(&without_command, argc, argv, out);
+    const command *const command = find_command(argv[1]);
+    if (!command)
+        return rs_fail(RS_EINPUT,
+                       "%.60s: unknown command; it is one of sweep, table, inspect, devices",
+                       argv[1]);
+    RS_TRY(keep_line(argc, argv, &out->line));
+    return parse_command(command, argc - 1, argv + 1, out);
+}
+
+void rs_command_free(rs_command *command) {
+    rs_spec_free(&command->spec);
+    free(command->line);
+    *command = (rs_command){.kind = RS_ANSWERED};
+}

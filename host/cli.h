@@ -1,0 +1,36 @@
+/* The command line: from argv to what is asked for. Reads the spec file, writes help. */
+#ifndef RS_CLI_H
+#define RS_CLI_H
+
+#include "spec.h"
+#include "table.h"
+
+typedef enum rs_command_kind {
+    RS_ANSWERED, /* --help, --usage or --version: printed on stdout, nothing is left to do */
+    RS_SWEEP,
+    RS_TABLE,
+    RS_INSPECT,
+    RS_DEVICES
+} rs_command_kind;
+
+typedef struct rs_command {
+    rs_command_kind kind;
+    rs_spec spec;           /* sweep: file and options, checked */
+    char *line;             /* sweep: the command line as a shell would take it */
+    const char *table;      /* table: its name; borrowed from argv */
+    const char *path;       /* table: the database; inspect: the .npz; borrowed from argv */
+    rs_table_format format; /* table */
+} rs_command;
+
+/* Understands argv. RS_EINPUT, naming the argument and the help to read, for anything that is not
+ * understood. The caller frees *out with rs_command_free in any case. */
+rs_status rs_cli_parse(int argc, char **argv, rs_command *out);
+void rs_command_free(rs_command *command);
+
+/* Writes one argument, in quotes where a shell needs them. */
+void rs_cli_quote(FILE *out, const char *argument);
+
+/* "rhosweep 0.1.0 (commit)": what --version says. */
+extern const char rs_cli_version[];
+
+#endif

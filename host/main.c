@@ -1,0 +1,65 @@
+/* The flow from a command line to an exit code. The only place that exits, and the only one that
+ * prints errors. */
+#include "cli.h"
+#include "devices.h"
+#include "inspect.h"
+#include "pipeline.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+static void print_summary(const rs_sweep_outcome *outcome, const char *database) {
+    printf("%zu of %zu cases done in %.1f s", outcome->done, outcome->cases, outcome->seconds);
+    if (outcome->skipped) printf("; %zu were in the database already", outcome->skipped);
+    fputs("\nNext:\n  rhosweep table decay ", stdout);
+    rs_cli_quote(stdout, database);
+    fputs("\n  rhosweep table profile ", stdout);
+    rs_cli_quote(stdout, database);
+    puts(" --format csv");
+}
+
+static rs_status run_sweep(const rs_command *command) {
+    rs_sweep_outcome outcome = {0};
+    RS_TRY(rs_sweep(&command->spec, command->line, &outcome));
+    if (!command->spec.quiet) print_summary(&outcome, command->spec.output);
+    return RS_OK;
+}
+
+static rs_status run_table(const rs_command *command) {
+    rs_store *store;
+    RS_TRY(rs_store_open_readonly(command->path, &store));
+    rs_status const status = rs_table_write(store, command->table, command->format, stdout);
+    rs_store_close(store);
+    return status;
+}
+
+static rs_status run(const rs_command *command) {
+    switch (command->kind) {
+    case RS_SWEEP: return run_sweep(command);
+    case RS_TABLE: return run_table(command);
+    case RS_INSPECT: return rs_inspect(command->path, stdout);
+    case RS_DEVICES: rs_devices(stdout); return RS_OK;
+    case RS_ANSWERED: return RS_OK;
+    }
+    return RS_OK;
+}
+
+/* Output that did not arrive, on a full disk or a closed pipe, is a failure too. */
+static rs_status finish_output(void) {
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout)) return RS_OK;
+    return rs_fail(RS_EIO, "standard output: %s", errno ? strerror(errno) : "write error");
+}
+
+int main(int argc, char **argv) {
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe and a file too large are errors of write() */
+    signal(SIGXFSZ, SIG_IGN);
+    rs_command command;
+    rs_status status = rs_cli_parse(argc, argv, &command);
+    if (status == RS_OK) status = run(&command);
+    if (status == RS_OK) status = finish_output();
+    if (status != RS_OK) fprintf(stderr, "rhosweep: %s\n", rs_message());
+    rs_command_free(&command);
+    return rs_exit_code(status);
+}

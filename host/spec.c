@@ -1,0 +1,998 @@
+#include "spec.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <float.h>
+#include <ini.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Beyond these a number is a slip of the pen. They also keep every product of sizes in 64 bits. */
+enum {
+    MAX_VALUES = 100000,
+    MAX_HIDDEN = 65536,
+    MAX_STEPS = 10000000,
+    MAX_BATCH = 1000000,
+    MAX_INPUT_SIZE = 65536,
+    MAX_THREADS = 4096,
+    MAX_FILE = 1 << 24
+};
+static const uint64_t max_cases = 10000000;           /* of a sweep */
+static const uint64_t max_profile = 1000000000;       /* radii x steps of a case */
+static const uint64_t max_memory = UINT64_C(1) << 60; /* bytes */
+static_assert(sizeof(size_t) == sizeof(uint64_t), "sizes are taken to have 64 bits");
+
+enum { DEFAULT_HIDDEN = 64, TEXT = 32 };
+
+/* ------------------------------------------------------------------ words and numbers */
+
+static const char *const ensemble_names[RS_N_ENSEMBLE] = {
+    [RS_GAUSSIAN] = "gaussian", [RS_UNIFORM] = "uniform",     [RS_ORTHOGONAL] = "orthogonal",
+    [RS_IDENTITY] = "identity", [RS_SYMMETRIC] = "symmetric", [RS_MODEL] = "model"};
+static const char *const loss_names[RS_N_LOSS] = {
+    [RS_LAST_MEAN] = "last-mean", [RS_ALL_MEAN] = "all-mean", [RS_RANDOM] = "random"};
+static const char *const engine_names[] = {"auto", "cpu", "cuda", "reference"};
+enum { N_ENGINE_NAMES = sizeof engine_names / sizeof *engine_names };
+
+const char *rs_ensemble_name(rs_ensemble ensemble) { return ensemble_names[ensemble]; }
+const char *rs_loss_name(rs_loss loss) { return loss_names[loss]; }
+
+/* Cuts blanks off both ends, in place. */
+static char *trim(char *text) {
+    while (isspace((unsigned char)*text)) ++text;
+    size_t length = strlen(text);
+    while (length > 0 && isspace((unsigned char)text[length - 1])) --length;
+    text[length] = '\0';
+    return text;
+}
+
+static rs_status duplicate(const char *text, char **out) {
+    *out = strdup(text);
+    return *out ? RS_OK : rs_fail(RS_EMEMORY, "out of memory");
+}
+
+static rs_status fail_word(const char *word, const char *const *names, size_t n) {
+    char known[160] = "";
+    for (size_t i = 0; i < n; ++i) {
+        size_t const used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", names[i]);
+    }
+    return rs_fail(RS_EINPUT, "\"%.60s\" is not one of %s", word, known);
+}
+
+static rs_status parse_word(const char *word, const char *const *names, size_t n, size_t *out) {
+    for (size_t i = 0; i < n; ++i)
+        if (strcmp(word, names[i]) == 0) {
+            *out = i;
+            return RS_OK;
+        }
+    return fail_word(word, names, n);
+}
+
+/* Decimal digits only: no sign, no exponent, no blanks. */
+static rs_status parse_whole(const char *text, uint64_t least, uint64_t most, uint64_t *out) {
+    if (*text == '\0' || text[strspn(text, "0123456789")] != '\0')
+        return rs_fail(RS_EINPUT, "\"%.60s\" is not a whole number of at least %" PRIu64, text,
+                       least);
+    errno = 0;
+    unsigned long long const value = strtoull(text, NULL, 10);
+    if (errno != 0 || value < least || value > most)
+        return rs_fail(RS_EINPUT, "%.60s is out of range; take %" PRIu64 " to %" PRIu64, text,
+                       least, most);
+    *out = value;
+    return RS_OK;
+}
+
+/* A finite decimal number; "nan", "inf" and hexadecimal are not. */
+static rs_status parse_real(const char *text, double *out) {
+    char *end = NULL;
+    double const value = strtod(text, &end);
+    if (*text == '\0' || text[strspn(text, "0123456789.eE+-")] != '\0' || *end != '\0')
+        return rs_fail(RS_EINPUT, "\"%.60s\" is not a number", text);
+    if (!isfinite(value)) return rs_fail(RS_EINPUT, "%.60s is too large", text);
+    *out = value;
+    return RS_OK;
+}
+
+static rs_status parse_positive(const char *text, double *out) {
+    double value = 0.0;
+    RS_TRY(parse_real(text, &value));
+    if (!(value > 0.0)) return rs_fail(RS_EINPUT, "%.60s is not above 0", text);
+    *out = value;
+    return RS_OK;
+}
+
+/* The shortest decimal that reads back as the same double. */
+static const char *real_text(double value, char buffer[TEXT]) {
+    for (int digits = 15; digits <= 17; ++digits) {
+        snprintf(buffer, TEXT, "%.*g", digits, value);
+        if (strtod(buffer, NULL) == value) break;
+    }
+    return buffer;
+}
+
+/* ------------------------------------------------------------------ lists */
+
+typedef union number {
+    double real;
+    uint64_t whole;
+} number;
+
+typedef struct list {
+    number *at;
+    size_t n, capacity;
+} list;
+
+/* How the entries of a list are read; the ends of a range are within the limits as well. */
+typedef struct list_kind {
+    rs_status (*expand)(const struct list_kind *kind, char *const part[], size_t parts, list *out);
+    int (*compare)(const void *a, const void *b);
+    uint64_t least, most; /* of whole numbers */
+} list_kind;
+
+static rs_status append(list *out, number value) {
+    if (out->n == MAX_VALUES) return rs_fail(RS_EINPUT, "more than %d values", MAX_VALUES);
+    if (out->n == out->capacity) {
+        size_t const capacity = out->capacity ? 2 * out->capacity : 16;
+        number *const at = realloc(out->at, capacity * sizeof *at);
+        if (!at) return rs_fail(RS_EMEMORY, "out of memory");
+        out->at = at;
+        out->capacity = capacity;
+    }
+    out->at[out->n++] = value;
+    return RS_OK;
+}
+
+static rs_status fail_direction(const char *start, const char *stop, bool has_step) {
+    return rs_fail(RS_EINPUT, "the range from %.40s never reaches %.40s; %s", start, stop,
+                   has_step ? "turn the sign of its step" : "write start:stop:step, step below 0");
+}
+
+/* start + i step, freed from the dust of binary fractions: the third of 0.1:0.5:0.1 is 0.3 and
+ * not 0.30000000000000004. A step too fine for 12 digits leaves the value as computed. */
+static double range_value(double start, double stop, double step, size_t i) {
+    if (i == 0) return start;
+    double const computed = start + (double)i * step;
+    char text[TEXT];
+    snprintf(text, sizeof text, "%.12g", computed);
+    double const rounded = strtod(text, NULL);
+    double const value = fabs(rounded - computed) < 1e-3 * fabs(step) ? rounded : computed;
+    return step > 0.0 ? fmin(value, stop) : fmax(value, stop);
+}
+
+/* How far the number of steps may be off, because decimals such as 0.1 are rounded to doubles. */
+static double range_dust(double start, double stop, double step) {
+    return fmin(0.5, 4.0 * DBL_EPSILON * fmax(start, stop) / fabs(step));
+}
+
+static rs_status expand_real(const list_kind *kind, char *const part[], size_t parts, list *out) {
+    (void)kind;
+    double start = 0.0, stop = 0.0, step = 1.0;
+    RS_TRY(parse_positive(part[0], &start));
+    if (parts == 1) return append(out, (number){.real = start});
+    RS_TRY(parse_positive(part[1], &stop));
+    if (parts == 3) RS_TRY(parse_real(part[2], &step));
+    if (parts == 2 && (floor(start) != start || floor(stop) != stop))
+        return rs_fail(RS_EINPUT, "a range of fractions needs a step; write %.40s:%.40s:STEP",
+                       part[0], part[1]);
+    if (step == 0.0) return rs_fail(RS_EINPUT, "the step of a range is 0");
+    double const last = (stop - start) / step;
+    if (last < 0.0) return fail_direction(part[0], part[1], parts == 3);
+    if (!(last < MAX_VALUES)) return rs_fail(RS_EINPUT, "more than %d values", MAX_VALUES);
+    size_t const n = (size_t)(last + range_dust(start, stop, step)) + 1;
+    for (size_t i = 0; i < n; ++i)
+        RS_TRY(append(out, (number){.real = range_value(start, stop, step, i)}));
+    return RS_OK;
+}
+
+static rs_status expand_whole(const list_kind *kind, char *const part[], size_t parts, list *out) {
+    uint64_t start = 0, stop = 0, step = 1;
+    RS_TRY(parse_whole(part[0], kind->least, kind->most, &start));
+    if (parts == 1) return append(out, (number){.whole = start});
+    RS_TRY(parse_whole(part[1], kind->least, kind->most, &stop));
+    bool const down = parts == 3 && part[2][0] == '-';
+    if (parts == 3) RS_TRY(parse_whole(part[2] + down, 0, INT64_MAX, &step));
+    if (step == 0) return rs_fail(RS_EINPUT, "the step of a range is 0");
+    if (down ? stop > start : stop < start) return fail_direction(part[0], part[1], parts == 3);
+    uint64_t const last = (down ? start - stop : stop - start) / step;
+    if (last >= MAX_VALUES) return rs_fail(RS_EINPUT, "more than %d values", MAX_VALUES);
+    for (uint64_t i = 0; i <= last; ++i)
+        RS_TRY(append(out, (number){.whole = down ? start - i * step : start + i * step}));
+    return RS_OK;
+}
+
+static int compare_real(const void *a, const void *b) {
+    double const x = ((const number *)a)->real, y = ((const number *)b)->real;
+    return (x > y) - (x < y);
+}
+
+static int compare_whole(const void *a, const void *b) {
+    uint64_t const x = ((const number *)a)->whole, y = ((const number *)b)->whole;
+    return (x > y) - (x < y);
+}
+
+/* One entry: a number, start:stop or start:stop:step. */
+static rs_status parse_entry(const list_kind *kind, char *entry, list *out) {
+    char *part[3];
+    size_t parts = 0;
+    for (char *rest = entry; rest;) {
+        if (parts == 3) return rs_fail(RS_EINPUT, "a range has at most start:stop:step");
+        part[parts++] = trim(strsep(&rest, ":"));
+    }
+    return kind->expand(kind, part, parts, out);
+}
+
+static rs_status sort_list(const list_kind *kind, list *values) {
+    qsort(values->at, values->n, sizeof *values->at, kind->compare);
+    for (size_t i = 1; i < values->n; ++i)
+        if (kind->compare(&values->at[i - 1], &values->at[i]) == 0)
+            return rs_fail(RS_EINPUT, "a value is given twice");
+    return RS_OK;
+}
+
+static rs_status parse_entries(const list_kind *kind, char *text, list *out) {
+    for (char *rest = text; rest;) {
+        char *const entry = trim(strsep(&rest, ","));
+        if (*entry == '\0')
+            return rs_fail(RS_EINPUT, "an entry is empty; write a,b,c or start:stop:step");
+        RS_TRY(parse_entry(kind, entry, out));
+    }
+    return sort_list(kind, out);
+}
+
+/* Reads a LIST, ascending; the caller frees out->at in any case. */
+static rs_status parse_list(const list_kind *kind, const char *value, list *out) {
+    *out = (list){0};
+    char *text;
+    RS_TRY(duplicate(value, &text));
+    rs_status const status = parse_entries(kind, text, out);
+    free(text);
+    return rs_fail_in(status, "\"%.60s\"", value);
+}
+
+static rs_status set_wholes(const list_kind *kind, const char *value, uint64_t **at, size_t *n) {
+    list values;
+    rs_status status = parse_list(kind, value, &values);
+    uint64_t *copy = NULL;
+    if (status == RS_OK) {
+        copy = malloc(values.n * sizeof *copy);
+        if (!copy) status = rs_fail(RS_EMEMORY, "out of memory");
+    }
+    if (status == RS_OK) {
+        for (size_t i = 0; i < values.n; ++i) copy[i] = values.at[i].whole;
+        free(*at);
+        *at = copy;
+        *n = values.n;
+    }
+    free(values.at);
+    return status;
+}
+
+static rs_status mark_word(const char *word, const char *const *names, size_t n, bool *chosen) {
+    size_t which = 0;
+    RS_TRY(parse_word(word, names, n, &which));
+    if (chosen[which]) return rs_fail(RS_EINPUT, "%s is given twice", word);
+    chosen[which] = true;
+    return RS_OK;
+}
+
+/* Reads a LIST of words; chosen [n] starts as false. */
+static rs_status parse_words(const char *value, const char *const *names, size_t n, bool *chosen) {
+    char *text;
+    RS_TRY(duplicate(value, &text));
+    rs_status status = RS_OK;
+    for (char *rest = text; rest && status == RS_OK;)
+        status = mark_word(trim(strsep(&rest, ",")), names, n, chosen);
+    free(text);
+    return status;
+}
+
+/* ------------------------------------------------------------------ one setter per key */
+
+static rs_status set_path(char **path, const char *value) {
+    if (*value == '\0') return rs_fail(RS_EINPUT, "the path is empty");
+    for (const char *c = value; *c; ++c)
+        if (iscntrl((unsigned char)*c))
+            return rs_fail(RS_EINPUT, "the path has a control character");
+    char *copy;
+    RS_TRY(duplicate(value, &copy));
+    free(*path);
+    *path = copy;
+    return RS_OK;
+}
+
+static rs_status set_output(rs_spec *spec, const char *value) {
+    return set_path(&spec->output, value);
+}
+static rs_status set_model(rs_spec *spec, const char *value) {
+    return set_path(&spec->model, value);
+}
+
+static rs_status set_nonlinearity(rs_spec *spec, const char *value) {
+    const char *names[RS_N_NONLINEARITY];
+    for (size_t i = 0; i < RS_N_NONLINEARITY; ++i)
+        names[i] = rs_nonlinearity_name((rs_nonlinearity)i);
+    bool chosen[RS_N_NONLINEARITY] = {false};
+    RS_TRY(parse_words(value, names, RS_N_NONLINEARITY, chosen));
+    spec->n_nonlinearity = 0;
+    for (size_t i = 0; i < RS_N_NONLINEARITY; ++i)
+        if (chosen[i]) spec->nonlinearity[spec->n_nonlinearity++] = (rs_nonlinearity)i;
+    return RS_OK;
+}
+
+static rs_status set_ensemble(rs_spec *spec, const char *value) {
+    bool chosen[RS_MODEL] = {false}; /* a model is asked for with its own key */
+    RS_TRY(parse_words(value, ensemble_names, RS_MODEL, chosen));
+    spec->n_ensemble = 0;
+    for (size_t i = 0; i < RS_MODEL; ++i)
+        if (chosen[i]) spec->ensemble[spec->n_ensemble++] = (rs_ensemble)i;
+    return RS_OK;
+}
+
+static void take_rho(rs_spec *spec, double *rho, size_t n, bool native) {
+    free(spec->rho);
+    spec->rho = rho;
+    spec->n_rho = n;
+    spec->native = native;
+}
+
+static rs_status set_rho(rs_spec *spec, const char *value) {
+    static const list_kind radii = {expand_real, compare_real, 0, 0};
+    bool const native = strcmp(value, "native") == 0;
+    list values;
+    rs_status status = parse_list(&radii, native ? "1" : value, &values);
+    double *rho = NULL;
+    if (status == RS_OK) {
+        rho = malloc(values.n * sizeof *rho);
+        if (!rho) status = rs_fail(RS_EMEMORY, "out of memory");
+    }
+    if (status == RS_OK) {
+        for (size_t i = 0; i < values.n; ++i) rho[i] = values.at[i].real;
+        take_rho(spec, rho, values.n, native);
+    }
+    free(values.at);
+    return status;
+}
+
+static rs_status set_hidden(rs_spec *spec, const char *value) {
+    static const list_kind kind = {expand_whole, compare_whole, 1, MAX_HIDDEN};
+    return set_wholes(&kind, value, &spec->hidden, &spec->n_hidden);
+}
+static rs_status set_steps(rs_spec *spec, const char *value) {
+    static const list_kind kind = {expand_whole, compare_whole, 1, MAX_STEPS};
+    return set_wholes(&kind, value, &spec->steps, &spec->n_steps);
+}
+static rs_status set_seeds(rs_spec *spec, const char *value) {
+    static const list_kind kind = {expand_whole, compare_whole, 0, INT64_MAX};
+    return set_wholes(&kind, value, &spec->seeds, &spec->n_seeds);
+}
+
+static rs_status set_batch(rs_spec *spec, const char *value) {
+    return parse_whole(value, 1, MAX_BATCH, &spec->batch);
+}
+static rs_status set_input_size(rs_spec *spec, const char *value) {
+    return parse_whole(value, 1, MAX_INPUT_SIZE, &spec->input_size);
+}
+static rs_status set_warmup(rs_spec *spec, const char *value) {
+    return parse_whole(value, 0, MAX_STEPS, &spec->warmup);
+}
+
+static rs_status set_input(rs_spec *spec, const char *value) {
+    static const char *const forms[] = {"zero", "pytorch", "noise:SIGMA"};
+    double sigma = 0.0;
+    rs_input_kind kind;
+    if (strcmp(value, "zero") == 0)
+        kind = RS_INPUT_ZERO;
+    else if (strcmp(value, "pytorch") == 0)
+        kind = RS_INPUT_PYTORCH;
+    else if (strncmp(value, "noise:", 6) == 0)
+        kind = RS_INPUT_NOISE;
+    else
+        return fail_word(value, forms, 3);
+    if (kind == RS_INPUT_NOISE) RS_TRY(parse_positive(value + 6, &sigma));
+    spec->input = kind;
+    spec->input_sigma = sigma;
+    return RS_OK;
+}
+
+static rs_status set_h0(rs_spec *spec, const char *value) {
+    static const char *const forms[] = {"zero", "normal:SIGMA"};
+    if (strncmp(value, "normal:", 7) == 0) return parse_positive(value + 7, &spec->h0_sigma);
+    if (strcmp(value, "zero") != 0) return fail_word(value, forms, 2);
+    spec->h0_sigma = 0.0;
+    return RS_OK;
+}
+
+static rs_status set_loss(rs_spec *spec, const char *value) {
+    size_t which = 0;
+    RS_TRY(parse_word(value, loss_names, RS_N_LOSS, &which));
+    spec->loss = (rs_loss)which;
+    return RS_OK;
+}
+
+static rs_status set_precision(rs_spec *spec, const char *value) {
+    const char *const names[] = {rs_precision_name(RS_F32), rs_precision_name(RS_F64)};
+    static_assert(RS_F32 == 0 && RS_F64 == 1 && RS_N_PRECISION == 2, "names in enum order");
+    size_t which = 0;
+    RS_TRY(parse_word(value, names, RS_N_PRECISION, &which));
+    spec->precision = (rs_precision)which;
+    return RS_OK;
+}
+
+/* Written out where the default depends on what is swept or on the machine. */
+static const char by_default[] = "default";
+
+static rs_status set_fit_skip(rs_spec *spec, const char *value) {
+    if (strcmp(value, by_default) != 0) return parse_whole(value, 0, MAX_STEPS, &spec->fit_skip);
+    spec->fit_skip = SIZE_MAX;
+    return RS_OK;
+}
+
+static rs_status set_engine(rs_spec *spec, const char *value) {
+    size_t which = 0;
+    char *copy;
+    RS_TRY(parse_word(value, engine_names, N_ENGINE_NAMES, &which));
+    RS_TRY(duplicate(value, &copy));
+    free(spec->engine);
+    spec->engine = copy;
+    return RS_OK;
+}
+
+static rs_status set_threads(rs_spec *spec, const char *value) {
+    uint64_t threads = 0;
+    if (strcmp(value, by_default) != 0) RS_TRY(parse_whole(value, 1, MAX_THREADS, &threads));
+    spec->threads = (int)threads;
+    return RS_OK;
+}
+
+/* 1.5 and "GiB" make 1.5 x 2^30; K, M, G and T are powers of 1024 with "iB" or without. */
+static rs_status parse_scaled_size(const char *value, size_t digits, uint64_t *out) {
+    static const char units[] = "KMGT";
+    const char *const unit = strchr(units, toupper((unsigned char)value[digits]));
+    const char *const rest = value + digits + 1;
+    char text[TEXT];
+    double size = 0.0;
+    if (digits == 0 || digits >= sizeof text || !unit || (*rest && strcmp(rest, "iB") != 0))
+        return rs_fail(RS_EINPUT, "\"%.60s\" is not a size such as 512M, 2G or 1.5GiB", value);
+    snprintf(text, sizeof text, "%.*s", (int)digits, value);
+    RS_TRY(parse_positive(text, &size));
+    size = floor(ldexp(size, 10 * (int)(unit - units + 1)));
+    if (!(size <= (double)max_memory))
+        return rs_fail(RS_EINPUT, "\"%.60s\" is more than there is", value);
+    *out = (uint64_t)size;
+    return RS_OK;
+}
+
+static rs_status set_memory(rs_spec *spec, const char *value) {
+    size_t const digits = strspn(value, "0123456789.");
+    if (strcmp(value, by_default) == 0) {
+        spec->memory = 0;
+        return RS_OK;
+    }
+    if (digits > 0 && value[digits] == '\0')
+        return parse_whole(value, 1, max_memory, &spec->memory);
+    return parse_scaled_size(value, digits, &spec->memory);
+}
+
+/* A switch that is given as an option has no value. */
+static rs_status set_switch(bool *on, const char *value) {
+    static const char *const words[] = {"yes", "no", "true", "false"};
+    size_t which = 0;
+    if (value) RS_TRY(parse_word(value, words, 4, &which));
+    *on = which % 2 == 0;
+    return RS_OK;
+}
+static rs_status set_raw(rs_spec *spec, const char *value) { return set_switch(&spec->raw, value); }
+static rs_status set_quiet(rs_spec *spec, const char *value) {
+    return set_switch(&spec->quiet, value);
+}
+
+/* ------------------------------------------------------------------ one printer per key */
+
+const char *rs_input_text(const rs_spec *spec, char buffer[64]) {
+    char sigma[TEXT];
+    switch (spec->input) {
+    case RS_INPUT_ZERO: return strcpy(buffer, "zero");
+    case RS_INPUT_PYTORCH: return strcpy(buffer, "pytorch");
+    default: snprintf(buffer, 64, "noise:%s", real_text(spec->input_sigma, sigma)); return buffer;
+    }
+}
+
+const char *rs_h0_text(const rs_spec *spec, char buffer[64]) {
+    char sigma[TEXT];
+    if (spec->h0_sigma == 0.0) return strcpy(buffer, "zero");
+    snprintf(buffer, 64, "normal:%s", real_text(spec->h0_sigma, sigma));
+    return buffer;
+}
+
+/* A list goes on in the next line after a comma, so that no line grows too long to be read. */
+static void print_separator(FILE *out, size_t i) {
+    if (i > 0) fputs(i % 8 == 0 ? ",\n  " : ",", out);
+}
+
+/* Numbers at equal distances as a range. */
+static void print_wholes(FILE *out, const uint64_t *at, size_t n) {
+    uint64_t const step = n > 1 ? at[1] - at[0] : 0;
+    size_t even = 1;
+    while (even < n && at[even] - at[even - 1] == step) ++even;
+    if (n > 2 && even == n)
+        fprintf(out, "%" PRIu64 ":%" PRIu64 ":%" PRIu64, at[0], at[n - 1], step);
+    else
+        for (size_t i = 0; i < n; ++i) {
+            print_separator(out, i);
+            fprintf(out, "%" PRIu64, at[i]);
+        }
+}
+
+static void print_output(FILE *out, const rs_spec *spec) { fputs(spec->output, out); }
+static void print_model(FILE *out, const rs_spec *spec) { fputs(spec->model, out); }
+static void print_nonlinearity(FILE *out, const rs_spec *spec) {
+    for (size_t i = 0; i < spec->n_nonlinearity; ++i) {
+        print_separator(out, i);
+        fputs(rs_nonlinearity_name(spec->nonlinearity[i]), out);
+    }
+}
+static void print_ensemble(FILE *out, const rs_spec *spec) {
+    for (size_t i = 0; i < spec->n_ensemble; ++i) {
+        print_separator(out, i);
+        fputs(ensemble_names[spec->ensemble[i]], out);
+    }
+}
+static void print_rho(FILE *out, const rs_spec *spec) {
+    char text[TEXT];
+    if (spec->native)
+        fputs("native", out);
+    else
+        for (size_t i = 0; i < spec->n_rho; ++i) {
+            print_separator(out, i);
+            fputs(real_text(spec->rho[i], text), out);
+        }
+}
+static void print_hidden(FILE *out, const rs_spec *spec) {
+    print_wholes(out, spec->hidden, spec->n_hidden);
+}
+static void print_steps(FILE *out, const rs_spec *spec) {
+    print_wholes(out, spec->steps, spec->n_steps);
+}
+static void print_seeds(FILE *out, const rs_spec *spec) {
+    print_wholes(out, spec->seeds, spec->n_seeds);
+}
+static void print_batch(FILE *out, const rs_spec *spec) { fprintf(out, "%zu", spec->batch); }
+static void print_input_size(FILE *out, const rs_spec *spec) {
+    fprintf(out, "%zu", spec->input_size);
+}
+static void print_warmup(FILE *out, const rs_spec *spec) { fprintf(out, "%zu", spec->warmup); }
+static void print_input(FILE *out, const rs_spec *spec) {
+    char text[64];
+    fputs(rs_input_text(spec, text), out);
+}
+static void print_h0(FILE *out, const rs_spec *spec) {
+    char text[64];
+    fputs(rs_h0_text(spec, text), out);
+}
+static void print_loss(FILE *out, const rs_spec *spec) { fputs(loss_names[spec->loss], out); }
+static void print_precision(FILE *out, const rs_spec *spec) {
+    fputs(rs_precision_name(spec->precision), out);
+}
+static void print_or_default(FILE *out, uint64_t value, uint64_t standing_for_default) {
+    if (value == standing_for_default)
+        fputs(by_default, out);
+    else
+        fprintf(out, "%" PRIu64, value);
+}
+static void print_fit_skip(FILE *out, const rs_spec *spec) {
+    print_or_default(out, spec->fit_skip, SIZE_MAX);
+}
+static void print_engine(FILE *out, const rs_spec *spec) { fputs(spec->engine, out); }
+static void print_threads(FILE *out, const rs_spec *spec) {
+    print_or_default(out, (uint64_t)spec->threads, 0);
+}
+static void print_memory(FILE *out, const rs_spec *spec) { print_or_default(out, spec->memory, 0); }
+static void print_raw(FILE *out, const rs_spec *spec) { fputs(spec->raw ? "yes" : "no", out); }
+static void print_quiet(FILE *out, const rs_spec *spec) { fputs(spec->quiet ? "yes" : "no", out); }
+
+/* ------------------------------------------------------------------ the table of keys */
+
+enum key {
+    KEY_NONLINEARITY,
+    KEY_ENSEMBLE,
+    KEY_MODEL,
+    KEY_RHO,
+    KEY_HIDDEN,
+    KEY_STEPS,
+    KEY_BATCH,
+    KEY_SEEDS,
+    KEY_INPUT,
+    KEY_INPUT_SIZE,
+    KEY_H0,
+    KEY_WARMUP,
+    KEY_LOSS,
+    KEY_FIT_SKIP,
+    KEY_RAW,
+    KEY_PRECISION,
+    KEY_ENGINE,
+    KEY_THREADS,
+    KEY_MEMORY,
+    KEY_OUTPUT,
+    KEY_QUIET,
+    N_KEYS
+};
+static_assert(N_KEYS < sizeof((rs_spec){0}.source) / sizeof(rs_source), "a source for every key");
+
+#define WHAT  "What is swept; every combination is a case:"
+#define DRIVE "What drives the network, and what is measured:"
+#define HOW   "How it is computed:"
+#define WHERE "Where the results go:"
+
+static const rs_spec_key keys[N_KEYS] = {
+    [KEY_NONLINEARITY] = {"nonlinearity", "LIST", "tanh, relu, linear; default tanh", WHAT, 0},
+    [KEY_ENSEMBLE] = {"ensemble", "LIST",
+                      "How weight_hh is drawn: gaussian, uniform, orthogonal, identity, symmetric; "
+                      "default gaussian",
+                      WHAT, 0},
+    [KEY_MODEL] = {"model", "FILE.npz",
+                   "Imported weights instead of an ensemble, keys as in nn.RNN's state_dict "
+                   "(weight_hh_l0, weight_ih_l0, ...), optional input and h0; see rhosweep inspect",
+                   WHAT, 0},
+    [KEY_RHO] = {"rho", "LIST",
+                 "Spectral radii that weight_hh is scaled to, or the word native: as drawn or "
+                 "imported; default 0.5:1.5:0.1",
+                 WHAT, 0},
+    [KEY_HIDDEN] = {"hidden", "LIST", "Units H; default 64, or the model's", WHAT, 0},
+    [KEY_STEPS] = {"steps", "LIST", "Time steps T; default 100", WHAT, 0},
+    [KEY_BATCH] = {"batch", "N", "Samples that every network sees; default 16", WHAT, 0},
+    [KEY_SEEDS] = {"seeds", "LIST", "Seeds of weights and inputs; default 0:9", WHAT, 0},
+    [KEY_INPUT] = {"input", "KIND",
+                   "pytorch: x ~ N(0,1), weights and biases U(+-1/sqrt(H)); zero; noise:SIGMA: "
+                   "N(0,SIGMA^2) added to every unit, no weights, no biases; default pytorch",
+                   DRIVE, 0},
+    [KEY_INPUT_SIZE] = {"input-size", "N", "Numbers per step of input pytorch; default 1", DRIVE,
+                        0},
+    [KEY_H0] = {"h0", "KIND", "Start state: zero, or normal:SIGMA; default zero", DRIVE, 0},
+    [KEY_WARMUP] = {"warmup", "N", "Forward steps before the recorded ones; default 0", DRIVE, 0},
+    [KEY_LOSS] = {"loss", "KIND",
+                  "last-mean: mean of h_T; all-mean: mean of h over all steps; random: a random "
+                  "unit vector on h_T, best for decay rates; default last-mean",
+                  DRIVE, 0},
+    [KEY_FIT_SKIP] = {"fit-skip", "N",
+                      "Steps next to the loss that the decay rate leaves out; default "
+                      "min(20, T/4)",
+                      DRIVE, 0},
+    [KEY_RAW] = {"raw", NULL,
+                 "Plain arithmetic: gradients underflow and overflow as in ordinary training",
+                 DRIVE, 0},
+    [KEY_PRECISION] = {"precision", "TYPE", "f32 or f64; default f32", HOW, 0},
+    [KEY_ENGINE] = {"engine", "NAME",
+                    "auto, cpu, cuda, reference; default auto: cuda where a device is usable, "
+                    "else cpu",
+                    HOW, 0},
+    [KEY_THREADS] = {"threads", "N", "CPU threads; default: all. Results do not depend on it", HOW,
+                     0},
+    [KEY_MEMORY] = {"memory", "SIZE",
+                    "Memory to stay within, such as 512M or 1.5GiB; default: three quarters of "
+                    "what is free. Results do not depend on it",
+                    HOW, 0},
+    [KEY_OUTPUT] = {"output", "DB",
+                    "Database; work that it holds already is not repeated; default rhosweep.db",
+                    WHERE, 'o'},
+    [KEY_QUIET] = {"quiet", NULL, "No progress, no summary", WHERE, 0},
+};
+
+static const struct row {
+    rs_status (*set)(rs_spec *spec, const char *value);
+    void (*print)(FILE *out, const rs_spec *spec);
+    const char *initial; /* the default, through the same setter */
+} rows[N_KEYS] = {
+    [KEY_NONLINEARITY] = {set_nonlinearity, print_nonlinearity, "tanh"},
+    [KEY_ENSEMBLE] = {set_ensemble, print_ensemble, "gaussian"},
+    [KEY_MODEL] = {set_model, print_model, NULL},
+    [KEY_RHO] = {set_rho, print_rho, "0.5:1.5:0.1"},
+    [KEY_HIDDEN] = {set_hidden, print_hidden, "64"},
+    [KEY_STEPS] = {set_steps, print_steps, "100"},
+    [KEY_BATCH] = {set_batch, print_batch, "16"},
+    [KEY_SEEDS] = {set_seeds, print_seeds, "0:9"},
+    [KEY_INPUT] = {set_input, print_input, "pytorch"},
+    [KEY_INPUT_SIZE] = {set_input_size, print_input_size, "1"},
+    [KEY_H0] = {set_h0, print_h0, "zero"},
+    [KEY_WARMUP] = {set_warmup, print_warmup, "0"},
+    [KEY_LOSS] = {set_loss, print_loss, "last-mean"},
+    [KEY_FIT_SKIP] = {set_fit_skip, print_fit_skip, by_default},
+    [KEY_RAW] = {set_raw, print_raw, "no"},
+    [KEY_PRECISION] = {set_precision, print_precision, "f32"},
+    [KEY_ENGINE] = {set_engine, print_engine, "auto"},
+    [KEY_THREADS] = {set_threads, print_threads, by_default},
+    [KEY_MEMORY] = {set_memory, print_memory, by_default},
+    [KEY_OUTPUT] = {set_output, print_output, "rhosweep.db"},
+    [KEY_QUIET] = {set_quiet, print_quiet, "no"},
+};
+
+const rs_spec_key *rs_spec_keys(size_t *n) {
+    *n = N_KEYS;
+    return keys;
+}
+
+/* Index of the key, or N_KEYS. */
+static size_t find_key(const char *name) {
+    size_t k = 0;
+    while (k < N_KEYS && strcmp(name, keys[k].name) != 0) ++k;
+    return k;
+}
+
+static rs_status fail_key(const char *name) {
+    return rs_fail(RS_EINPUT, "unknown key \"%.60s\"; the keys are the options of rhosweep sweep",
+                   name);
+}
+
+/* ------------------------------------------------------------------ setting */
+
+rs_status rs_spec_init(rs_spec *spec) {
+    *spec = (rs_spec){0};
+    for (size_t k = 0; k < N_KEYS; ++k)
+        if (rows[k].initial) RS_TRY(rows[k].set(spec, rows[k].initial));
+    return RS_OK;
+}
+
+void rs_spec_free(rs_spec *spec) {
+    free(spec->output);
+    free(spec->model);
+    free(spec->rho);
+    free(spec->hidden);
+    free(spec->steps);
+    free(spec->seeds);
+    free(spec->engine);
+    *spec = (rs_spec){0};
+}
+
+/* The model brings its size with it, and takes the place of an ensemble of an earlier source. */
+static void settle_model(rs_spec *spec, rs_source source) {
+    if (spec->source[KEY_ENSEMBLE] < source) {
+        spec->ensemble[0] = RS_MODEL;
+        spec->n_ensemble = 1;
+        spec->source[KEY_ENSEMBLE] = RS_FROM_DEFAULT;
+    }
+    if (spec->source[KEY_HIDDEN] < source) {
+        spec->n_hidden = 0;
+        spec->source[KEY_HIDDEN] = RS_FROM_DEFAULT;
+    }
+}
+
+/* An ensemble takes the place of a model of an earlier source. */
+static void settle_ensemble(rs_spec *spec, rs_source source) {
+    if (!spec->model || spec->source[KEY_MODEL] >= source) return;
+    free(spec->model);
+    spec->model = NULL;
+    spec->source[KEY_MODEL] = RS_FROM_DEFAULT;
+    if (spec->n_hidden == 0) spec->hidden[spec->n_hidden++] = DEFAULT_HIDDEN;
+}
+
+rs_status rs_spec_set(rs_spec *spec, const char *key, const char *value, rs_source source) {
+    size_t const k = find_key(key);
+    if (k == N_KEYS) return fail_key(key);
+    if (!value && keys[k].argument) return rs_fail(RS_EINPUT, "%s: needs a value", key);
+    rs_status const status = rows[k].set(spec, value);
+    if (status != RS_OK) return rs_fail_in(status, "%s", key);
+    if (k == KEY_MODEL) settle_model(spec, source);
+    if (k == KEY_ENSEMBLE) settle_ensemble(spec, source);
+    spec->source[k] = source;
+    return RS_OK;
+}
+
+bool rs_spec_given(const rs_spec *spec, const char *key) {
+    size_t const k = find_key(key);
+    return k < N_KEYS && spec->source[k] != RS_FROM_DEFAULT;
+}
+
+static rs_status check_fit_skip(const rs_spec *spec) {
+    if (spec->fit_skip == SIZE_MAX) return RS_OK;
+    for (size_t i = 0; i < spec->n_steps; ++i)
+        if (spec->steps[i] > 1 && spec->fit_skip > spec->steps[i] - 2) /* one step has no rate */
+            return rs_fail(RS_EINPUT,
+                           "fit-skip: %zu of %zu steps leaves fewer than 2 to fit; take at most "
+                           "%zu, or more steps",
+                           spec->fit_skip, spec->steps[i], spec->steps[i] - 2);
+    return RS_OK;
+}
+
+rs_status rs_spec_check(const rs_spec *spec) {
+    if (spec->model && spec->source[KEY_MODEL] == spec->source[KEY_ENSEMBLE])
+        return rs_fail(RS_EINPUT, "model: an ensemble is given too; take one of them");
+    RS_TRY(check_fit_skip(spec));
+    /* No list is longer than MAX_VALUES: neither product leaves 64 bits. */
+    uint64_t const cases = (uint64_t)spec->n_ensemble * spec->n_nonlinearity *
+                           (spec->n_hidden ? spec->n_hidden : 1) * spec->n_steps * spec->n_seeds;
+    uint64_t const profile = (uint64_t)spec->n_rho * spec->steps[spec->n_steps - 1];
+    if (cases > max_cases)
+        return rs_fail(RS_EINPUT,
+                       "sweep: %" PRIu64 " cases are more than %" PRIu64 "; take several sweeps",
+                       cases, max_cases);
+    if (profile > max_profile)
+        return rs_fail(RS_EINPUT,
+                       "sweep: %zu radii of %zu steps are more than %" PRIu64
+                       " norms in one case; take fewer radii or steps",
+                       spec->n_rho, spec->steps[spec->n_steps - 1], max_profile);
+    return RS_OK;
+}
+
+/* ------------------------------------------------------------------ files */
+
+/* inih cuts long lines, skips sections without keys and what stands behind a section's bracket,
+ * and takes an indented line for more of the value above. So every line passes through next_line
+ * first: it counts, cuts comments and indentation, and refuses what inih would pass over. */
+typedef struct reader {
+    rs_spec *spec;
+    const char *name; /* of the file */
+    const char *next, *end;
+    int line;               /* number of the line that inih has */
+    bool comma;             /* the last line with text ended in one: the list goes on */
+    bool continued;         /* this line goes on with the value above */
+    int first_line[N_KEYS]; /* of every key, 0 where it has not come up */
+    size_t key;             /* whose value is being gathered, or N_KEYS */
+    char *value;
+    rs_status status;
+} reader;
+
+static rs_status fail_line(reader *r, int line, rs_status status) {
+    r->status = rs_fail_in(status, "%s:%d", r->name, line);
+    return r->status;
+}
+
+/* Narrows [*start, *stop) to what is no comment and no blank at either end. */
+static void strip_line(const char **start, const char **stop) {
+    while (*start < *stop && isspace((unsigned char)**start)) ++*start;
+    if (*start < *stop && **start == '#') *stop = *start;
+    for (const char *c = *start; c < *stop; ++c)
+        if (*c == ';' && (c == *start || isspace((unsigned char)c[-1]))) *stop = c;
+    while (*stop > *start && isspace((unsigned char)(*stop)[-1])) --*stop;
+}
+
+static rs_status check_line(const char *start, const char *stop, size_t room) {
+    static const char section[] = "[sweep]";
+    size_t const length = (size_t)(stop - start);
+    for (const char *c = start; c < stop; ++c)
+        if (iscntrl((unsigned char)*c) && *c != '\t')
+            return rs_fail(RS_EINPUT, "a control character; this is no text");
+    if (length > room)
+        return rs_fail(RS_EINPUT,
+                       "more than %zu characters; a list may go on in the next line after a comma",
+                       room);
+    if (length > 0 && *start == '[' &&
+        (length != sizeof section - 1 || memcmp(start, section, length) != 0))
+        return rs_fail(RS_EINPUT, "\"%.*s\" is no section; the only one is %s",
+                       length < 60 ? (int)length : 60, start, section);
+    return RS_OK;
+}
+
+/* The reader of inih, in the manner of fgets. */
+static char *next_line(char *buffer, int size, void *stream) {
+    reader *const r = stream;
+    if (r->status != RS_OK || r->next == r->end) return NULL;
+    const char *start = r->next;
+    const char *stop = memchr(start, '\n', (size_t)(r->end - start));
+    r->next = stop ? stop + 1 : r->end;
+    if (!stop) stop = r->end;
+    ++r->line;
+    strip_line(&start, &stop);
+    rs_status const status = check_line(start, stop, (size_t)size - 3);
+    if (status != RS_OK) {
+        fail_line(r, r->line, status);
+        return NULL;
+    }
+    r->continued = r->comma && start < stop;
+    if (start < stop) r->comma = stop[-1] == ',';
+    snprintf(buffer, (size_t)size, "%s%.*s\n", r->continued ? " " : "", (int)(stop - start), start);
+    return buffer;
+}
+
+/* Sets the key whose value is complete now, if there is one. */
+static rs_status finish_key(reader *r) {
+    if (r->key == N_KEYS) return RS_OK;
+    size_t const k = r->key;
+    r->key = N_KEYS;
+    rs_status const status = rs_spec_set(r->spec, keys[k].name, r->value, RS_FROM_FILE);
+    return status == RS_OK ? RS_OK : fail_line(r, r->first_line[k], status);
+}
+
+static rs_status start_key(reader *r, const char *section, const char *name) {
+    size_t const k = find_key(name);
+    if (*section == '\0')
+        return rs_fail(RS_EINPUT, "\"%.60s\" stands before the line [sweep]", name);
+    if (k == N_KEYS) return fail_key(name);
+    if (r->first_line[k])
+        return rs_fail(RS_EINPUT, "%s: given twice, first in line %d", name, r->first_line[k]);
+    r->first_line[k] = r->line;
+    r->key = k;
+    return RS_OK;
+}
+
+/* Makes `value` the value, or with `more` the rest of it. */
+static rs_status gather(reader *r, const char *value, bool more) {
+    size_t const before = more ? strlen(r->value) : 0;
+    size_t const length = strlen(value);
+    char *const joined = realloc(r->value, before + length + 1);
+    if (!joined) return rs_fail(RS_EMEMORY, "out of memory");
+    memcpy(joined + before, value, length + 1);
+    r->value = joined;
+    return RS_OK;
+}
+
+/* The handler of inih: 1 to go on, 0 for an error. */
+static int take_value(void *user, const char *section, const char *name, const char *value) {
+    reader *const r = user;
+    bool const more = r->continued && r->key != N_KEYS;
+    if (!more && finish_key(r) != RS_OK) return 0;
+    rs_status status = more ? RS_OK : start_key(r, section, name);
+    if (status == RS_OK) status = gather(r, value, more);
+    if (status != RS_OK) fail_line(r, r->line, status);
+    return status == RS_OK;
+}
+
+rs_status rs_spec_parse(rs_spec *spec, const char *text, size_t length, const char *name) {
+    static const char byte_order_mark[] = "\xEF\xBB\xBF";
+    if (length > MAX_FILE)
+        return rs_fail(RS_EINPUT, "%s: larger than %d bytes; this is no spec file", name, MAX_FILE);
+    reader r = {.spec = spec, .name = name, .next = text, .end = text + length, .key = N_KEYS};
+    if (length >= 3 && memcmp(text, byte_order_mark, 3) == 0) r.next += 3;
+    int const stray = ini_parse_stream(next_line, &r, take_value, &r);
+    if (r.status == RS_OK) finish_key(&r);
+    free(r.value);
+    if (r.status == RS_OK && stray < 0) return rs_fail(RS_EMEMORY, "%s: out of memory", name);
+    if (r.status == RS_OK && stray > 0)
+        return rs_fail(RS_EINPUT, "%s:%d: neither key = value nor a comment", name, stray);
+    return r.status;
+}
+
+/* Reads up to size bytes of a file. */
+static rs_status read_file(const char *path, char *text, size_t size, size_t *length) {
+    FILE *const file = fopen(path, "rb");
+    if (!file) return rs_fail(RS_EINPUT, "%s: %s", path, strerror(errno));
+    errno = 0;
+    *length = fread(text, 1, size, file);
+    rs_status const status =
+        ferror(file) ? rs_fail(RS_EINPUT, "%s: %s", path, strerror(errno)) : RS_OK;
+    fclose(file);
+    return status;
+}
+
+rs_status rs_spec_load(rs_spec *spec, const char *path) {
+    size_t length = 0;
+    char *const text = malloc(MAX_FILE + 1); /* one more, for rs_spec_parse to refuse */
+    if (!text) return rs_fail(RS_EMEMORY, "%s: out of memory", path);
+    rs_status status = read_file(path, text, MAX_FILE + 1, &length);
+    if (status == RS_OK) status = rs_spec_parse(spec, text, length, path);
+    free(text);
+    return status;
+}
+
+/* Keys without a value of their own: no model, the ensemble and size that a model brings. */
+static bool has_value(const rs_spec *spec, size_t k) {
+    switch (k) {
+    case KEY_MODEL: return spec->model != NULL;
+    case KEY_ENSEMBLE: return spec->ensemble[0] != RS_MODEL;
+    case KEY_HIDDEN: return spec->n_hidden > 0;
+    default: return true;
+    }
+}
+
+rs_status rs_spec_print(const rs_spec *spec, char **text) {
+    size_t size;
+    *text = NULL;
+    FILE *const out = open_memstream(text, &size);
+    if (!out) return rs_fail(RS_EMEMORY, "spec: out of memory");
+    fputs("[sweep]\n", out);
+    for (size_t k = 0; k < N_KEYS; ++k) {
+        if (!has_value(spec, k)) continue;
+        fprintf(out, "%s = ", keys[k].name);
+        rows[k].print(out, spec);
+        fputc('\n', out);
+    }
+    bool const failed = ferror(out) != 0;
+    if (fclose(out) == 0 && !failed) return RS_OK;
+    free(*text);
+    *text = NULL;
+    return rs_fail(RS_EMEMORY, "spec: out of memory");
+}
