@@ -28,10 +28,12 @@ static bool find_line(const char *path, const char *key, char *value, size_t siz
 static uint64_t read_number(const char *path) {
     FILE *file = fopen(path, "r");
     if (!file) return UINT64_MAX;
-    unsigned long long number;
-    int const got = fscanf(file, "%llu", &number);
+    char text[32] = "";
+    bool const read = fgets(text, sizeof text, file) != NULL;
     fclose(file);
-    return got == 1 ? number : UINT64_MAX;
+    char *end = text;
+    unsigned long long const number = strtoull(text, &end, 10); /* ULLONG_MAX if out of range */
+    return read && end != text ? number : UINT64_MAX;
 }
 
 static uint64_t available_bytes(void) {

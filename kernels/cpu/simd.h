@@ -96,7 +96,7 @@ INLINE int v_any_nan(vreal x) {
 #elif defined(__AVX512F__)
     return _mm512_cmp_pd_mask((__m512d)x, (__m512d)x, _CMP_UNORD_Q) != 0;
 #else
-    vint const nan = x != x;
+    vint const nan = x != x; // NOLINT(misc-redundant-expression)
     ireal any = 0;
     for (size_t i = 0; i < LANES; ++i) any |= nan[i];
     return any != 0;
