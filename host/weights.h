@@ -19,8 +19,9 @@ typedef struct rs_weights {
 
 /* Draws (Philox, see kernels/random.h) or takes the arrays of `one` and scales weight_hh.
  * A model without weight_ih has weight_ih and biases drawn as an ensemble's are; one with
- * weight_ih and without biases has none. RS_EINPUT where the radius is 0 and must be scaled, or
- * a value overflows the precision. The caller frees with rs_weights_free in any case. */
+ * weight_ih and without biases has none. RS_EINPUT where the radius is 0, or lost in rounding,
+ * and must be scaled, or a value overflows the precision. The caller frees with rs_weights_free in
+ * any case. */
 rs_status rs_weights_make(const rs_spec *spec, const rs_plan *plan, const rs_model *model,
                           const rs_case *one, rs_weights *out);
 void rs_weights_free(rs_weights *weights);

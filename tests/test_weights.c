@@ -1,0 +1,614 @@
+/* The arrays of a case: laws of the ensembles, what a model gives, scaling, loss and drive. */
+#include "../host/radius.h"
+#include "../host/weights.h"
+#include "../kernels/random.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+typedef struct fixture {
+    rs_spec spec;
+    rs_plan plan;
+    rs_case one;
+} fixture;
+
+static void expect_near(double actual, double expected, double tolerance) {
+    if (!(fabs(actual - expected) <= tolerance))
+        fail_msg("%.17g is not within %g of %.17g", actual, tolerance, expected);
+}
+
+static void set(fixture *f, const char *key, const char *value) {
+    if (rs_spec_set(&f->spec, key, value, RS_FROM_OPTION) != RS_OK) fail_msg("%s", rs_message());
+}
+
+static fixture make(rs_ensemble ensemble, size_t hidden) {
+    fixture f = {.plan = {.batch = 3, .input_size = 2},
+                 .one = {.ensemble = ensemble, .hidden = hidden, .seed = 42, .steps = 10}};
+    assert_int_equal(rs_spec_init(&f.spec), RS_OK);
+    set(&f, "precision", "f64");
+    set(&f, "input", "zero");
+    f.plan.at = &f.one;
+    f.plan.n = 1;
+    return f;
+}
+
+static rs_weights weights_of(const fixture *f, const rs_model *model) {
+    rs_weights w;
+    if (rs_weights_make(&f->spec, &f->plan, model, &f->one, &w) != RS_OK)
+        fail_msg("%s", rs_message());
+    assert_int_equal(w.hidden, f->one.hidden);
+    return w;
+}
+
+static void expect_refused(const fixture *f, const rs_model *model, const char *part) {
+    rs_weights w;
+    assert_int_equal(rs_weights_make(&f->spec, &f->plan, model, &f->one, &w), RS_EINPUT);
+    if (!strstr(rs_message(), part)) fail_msg("'%s' does not say '%s'", rs_message(), part);
+    rs_weights_free(&w);
+    assert_null(w.weight_hh);
+}
+
+static bool same(size_t n, const double *a, const double *b) {
+    return memcmp(a, b, n * sizeof *a) == 0;
+}
+
+/* Ensembles */
+
+typedef struct moments {
+    double mean, variance, fourth, max;
+} moments;
+
+static moments moments_of(size_t n, const double *a) {
+    moments m = {0};
+    for (size_t i = 0; i < n; ++i) {
+        m.mean += a[i] / (double)n;
+        m.variance += a[i] * a[i] / (double)n;
+        m.fourth += pow(a[i], 4) / (double)n;
+        m.max = fmax(m.max, fabs(a[i]));
+    }
+    return m;
+}
+
+/* N(0, 1/H): within five standard errors. */
+static void gaussian_elements_are_gaussian(void **state) {
+    enum { H = 200 };
+    double const n = H * H;
+    fixture f = make(RS_GAUSSIAN, H);
+    (void)state;
+    set(&f, "rho", "native");
+    rs_weights w = weights_of(&f, NULL);
+    moments const m = moments_of(H * H, w.weight_hh);
+    expect_near(m.mean * sqrt(H), 0.0, 5.0 / sqrt(n));
+    expect_near(m.variance * H, 1.0, 5.0 * sqrt(2.0 / n));
+    expect_near(m.fourth * H * H, 3.0, 5.0 * sqrt(96.0 / n));
+    expect_near(w.coupling, sqrt(m.variance * H), 1e-12);
+    rs_weights_free(&w);
+    rs_spec_free(&f.spec);
+}
+
+/* U(-1/sqrt(H), 1/sqrt(H)), as nn.RNN draws; SCIENCE B: g = 0.577, rho about 0.597 at H = 256. */
+static void uniform_is_pytorchs_default(void **state) {
+    enum { H = 256 };
+    double const n = H * H;
+    fixture f = make(RS_UNIFORM, H);
+    (void)state;
+    set(&f, "rho", "native");
+    rs_weights w = weights_of(&f, NULL);
+    moments const m = moments_of(H * H, w.weight_hh);
+    assert_true(m.max <= 1.0 / sqrt(H) && m.max > 0.999 / sqrt(H));
+    expect_near(m.mean * sqrt(H), 0.0, 5.0 * sqrt(1.0 / 3.0 / n));
+    expect_near(m.variance * H, 1.0 / 3.0, 5.0 * sqrt(4.0 / 45.0 / n));
+    expect_near(w.coupling, 0.577, 0.005);
+    expect_near(w.radius, 0.597, 5.0 * 0.025 * 0.577);
+    rs_weights_free(&w);
+    rs_spec_free(&f.spec);
+}
+
+static void symmetric_is_symmetric_to_the_bit(void **state) {
+    enum { H = 200 };
+    fixture f = make(RS_SYMMETRIC, H);
+    double diagonal = 0.0, rest = 0.0;
+    (void)state;
+    set(&f, "rho", "native");
+    rs_weights w = weights_of(&f, NULL);
+    for (size_t i = 0; i < H; ++i) {
+        diagonal += w.weight_hh[i * H + i] * w.weight_hh[i * H + i];
+        for (size_t j = 0; j < i; ++j) {
+            assert_true(w.weight_hh[i * H + j] == w.weight_hh[j * H + i]);
+            rest += w.weight_hh[i * H + j] * w.weight_hh[i * H + j];
+        }
+    }
+    expect_near(diagonal, 2.0, 5.0 * 2.0 * sqrt(2.0 / H));
+    expect_near(rest * 2.0 / (H - 1), 1.0, 5.0 * sqrt(4.0 / (H * (H - 1.0))));
+    expect_near(w.radius, 2.0, 0.1); /* the edge of Wigner's semicircle */
+    rs_weights_free(&w);
+    rs_spec_free(&f.spec);
+}
+
+static void orthogonal_is_orthogonal_and_haar(void **state) {
+    enum { H = 64, SMALL = 3, DRAWS = 2000 };
+    fixture f = make(RS_ORTHOGONAL, H);
+    double trace = 0.0, squares = 0.0;
+    (void)state;
+    set(&f, "rho", "native");
+    rs_weights w = weights_of(&f, NULL);
+    for (size_t i = 0; i < H; ++i)
+        for (size_t j = 0; j < H; ++j) {
+            double dot = 0.0;
+            for (size_t k = 0; k < H; ++k) dot += w.weight_hh[i * H + k] * w.weight_hh[j * H + k];
+            expect_near(dot, i == j ? 1.0 : 0.0, 1e-14);
+        }
+    expect_near(w.radius, 1.0, 1e-13);
+    expect_near(w.coupling, 1.0, 1e-14);
+    rs_weights_free(&w);
+    /* The trace of a Haar matrix has mean 0 and variance 1; with signs unfixed it has not. */
+    f.one.hidden = SMALL;
+    for (f.one.seed = 0; f.one.seed < DRAWS; ++f.one.seed) {
+        w = weights_of(&f, NULL);
+        double t = 0.0;
+        for (size_t i = 0; i < SMALL; ++i) t += w.weight_hh[i * SMALL + i];
+        trace += t / DRAWS;
+        squares += t * t / DRAWS;
+        rs_weights_free(&w);
+    }
+    expect_near(trace, 0.0, 5.0 / sqrt(DRAWS));
+    expect_near(squares, 1.0, 5.0 * sqrt(2.0 / DRAWS));
+    rs_spec_free(&f.spec);
+}
+
+static void identity_is_the_identity(void **state) {
+    enum { H = 5 };
+    fixture f = make(RS_IDENTITY, H);
+    (void)state;
+    rs_weights w = weights_of(&f, NULL);
+    for (size_t i = 0; i < H * H; ++i)
+        assert_true(w.weight_hh[i] == (i % (H + 1) == 0 ? 1.0 : 0.0));
+    assert_true(w.radius == 1.0 && w.drawn_radius == 1.0 && w.coupling == 1.0);
+    rs_weights_free(&w);
+    rs_spec_free(&f.spec);
+}
+
+/* An element depends on its place, not on H but for the factor 1/sqrt(H). */
+static void a_larger_matrix_begins_with_the_smaller(void **state) {
+    enum { SMALL = 16, LARGE = 64 }; /* roots 4 and 8: exact */
+    static const rs_ensemble ensemble[] = {RS_GAUSSIAN, RS_UNIFORM, RS_SYMMETRIC};
+    (void)state;
+    for (size_t e = 0; e < COUNT(ensemble); ++e) {
+        fixture f = make(ensemble[e], SMALL);
+        set(&f, "rho", "native");
+        rs_weights small = weights_of(&f, NULL);
+        f.one.hidden = LARGE;
+        rs_weights large = weights_of(&f, NULL);
+        for (size_t i = 0; i < SMALL; ++i)
+            for (size_t j = 0; j < SMALL; ++j)
+                assert_true(small.weight_hh[i * SMALL + j] == 2.0 * large.weight_hh[i * LARGE + j]);
+        rs_weights_free(&small);
+        rs_weights_free(&large);
+        rs_spec_free(&f.spec);
+    }
+}
+
+/* Scaling */
+
+static void the_radius_is_one_after_scaling(void **state) {
+    static const struct {
+        const char *precision;
+        double tolerance;
+    } kind[] = {{"f64", 1e-12}, {"f32", 1e-5}};
+    (void)state;
+    for (rs_ensemble e = RS_GAUSSIAN; e < RS_MODEL; ++e)
+        for (size_t k = 0; k < COUNT(kind); ++k) {
+            fixture f = make(e, 50);
+            double again;
+            set(&f, "precision", kind[k].precision);
+            rs_weights w = weights_of(&f, NULL);
+            expect_near(w.radius, 1.0, kind[k].tolerance);
+            assert_int_equal(rs_spectral_radius(50, w.weight_hh, &again), RS_OK);
+            assert_true(w.radius == again && w.coupling == rs_coupling(50, w.weight_hh));
+            for (size_t i = 0; i < 50 * 50 && k == 1; ++i)
+                assert_true(w.weight_hh[i] == (double)(float)w.weight_hh[i]);
+            rs_weights_free(&w);
+            rs_spec_free(&f.spec);
+        }
+}
+
+static void native_leaves_the_matrix(void **state) {
+    fixture f = make(RS_GAUSSIAN, 40);
+    (void)state;
+    rs_weights scaled = weights_of(&f, NULL);
+    set(&f, "rho", "native");
+    rs_weights native = weights_of(&f, NULL);
+    assert_true(native.radius == native.drawn_radius && native.radius == scaled.drawn_radius);
+    for (size_t i = 0; i < 40 * 40; ++i)
+        assert_true(scaled.weight_hh[i] == native.weight_hh[i] / native.radius);
+    assert_true(rs_weights_scale(&f.spec, 3.0) == 1.0);
+    rs_weights_free(&scaled);
+    rs_weights_free(&native);
+    rs_spec_free(&f.spec);
+}
+
+static void scales_are_rounded_to_the_precision(void **state) {
+    fixture f = make(RS_GAUSSIAN, 4);
+    (void)state;
+    assert_true(rs_weights_scale(&f.spec, 0.1) == 0.1);
+    set(&f, "precision", "f32");
+    assert_true(rs_weights_scale(&f.spec, 0.1) == (double)0.1f);
+    rs_spec_free(&f.spec);
+}
+
+/* Which radii are swept, how many samples, which loss: nothing of it touches the weights. */
+static void weights_depend_on_seed_and_shape_alone(void **state) {
+    fixture f = make(RS_GAUSSIAN, 20);
+    (void)state;
+    set(&f, "input", "pytorch");
+    rs_weights first = weights_of(&f, NULL);
+    f.plan.batch = 7;
+    f.one.steps = 77;
+    f.one.nonlinearity = RS_RELU;
+    set(&f, "rho", "0.5:1.5:0.25");
+    set(&f, "loss", "random");
+    rs_weights second = weights_of(&f, NULL);
+    assert_true(same(20 * 20, first.weight_hh, second.weight_hh));
+    assert_true(same(20 * 2, first.weight_ih, second.weight_ih));
+    assert_true(same(20, first.bias, second.bias));
+    f.one.seed++;
+    rs_weights other = weights_of(&f, NULL);
+    for (size_t i = 0; i < 20; ++i) {
+        assert_true(other.weight_hh[i] != first.weight_hh[i]);
+        assert_true(other.bias[i] != first.bias[i]);
+    }
+    rs_weights_free(&first);
+    rs_weights_free(&second);
+    rs_weights_free(&other);
+    rs_spec_free(&f.spec);
+}
+
+/* Input weights and start states */
+
+static void drawn_input_weights_have_pytorchs_bounds(void **state) {
+    enum { H = 400, I = 51 };
+    double const bound = 1.0 / sqrt(H);
+    fixture f = make(RS_GAUSSIAN, H);
+    (void)state;
+    f.plan.input_size = I;
+    set(&f, "input", "pytorch");
+    rs_weights w = weights_of(&f, NULL);
+    moments const ih = moments_of(H * I, w.weight_ih), bias = moments_of(H, w.bias);
+    assert_true(ih.max <= bound && ih.max > 0.99 * bound);
+    expect_near(ih.variance * H, 1.0 / 3.0, 5.0 * sqrt(4.0 / 45.0 / (H * I)));
+    assert_true(bias.max <= 2.0 * bound && bias.max > 1.5 * bound); /* of two biases */
+    expect_near(bias.variance * H, 2.0 / 3.0, 5.0 * sqrt(22.0 / 45.0 / H));
+    rs_weights_free(&w);
+    rs_spec_free(&f.spec);
+}
+
+static void other_inputs_have_no_weights(void **state) {
+    static const char *const input[] = {"zero", "noise:0.5"};
+    (void)state;
+    for (size_t i = 0; i < COUNT(input); ++i) {
+        fixture f = make(RS_GAUSSIAN, 8);
+        set(&f, "input", input[i]);
+        rs_weights w = weights_of(&f, NULL);
+        assert_true(!w.weight_ih && !w.bias && !w.h0);
+        rs_weights_free(&w);
+        rs_spec_free(&f.spec);
+    }
+}
+
+static void normal_h0_has_its_sigma(void **state) {
+    enum { H = 50, B = 40 };
+    fixture f = make(RS_GAUSSIAN, H);
+    (void)state;
+    f.plan.batch = B;
+    set(&f, "h0", "normal:3");
+    rs_weights w = weights_of(&f, NULL);
+    moments const m = moments_of(B * H, w.h0);
+    expect_near(m.mean, 0.0, 5.0 * 3.0 / sqrt(B * H));
+    expect_near(m.variance, 9.0, 5.0 * 9.0 * sqrt(2.0 / (B * H)));
+    f.plan.batch = 2; /* the first samples stay as they are */
+    rs_weights few = weights_of(&f, NULL);
+    assert_true(same(2 * H, few.h0, w.h0));
+    rs_weights_free(&few);
+    rs_weights_free(&w);
+    rs_spec_free(&f.spec);
+}
+
+/* Models */
+
+enum { MH = 2, MI = 2, MB = 3, MT = 10 };
+
+static const double model_hh[] = {0.0, -4.0, 1.0, 0.0}; /* eigenvalues +-2i */
+static const double model_ih[] = {1.0, 2.0, 3.0, 4.0};
+static const double model_bias_ih[] = {0.5, -0.25}, model_bias_hh[] = {1.0, 2.0};
+static const double model_input[MT * MB * MI] = {9.0, 8.0};
+static const double model_h0[] = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6};
+
+static rs_model whole_model(void) {
+    return (rs_model){.hidden = MH,
+                      .input_size = MI,
+                      .steps = MT,
+                      .batch = MB,
+                      .weight_hh = model_hh,
+                      .weight_ih = model_ih,
+                      .bias_ih = model_bias_ih,
+                      .bias_hh = model_bias_hh,
+                      .input = model_input,
+                      .h0 = model_h0};
+}
+
+static fixture make_for_model(void) {
+    fixture f = make(RS_MODEL, MH);
+    set(&f, "input", "pytorch");
+    return f;
+}
+
+static void a_models_arrays_are_taken(void **state) {
+    fixture f = make_for_model();
+    rs_model const m = whole_model();
+    (void)state;
+    rs_weights w = weights_of(&f, &m);
+    expect_near(w.drawn_radius, 2.0, 1e-15);
+    expect_near(w.radius, 1.0, 1e-15);
+    for (size_t i = 0; i < MH * MH; ++i) expect_near(w.weight_hh[i], model_hh[i] / 2.0, 1e-15);
+    assert_true(same(MH * MI, w.weight_ih, model_ih) && same(MB * MH, w.h0, model_h0));
+    assert_true(w.bias[0] == 1.5 && w.bias[1] == 1.75);
+    rs_weights_free(&w);
+    set(&f, "rho", "native");
+    w = weights_of(&f, &m);
+    assert_true(same(MH * MH, w.weight_hh, model_hh));
+    rs_weights_free(&w);
+    rs_spec_free(&f.spec);
+}
+
+static void what_a_model_lacks(void **state) {
+    fixture f = make_for_model();
+    fixture plain = make(RS_GAUSSIAN, MH);
+    rs_model m = whole_model();
+    (void)state;
+    m.bias_hh = NULL; /* one bias is used alone */
+    rs_weights w = weights_of(&f, &m);
+    assert_true(same(MH, w.bias, model_bias_ih));
+    rs_weights_free(&w);
+    m.bias_ih = NULL; /* weight_ih without biases has none */
+    w = weights_of(&f, &m);
+    assert_true(w.bias[0] == 0.0 && w.bias[1] == 0.0);
+    rs_weights_free(&w);
+    m.weight_ih = NULL; /* without weight_ih all is drawn as for an ensemble */
+    set(&plain, "input", "pytorch");
+    w = weights_of(&f, &m);
+    rs_weights drawn = weights_of(&plain, NULL);
+    assert_true(same(MH * MI, w.weight_ih, drawn.weight_ih) && same(MH, w.bias, drawn.bias));
+    rs_weights_free(&w);
+    rs_weights_free(&drawn);
+    rs_spec_free(&plain.spec);
+    rs_spec_free(&f.spec);
+}
+
+static void a_given_h0_wins_over_the_models(void **state) {
+    fixture f = make_for_model();
+    rs_model const m = whole_model();
+    (void)state;
+    set(&f, "h0", "zero");
+    rs_weights w = weights_of(&f, &m);
+    assert_null(w.h0);
+    rs_weights_free(&w);
+    set(&f, "h0", "normal:1");
+    w = weights_of(&f, &m);
+    assert_true(w.h0 && !same(MB * MH, w.h0, model_h0));
+    rs_weights_free(&w);
+    rs_spec_free(&f.spec);
+}
+
+static void an_h0_of_too_few_samples_is_refused(void **state) {
+    fixture f = make_for_model();
+    rs_model const m = whole_model();
+    (void)state;
+    f.plan.batch = MB + 1;
+    expect_refused(&f, &m, "h0: has 3 samples, the batch is 4");
+    rs_spec_free(&f.spec);
+}
+
+static void a_nilpotent_model_runs_only_native(void **state) {
+    static const double nilpotent[] = {0.0, 5.0, 0.0, 0.0};
+    fixture f = make_for_model();
+    rs_model m = whole_model();
+    (void)state;
+    m.weight_hh = nilpotent;
+    expect_refused(&f, &m, "--rho native");
+    set(&f, "rho", "native");
+    rs_weights w = weights_of(&f, &m);
+    assert_true(w.radius == 0.0 && w.drawn_radius == 0.0);
+    assert_true(same(MH * MH, w.weight_hh, nilpotent));
+    rs_weights_free(&w);
+    rs_spec_free(&f.spec);
+}
+
+/* Q U Q^T with U strictly upper triangular: in double its eigenvalues are roots of rounding. */
+static void a_radius_made_of_rounding_is_refused(void **state) {
+    enum { H = 12 };
+    double q[H * H], u[H * H], a[H * H];
+    rs_model m = {.hidden = H, .weight_hh = a};
+    fixture f = make(RS_MODEL, H);
+    (void)state;
+    for (uint64_t seed = 0; seed < 20; ++seed) {
+        for (size_t i = 0; i < H * H; ++i) {
+            double z[2];
+            rs_normal_pair(seed, RS_STREAM_WEIGHT_HH, (uint32_t)i, 0, 0, z);
+            q[i] = z[0];
+            u[i] = i % H > i / H ? z[1] : 0.0;
+        }
+        assert_int_equal(rs_orthogonal_factor(H, q), RS_OK);
+        for (size_t i = 0; i < H * H; ++i) {
+            a[i] = 0.0;
+            for (size_t k = 0; k < H * H; ++k)
+                a[i] += q[i / H * H + k / H] * u[k] * q[i % H * H + k % H];
+        }
+        expect_refused(&f, &m, "lost in rounding");
+    }
+    rs_spec_free(&f.spec);
+}
+
+/* A leaky delay line: its eigenvalues are as touchy, but exact zeros hold them in place. */
+static void a_triangular_model_is_scaled(void **state) {
+    enum { H = 12 };
+    double a[H * H] = {0.0};
+    rs_model const m = {.hidden = H, .weight_hh = a};
+    fixture f = make(RS_MODEL, H);
+    (void)state;
+    for (size_t i = 0; i < H; ++i) {
+        a[i * H + i] = 0.9;
+        if (i > 0) a[i * H + i - 1] = 1.0;
+    }
+    rs_weights w = weights_of(&f, &m);
+    expect_near(w.drawn_radius, 0.9, 1e-15);
+    expect_near(w.radius, 1.0, 1e-15);
+    rs_weights_free(&w);
+    rs_spec_free(&f.spec);
+}
+
+static void values_beyond_f32_are_refused(void **state) {
+    static const double huge[] = {1e39, 0.0, 0.0, 1.0, 0.0, 0.0};
+    fixture f = make_for_model();
+    (void)state;
+    set(&f, "precision", "f32");
+    rs_model m = whole_model();
+    m.weight_ih = huge;
+    expect_refused(&f, &m, "weight_ih: 1e+39 is beyond the range of f32");
+    m = whole_model();
+    m.bias_hh = huge;
+    expect_refused(&f, &m, "bias_ih + bias_hh: 1e+39");
+    m = whole_model();
+    m.h0 = huge;
+    expect_refused(&f, &m, "h0: 1e+39");
+    double input[MT * MB * MI] = {0.0, 1e39};
+    m = whole_model();
+    m.input = input;
+    expect_refused(&f, &m, "input: 1e+39");
+    m = whole_model();
+    m.weight_hh = huge; /* scaled it fits */
+    rs_weights w = weights_of(&f, &m);
+    expect_near(w.drawn_radius, 1e39, 1e24);
+    assert_true(w.weight_hh[0] == 1.0);
+    rs_weights_free(&w);
+    set(&f, "rho", "native");
+    expect_refused(&f, &m, "weight_hh: 1e+39 is beyond the range of f32; try --precision f64");
+    set(&f, "precision", "f64");
+    w = weights_of(&f, &m);
+    assert_true(w.weight_hh[0] == 1e39);
+    rs_weights_free(&w);
+    rs_spec_free(&f.spec);
+}
+
+/* Loss and drive */
+
+static void mean_losses_are_constant(void **state) {
+    double g[4 * 5];
+    (void)state;
+    assert_true(rs_loss_gradient(RS_LAST_MEAN, 1, 7, 4, 5, g) == 0.0);
+    for (size_t i = 0; i < COUNT(g); ++i) assert_true(g[i] == 1.0 / 20.0);
+    assert_true(rs_loss_gradient(RS_ALL_MEAN, 1, 7, 4, 5, g) == 1.0 / 140.0);
+    for (size_t i = 0; i < COUNT(g); ++i) assert_true(g[i] == 1.0 / 140.0);
+}
+
+static void random_losses_are_unit_vectors(void **state) {
+    enum { H = 33, B = 500 };
+    double *g = malloc(B * H * sizeof *g), few[2 * H], mean[H] = {0}, other[H];
+    (void)state;
+    assert_non_null(g);
+    assert_true(rs_loss_gradient(RS_RANDOM, 1, 7, B, H, g) == 0.0);
+    for (size_t b = 0; b < B; ++b) {
+        double sum = 0.0;
+        for (size_t i = 0; i < H; ++i) {
+            sum += g[b * H + i] * g[b * H + i];
+            mean[i] += g[b * H + i] / B;
+        }
+        expect_near(sum, 1.0, 1e-14);
+    }
+    for (size_t i = 0; i < H; ++i) expect_near(mean[i], 0.0, 5.0 / sqrt(H * B));
+    rs_loss_gradient(RS_RANDOM, 1, 99, 2, H, few); /* steps and batch do not matter */
+    assert_true(same(2 * H, few, g));
+    rs_loss_gradient(RS_RANDOM, 2, 7, 1, H, other);
+    assert_true(!same(H, other, g));
+    free(g);
+}
+
+static void drives_follow_the_input(void **state) {
+    fixture f = make(RS_GAUSSIAN, MH);
+    rs_weights const none = {.hidden = MH};
+    (void)state;
+    rs_drive d = rs_weights_drive(&f.spec, &f.plan, NULL, &f.one, &none, 5);
+    assert_int_equal(d.kind, RS_DRIVE_ZERO);
+    set(&f, "input", "noise:0.25");
+    d = rs_weights_drive(&f.spec, &f.plan, NULL, &f.one, &none, 5);
+    assert_int_equal(d.kind, RS_DRIVE_NOISE);
+    assert_true(d.sigma == 0.25 && d.seed == 42 && d.first_sample == 5);
+    set(&f, "input", "pytorch");
+    rs_weights w = weights_of(&f, NULL);
+    d = rs_weights_drive(&f.spec, &f.plan, NULL, &f.one, &w, 1);
+    assert_int_equal(d.kind, RS_DRIVE_WEIGHTED);
+    assert_true(d.weight_ih == w.weight_ih && d.bias == w.bias && d.input == NULL);
+    assert_true(d.input_size == 2 && d.seed == 42 && d.first_sample == 1);
+    rs_weights_free(&w);
+    rs_spec_free(&f.spec);
+}
+
+/* u_t of a model by the formula of nn.RNN, for a chunk that begins with sample 1. */
+static void a_models_drive_is_its_input(void **state) {
+    fixture f = make_for_model();
+    double input[MT * MB * MI], u[MH];
+    rs_model m = whole_model();
+    (void)state;
+    for (size_t i = 0; i < COUNT(input); ++i) input[i] = sin((double)i);
+    m.input = input;
+    rs_weights w = weights_of(&f, &m);
+    rs_drive const d = rs_weights_drive(&f.spec, &f.plan, &m, &f.one, &w, 1);
+    for (size_t t = 0; t < MT; ++t)
+        for (size_t b = 0; b + 1 < MB; ++b) {
+            const double *x = input + (t * MB + b + 1) * MI;
+            rs_drive_fill(&d, MH, t, b, u);
+            for (size_t h = 0; h < MH; ++h)
+                expect_near(u[h],
+                            model_ih[h * MI] * x[0] + model_ih[h * MI + 1] * x[1] +
+                                model_bias_ih[h] + model_bias_hh[h],
+                            1e-14);
+        }
+    rs_weights_free(&w);
+    rs_spec_free(&f.spec);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gaussian_elements_are_gaussian),
+        cmocka_unit_test(uniform_is_pytorchs_default),
+        cmocka_unit_test(symmetric_is_symmetric_to_the_bit),
+        cmocka_unit_test(orthogonal_is_orthogonal_and_haar),
+        cmocka_unit_test(identity_is_the_identity),
+        cmocka_unit_test(a_larger_matrix_begins_with_the_smaller),
+        cmocka_unit_test(the_radius_is_one_after_scaling),
+        cmocka_unit_test(native_leaves_the_matrix),
+        cmocka_unit_test(scales_are_rounded_to_the_precision),
+        cmocka_unit_test(weights_depend_on_seed_and_shape_alone),
+        cmocka_unit_test(drawn_input_weights_have_pytorchs_bounds),
+        cmocka_unit_test(other_inputs_have_no_weights),
+        cmocka_unit_test(normal_h0_has_its_sigma),
+        cmocka_unit_test(a_models_arrays_are_taken),
+        cmocka_unit_test(what_a_model_lacks),
+        cmocka_unit_test(a_given_h0_wins_over_the_models),
+        cmocka_unit_test(an_h0_of_too_few_samples_is_refused),
+        cmocka_unit_test(a_nilpotent_model_runs_only_native),
+        cmocka_unit_test(a_radius_made_of_rounding_is_refused),
+        cmocka_unit_test(a_triangular_model_is_scaled),
+        cmocka_unit_test(values_beyond_f32_are_refused),
+        cmocka_unit_test(mean_losses_are_constant),
+        cmocka_unit_test(random_losses_are_unit_vectors),
+        cmocka_unit_test(drives_follow_the_input),
+        cmocka_unit_test(a_models_drive_is_its_input),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
