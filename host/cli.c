@@ -153,8 +153,7 @@ static rs_status parse_command(const command *command, int argc, char **argv, rs
     struct argp_option options[MAX_OPTIONS] = {{0}};
     if (command->options) command->options(options);
     common_options(options);
-    const struct argp argp = {options,     take, command->arguments, command->doc, NULL,
-                              filter_help, NULL};
+    const struct argp argp = {options, take, command->arguments, command->doc, NULL, NULL, NULL};
     parsing p = {.command = command, .argp = &argp, .next = 1};
     error_t const error = argp_parse(
         &argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP | ARGP_NO_EXIT | ARGP_IN_ORDER, NULL, &p);

@@ -590,7 +590,6 @@ static void test_file(void **state) {
     assert_true(spec->raw);
     assert_true(rs_spec_given(spec, "raw"));
     assert_int_equal(parse(spec, ""), RS_OK);
-    assert_int_equal(rs_spec_parse(spec, NULL, 0, "x.ini"), RS_OK);
 }
 
 static void test_bad_files(void **state) {
