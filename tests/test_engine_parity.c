@@ -1,0 +1,419 @@
+/* One conformance program for all engines: every fast engine, on every instruction set that runs
+ * here, against the reference engine. A new engine in rs_engines() is tested with no new code. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "../kernels/cpu/kernel.h"
+#include "engine_case.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Of log10 norms, for each decade that the gradient has decayed (and one more): engines agree to
+ * rounding, but what decays by cancellation or saturation takes its rounding errors along. */
+static double const tolerance[RS_N_PRECISION] = {[RS_F32] = 2e-5, [RS_F64] = 2e-12};
+
+typedef void (*check)(const rs_engine *engine);
+
+/* Runs the check for every engine but the reference; for the CPU engine, on every ISA. */
+static void for_each_engine(check run) {
+    for (const rs_engine *const *e = rs_engines(); *e; ++e) {
+        rs_device device;
+        if (strcmp((*e)->name, "reference") == 0) continue;
+        if ((*e)->device(&device) != RS_OK) {
+            print_message("skipped: engine %s: %s\n", (*e)->name, rs_message());
+            continue;
+        }
+        if (strcmp((*e)->name, "cpu") != 0) {
+            run(*e);
+            continue;
+        }
+        for (const rs_cpu_kernel *const *k = rs_cpu_kernels(RS_F32); *k; ++k) {
+            setenv("RHOSWEEP_ISA", (*k)->isa, 1);
+            run(*e);
+        }
+        unsetenv("RHOSWEEP_ISA");
+    }
+}
+
+static void describe(const rs_engine *engine, const rs_shape *s, char text[160]) {
+    const char *isa = getenv("RHOSWEEP_ISA");
+    snprintf(text, 160, "%s %s %s %s H=%zu B=%zu R=%zu T=%zu G=%zu warmup=%zu%s%s", engine->name,
+             isa ? isa : "", rs_precision_name(s->precision), rs_nonlinearity_name(s->nonlinearity),
+             s->hidden, s->batch, s->radii, s->steps, s->groups, s->warmup, s->raw ? " raw" : "",
+             s->driven ? " driven" : "");
+}
+
+/* Fails with the worst element's place. */
+static void compare(const rs_engine *engine, const rs_shape *s, const rs_profile *got,
+                    const rs_profile *want, double limit) {
+    double worst = -1.0, worst_got = 0.0, worst_want = 0.0;
+    size_t at[3] = {0};
+    for (size_t g = 0; g < s->groups; ++g)
+        for (size_t t = 1; t <= s->steps; ++t)
+            for (size_t c = 0; c < s->radii * s->batch; ++c) {
+                double const a = log_norm(s, got, g, t, c), b = log_norm(s, want, g, t, c);
+                double const error = a == b ? 0.0 : fabs(a - b) / (1.0 + fabs(b));
+                if (error <= worst) continue; /* NaN goes on */
+                worst = isnan(error) ? INFINITY : error;
+                worst_got = a;
+                worst_want = b;
+                at[0] = g, at[1] = t, at[2] = c;
+            }
+    if (worst <= limit) return;
+    char text[160];
+    describe(engine, s, text);
+    fail_msg("%s: worst at group %zu, step %zu, column %zu: %.17g, reference %.17g (error %g a "
+             "decade, limit %g)",
+             text, at[0], at[1], at[2], worst_got, worst_want, worst, limit);
+}
+
+static void check_shape(const rs_engine *engine, rs_shape shape, double low, double high,
+                        double step_gradient, double limit) {
+    engine_case c = engine_case_make(shape, low, high, 7);
+    for (size_t g = 0; g < shape.groups; ++g) c.group[g].step_gradient = step_gradient;
+    rs_profile want = run_engine(rs_engine_named("reference"), &c.job, 1);
+    rs_profile got = run_engine(engine, &c.job, 2);
+    compare(engine, &shape, &got, &want, limit);
+    for (size_t i = 0; i < shape.groups * shape.radii * shape.batch; ++i)
+        assert_int_equal(got.nonfinite_step[i], want.nonfinite_step[i]);
+    profile_free(&want);
+    profile_free(&got);
+    engine_case_free(&c);
+}
+
+/* Every size class: below, at and above each kernel's lanes, rows and tile widths. */
+static void check_sizes(const rs_engine *engine) {
+    static const size_t hidden[] = {1, 2, 3, 5, 8, 9, 10, 17, 32, 37, 64, 100};
+    static const size_t columns[][2] = {{1, 1}, {1, 3}, {7, 1}, {5, 7}, {3, 16}, {16, 3}, {2, 33}};
+    for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p)
+        for (rs_nonlinearity n = RS_TANH; n < RS_N_NONLINEARITY; ++n)
+            for (size_t i = 0; i < sizeof hidden / sizeof *hidden; ++i)
+                for (size_t j = 0; j < sizeof columns / sizeof *columns; ++j) {
+                    rs_shape const shape = {.groups = 1 + (i + j) % 2,
+                                            .radii = columns[j][0],
+                                            .batch = columns[j][1],
+                                            .hidden = hidden[i],
+                                            .steps = 1 + (i * 5 + j * 3) % 24,
+                                            .warmup = (i + j) % 3,
+                                            .nonlinearity = n,
+                                            .precision = p,
+                                            .driven = (i + j) % 4 != 0};
+                    check_shape(engine, shape, 0.3, 0.9, j % 2 ? 1e-3 : 0.0, tolerance[p]);
+                }
+}
+
+/* The classes of large H; few columns, for the reference is slow. */
+static void check_large(const rs_engine *engine) {
+    static const size_t hidden[] = {128, 224, 257, 512};
+    for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p)
+        for (size_t i = 0; i < sizeof hidden / sizeof *hidden; ++i) {
+            rs_shape const shape = {.groups = 1,
+                                    .radii = 3,
+                                    .batch = 2,
+                                    .hidden = hidden[i],
+                                    .steps = 12,
+                                    .precision = p,
+                                    .driven = true};
+            check_shape(engine, shape, 0.5, 0.9, 0.0, tolerance[p]);
+        }
+}
+
+/* Range extension: 400 steps at gain 0.02 .. 0.1 go far below 1e-300, at 30 above 1e300. */
+static void check_range(const rs_engine *engine) {
+    for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p) {
+        rs_shape shape = {.groups = 1,
+                          .radii = 4,
+                          .batch = 5,
+                          .hidden = 12,
+                          .steps = 400,
+                          .nonlinearity = RS_LINEAR,
+                          .precision = p,
+                          .driven = true};
+        check_shape(engine, shape, 0.02, 0.1, 0.0, tolerance[p]);
+        shape.driven = false;
+        engine_case c = engine_case_make(shape, 30.0, 40.0, 3);
+        for (size_t i = 0; i < shape.batch * shape.hidden; ++i) /* h stays 0 */
+            ((double *)c.group[0].h0)[i] = 0.0;
+        rs_profile want = run_engine(rs_engine_named("reference"), &c.job, 1);
+        rs_profile got = run_engine(engine, &c.job, 2);
+        assert_true(log_norm(&shape, &want, 0, 1, 0) > 500.0);
+        compare(engine, &shape, &got, &want, tolerance[p]);
+        profile_free(&want);
+        profile_free(&got);
+        engine_case_free(&c);
+    }
+}
+
+/* tanh far into saturation: phi' of 1e-8 and below is kept, not rounded to 0. */
+static void check_saturation(const rs_engine *engine) {
+    for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p) {
+        rs_shape const shape = {.groups = 1,
+                                .radii = 8,
+                                .batch = 2,
+                                .hidden = 8,
+                                .steps = 20,
+                                .precision = p,
+                                .driven = true};
+        check_shape(engine, shape, 2.0, 12.0, 0.0, 50 * tolerance[p]);
+    }
+}
+
+/* A raw job is plain arithmetic: for relu and linear it has the same bits as the extended one
+ * while both stay in range. */
+static void check_raw_bits(const rs_engine *engine) {
+    for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p)
+        for (rs_nonlinearity n = RS_RELU; n <= RS_LINEAR; ++n) {
+            rs_shape shape = {.groups = 1,
+                              .radii = 6,
+                              .batch = 3,
+                              .hidden = 20,
+                              .steps = 60,
+                              .nonlinearity = n,
+                              .precision = p,
+                              .driven = true};
+            engine_case c = engine_case_make(shape, 0.5, 2.0, 11);
+            c.group[0].step_gradient = 1e-9;
+            rs_profile extended = run_engine(engine, &c.job, 2);
+            c.job.shape.raw = true;
+            rs_profile raw = run_engine(engine, &c.job, 2);
+            for (size_t t = 1; t <= shape.steps; ++t)
+                for (size_t i = 0; i < shape.radii * shape.batch; ++i) {
+                    double const a = log_norm(&shape, &raw, 0, t, i);
+                    assert_memory_equal(&a, &(double){log_norm(&shape, &extended, 0, t, i)},
+                                        sizeof a);
+                }
+            profile_free(&extended);
+            profile_free(&raw);
+            engine_case_free(&c);
+        }
+}
+
+/* Raw numbers run into the end of their format and are reported as what they are. */
+static void check_raw_limits(const rs_engine *engine) {
+    for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p) {
+        size_t const steps = p == RS_F32 ? 300 : 2200;
+        rs_shape const shape = {.groups = 1,
+                                .radii = 2,
+                                .batch = 1,
+                                .hidden = 1,
+                                .steps = steps,
+                                .nonlinearity = RS_LINEAR,
+                                .precision = p,
+                                .raw = true,
+                                .driven = false};
+        engine_case c = engine_case_make(shape, 0.5, 2.0, 5);
+        double const one = 1.0;
+        c.group[0].weight_hh = c.group[0].loss_gradient = &one;
+        c.group[0].h0 = NULL;
+        rs_profile got = run_engine(engine, &c.job, 1);
+        /* 0.5^k is subnormal to its last bit, then 0; 2^k ends at the largest exponent. */
+        int const least = p == RS_F32 ? 149 : 1074, most = p == RS_F32 ? 127 : 1023;
+        for (size_t k = 0; k < steps; ++k) {
+            double const down = log_norm(&shape, &got, 0, steps - k, 0);
+            double const up = log_norm(&shape, &got, 0, steps - k, 1);
+            double const exact = (double)k * log10(2.0);
+            if ((int)k <= least)
+                assert_true(fabs(down + exact) <= 1e-12 * (1 + exact));
+            else
+                assert_true(down == -INFINITY);
+            if ((int)k <= most)
+                assert_true(fabs(up - exact) <= 1e-12 * (1 + exact));
+            else
+                assert_true(up == INFINITY);
+        }
+        profile_free(&got);
+        engine_case_free(&c);
+    }
+}
+
+/* The first step whose state overflows is named, in every column by itself. */
+static void check_nonfinite_forward(const rs_engine *engine) {
+    for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p) {
+        rs_shape const shape = {.groups = 1,
+                                .radii = 3,
+                                .batch = 1,
+                                .hidden = 1,
+                                .steps = 1100,
+                                .nonlinearity = RS_RELU,
+                                .precision = p,
+                                .driven = false};
+        engine_case c = engine_case_make(shape, 1.0, 4.0, 5);
+        double const one = 1.0;
+        c.scale[1] = 2.0;
+        c.group[0].weight_hh = c.group[0].loss_gradient = c.group[0].h0 = &one;
+        rs_profile got = run_engine(engine, &c.job, 1);
+        uint32_t const exponents = p == RS_F32 ? 128 : 1024;
+        assert_int_equal(got.nonfinite_step[0], 0);
+        assert_int_equal(got.nonfinite_step[1], exponents);
+        assert_int_equal(got.nonfinite_step[2], exponents / 2);
+        profile_free(&got);
+        engine_case_free(&c);
+    }
+}
+
+static void assert_same_bits(const rs_profile *a, const rs_profile *b, size_t norms,
+                             size_t columns) {
+    assert_memory_equal(a->norm2, b->norm2, norms * sizeof(double));
+    assert_memory_equal(a->exponent, b->exponent, norms * sizeof(int32_t));
+    assert_memory_equal(a->nonfinite_step, b->nonfinite_step, columns * sizeof(uint32_t));
+}
+
+/* A column's bits depend on no other column, on no thread count, and on no cut. */
+static void check_independence(const rs_engine *engine) {
+    for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p) {
+        rs_shape const shape = {.groups = 2,
+                                .radii = 9,
+                                .batch = 11,
+                                .hidden = 37,
+                                .steps = 50,
+                                .precision = p,
+                                .driven = true};
+        size_t const columns = shape.radii * shape.batch, norms = columns * shape.steps;
+        engine_case c = engine_case_make(shape, 0.4, 3.0, 13);
+        rs_profile whole = run_engine(engine, &c.job, 1);
+        for (int threads = 2; threads <= 5; ++threads) {
+            rs_profile other = run_engine(engine, &c.job, threads);
+            assert_same_bits(&whole, &other, shape.groups * norms, shape.groups * columns);
+            profile_free(&other);
+        }
+        for (size_t g = 0; g < shape.groups; ++g) /* every radius, and sample 4 on, by itself */
+            for (size_t r = 0; r < shape.radii; ++r) {
+                size_t const first = r % 2 ? 4 : 0;
+                rs_group one = c.group[g];
+                one.scale += r;
+                one.h0 += first * shape.hidden;
+                one.loss_gradient += first * shape.hidden;
+                one.drive.first_sample = first;
+                rs_job job = {.shape = shape, .group = &one};
+                job.shape.groups = job.shape.radii = 1;
+                job.shape.batch = shape.batch - first;
+                rs_profile alone = run_engine(engine, &job, 2);
+                for (size_t t = 0; t < shape.steps; ++t) {
+                    size_t const there = (g * shape.steps + t) * columns + r * shape.batch + first;
+                    assert_memory_equal(whole.norm2 + there, alone.norm2 + t * job.shape.batch,
+                                        job.shape.batch * sizeof(double));
+                }
+                profile_free(&alone);
+            }
+        profile_free(&whole);
+        engine_case_free(&c);
+    }
+}
+
+static bool stop_at_once(void *arg, double fraction) {
+    assert_true(fraction > 0.0 && fraction <= 1.0);
+    ++*(int *)arg;
+    return false;
+}
+
+static void check_interruption(const rs_engine *engine) {
+    rs_shape const shape = {
+        .groups = 1, .radii = 40, .batch = 16, .hidden = 8, .steps = 5, .driven = true};
+    rs_resources const resources = {.threads = 1};
+    engine_case c = engine_case_make(shape, 0.5, 1.0, 1);
+    int ticks = 0;
+    c.job.tick = stop_at_once;
+    c.job.tick_arg = &ticks;
+    rs_profile profile = profile_make(&shape);
+    void *state;
+    assert_int_equal(engine->open(&shape, &resources, &state), RS_OK);
+    assert_int_equal(engine->run(state, &c.job, &profile), RS_EINTERRUPTED);
+    assert_int_equal(ticks, 1);
+    engine->close(state);
+    profile_free(&profile);
+    engine_case_free(&c);
+}
+
+/* bytes() is what open() needs: it grows with every size and takes overflow for what it is. */
+static void check_bytes(const rs_engine *engine) {
+    rs_resources const resources = {.threads = 2};
+    rs_shape shape = {.groups = 1, .radii = 1, .batch = 1, .hidden = 16, .steps = 10};
+    uint64_t last = 0;
+    for (size_t radii = 1; radii < 400; ++radii) {
+        shape.radii = radii;
+        uint64_t const now = engine->bytes(&shape, &resources);
+        assert_true(now >= last);
+        last = now;
+    }
+    shape.hidden = (size_t)1 << 40;
+    assert_true(engine->bytes(&shape, &resources) == UINT64_MAX);
+}
+
+static void small_jobs_fit_where_large_ones_do(void **state) {
+    (void)state;
+    const rs_engine *cpu = rs_engine_named("cpu");
+    rs_resources const resources = {.threads = 2};
+    rs_shape largest = {
+        .groups = 1, .radii = 30, .batch = 16, .hidden = 20, .steps = 9, .driven = true};
+    void *handle;
+    assert_int_equal(cpu->open(&largest, &resources, &handle), RS_OK);
+    for (size_t radii = 1; radii <= largest.radii; ++radii) {
+        rs_shape shape = largest;
+        shape.radii = radii;
+        engine_case c = engine_case_make(shape, 0.5, 1.0, 1);
+        rs_profile p = profile_make(&shape);
+        assert_int_equal(cpu->run(handle, &c.job, &p), RS_OK);
+        profile_free(&p);
+        engine_case_free(&c);
+    }
+    cpu->close(handle);
+}
+
+static void reference_refuses_raw_f32(void **state) {
+    (void)state;
+    rs_shape shape = {.groups = 1, .radii = 1, .batch = 1, .hidden = 2, .steps = 2, .raw = true};
+    const rs_engine *reference = rs_engine_named("reference");
+    assert_int_equal(reference->supports(&shape), RS_EINPUT);
+    shape.precision = RS_F64;
+    assert_int_equal(reference->supports(&shape), RS_OK);
+}
+
+static void unknown_isa_is_refused(void **state) {
+    (void)state;
+    rs_shape const shape = {.groups = 1, .radii = 1, .batch = 1, .hidden = 2, .steps = 2};
+    setenv("RHOSWEEP_ISA", "z80", 1);
+    assert_int_equal(rs_engine_named("cpu")->supports(&shape), RS_EINPUT);
+    assert_non_null(strstr(rs_message(), "z80"));
+    unsetenv("RHOSWEEP_ISA");
+}
+
+#define CHECK(name)                                                                                \
+    static void name(void **state) {                                                               \
+        (void)state;                                                                               \
+        for_each_engine(check_##name);                                                             \
+    }
+CHECK(sizes)
+CHECK(large)
+CHECK(range)
+CHECK(saturation)
+CHECK(raw_bits)
+CHECK(raw_limits)
+CHECK(nonfinite_forward)
+CHECK(independence)
+CHECK(interruption)
+CHECK(bytes)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sizes),
+        cmocka_unit_test(large),
+        cmocka_unit_test(range),
+        cmocka_unit_test(saturation),
+        cmocka_unit_test(raw_bits),
+        cmocka_unit_test(raw_limits),
+        cmocka_unit_test(nonfinite_forward),
+        cmocka_unit_test(independence),
+        cmocka_unit_test(interruption),
+        cmocka_unit_test(bytes),
+        cmocka_unit_test(small_jobs_fit_where_large_ones_do),
+        cmocka_unit_test(reference_refuses_raw_f32),
+        cmocka_unit_test(unknown_isa_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
