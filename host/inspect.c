@@ -15,12 +15,12 @@ static size_t count_nonfinite(const rs_array *array) {
     return n;
 }
 
-/* A name from a file may hold anything, terminal codes included. */
-static void print_name(const rs_array *array, FILE *out) {
-    int const width = 24, length = (int)strnlen(array->name, 200);
+/* A name from a file may hold anything, terminal codes included. Returns its length. */
+static int print_name(const rs_array *array, FILE *out) {
+    int const length = (int)strnlen(array->name, 200);
     for (int i = 0; i < length; ++i)
         fputc(iscntrl((unsigned char)array->name[i]) ? '?' : array->name[i], out);
-    fprintf(out, "%*s", length < width ? width - length : 1, "");
+    return length;
 }
 
 static void print_shape(const rs_array *array, FILE *out) {
@@ -35,7 +35,8 @@ static void print_shape(const rs_array *array, FILE *out) {
 static void print_array(const rs_array *array, FILE *out) {
     size_t const nonfinite = count_nonfinite(array);
     fputs("  ", out);
-    print_name(array, out);
+    int const length = print_name(array, out);
+    fprintf(out, "%*s", length < 24 ? 24 - length : 1, "");
     print_shape(array, out);
     fprintf(out, "%-4s  ", array->dtype);
     if (nonfinite == 0)
