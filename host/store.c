@@ -122,15 +122,14 @@ static rs_status read_header(const char *path) {
 /* A file that is missing must at least have a folder to be made in. */
 static rs_status check_folder(const char *path) {
     const char *const slash = strrchr(path, '/');
-    if (!slash || slash == path) return RS_OK;
-    char *const folder = strndup(path, (size_t)(slash - path));
+    size_t const length = slash ? (size_t)(slash - path) : 0;
+    char *const folder = slash ? strndup(path, length ? length : 1) : strdup(".");
     if (!folder) return rs_fail(RS_EMEMORY, "%s: out of memory", path);
-    struct stat info;
     rs_status status = RS_OK;
-    if (stat(folder, &info) != 0)
-        status = errno == ENOENT
-                     ? rs_fail(RS_ESTORE, "%s: there is no folder %s: make it first", path, folder)
-                     : fail_errno(path);
+    if (access(folder, F_OK) != 0 && errno == ENOENT)
+        status = rs_fail(RS_EINPUT, "%s: there is no folder %s: make it first", path, folder);
+    else if (access(folder, W_OK | X_OK) != 0)
+        status = fail_errno(path);
     free(folder);
     return status;
 }

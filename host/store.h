@@ -57,9 +57,9 @@ rs_status rs_store_open(const char *path, rs_store **out);
 rs_status rs_store_open_readonly(const char *path, rs_store **out);
 void rs_store_close(rs_store *store); /* NULL is allowed */
 
-/* Checks what rs_store_open would refuse with RS_EINPUT, and writes nothing. Neither this nor
- * the opening functions may be called while this process has the same file open: closing a file
- * drops all POSIX locks that a process holds on it. */
+/* Checks beforehand what rs_store_open would refuse, as far as name, header and folder tell, and
+ * writes nothing. Neither this nor the opening functions may be called while this process has the
+ * same file open: closing a file drops all POSIX locks that a process holds on it. */
 rs_status rs_store_probe(const char *path);
 
 /* Adds a row for this invocation; *run_id names it. Outcome is "running" until finish. */

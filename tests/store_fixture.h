@@ -1,0 +1,85 @@
+/* Cases and points made by hand, for the tests of the store and of the tables. */
+#ifndef RS_STORE_FIXTURE_H
+#define RS_STORE_FIXTURE_H
+
+#include "../host/store.h"
+
+#include <math.h>
+
+enum { FIXTURE_STEPS = 5, FIXTURE_RADII = 8 };
+
+/* One case with the points of its radii. */
+typedef struct fixture {
+    rs_spec spec;
+    rs_plan plan;
+    rs_case one;
+    rs_model model; /* used where `imported` */
+    bool imported;
+    rs_point point[FIXTURE_RADII];
+    double curve[FIXTURE_RADII][FIXTURE_STEPS];
+} fixture;
+
+static inline fixture fixture_make(uint64_t seed) {
+    return (fixture){
+        .spec = {.input = RS_INPUT_PYTORCH, .loss = RS_RANDOM, .precision = RS_F64},
+        .plan = {.batch = 4, .input_size = 3},
+        .one = {.ensemble = RS_GAUSSIAN,
+                .hidden = 10,
+                .seed = seed,
+                .nonlinearity = RS_TANH,
+                .steps = FIXTURE_STEPS,
+                .fit_skip = 1},
+        .model = {.name = "a,b\"c.npz", .digest = 0xABCDEF},
+    };
+}
+
+static inline rs_case_key fixture_key(const fixture *f) {
+    return (rs_case_key){.spec = &f->spec,
+                         .plan = &f->plan,
+                         .model = f->imported ? &f->model : NULL,
+                         .one = &f->one,
+                         .engine = "reference"};
+}
+
+/* Fills point i: norms of 10^(-rate (T - t)), which no format's range can hold for ever. */
+static inline rs_point *fixture_point(fixture *f, size_t i, double rho, double rate) {
+    double *const curve = f->curve[i];
+    for (size_t t = 0; t < FIXTURE_STEPS; ++t) curve[t] = -rate * (double)(FIXTURE_STEPS - 1 - t);
+    f->point[i] = (rs_point){.rho_asked = rho,
+                             .rho = isnan(rho) ? 0.625 : rho,
+                             .g = isnan(rho) ? 0.5 : 0.75 * rho,
+                             .decay_rate = rate,
+                             .range = {-1, -1, -1, -1, -1, -1, -1},
+                             .profile = {curve, curve, curve}};
+    return &f->point[i];
+}
+
+static inline rs_case_result fixture_result(const fixture *f, size_t n) {
+    return (rs_case_result){.key = fixture_key(f),
+                            .status = RS_OK,
+                            .point = f->point,
+                            .n = n,
+                            .forward_seconds = 0.25,
+                            .backward_seconds = 0.75};
+}
+
+static inline rs_case_result fixture_failure(const fixture *f, const char *reason) {
+    return (rs_case_result){.key = fixture_key(f), .status = RS_EDEVICE, .reason = reason};
+}
+
+static inline rs_provenance fixture_provenance(void) {
+    return (rs_provenance){.version = "0.1.0",
+                           .commit = "abc1234",
+                           .libraries = "SQLite 3",
+                           .host = "box",
+                           .system = "Linux 6 x86_64",
+                           .engine = "reference",
+                           .device = "A CPU",
+                           .driver = "",
+                           .threads = 2,
+                           .memory = 1000000,
+                           .command_line = "rhosweep sweep --rho 1,2",
+                           .spec = "[sweep]\nrho = 1,2\n"};
+}
+
+#endif

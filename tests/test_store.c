@@ -1,0 +1,844 @@
+/* The store: what it keeps, what it refuses, and what a kill leaves. */
+#include "store_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Every test runs in an empty folder of its own. */
+static char folder[64];
+static int home;
+
+static int enter_folder(void **state) {
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/rhosweep_test_XXXXXX");
+    home = open(".", O_RDONLY | O_DIRECTORY);
+    return home < 0 || !mkdtemp(folder) || chmod(folder, 0755) != 0 || chdir(folder) != 0;
+}
+
+/* Calls `each` on every name in the current folder. */
+static size_t list_folder(void (*each)(const char *name)) {
+    DIR *const dir = opendir(".");
+    assert_non_null(dir);
+    size_t n = 0;
+    for (const struct dirent *entry; (entry = readdir(dir));) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        if (each) each(entry->d_name);
+        ++n;
+    }
+    closedir(dir);
+    return n;
+}
+
+static void remove_file(const char *name) {
+    if (unlink(name) != 0) rmdir(name);
+}
+
+static int leave_folder(void **state) {
+    (void)state;
+    chmod(".", 0755);
+    list_folder(remove_file);
+    int const failed = fchdir(home) != 0 || rmdir(folder) != 0;
+    close(home);
+    return failed;
+}
+
+/* --- helpers ---------------------------------------------------------------------------------- */
+
+static void assert_ok(rs_status status) {
+    if (status != RS_OK) fail_msg("status %d: %s", status, rs_message());
+}
+
+static void assert_fails(rs_status status, rs_status expected, const char *part) {
+    if (status != expected) fail_msg("status %d, not %d: %s", status, expected, rs_message());
+    if (!strstr(rs_message(), part)) fail_msg("\"%s\" is not in: %s", part, rs_message());
+    assert_null(strchr(rs_message(), '\n'));
+}
+
+static rs_store *open_store(void) {
+    rs_store *store;
+    assert_ok(rs_store_open("x.db", &store));
+    return store;
+}
+
+static int64_t begin_run(rs_store *store) {
+    rs_provenance const provenance = fixture_provenance();
+    int64_t run = 0;
+    assert_ok(rs_store_begin_run(store, &provenance, &run));
+    return run;
+}
+
+static double query_real(rs_store *store, const char *sql) {
+    sqlite3_stmt *query;
+    sqlite3 *const db = rs_store_handle(store);
+    if (sqlite3_prepare_v2(db, sql, -1, &query, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    assert_int_equal(sqlite3_step(query), SQLITE_ROW);
+    double const value =
+        sqlite3_column_type(query, 0) == SQLITE_NULL ? NAN : sqlite3_column_double(query, 0);
+    sqlite3_finalize(query);
+    return value;
+}
+
+static int query_whole(rs_store *store, const char *sql) { return (int)query_real(store, sql); }
+
+static void assert_text(rs_store *store, const char *sql, const char *expected) {
+    sqlite3_stmt *query;
+    assert_int_equal(sqlite3_prepare_v2(rs_store_handle(store), sql, -1, &query, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(query), SQLITE_ROW);
+    assert_string_equal((const char *)sqlite3_column_text(query, 0), expected);
+    sqlite3_finalize(query);
+}
+
+static void write_file(const char *path, const void *bytes, size_t length) {
+    FILE *const file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, length, file), length);
+    assert_int_equal(fclose(file), 0);
+}
+
+static char *read_file(const char *path, size_t *length) {
+    FILE *const file = fopen(path, "rb");
+    assert_non_null(file);
+    char *bytes = NULL;
+    *length = 0;
+    FILE *const memory = open_memstream(&bytes, length);
+    assert_non_null(memory);
+    for (int c; (c = fgetc(file)) != EOF;) fputc(c, memory);
+    fclose(file);
+    fclose(memory);
+    return bytes;
+}
+
+static void run_sql(const char *path, const char *sql) {
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) fail_msg("%s", sqlite3_errmsg(db));
+    sqlite3_close(db);
+}
+
+/* Both ways to open a file refuse it with RS_EINPUT and leave the folder as it is. */
+static void assert_refused(const char *path, const char *part) {
+    size_t const files = list_folder(NULL);
+    size_t before, after;
+    char *const was = read_file(path, &before);
+    rs_store *store;
+    assert_fails(rs_store_open(path, &store), RS_EINPUT, part);
+    assert_null(store);
+    assert_fails(rs_store_open_readonly(path, &store), RS_EINPUT, part);
+    assert_null(store);
+    char *const is = read_file(path, &after);
+    assert_int_equal(before, after);
+    assert_memory_equal(was, is, before);
+    assert_int_equal(list_folder(NULL), files);
+    free(was);
+    free(is);
+}
+
+/* A database with one case of two radii. */
+static void make_database(void) {
+    rs_store *const store = open_store();
+    int64_t const run = begin_run(store);
+    fixture f = fixture_make(1);
+    fixture_point(&f, 0, 0.5, 0.25);
+    fixture_point(&f, 1, 2.0, -0.5);
+    rs_case_result const result = fixture_result(&f, 2);
+    assert_ok(rs_store_put(store, run, &result));
+    assert_ok(rs_store_finish_run(store, run, "done"));
+    rs_store_close(store);
+}
+
+/* --- creating and keeping --------------------------------------------------------------------- */
+
+static void test_create(void **state) {
+    (void)state;
+    assert_ok(rs_store_probe("x.db"));
+    assert_int_equal(list_folder(NULL), 0); /* a probe writes nothing */
+    rs_store *const store = open_store();
+    assert_int_equal(query_whole(store, "PRAGMA application_id"), 0x52484F53);
+    assert_int_equal(query_whole(store, "PRAGMA user_version"), 1);
+    assert_int_equal(query_whole(store, "PRAGMA foreign_keys"), 1);
+    assert_text(store, "PRAGMA journal_mode", "wal");
+    rs_store_close(store);
+    assert_ok(rs_store_probe("x.db"));
+    assert_int_equal(list_folder(NULL), 1);
+    rs_store_close(open_store());
+    rs_store_close(NULL);
+}
+
+static void test_create_in_an_empty_file(void **state) {
+    (void)state;
+    write_file("x.db", "", 0);
+    rs_store *store;
+    assert_fails(rs_store_open_readonly("x.db", &store), RS_EINPUT, "is empty");
+    make_database();
+    assert_ok(rs_store_open_readonly("x.db", &store));
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM points"), 2);
+    rs_store_close(store);
+}
+
+static void test_put_keeps_every_value(void **state) {
+    (void)state;
+    rs_store *const store = open_store();
+    int64_t const run = begin_run(store);
+    fixture f = fixture_make(UINT64_MAX);
+    f.imported = true;
+    f.one.ensemble = RS_MODEL;
+    f.spec.raw = true;
+    rs_point *const point = fixture_point(&f, 0, 0.1, NAN);
+    f.curve[0][0] = -INFINITY;
+    f.curve[0][1] = NAN;
+    f.curve[0][2] = INFINITY;
+    f.curve[0][3] = -602.05999132796;
+    point->forward_nonfinite = 3;
+    point->range.fp16_underflow = 0;
+    point->range.backward_nonfinite = 2;
+    rs_case_result const result = fixture_result(&f, 1);
+    assert_ok(rs_store_put(store, run, &result));
+
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM profile"), FIXTURE_STEPS);
+    assert_true(query_real(store, "SELECT log10_norm_mean FROM profile WHERE step = 1") ==
+                -INFINITY);
+    assert_true(isnan(query_real(store, "SELECT log10_norm_min FROM profile WHERE step = 2")));
+    assert_true(query_real(store, "SELECT log10_norm_max FROM profile WHERE step = 3") == INFINITY);
+    assert_true(query_real(store, "SELECT log10_norm_mean FROM profile WHERE step = 4") ==
+                -602.05999132796);
+    assert_true(query_real(store, "SELECT rho_asked FROM points") == 0.1);
+    assert_true(isnan(query_real(store, "SELECT decay_rate FROM points")));
+    assert_int_equal(query_whole(store, "SELECT forward_nonfinite FROM points"), 3);
+    assert_int_equal(query_whole(store, "SELECT fp16_underflow FROM points"), 0);
+    assert_int_equal(query_whole(store, "SELECT backward_nonfinite FROM points"), 2);
+    assert_true(isnan(query_real(store, "SELECT fp32_overflow FROM points")));
+    assert_text(store, "SELECT model_digest FROM cases", "0000000000abcdef");
+    assert_text(store, "SELECT model FROM cases", "a,b\"c.npz");
+    assert_text(store, "SELECT ensemble || ' ' || input || ' ' || h0 || ' ' || loss FROM cases",
+                "model pytorch zero random");
+    assert_int_equal(query_whole(store, "SELECT seed FROM cases"), -1);
+    assert_int_equal(query_whole(store, "SELECT raw FROM cases"), 1);
+    assert_int_equal(query_whole(store, "SELECT columns FROM timings"), 4);
+    assert_text(store, "SELECT device FROM timings", "A CPU");
+    assert_text(store, "SELECT outcome FROM runs", "running");
+    assert_text(store, "SELECT spec FROM runs", "[sweep]\nrho = 1,2\n");
+    assert_ok(rs_store_finish_run(store, run, "interrupted"));
+    assert_text(store, "SELECT outcome FROM runs WHERE finished >= started", "interrupted");
+    rs_store_close(store);
+}
+
+static void test_done_and_more_radii(void **state) {
+    (void)state;
+    rs_store *const store = open_store();
+    int64_t run = begin_run(store);
+    fixture f = fixture_make(1);
+    rs_case_key const key = fixture_key(&f);
+    double const rho[] = {0.5, 1.0, 2.0};
+    bool done[3] = {true, true, true};
+    assert_ok(rs_store_done(store, &key, rho, 3, done));
+    assert_false(done[0] || done[1] || done[2]);
+
+    fixture_point(&f, 0, 0.5, 0.25);
+    fixture_point(&f, 1, 2.0, 0.125);
+    rs_case_result result = fixture_result(&f, 2);
+    assert_ok(rs_store_put(store, run, &result));
+    assert_ok(rs_store_done(store, &key, rho, 3, done));
+    assert_true(done[0] && !done[1] && done[2]);
+
+    /* the missing radius comes beside one that is there, which stays as it is */
+    run = begin_run(store);
+    fixture_point(&f, 0, 1.0, 0.5);
+    fixture_point(&f, 1, 2.0, 99.0);
+    result = fixture_result(&f, 2);
+    assert_ok(rs_store_put(store, run, &result));
+    assert_ok(rs_store_done(store, &key, rho, 3, done));
+    assert_true(done[0] && done[1] && done[2]);
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM cases"), 1);
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM points"), 3);
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM profile"), 3 * FIXTURE_STEPS);
+    assert_true(query_real(store, "SELECT decay_rate FROM points WHERE rho_asked = 2") == 0.125);
+    assert_int_equal(query_whole(store, "SELECT run_id FROM points WHERE rho_asked = 2"), 1);
+    assert_int_equal(query_whole(store, "SELECT run_id FROM points WHERE rho_asked = 1"), 2);
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM timings"), 2);
+    rs_store_close(store);
+}
+
+static void test_native_is_a_radius_of_its_own(void **state) {
+    (void)state;
+    rs_store *const store = open_store();
+    int64_t const run = begin_run(store);
+    fixture f = fixture_make(1);
+    fixture_point(&f, 0, NAN, 0.25);
+    rs_case_result const result = fixture_result(&f, 1);
+    assert_ok(rs_store_put(store, run, &result));
+    assert_ok(rs_store_put(store, run, &result));
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM points WHERE rho_asked IS NULL"), 1);
+    rs_case_key const key = fixture_key(&f);
+    double const rho = 0.625;
+    bool done;
+    assert_ok(rs_store_done(store, &key, &rho, 1, &done));
+    assert_false(done); /* reached is not asked for */
+    f.spec.native = true;
+    assert_ok(rs_store_done(store, &key, NULL, 1, &done));
+    assert_true(done);
+    rs_store_close(store);
+}
+
+/* Changes one setting of the case; false when there are no more. */
+static bool change_identity(fixture *f, int which) {
+    switch (which) {
+    case 0: f->one.nonlinearity = RS_RELU; return true;
+    case 1: f->one.ensemble = RS_IDENTITY; return true;
+    case 2: f->imported = true; return true;
+    case 3: f->one.hidden = 11; return true;
+    case 4: f->one.steps = 4; return true;
+    case 5: f->one.seed = 2; return true;
+    case 6: f->plan.batch = 5; return true;
+    case 7: f->spec.input = RS_INPUT_ZERO; return true;
+    case 8: f->plan.input_size = 4; return true;
+    case 9: f->spec.h0_sigma = 1.0; return true;
+    case 10: f->spec.warmup = 1; return true;
+    case 11: f->spec.loss = RS_LAST_MEAN; return true;
+    case 12: f->one.fit_skip = 2; return true;
+    case 13: f->spec.precision = RS_F32; return true;
+    case 14: f->spec.raw = true; return true;
+    default: return false;
+    }
+}
+
+static void test_identity_of_a_case(void **state) {
+    (void)state;
+    rs_store *const store = open_store();
+    int64_t const run = begin_run(store);
+    double const rho = 0.5;
+    bool done;
+    int n = 0;
+    for (fixture f = fixture_make(1); change_identity(&f, n); f = fixture_make(1), ++n) {
+        rs_case_key const key = fixture_key(&f);
+        assert_ok(rs_store_done(store, &key, &rho, 1, &done));
+        assert_false(done);
+        fixture_point(&f, 0, rho, 0.25);
+        rs_case_result const result = fixture_result(&f, 1);
+        assert_ok(rs_store_put(store, run, &result));
+        assert_ok(rs_store_done(store, &key, &rho, 1, &done));
+        assert_true(done);
+    }
+    fixture f = fixture_make(1);
+    rs_case_key key = fixture_key(&f);
+    assert_ok(rs_store_done(store, &key, &rho, 1, &done));
+    assert_false(done);
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM cases"), n);
+
+    f.spec.input = RS_INPUT_ZERO; /* stored above; input_size means nothing to it */
+    f.plan.input_size = 7;
+    assert_ok(rs_store_done(store, &key, &rho, 1, &done));
+    assert_true(done);
+    key.engine = "cpu";
+    assert_ok(rs_store_done(store, &key, &rho, 1, &done));
+    assert_false(done);
+    rs_store_close(store);
+}
+
+static void test_failed_then_success(void **state) {
+    (void)state;
+    rs_store *const store = open_store();
+    int64_t run = begin_run(store);
+    fixture f = fixture_make(1);
+    fixture_point(&f, 0, 0.5, 0.25);
+    rs_case_result const failure = fixture_failure(&f, "cuda: the device was lost");
+    assert_ok(rs_store_put(store, run, &failure));
+    assert_text(store, "SELECT status || ' ' || reason FROM cases",
+                "failed cuda: the device was lost");
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM timings"), 0);
+    rs_case_key const key = fixture_key(&f);
+    bool done;
+    assert_ok(rs_store_done(store, &key, &f.point[0].rho_asked, 1, &done));
+    assert_false(done);
+
+    run = begin_run(store);
+    rs_case_result const success = fixture_result(&f, 1);
+    assert_ok(rs_store_put(store, run, &success));
+    assert_text(store, "SELECT status || ' ' || (reason IS NULL) || ' ' || run_id FROM cases",
+                "done 1 2");
+    assert_ok(rs_store_done(store, &key, &f.point[0].rho_asked, 1, &done));
+    assert_true(done);
+    rs_store_close(store);
+}
+
+static void test_failed_put_leaves_nothing(void **state) {
+    (void)state;
+    rs_store *const store = open_store();
+    fixture f = fixture_make(1);
+    fixture_point(&f, 0, 0.5, 0.25);
+    rs_case_result const result = fixture_result(&f, 1);
+    assert_fails(rs_store_put(store, 77, &result), RS_ESTORE, "x.db: storing a case: FOREIGN KEY");
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM cases"), 0);
+    int64_t const run = begin_run(store);
+    assert_ok(rs_store_put(store, run, &result)); /* and the store goes on */
+    rs_store_close(store);
+}
+
+/* --- files that are not ours ------------------------------------------------------------------ */
+
+static void test_refuses_what_is_no_database(void **state) {
+    (void)state;
+    write_file("x.db", "h,rho\n1,2\n", 10);
+    assert_fails(rs_store_probe("x.db"), RS_EINPUT, "not a SQLite database");
+    assert_refused("x.db", "x.db: not a SQLite database");
+    write_file("x.db", "SQLite format 3", 16);
+    assert_refused("x.db", "not a SQLite database"); /* cut off in the header */
+}
+
+static void test_refuses_foreign_databases(void **state) {
+    (void)state;
+    run_sql("x.db", "CREATE TABLE mine (a)");
+    assert_refused("x.db", "not one of rhosweep");
+    run_sql("x.db", "PRAGMA application_id = 7; PRAGMA journal_mode = WAL");
+    assert_refused("x.db", "not one of rhosweep");
+}
+
+static void test_refuses_newer_schema(void **state) {
+    (void)state;
+    make_database();
+    run_sql("x.db", "PRAGMA user_version = 2");
+    assert_refused("x.db", "has schema 2, this rhosweep knows 1");
+}
+
+static void test_refuses_damaged_databases(void **state) {
+    (void)state;
+    make_database();
+    size_t length;
+    char *const bytes = read_file("x.db", &length);
+    write_file("x.db", bytes, 100);
+    assert_refused("x.db", "damaged");
+    write_file("x.db", bytes, 5000); /* the schema, and no more */
+    assert_refused("x.db", "damaged");
+    memset(bytes + 100, 0xA5, length - 100);
+    write_file("x.db", bytes, length);
+    assert_refused("x.db", "damaged");
+    free(bytes);
+}
+
+static void test_refuses_database_without_our_tables(void **state) {
+    (void)state;
+    run_sql("x.db", "PRAGMA application_id = 0x52484F53; PRAGMA user_version = 1;"
+                    "PRAGMA journal_mode = WAL; CREATE TABLE runs (id)");
+    assert_refused("x.db", "no such table");
+}
+
+static void test_damage_found_while_reading(void **state) {
+    (void)state;
+    make_database();
+    size_t length;
+    char *const bytes = read_file("x.db", &length);
+    for (size_t page = 2; page < length / 4096; ++page) /* all but the schema and the first table */
+        memset(bytes + page * 4096, 0xA5, 4096);
+    write_file("x.db", bytes, length);
+    free(bytes);
+    rs_store *store;
+    rs_status status = rs_store_open("x.db", &store);
+    fixture f = fixture_make(1);
+    rs_case_key const key = fixture_key(&f);
+    double const rho = 0.5;
+    bool done;
+    if (status == RS_OK) status = rs_store_done(store, &key, &rho, 1, &done);
+    assert_fails(status, RS_EINPUT, "the database is damaged");
+    rs_store_close(store);
+}
+
+static void test_refuses_what_is_no_file(void **state) {
+    (void)state;
+    rs_store *store;
+    assert_int_equal(mkdir("folder", 0755), 0);
+    assert_int_equal(mkfifo("fifo", 0644), 0);
+    assert_fails(rs_store_open("folder", &store), RS_EINPUT, "folder: is a folder");
+    assert_fails(rs_store_open("new/", &store), RS_EINPUT, "is a folder");
+    assert_fails(rs_store_open("fifo", &store), RS_EINPUT, "fifo: is not a regular file");
+    assert_fails(rs_store_open("/dev/null", &store), RS_EINPUT, "is not a regular file");
+    assert_fails(rs_store_open("none/x.db", &store), RS_EINPUT, "there is no folder none");
+    assert_fails(rs_store_open("", &store), RS_EINPUT, "name is empty");
+    assert_fails(rs_store_open_readonly("none.db", &store), RS_EINPUT, "there is no such file");
+    make_database();
+    assert_fails(rs_store_open("x.db/y.db", &store), RS_EINPUT, "Not a directory");
+    assert_int_equal(symlink("x.db", "link"), 0);
+    assert_fails(rs_store_open("link", &store), RS_EINPUT, "link: is a symbolic link");
+    assert_int_equal(list_folder(NULL), 4);
+    assert_ok(rs_store_open_readonly("link", &store)); /* reading through a link hurts nobody */
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM points"), 2);
+    rs_store_close(store);
+}
+
+static void test_names_that_sqlite_would_read_otherwise(void **state) {
+    (void)state;
+    static const char *const names[] = {":memory:", "file:y.db?mode=memory", "100%.db"};
+    for (size_t i = 0; i < 3; ++i) {
+        rs_store *store;
+        assert_ok(rs_store_open(names[i], &store));
+        rs_store_close(store);
+        assert_int_equal(access(names[i], F_OK), 0);
+    }
+    assert_int_equal(list_folder(NULL), 3);
+}
+
+/* --- locks, permissions, a full disk ---------------------------------------------------------- */
+
+/* Runs `body` in a child process and returns its exit code; 128 and more stands for a signal. */
+static int in_child(int (*body)(void)) {
+    pid_t const child = fork();
+    assert_true(child >= 0);
+    if (child == 0) _exit(body());
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void sleep_ms(long ms) {
+    struct timespec const time = {ms / 1000, ms % 1000 * 1000000};
+    nanosleep(&time, NULL);
+}
+
+/* A child that takes the write lock of x.db when told to. It is started before this process opens
+ * the database, for SQLite's locks do not survive a fork. */
+typedef struct locker {
+    pid_t child;
+    int go, ready;
+} locker;
+
+static _Noreturn void hold_lock(int go, int ready, long ms) {
+    char byte;
+    sqlite3 *db;
+    if (read(go, &byte, 1) != 1) _exit(1);
+    if (sqlite3_open("x.db", &db) != SQLITE_OK) _exit(1);
+    if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) _exit(1);
+    if (write(ready, "!", 1) != 1) _exit(1);
+    sleep_ms(ms);
+    _exit(0);
+}
+
+static locker start_locker(long ms) {
+    int go[2], ready[2];
+    assert_int_equal(pipe(go), 0);
+    assert_int_equal(pipe(ready), 0);
+    pid_t const child = fork();
+    assert_true(child >= 0);
+    if (child == 0) hold_lock(go[0], ready[1], ms);
+    close(go[0]);
+    close(ready[1]);
+    return (locker){child, go[1], ready[0]};
+}
+
+static void take_lock(const locker *l) {
+    char byte;
+    assert_int_equal(write(l->go, "!", 1), 1);
+    assert_int_equal(read(l->ready, &byte, 1), 1);
+    close(l->go);
+    close(l->ready);
+}
+
+static void end_child(pid_t child) {
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
+static void test_waits_for_a_lock(void **state) {
+    (void)state;
+    make_database();
+    locker const other = start_locker(300);
+    take_lock(&other);
+    rs_store_close(open_store());
+    end_child(other.child);
+}
+
+static void test_gives_up_on_a_lock(void **state) {
+    (void)state;
+    make_database();
+    locker const other = start_locker(20000);
+    rs_store *store = open_store();
+    int64_t const run = begin_run(store);
+    take_lock(&other);
+    fixture f = fixture_make(2);
+    fixture_point(&f, 0, 0.5, 0.25);
+    rs_case_result const result = fixture_result(&f, 1);
+    sqlite3_busy_timeout(rs_store_handle(store), 50);
+    assert_fails(rs_store_put(store, run, &result), RS_ESTORE, "another program is writing");
+    rs_store *reader;
+    assert_ok(rs_store_open_readonly("x.db", &reader)); /* readers need not wait */
+    assert_int_equal(query_whole(reader, "SELECT count(*) FROM cases"), 1);
+    rs_store_close(reader);
+    rs_store_close(store);
+    assert_fails(rs_store_open("x.db", &store), RS_ESTORE, "database is locked");
+    end_child(other.child);
+    rs_store_close(open_store());
+}
+
+static void test_reads_while_a_sweep_writes(void **state) {
+    (void)state;
+    make_database();
+    rs_store *const writer = open_store();
+    int64_t const run = begin_run(writer);
+    rs_store *reader;
+    assert_ok(rs_store_open_readonly("x.db", &reader));
+    for (uint64_t seed = 2; seed < 5; ++seed) {
+        fixture f = fixture_make(seed);
+        fixture_point(&f, 0, 0.5, 0.25);
+        rs_case_result const result = fixture_result(&f, 1);
+        assert_ok(rs_store_put(writer, run, &result));
+        assert_int_equal(query_whole(reader, "SELECT count(*) FROM cases"), seed);
+    }
+    int64_t refused;
+    rs_provenance const provenance = fixture_provenance();
+    assert_fails(rs_store_begin_run(reader, &provenance, &refused), RS_ESTORE, "readonly");
+    rs_store_close(reader);
+    rs_store_close(writer);
+}
+
+static void test_reading_leaves_no_trace(void **state) {
+    (void)state;
+    make_database();
+    size_t before, after;
+    char *const was = read_file("x.db", &before);
+    rs_store *store;
+    assert_ok(rs_store_open_readonly("x.db", &store));
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM points"), 2);
+    rs_store_close(store);
+    char *const is = read_file("x.db", &after);
+    assert_int_equal(before, after);
+    assert_memory_equal(was, is, before);
+    assert_int_equal(list_folder(NULL), 1);
+    free(was);
+    free(is);
+}
+
+/* Root may write everywhere: become somebody who may not. */
+static bool drop_privileges(void) {
+    return geteuid() != 0 || (setgid(65534) == 0 && setuid(65534) == 0);
+}
+
+static bool fails_with(rs_status status, rs_status expected, const char *part) {
+    if (status == expected && strstr(rs_message(), part)) return true;
+    fprintf(stderr, "status %d: %s\n", status, rs_message());
+    return false;
+}
+
+static int open_read_only(void) {
+    if (!drop_privileges()) return 2;
+    rs_store *store;
+    if (!fails_with(rs_store_open("x.db", &store), RS_ESTORE, "writable")) return 3;
+    if (rs_store_open_readonly("x.db", &store) != RS_OK) return 4;
+    bool const whole = query_whole(store, "SELECT count(*) FROM points") == 2;
+    rs_store_close(store);
+    return whole ? 0 : 5;
+}
+
+static void test_read_only_file(void **state) {
+    (void)state;
+    make_database();
+    assert_int_equal(chmod("x.db", 0444), 0);
+    assert_int_equal(chmod(".", 0555), 0);
+    assert_int_equal(in_child(open_read_only), 0);
+    assert_int_equal(list_folder(NULL), 1);
+}
+
+static void test_read_only_folder(void **state) {
+    (void)state;
+    make_database();
+    assert_int_equal(chmod("x.db", 0666), 0);
+    assert_int_equal(chmod(".", 0555), 0);
+    assert_int_equal(in_child(open_read_only), 0);
+    assert_int_equal(list_folder(NULL), 1);
+}
+
+static int open_new_in_read_only_folder(void) {
+    if (!drop_privileges()) return 2;
+    rs_store *store;
+    return fails_with(rs_store_open("new.db", &store), RS_ESTORE, "Permission denied") ? 0 : 3;
+}
+
+static void test_new_file_in_read_only_folder(void **state) {
+    (void)state;
+    assert_int_equal(chmod(".", 0555), 0);
+    assert_int_equal(in_child(open_new_in_read_only_folder), 0);
+    assert_int_equal(list_folder(NULL), 0);
+}
+
+static int open_unreadable(void) {
+    if (!drop_privileges()) return 2;
+    rs_store *store;
+    if (!fails_with(rs_store_open("x.db", &store), RS_ESTORE, "Permission denied")) return 3;
+    return fails_with(rs_store_open_readonly("x.db", &store), RS_ESTORE, "Permission denied") ? 0
+                                                                                              : 4;
+}
+
+static void test_unreadable_file(void **state) {
+    (void)state;
+    make_database();
+    assert_int_equal(chmod("x.db", 0), 0);
+    assert_int_equal(in_child(open_unreadable), 0);
+}
+
+/* Puts cases until the size limit of files, which stands for a full disk, is reached. */
+static int fill_disk(void) {
+    signal(SIGXFSZ, SIG_IGN);
+    struct rlimit const limit = {2000000, 2000000};
+    rs_store *store = open_store();
+    int64_t const run = begin_run(store);
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0) return 2;
+    for (uint64_t seed = 2; seed < 10000; ++seed) {
+        fixture f = fixture_make(seed);
+        for (size_t i = 0; i < FIXTURE_RADII; ++i) fixture_point(&f, i, 1.0 + (double)i, 0.25);
+        rs_case_result const result = fixture_result(&f, FIXTURE_RADII);
+        rs_status const status = rs_store_put(store, run, &result);
+        if (status == RS_OK) continue;
+        bool const good = fails_with(status, RS_ESTORE, "make room on the disk");
+        rs_store_close(store);
+        return good ? 0 : 3;
+    }
+    return 4;
+}
+
+static int check_whole(rs_store *store) {
+    assert_text(store, "PRAGMA integrity_check", "ok");
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM cases WHERE id NOT IN"
+                                        " (SELECT case_id FROM points)"),
+                     0);
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM points LEFT JOIN"
+                                        " (SELECT point_id, count(*) n FROM profile GROUP BY 1)"
+                                        " ON point_id = id WHERE n IS NOT 5"),
+                     0);
+    return query_whole(store, "SELECT count(*) FROM cases");
+}
+
+static void test_full_disk(void **state) {
+    (void)state;
+    make_database();
+    assert_int_equal(in_child(fill_disk), 0);
+    rs_store *const store = open_store();
+    assert_true(check_whole(store) > 10);
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM points"),
+                     FIXTURE_RADII * (query_whole(store, "SELECT count(*) FROM cases") - 1) + 2);
+    rs_store_close(store);
+}
+
+/* --- kills ------------------------------------------------------------------------------------ */
+
+static uint64_t first_seed;
+
+/* Creates or opens the database and puts cases until killed. */
+static _Noreturn void put_for_ever(void) {
+    rs_store *const store = open_store();
+    int64_t const run = begin_run(store);
+    for (uint64_t seed = first_seed;; ++seed) {
+        fixture f = fixture_make(seed);
+        for (size_t i = 0; i < FIXTURE_RADII; ++i) fixture_point(&f, i, 1.0 + (double)i, 0.25);
+        rs_case_result const result = fixture_result(&f, FIXTURE_RADII);
+        assert_ok(rs_store_put(store, run, &result));
+    }
+}
+
+static void kill_after(long us) {
+    pid_t const child = fork();
+    assert_true(child >= 0);
+    if (child == 0) put_for_ever();
+    struct timespec const time = {0, us * 1000};
+    nanosleep(&time, NULL);
+    end_child(child);
+}
+
+static void test_kill_while_putting(void **state) {
+    (void)state;
+    int cases = 0;
+    for (int round = 0; round < 10; ++round) {
+        first_seed = (uint64_t)cases;
+        kill_after(30000 + 7919 * round);
+        rs_store *store;
+        if (round % 2 == 0) /* a reader may be the first to come after a kill */
+            assert_ok(rs_store_open_readonly("x.db", &store));
+        else
+            store = open_store();
+        int const now = check_whole(store);
+        assert_true(now >= cases);
+        assert_int_equal(query_whole(store, "SELECT count(*) FROM points"), now * FIXTURE_RADII);
+        rs_store_close(store);
+        cases = now;
+    }
+    assert_true(cases > 10);
+}
+
+static void test_kill_while_creating(void **state) {
+    (void)state;
+    for (int round = 0; round < 40; ++round) {
+        kill_after(200 * round);
+        rs_store *const store = open_store();
+        check_whole(store);
+        rs_store_close(store);
+        list_folder(remove_file);
+    }
+}
+
+/* What a kill between journal and database leaves: the header is ours, the journal undoes it. */
+static void test_creation_that_a_journal_undoes(void **state) {
+    (void)state;
+    make_database();
+    size_t length;
+    char *const bytes = read_file("x.db", &length);
+    write_file("x.db", bytes, 4096);
+    free(bytes);
+    /* A rollback journal of a transaction that began with 0 pages of 4096 bytes in sectors of 512:
+     * https://sqlite.org/fileformat2.html, section 3. */
+    unsigned char journal[512] = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7};
+    journal[22] = 2;    /* sector size 512 */
+    journal[26] = 0x10; /* page size 4096 */
+    write_file("x.db-journal", journal, sizeof journal);
+    rs_store *const store = open_store();
+    assert_int_equal(check_whole(store), 0);
+    rs_store_close(store);
+}
+
+#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        IN_FOLDER(test_create),
+        IN_FOLDER(test_create_in_an_empty_file),
+        IN_FOLDER(test_put_keeps_every_value),
+        IN_FOLDER(test_done_and_more_radii),
+        IN_FOLDER(test_native_is_a_radius_of_its_own),
+        IN_FOLDER(test_identity_of_a_case),
+        IN_FOLDER(test_failed_then_success),
+        IN_FOLDER(test_failed_put_leaves_nothing),
+        IN_FOLDER(test_refuses_what_is_no_database),
+        IN_FOLDER(test_refuses_foreign_databases),
+        IN_FOLDER(test_refuses_newer_schema),
+        IN_FOLDER(test_refuses_damaged_databases),
+        IN_FOLDER(test_refuses_database_without_our_tables),
+        IN_FOLDER(test_damage_found_while_reading),
+        IN_FOLDER(test_refuses_what_is_no_file),
+        IN_FOLDER(test_names_that_sqlite_would_read_otherwise),
+        IN_FOLDER(test_waits_for_a_lock),
+        IN_FOLDER(test_gives_up_on_a_lock),
+        IN_FOLDER(test_reads_while_a_sweep_writes),
+        IN_FOLDER(test_reading_leaves_no_trace),
+        IN_FOLDER(test_read_only_file),
+        IN_FOLDER(test_read_only_folder),
+        IN_FOLDER(test_new_file_in_read_only_folder),
+        IN_FOLDER(test_unreadable_file),
+        IN_FOLDER(test_full_disk),
+        IN_FOLDER(test_kill_while_putting),
+        IN_FOLDER(test_kill_while_creating),
+        IN_FOLDER(test_creation_that_a_journal_undoes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
