@@ -87,9 +87,10 @@ static rs_status parse_dtype(cursor *c, npy *out) {
     if (!take_string(c, dtype, sizeof dtype)) return bad_header();
     if (strchr(dtype, 'O'))
         return rs_fail(RS_EINPUT, "dtype '%s', pickled Python objects: %s", dtype, only_floats);
-    if (strcmp(dtype, "<f4") != 0 && strcmp(dtype, "<f8") != 0)
+    bool const single = strcmp(dtype, "<f4") == 0;
+    if (!single && strcmp(dtype, "<f8") != 0)
         return rs_fail(RS_EINPUT, "dtype '%s': %s", dtype, only_floats);
-    out->item = (size_t)(dtype[2] - '0');
+    out->item = single ? sizeof(float) : sizeof(double);
     memcpy(out->array.dtype, dtype, sizeof "<f8");
     return RS_OK;
 }

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 /* LAPACK counts the elements of its work arrays in an int. */
-static const size_t max_n = 46340;
+enum { MAX_N = 46340 };
 
 /* A square matrix for LAPACK to overwrite, beside room for its spectrum. Scaled by an exact power
  * of two to entries of at most 1, so that nothing overflows or underflows on the way. */
@@ -48,8 +48,7 @@ static double frobenius(size_t count, const double *a, int exponent) {
 
 static rs_status check_matrix(size_t n, const double *a) {
     if (n == 0) return rs_fail(RS_EINPUT, "matrix: is empty");
-    if (n > max_n)
-        return rs_fail(RS_EINPUT, "matrix: %zu rows, LAPACK takes at most %zu", n, max_n);
+    if (n > MAX_N) return rs_fail(RS_EINPUT, "matrix: %zu rows, LAPACK takes at most %d", n, MAX_N);
     for (size_t i = 0; i < n * n; ++i)
         if (!isfinite(a[i]))
             return rs_fail(RS_EINPUT, "matrix: element [%zu][%zu] is %g, must be finite", i / n,
