@@ -68,8 +68,8 @@ static rs_status work_make(size_t n, const double *a, work *w) {
     RS_TRY(check_matrix(n, a));
     (void)pthread_once(&once, use_one_thread);
     w->exponent = exponent_of(n * n, a);
-    w->a = malloc(n * n * sizeof *w->a);
-    w->re = malloc(n * sizeof *w->re);
+    w->a = calloc(n * n, sizeof *w->a);
+    w->re = calloc(n, sizeof *w->re);
     w->im = calloc(n, sizeof *w->im);
     if (!w->a || !w->re || !w->im)
         return rs_fail(RS_EMEMORY, "no memory for the spectrum of a matrix of %zu rows", n);
