@@ -355,9 +355,9 @@ _Static_assert((size_t)DECAY_COLUMNS <= MAX_COLUMNS, "room for a row of the wide
 
 enum { NUMBER_SIZE = 32 };
 
-/* The shortest decimal that reads back as the same number. */
+/* The fewest digits that read back as the same number; %g drops zeros at the end by itself. */
 static void print_exactly(double real, char buffer[NUMBER_SIZE]) {
-    for (int digits = 1; digits <= 17; ++digits) {
+    for (int digits = 15; digits <= 17; ++digits) {
         snprintf(buffer, NUMBER_SIZE, "%.*g", digits, real);
         if (strtod(buffer, NULL) == real) return;
     }
@@ -510,7 +510,8 @@ static const char *latex_escape(char c) {
 
 static void put_latex_text(FILE *out, const char *text) {
     for (const char *c = text; *c; ++c) {
-        const char *const escaped = latex_escape(*c);
+        /* two hyphens would become a dash */
+        const char *const escaped = c[0] == '-' && c[1] == '-' ? "-{}" : latex_escape(*c);
         if (escaped)
             fputs(escaped, out);
         else

@@ -1,0 +1,323 @@
+/* The tables: one small database, and what every table says of it in every format (golden/). */
+#include "../host/table.h"
+#include "store_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char path[64];
+
+static void assert_ok(rs_status status) {
+    if (status != RS_OK) fail_msg("status %d: %s", status, rs_message());
+}
+
+static int make_path(void **state) {
+    (void)state;
+    snprintf(path, sizeof path, "/tmp/rhosweep_test_XXXXXX");
+    int const file = mkstemp(path);
+    return file < 0 || close(file) != 0;
+}
+
+static int remove_path(void **state) {
+    (void)state;
+    return unlink(path);
+}
+
+/* --- the database ----------------------------------------------------------------------------- */
+
+static void put(rs_store *store, int64_t run, const fixture *f, size_t n) {
+    rs_case_result const result = fixture_result(f, n);
+    assert_ok(rs_store_put(store, run, &result));
+}
+
+static void put_gaussian(rs_store *store, int64_t run, uint64_t seed) {
+    fixture f = fixture_make(seed);
+    fixture_point(&f, 0, 2.0, -0.5 / (double)seed)->range.fp16_overflow = (long)seed;
+    fixture_point(&f, 1, 0.1, 0.25 * (double)seed)->range.fp32_underflow = 5 - (long)seed;
+    f.point[1].rho += 1e-3 * (double)seed;
+    put(store, run, &f, 2);
+}
+
+/* A raw case with everything that is no plain number. */
+static void put_raw(rs_store *store, int64_t run) {
+    fixture f = fixture_make(UINT64_MAX);
+    f.one.nonlinearity = RS_LINEAR;
+    f.spec.raw = true;
+    f.spec.input = RS_INPUT_NOISE;
+    f.spec.input_sigma = 0.5;
+    rs_point *const point = fixture_point(&f, 0, 1e6, NAN);
+    f.curve[0][0] = NAN;
+    f.curve[0][1] = INFINITY;
+    f.curve[0][2] = -INFINITY;
+    point->forward_nonfinite = 4;
+    point->range.backward_nonfinite = 2;
+    put(store, run, &f, 1);
+}
+
+static void put_model(rs_store *store, int64_t run) {
+    fixture f = fixture_make(0);
+    f.imported = true;
+    f.one.ensemble = RS_MODEL;
+    f.spec.native = true;
+    fixture_point(&f, 0, NAN, 1.0 / 3.0);
+    put(store, run, &f, 1);
+}
+
+static void put_failure(rs_store *store, int64_t run) {
+    fixture const f = fixture_make(9);
+    rs_case_result const failure =
+        fixture_failure(&f, "cuda: lost \\ 100% of x_y^z~{a|b} & $#<\"q\">,\tgone");
+    assert_ok(rs_store_put(store, run, &failure));
+}
+
+static int64_t begin_run(rs_store *store) {
+    rs_provenance const provenance = fixture_provenance();
+    int64_t run = 0;
+    assert_ok(rs_store_begin_run(store, &provenance, &run));
+    return run;
+}
+
+/* The clock is the only thing that differs between two makings of this database. */
+static void set_clock(rs_store *store) {
+    static const char sql[] =
+        "UPDATE runs SET started = '2025-01-31T12:00:0' || (5 - id) || '.000Z',"
+        " finished = iif(finished IS NULL, NULL, '2025-01-31T12:01:00.500Z')";
+    assert_int_equal(sqlite3_exec(rs_store_handle(store), sql, NULL, NULL, NULL), SQLITE_OK);
+}
+
+static rs_store *make_database(bool backwards) {
+    rs_store *store;
+    assert_ok(rs_store_open(path, &store));
+    int64_t const first = begin_run(store);
+    if (backwards) put_model(store, first);
+    for (uint64_t k = 1; k <= 3; ++k) put_gaussian(store, first, backwards ? 4 - k : k);
+    put_failure(store, first);
+    put_raw(store, first);
+    if (!backwards) put_model(store, first);
+    assert_ok(rs_store_finish_run(store, first, "some cases failed"));
+    begin_run(store); /* killed before it stored a case */
+    set_clock(store);
+    return store;
+}
+
+/* --- comparing -------------------------------------------------------------------------------- */
+
+static char *table_text(rs_store *store, const char *name, rs_table_format format) {
+    char *text = NULL;
+    size_t length;
+    FILE *const out = open_memstream(&text, &length);
+    assert_non_null(out);
+    assert_ok(rs_table_write(store, name, format, out));
+    assert_int_equal(fclose(out), 0);
+    return text;
+}
+
+static char *read_text(const char *name) {
+    char *text = NULL;
+    size_t length;
+    FILE *const out = open_memstream(&text, &length);
+    assert_non_null(out);
+    FILE *const in = fopen(name, "r");
+    if (!in) fail_msg("%s: cannot be read", name);
+    for (int c; (c = fgetc(in)) != EOF;) fputc(c, out);
+    fclose(in);
+    assert_int_equal(fclose(out), 0);
+    return text;
+}
+
+static const char *const format_name[RS_N_TABLE_FORMAT] = {"md", "csv", "latex", "json"};
+
+static void assert_golden(rs_store *store, const char *name, rs_table_format format) {
+    char golden[64];
+    snprintf(golden, sizeof golden, "golden/%s.%s", name, format_name[format]);
+    char *const expected = read_text(golden);
+    char *const text = table_text(store, name, format);
+    if (strcmp(text, expected) != 0) fail_msg("not as in %s:\n%s", golden, text);
+    free(expected);
+    free(text);
+}
+
+static const char *const names[] = {"decay", "profile", "throughput", "runs", "failures"};
+enum { N_NAMES = sizeof names / sizeof *names };
+
+static void test_every_table_in_every_format(void **state) {
+    (void)state;
+    rs_store *const store = make_database(false);
+    for (size_t i = 0; i < N_NAMES; ++i)
+        for (rs_table_format format = RS_MD; format < RS_N_TABLE_FORMAT; ++format)
+            assert_golden(store, names[i], format);
+    rs_store_close(store);
+}
+
+static void test_order_of_work_does_not_show(void **state) {
+    (void)state;
+    rs_store *const store = make_database(true);
+    for (size_t i = 0; i < N_NAMES; ++i) assert_golden(store, names[i], RS_CSV);
+    rs_store_close(store);
+}
+
+static void test_reads_from_a_read_only_store(void **state) {
+    (void)state;
+    rs_store_close(make_database(false));
+    rs_store *store;
+    assert_ok(rs_store_open_readonly(path, &store));
+    assert_golden(store, "decay", RS_MD);
+    assert_golden(store, "profile", RS_MD);
+    rs_store_close(store);
+}
+
+static void test_an_empty_database_has_headers(void **state) {
+    (void)state;
+    rs_store *store;
+    assert_ok(rs_store_open(path, &store));
+    for (size_t i = 0; i < N_NAMES; ++i) {
+        char *const csv = table_text(store, names[i], RS_CSV);
+        assert_ptr_equal(strchr(csv, '\n'), csv + strlen(csv) - 1);
+        free(csv);
+        char *const json = table_text(store, names[i], RS_JSON);
+        assert_string_equal(json, "[]\n");
+        free(json);
+    }
+    char *const md = table_text(store, "failures", RS_MD);
+    assert_string_equal(md, "| nonlinearity | ensemble | hidden | steps | seed | reason | run |\n"
+                            "|:-------------|:---------|-------:|------:|-----:|:-------|----:|\n");
+    free(md);
+    rs_store_close(store);
+}
+
+/* --- what is fixed by contract ---------------------------------------------------------------- */
+
+static void test_column_names_of_the_contract(void **state) {
+    (void)state;
+    static const char *const header[][2] = {
+        {"profile", "nonlinearity,ensemble,hidden,steps,rho,g,seed,step,log10_norm_mean,"
+                    "log10_norm_min,log10_norm_max,"},
+        {"decay", "nonlinearity,ensemble,hidden,steps,rho,g,seeds,decay_rate,decay_rate_ci95,"
+                  "decay_rate_min,decay_rate_max,gain,growing_fraction,regime,"},
+        {"throughput", "engine,device,hidden,steps,batch,radii,forward_ms,backward_ms,gflops,"
+                       "column_steps_per_s,"},
+    };
+    rs_store *store;
+    assert_ok(rs_store_open(path, &store));
+    for (size_t i = 0; i < sizeof header / sizeof *header; ++i) {
+        char *const csv = table_text(store, header[i][0], RS_CSV);
+        assert_memory_equal(csv, header[i][1], strlen(header[i][1]));
+        free(csv);
+    }
+    rs_store_close(store);
+}
+
+/* Field `at` of line `line` of a CSV text without quotes, as a number. */
+static double csv_field(const char *csv, size_t line, size_t at) {
+    for (; line > 0; --line) csv = strchr(csv, '\n') + 1;
+    for (; at > 0; --at) csv = strchr(csv, ',') + 1;
+    return strtod(csv, NULL);
+}
+
+static void test_numbers_round_trip(void **state) {
+    (void)state;
+    static double const values[FIXTURE_STEPS] = {0.1, 1.0 / 3.0, -602.0599913279624, 5e-324,
+                                                 -1.7976931348623157e308};
+    rs_store *store;
+    assert_ok(rs_store_open(path, &store));
+    fixture f = fixture_make(1);
+    fixture_point(&f, 0, 0.1 + 0.2, 0.25);
+    memcpy(f.curve[0], values, sizeof values);
+    put(store, begin_run(store), &f, 1);
+    char *const csv = table_text(store, "profile", RS_CSV);
+    for (size_t t = 0; t < FIXTURE_STEPS; ++t) {
+        assert_true(csv_field(csv, t + 1, 4) == 0.1 + 0.2);
+        assert_true(csv_field(csv, t + 1, 8) == values[t]);
+    }
+    assert_non_null(strstr(csv, ",0.1,0.1,0.1,")); /* and no digit more than it takes */
+    free(csv);
+    rs_store_close(store);
+}
+
+static void test_decay_is_that_of_the_fit(void **state) {
+    (void)state;
+    rs_store *const store = make_database(false);
+    char *const csv = table_text(store, "decay", RS_CSV);
+    /* lines: header, raw, gaussian at 0.1 and 2, model */
+    double const rates[] = {0.25, 0.5, 0.75};
+    rs_seed_summary const summary = rs_fit_seeds(rates, 3);
+    assert_true(csv_field(csv, 2, 4) == ((0.1 + 1e-3) + (0.1 + 2e-3) + (0.1 + 3e-3)) / 3.0);
+    assert_true(csv_field(csv, 2, 6) == 3.0);
+    assert_true(csv_field(csv, 2, 7) == summary.mean);
+    assert_true(csv_field(csv, 2, 8) == summary.ci95);
+    assert_true(csv_field(csv, 2, 11) == summary.gain);
+    free(csv);
+    rs_store_close(store);
+}
+
+static void test_text_that_is_not_utf8(void **state) {
+    (void)state;
+    rs_store *store;
+    assert_ok(rs_store_open(path, &store));
+    fixture const f = fixture_make(1);
+    rs_case_result const failure =
+        fixture_failure(&f, "a\xff"
+                            "b\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\xc0\xaf\xed\xa0\x80\xe2\x82");
+    assert_ok(rs_store_put(store, begin_run(store), &failure));
+    char *const json = table_text(store, "failures", RS_JSON);
+    assert_non_null(strstr(json, "\"a\\ufffdb\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\\ufffd\\ufffd"
+                                 "\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd\""));
+    free(json);
+    rs_store_close(store);
+}
+
+static void test_unknown_table(void **state) {
+    (void)state;
+    rs_store *store;
+    assert_ok(rs_store_open(path, &store));
+    assert_int_equal(rs_table_write(store, "clip", RS_CSV, stdout), RS_EINPUT);
+    assert_string_equal(rs_message(), "table clip: unknown: the tables are decay, profile, "
+                                      "throughput, runs, failures");
+    rs_store_close(store);
+}
+
+static void test_output_that_cannot_be_written(void **state) {
+    (void)state;
+    rs_store *const store = make_database(false);
+    FILE *const full = fopen("/dev/full", "w");
+    if (!full) skip();
+    assert_int_equal(rs_table_write(store, "decay", RS_CSV, full), RS_EIO);
+    assert_non_null(strstr(rs_message(), "decay table: cannot be written: No space left"));
+    fclose(full);
+    rs_store_close(store);
+}
+
+static void test_formats_by_name(void **state) {
+    (void)state;
+    for (rs_table_format format = RS_MD; format < RS_N_TABLE_FORMAT; ++format)
+        assert_int_equal(rs_table_format_named(format_name[format]), format);
+    assert_int_equal(rs_table_format_named("tsv"), RS_N_TABLE_FORMAT);
+    assert_int_equal(rs_table_format_named(""), RS_N_TABLE_FORMAT);
+}
+
+#define WITH_PATH(test) cmocka_unit_test_setup_teardown(test, make_path, remove_path)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        WITH_PATH(test_every_table_in_every_format),
+        WITH_PATH(test_order_of_work_does_not_show),
+        WITH_PATH(test_reads_from_a_read_only_store),
+        WITH_PATH(test_an_empty_database_has_headers),
+        WITH_PATH(test_column_names_of_the_contract),
+        WITH_PATH(test_numbers_round_trip),
+        WITH_PATH(test_decay_is_that_of_the_fit),
+        WITH_PATH(test_text_that_is_not_utf8),
+        WITH_PATH(test_unknown_table),
+        WITH_PATH(test_output_that_cannot_be_written),
+        cmocka_unit_test(test_formats_by_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
