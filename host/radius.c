@@ -46,9 +46,7 @@ static double frobenius(size_t count, const double *a, int exponent) {
     return sqrt(sum);
 }
 
-static rs_status check_matrix(size_t n, const double *a) {
-    if (n == 0) return rs_fail(RS_EINPUT, "matrix: is empty");
-    if (n > MAX_N) return rs_fail(RS_EINPUT, "matrix: %zu rows, LAPACK takes at most %d", n, MAX_N);
+static rs_status check_finite(size_t n, const double *a) {
     for (size_t i = 0; i < n * n; ++i)
         if (!isfinite(a[i]))
             return rs_fail(RS_EINPUT, "matrix: element [%zu][%zu] is %g, must be finite", i / n,
@@ -65,15 +63,18 @@ static void work_free(work *w) {
 static rs_status work_make(size_t n, const double *a, work *w) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     *w = (work){.n = (lapack_int)n};
-    RS_TRY(check_matrix(n, a));
+    if (n > MAX_N) return rs_fail(RS_EINPUT, "matrix: %zu rows, LAPACK takes at most %d", n, MAX_N);
+    size_t const count = n * n;
+    if (count == 0) return rs_fail(RS_EINPUT, "matrix: is empty");
+    RS_TRY(check_finite(n, a));
     (void)pthread_once(&once, use_one_thread);
-    w->exponent = exponent_of(n * n, a);
-    w->a = calloc(n * n, sizeof *w->a);
-    w->re = calloc(n, sizeof *w->re);
+    w->exponent = exponent_of(count, a);
+    w->a = malloc(count * sizeof *w->a);
+    w->re = malloc(n * sizeof *w->re);
     w->im = calloc(n, sizeof *w->im);
     if (!w->a || !w->re || !w->im)
         return rs_fail(RS_EMEMORY, "no memory for the spectrum of a matrix of %zu rows", n);
-    for (size_t i = 0; i < n * n; ++i) w->a[i] = ldexp(a[i], -w->exponent);
+    for (size_t i = 0; i < count; ++i) w->a[i] = ldexp(a[i], -w->exponent);
     return RS_OK;
 }
 
