@@ -224,26 +224,35 @@ static rs_status prepare(rs_store *store, statement which, sqlite3_stmt **out) {
     return RS_OK;
 }
 
-/* Runs a bound statement that yields at most one number, and makes it ready for the next time.
- * *found (may be NULL) tells whether there was a row. */
-static rs_status run(rs_store *store, sqlite3_stmt *bound, const char *doing, bool *found,
-                     int64_t *number) {
-    int code = sqlite3_step(bound);
-    if (found) *found = code == SQLITE_ROW;
-    if (code == SQLITE_ROW) {
-        *number = sqlite3_column_int64(bound, 0);
-        code = sqlite3_step(bound);
-    }
+/* Ends a statement with the outcome of its last step, and makes it ready for the next time. */
+static rs_status end_statement(rs_store *store, sqlite3_stmt *bound, int code, const char *doing) {
     rs_status const status = code == SQLITE_DONE ? RS_OK : rs_store_fail(store, doing);
     sqlite3_reset(bound);
     sqlite3_clear_bindings(bound);
     return status;
 }
 
+/* Runs a bound statement that yields nothing. */
+static rs_status run(rs_store *store, sqlite3_stmt *bound, const char *doing) {
+    return end_statement(store, bound, sqlite3_step(bound), doing);
+}
+
+/* Runs a bound statement that yields one number, or none: *found tells. */
+static rs_status run_for_number(rs_store *store, sqlite3_stmt *bound, const char *doing,
+                                bool *found, int64_t *number) {
+    int code = sqlite3_step(bound);
+    *found = code == SQLITE_ROW;
+    if (*found) {
+        *number = sqlite3_column_int64(bound, 0);
+        code = sqlite3_step(bound);
+    }
+    return end_statement(store, bound, code, doing);
+}
+
 static rs_status run_plain(rs_store *store, statement which, const char *doing) {
-    sqlite3_stmt *plain;
+    sqlite3_stmt *plain = NULL;
     RS_TRY(prepare(store, which, &plain));
-    return run(store, plain, doing, NULL, NULL);
+    return run(store, plain, doing);
 }
 
 /* Binds one parameter after the other and remembers whether one could not be: so the callers need
@@ -469,7 +478,7 @@ rs_status rs_store_begin_run(rs_store *store, const rs_provenance *provenance, i
     bind_text(&b, provenance->command_line);
     bind_text(&b, provenance->spec);
     RS_TRY(bound(store, &b));
-    RS_TRY(run(store, b.to, "starting a run", NULL, NULL));
+    RS_TRY(run(store, b.to, "starting a run"));
     *run_id = sqlite3_last_insert_rowid(store->db);
     return RS_OK;
 }
@@ -480,7 +489,7 @@ rs_status rs_store_finish_run(rs_store *store, int64_t run_id, const char *outco
     bind_whole(&b, run_id);
     bind_text(&b, outcome);
     RS_TRY(bound(store, &b));
-    return run(store, b.to, "finishing the run", NULL, NULL);
+    return run(store, b.to, "finishing the run");
 }
 
 /* --- cases ------------------------------------------------------------------------------------ */
@@ -520,7 +529,7 @@ static rs_status find_case(rs_store *store, const rs_case_key *key, bool *found,
     RS_TRY(prepare(store, FIND_CASE, &b.to));
     bind_identity(&b, key, &text);
     RS_TRY(bound(store, &b));
-    return run(store, b.to, "reading the cases", found, id);
+    return run_for_number(store, b.to, "reading the cases", found, id);
 }
 
 static rs_status find_point(rs_store *store, int64_t case_id, double rho_asked, bool *found) {
@@ -530,7 +539,7 @@ static rs_status find_point(rs_store *store, int64_t case_id, double rho_asked, 
     bind_whole(&b, case_id);
     bind_real(&b, rho_asked);
     RS_TRY(bound(store, &b));
-    return run(store, b.to, "reading the points", found, &id);
+    return run_for_number(store, b.to, "reading the points", found, &id);
 }
 
 rs_status rs_store_done(rs_store *store, const rs_case_key *key, const double *rho, size_t n,
@@ -557,7 +566,7 @@ static rs_status put_case(rs_store *store, int64_t run_id, const rs_case_result 
     bind_whole(&b, run_id);
     RS_TRY(bound(store, &b));
     bool found;
-    return run(store, b.to, "storing a case", &found, id);
+    return run_for_number(store, b.to, "storing a case", &found, id);
 }
 
 static rs_status put_profile(rs_store *store, int64_t point_id, const rs_log_profile *profile,
@@ -571,7 +580,7 @@ static rs_status put_profile(rs_store *store, int64_t point_id, const rs_log_pro
         bind_real(&b, profile->min[i]);
         bind_real(&b, profile->max[i]);
         RS_TRY(bound(store, &b));
-        RS_TRY(run(store, b.to, "storing a profile", NULL, NULL));
+        RS_TRY(run(store, b.to, "storing a profile"));
     }
     return RS_OK;
 }
@@ -598,7 +607,7 @@ static rs_status put_point(rs_store *store, int64_t run_id, int64_t case_id, con
     bind_step(&b, point->range.bf16_overflow, -1);
     bind_step(&b, point->range.backward_nonfinite, -1);
     RS_TRY(bound(store, &b));
-    RS_TRY(run(store, b.to, "storing a point", NULL, NULL));
+    RS_TRY(run(store, b.to, "storing a point"));
     return put_profile(store, sqlite3_last_insert_rowid(store->db), &point->profile, steps);
 }
 
@@ -613,7 +622,7 @@ static rs_status put_timing(rs_store *store, int64_t run_id, int64_t case_id,
     bind_real(&b, result->forward_seconds);
     bind_real(&b, result->backward_seconds);
     RS_TRY(bound(store, &b));
-    return run(store, b.to, "storing a timing", NULL, NULL);
+    return run(store, b.to, "storing a timing");
 }
 
 static rs_status put_rows(rs_store *store, int64_t run_id, const rs_case_result *result) {

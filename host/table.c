@@ -340,7 +340,7 @@ static const char failures_sql[] =
     "SELECT " SHAPE_SQL ", c.seed, c.reason, c.run_id, " SETTING_SQL
     " FROM cases c WHERE c.status = 'failed' ORDER BY " CASE_ORDER ", " SEED_ORDER;
 
-#define COLUMNS(array) array, sizeof array / sizeof *array
+#define COLUMNS(array) (array), sizeof(array) / sizeof *(array)
 static const table tables[] = {
     {"decay", decay_sql, NULL, COLUMNS(decay_column), next_decay},
     {"profile", profile_sql, profile_inner_sql, COLUMNS(profile_column), next_profile},
@@ -693,7 +693,7 @@ static rs_status lay_out(rs_store *store, sink *to) {
     first_row first = {{NULL}};
     rs_status status = open_source(store, to->table, &from);
     if (status == RS_OK) status = look_at_rows(&from, to, &first);
-    for (size_t i = 0; i < to->table->n; ++i) free(first.text[i]);
+    for (size_t i = 0; i < MAX_COLUMNS; ++i) free(first.text[i]);
     close_source(&from);
     return status;
 }

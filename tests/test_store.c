@@ -779,7 +779,7 @@ static void test_kill_while_putting(void **state) {
 
 static void test_kill_while_creating(void **state) {
     (void)state;
-    for (int round = 0; round < 40; ++round) {
+    for (long round = 0; round < 40; ++round) {
         kill_after(200 * round);
         rs_store *const store = open_store();
         check_whole(store);
