@@ -372,7 +372,7 @@ rs_status rs_store_open(const char *path, rs_store **out) {
     file_state state;
     *out = NULL;
     RS_TRY(look_at(path, false, &state));
-    rs_store *store;
+    rs_store *store = NULL;
     RS_TRY(make_store(path, &store));
     rs_status status = open_file(store, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
     if (status == RS_OK) status = make_ready_to_write(store);
@@ -434,7 +434,7 @@ rs_status rs_store_open_readonly(const char *path, rs_store **out) {
         return rs_fail(RS_EINPUT, "%s: there is no such file: make one with rhosweep sweep", path);
     if (state == FILE_EMPTY)
         return rs_fail(RS_EINPUT, "%s: is empty: no sweep has written to it", path);
-    rs_store *store;
+    rs_store *store = NULL;
     RS_TRY(make_store(path, &store));
     /* Open to write if that is allowed, though query_only: a reader who may not write would leave
      * the WAL's files beside the database, and could not take over those of a killed sweep. */
