@@ -90,7 +90,7 @@ static rs_status resolve_fit_skip(const rs_spec *spec, size_t steps, size_t *ski
         return RS_OK;
     }
     *skip = spec->fit_skip;
-    if (steps > 1 && (steps < 2 || *skip > steps - 2))
+    if (steps > 1 && *skip > steps - 2) /* one step has no rate */
         return rs_fail(RS_EINPUT, "fit-skip: %zu leaves fewer than two of %zu steps to fit", *skip,
                        steps);
     return RS_OK;
@@ -155,15 +155,15 @@ rs_shape rs_plan_shape(const rs_spec *spec, const rs_plan *plan, const rs_case *
 
 /* ---- memory -------------------------------------------------------------------------------- */
 
-uint64_t rs_plan_host_bytes(const rs_shape *piece, size_t radii) {
+uint64_t rs_plan_host_bytes(const rs_shape *piece, const rs_shape *whole) {
     uint64_t const h = piece->hidden, real = sizeof(double);
     uint64_t const columns = rs_size_mul(piece->radii, piece->batch);
-    /* weight_hh and what LAPACK works on; loss gradient and start state of the piece */
-    uint64_t const weights =
-        rs_size_mul(rs_size_add(rs_size_mul(3, h), 2 * piece->batch), rs_size_mul(h, real));
+    /* weight_hh and what LAPACK works on; loss gradient and start state of all samples */
+    uint64_t const rows = rs_size_add(rs_size_mul(3, h), rs_size_mul(2, whole->batch));
+    uint64_t const weights = rs_size_mul(rows, rs_size_mul(h, real));
     /* norm2 and exponent of the piece, mean, min and max of the case */
     uint64_t const norms = rs_size_mul(columns, sizeof(double) + sizeof(int32_t));
-    uint64_t const profile = rs_size_mul(radii, 3 * real);
+    uint64_t const profile = rs_size_mul(whole->radii, 3 * real);
     uint64_t const kept = rs_size_mul(piece->steps, rs_size_add(norms, profile));
     return rs_size_mul(piece->groups, rs_size_add(weights, kept));
 }
@@ -171,14 +171,14 @@ uint64_t rs_plan_host_bytes(const rs_shape *piece, size_t radii) {
 typedef struct budget {
     const rs_engine *engine;
     const rs_resources *resources;
-    size_t radii; /* of a whole case */
+    const rs_shape *whole;
     bool on_host;
     uint64_t memory;
 } budget;
 
 static uint64_t needs(const budget *b, const rs_shape *piece) {
     uint64_t const engine = b->engine->bytes(piece, b->resources);
-    return b->on_host ? rs_size_add(engine, rs_plan_host_bytes(piece, b->radii)) : engine;
+    return b->on_host ? rs_size_add(engine, rs_plan_host_bytes(piece, b->whole)) : engine;
 }
 
 /* The largest value of *size, at most what it is, for which the piece fits; false for none. */
@@ -197,17 +197,17 @@ static bool shrink(const budget *b, rs_shape *piece, size_t *size) {
 
 rs_status rs_plan_cut(const rs_engine *engine, const rs_resources *resources, const rs_shape *whole,
                       bool on_host, uint64_t memory, rs_cut *out) {
-    budget const b = {engine, resources, whole->radii, on_host, memory};
+    budget const b = {engine, resources, whole, on_host, memory};
     rs_shape piece = *whole;
     if (!shrink(&b, &piece, &piece.groups) && !shrink(&b, &piece, &piece.radii) &&
         !shrink(&b, &piece, &piece.batch))
         return rs_fail(RS_EINPUT,
                        "memory: one column of %zu units and %zu steps needs %llu bytes, but %llu "
-                       "are allowed: raise --memory, or lower --hidden or --steps",
+                       "are allowed: raise --memory, or lower --hidden, --steps or --batch",
                        piece.hidden, piece.steps, (unsigned long long)needs(&b, &piece),
                        (unsigned long long)memory);
     *out = (rs_cut){.groups = piece.groups, .radii = piece.radii, .batch = piece.batch};
     out->engine_bytes = engine->bytes(&piece, resources);
-    out->host_bytes = rs_plan_host_bytes(&piece, whole->radii);
+    out->host_bytes = rs_plan_host_bytes(&piece, whole);
     return RS_OK;
 }

@@ -45,12 +45,14 @@ void rs_plan_free(rs_plan *plan);
 rs_shape rs_plan_shape(const rs_spec *spec, const rs_plan *plan, const rs_case *one, size_t radii);
 
 /* Cuts a launch of `groups` cases of this shape so that engine and host bytes stay within
- * `memory` (for an engine that is not on_host: engine bytes alone): fewer groups first, then fewer radii, then fewer samples. RS_EINPUT, with the least
- * memory that would do, where even one column of one case does not fit. */
+ * `memory` (for an engine that is not on_host: engine bytes alone): fewer groups first, then fewer
+ * radii, then fewer samples. RS_EINPUT, with the least memory that would do, where even one column
+ * of one case does not fit. */
 rs_status rs_plan_cut(const rs_engine *engine, const rs_resources *resources, const rs_shape *whole,
                       bool on_host, uint64_t memory, rs_cut *out);
 
-/* Bytes that the driver itself holds for rectangles of this shape out of cases with `radii`. */
-uint64_t rs_plan_host_bytes(const rs_shape *piece, size_t radii);
+/* Bytes that the driver itself holds for rectangles of this shape out of cases of shape `whole`;
+ * UINT64_MAX where the number does not fit. */
+uint64_t rs_plan_host_bytes(const rs_shape *piece, const rs_shape *whole);
 
 #endif
