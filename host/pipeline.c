@@ -409,15 +409,34 @@ static rs_status store_launch(sweep *s, size_t groups, rs_status status, const d
     return RS_OK;
 }
 
-static rs_status run_launch(sweep *s, size_t groups, const rs_cut *cut) {
+/* Runs the cases of the first slots together and stores them. When several fail together one of
+ * them may be to blame for all: then nothing is stored, and *again is set. */
+static rs_status attempt(sweep *s, size_t groups, const rs_cut *cut, bool *again) {
     s->work_launch = (double)groups * work_of(s, s->slot[0].one, s->radii);
     double seconds[2] = {0.0, 0.0};
     rs_status status = compute_launch(s, groups, cut, seconds);
-    if (status != RS_EINTERRUPTED) status = store_launch(s, groups, status, seconds);
-    s->work_before += s->work_launch;
+    bool const stopped = status == RS_EINTERRUPTED;
+    *again = status != RS_OK && !stopped && groups > 1;
+    if (*again)
+        status = RS_OK;
+    else if (!stopped)
+        status = store_launch(s, groups, status, seconds);
+    if (!*again) s->work_before += s->work_launch;
     for (size_t g = 0; g < groups; ++g) free_slot(&s->slot[g]);
     free_profile(s);
     return status;
+}
+
+static rs_status run_launch(sweep *s, size_t groups, const rs_cut *cut) {
+    bool again, alone_again;
+    RS_TRY(attempt(s, groups, cut, &again));
+    for (size_t g = 0; again && g < groups; ++g) {
+        slot const first = s->slot[0]; /* weights go with their case */
+        s->slot[0] = s->slot[g];
+        s->slot[g] = first;
+        RS_TRY(attempt(s, 1, cut, &alone_again));
+    }
+    return RS_OK;
 }
 
 /* ---- the sweep ------------------------------------------------------------------------------- */
