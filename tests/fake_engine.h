@@ -1,0 +1,52 @@
+/* An engine without mathematics, clock or device: profiles by a formula, failures on demand, and a
+ * record of the launches it was given. There is one, as engines have no state before open(). */
+#ifndef RS_TEST_FAKE_ENGINE_H
+#define RS_TEST_FAKE_ENGINE_H
+
+#include "../kernels/engine.h"
+
+enum { FAKE_MAX_LAUNCHES = 512, FAKE_MAX_GROUPS = 8, FAKE_MAX_RADII = 16 };
+
+/* What run() was given. */
+typedef struct fake_launch {
+    rs_shape shape;
+    uint64_t seed[FAKE_MAX_GROUPS]; /* of every group */
+    double scale[FAKE_MAX_RADII];
+    size_t first_sample;
+} fake_launch;
+
+typedef struct fake_engine_state {
+    /* Settings; fake_reset() makes it a device that never fails. */
+    rs_device device;
+    rs_status device_status, supports_status, open_status;
+    double rho_limit;      /* out of memory in a launch with a scale above */
+    uint64_t bad_seed;     /* the device fails in a launch with this seed; UINT64_MAX for none */
+    size_t lose_at;        /* the device is lost in this run, counted from 1; 0 for never */
+    size_t interrupt_at;   /* SIGINT comes in this run, before its first tick; 0 for never */
+    bool interrupt_late;   /* after its last tick instead */
+    double infinite_above; /* states of a scale above this are not finite */
+
+    /* Record. */
+    fake_launch launch[FAKE_MAX_LAUNCHES];
+    size_t launches, opened, closed;
+    rs_shape largest; /* that open() got */
+    rs_resources resources;
+} fake_engine_state;
+
+extern fake_engine_state fake;
+extern const rs_engine fake_engine;
+
+void fake_reset(void);
+
+/* log10 |delta_t| of a sample whose arrays start with these numbers: all of a group's arrays take
+ * part, so that one that stands in the wrong place shows. */
+double fake_log10_norm(size_t sample, double weight, double h0, double gradient, double rho,
+                       size_t steps_back);
+
+/* First step at which sample's state is not finite, where it is not: falls with the sample. */
+uint32_t fake_nonfinite_step(size_t sample);
+
+/* Seconds that every run says it took. */
+static double const fake_forward_seconds = 2.0, fake_backward_seconds = 3.0;
+
+#endif

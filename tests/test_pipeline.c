@@ -1,0 +1,858 @@
+/* The loop as a whole, on an engine whose profiles are known and which fails on demand. */
+#include "../host/pipeline.h"
+
+#include "fake_engine.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "npz_writer.h"
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+/* --- a folder for every test ------------------------------------------------------------------ */
+
+typedef struct folder {
+    char path[256];
+    char db[300], clean[300], model[300];
+} folder;
+
+static int make_folder(void **state) {
+    folder *f = calloc(1, sizeof *f);
+    const char *base = getenv("TMPDIR");
+    if (!f) return 1;
+    snprintf(f->path, sizeof f->path, "%.200s/rhosweep-XXXXXX", base ? base : P_tmpdir);
+    if (!mkdtemp(f->path)) return 1;
+    snprintf(f->db, sizeof f->db, "%s/sweep.db", f->path);
+    snprintf(f->clean, sizeof f->clean, "%s/clean.db", f->path);
+    snprintf(f->model, sizeof f->model, "%s/net.npz", f->path);
+    fake_reset();
+    *state = f;
+    return 0;
+}
+
+static int remove_folder(void **state) {
+    folder *f = *state;
+    const char *const files[] = {f->db, f->clean, f->model};
+    for (size_t i = 0; i < COUNT(files); ++i) unlink(files[i]); /* not every test makes all */
+    int const status = rmdir(f->path); /* and nothing else is left: no journal, no WAL */
+    free(f);
+    return status;
+}
+
+static bool exists(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0;
+}
+
+/* --- specs ------------------------------------------------------------------------------------ */
+
+/* Small and quick; `pairs` of key and value change it. */
+static rs_spec spec_of(const char *output, const char *const *pairs) {
+    static const char *const common[] = {"quiet",     "yes",   "precision", "f64",   "hidden",
+                                         "3",         "steps", "8",         "batch", "3",
+                                         "seeds",     "0:4",   "rho",       "0.5,2", "input",
+                                         "noise:0.5", "h0",    "normal:1",  "loss",  "random"};
+    rs_spec spec;
+    assert_int_equal(rs_spec_init(&spec), RS_OK);
+    assert_int_equal(rs_spec_set(&spec, "output", output, RS_FROM_OPTION), RS_OK);
+    for (size_t i = 0; i < COUNT(common); i += 2)
+        assert_int_equal(rs_spec_set(&spec, common[i], common[i + 1], RS_FROM_FILE), RS_OK);
+    for (; *pairs; pairs += 2)
+        if (rs_spec_set(&spec, pairs[0], pairs[1], RS_FROM_OPTION) != RS_OK)
+            fail_msg("%s", rs_message());
+    assert_int_equal(rs_spec_check(&spec), RS_OK);
+    return spec;
+}
+
+static rs_status sweep_pairs(const char *output, rs_sweep_outcome *outcome,
+                             const char *const *pairs) {
+    rs_spec spec = spec_of(output, pairs);
+    fake.launches = 0;
+    rs_status const status = rs_sweep_on(&fake_engine, &spec, "rhosweep sweep x.ini", outcome);
+    assert_int_equal(fake.opened, fake.closed);
+    rs_spec_free(&spec);
+    return status;
+}
+#define SWEEP(output, outcome, ...)                                                                \
+    sweep_pairs(output, outcome, (const char *const[]){__VA_ARGS__, NULL})
+
+static void expect_outcome(const rs_sweep_outcome *o, size_t cases, size_t skipped, size_t done,
+                           size_t failed) {
+    assert_int_equal(o->cases, cases);
+    assert_int_equal(o->skipped, skipped);
+    assert_int_equal(o->done, done);
+    assert_int_equal(o->failed, failed);
+    assert_true(o->seconds >= 0.0);
+}
+
+static void expect_said(const char *part) {
+    if (!strstr(rs_message(), part)) fail_msg("'%s' does not say '%s'", rs_message(), part);
+}
+
+/* --- what is in a database -------------------------------------------------------------------- */
+
+static sqlite3 *open_database(const char *path) {
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    return db;
+}
+
+static void print_value(FILE *out, sqlite3_stmt *row, int column) {
+    switch (sqlite3_column_type(row, column)) {
+    case SQLITE_NULL: fputs("-", out); break;
+    case SQLITE_FLOAT: fprintf(out, "%a", sqlite3_column_double(row, column)); break;
+    default: fputs((const char *)sqlite3_column_text(row, column), out);
+    }
+}
+
+/* All rows of a query as text, every bit of its numbers included; the caller frees it. */
+static char *query(const char *path, const char *sql) {
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+    sqlite3 *db = open_database(path);
+    sqlite3_stmt *row;
+    assert_non_null(out);
+    if (sqlite3_prepare_v2(db, sql, -1, &row, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    while (sqlite3_step(row) == SQLITE_ROW) {
+        for (int c = 0; c < sqlite3_column_count(row); ++c) {
+            if (c > 0) fputc(' ', out);
+            print_value(out, row, c);
+        }
+        fputc('\n', out);
+    }
+    sqlite3_finalize(row);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    fclose(out);
+    return text;
+}
+
+static void expect_rows(const char *path, const char *sql, const char *expected) {
+    char *text = query(path, sql);
+    assert_string_equal(text, expected);
+    free(text);
+}
+
+static double query_number(const char *path, const char *sql) {
+    char *text = query(path, sql);
+    double const number = strtod(text, NULL);
+    free(text);
+    return number;
+}
+
+/* All results: cases, points and profiles, without what tells one run from another. */
+static char *results(const char *path) {
+    return query(
+        path,
+        "SELECT c.nonlinearity, c.ensemble, c.hidden, c.steps, c.seed, c.status, c.reason,"
+        " p.rho_asked, p.rho, p.g, p.decay_rate, p.forward_nonfinite, p.fp16_underflow,"
+        " p.fp16_overflow, p.backward_nonfinite, f.step, f.log10_norm_mean, f.log10_norm_min,"
+        " f.log10_norm_max"
+        " FROM cases c LEFT JOIN points p ON p.case_id = c.id LEFT JOIN profile f"
+        " ON f.point_id = p.id"
+        " ORDER BY c.ensemble, c.hidden, c.seed, c.nonlinearity, c.steps, p.rho_asked, f.step");
+}
+
+static void expect_same_results(const char *a, const char *b) {
+    char *one = results(a), *other = results(b);
+    assert_true(strlen(one) > 0);
+    assert_string_equal(one, other);
+    free(one);
+    free(other);
+}
+
+static char *file_bytes(const char *path, size_t *length) {
+    FILE *file = fopen(path, "rb");
+    struct stat info;
+    assert_true(file && fstat(fileno(file), &info) == 0);
+    char *bytes = malloc((size_t)info.st_size + 1);
+    assert_non_null(bytes);
+    *length = fread(bytes, 1, (size_t)info.st_size, file);
+    assert_int_equal(*length, info.st_size);
+    fclose(file);
+    return bytes;
+}
+
+/* --- a whole sweep ---------------------------------------------------------------------------- */
+
+static void test_every_case_is_run_and_stored(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    assert_int_equal(SWEEP(f->db, &o, "seeds", "3,5", "nonlinearity", "tanh,linear"), RS_OK);
+    expect_outcome(&o, 4, 0, 4, 0);
+    expect_rows(f->db,
+                "SELECT nonlinearity, ensemble, hidden, steps, seed, batch, engine, status, reason"
+                " FROM cases ORDER BY seed, nonlinearity",
+                "linear gaussian 3 8 3 3 fake done -\n"
+                "tanh gaussian 3 8 3 3 fake done -\n"
+                "linear gaussian 3 8 5 3 fake done -\n"
+                "tanh gaussian 3 8 5 3 fake done -\n");
+    assert_true(query_number(f->db, "SELECT count(*) FROM points") == 8.0);
+    assert_true(query_number(f->db, "SELECT count(*) FROM profile") == 64.0);
+}
+
+static void test_points_hold_what_the_engine_found(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    assert_int_equal(SWEEP(f->db, &o, "seeds", "3"), RS_OK);
+    static double const rho[] = {0.5, 2.0};
+    for (size_t r = 0; r < COUNT(rho); ++r) {
+        char sql[256];
+        snprintf(sql, sizeof sql, "SELECT decay_rate FROM points WHERE rho_asked = %g", rho[r]);
+        assert_true(fabs(query_number(f->db, sql) + log(rho[r])) < 1e-13);
+        snprintf(sql, sizeof sql, "SELECT rho FROM points WHERE rho_asked = %g", rho[r]);
+        assert_true(fabs(query_number(f->db, sql) - rho[r]) < 1e-13);
+    }
+    assert_true(query_number(f->db, "SELECT max(g) / min(g) FROM points") == 4.0);
+}
+
+/* The identity's arrays are known, so the profile is, number by number. */
+static void test_profiles_are_the_formula(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    assert_int_equal(
+        SWEEP(f->db, &o, "ensemble", "identity", "h0", "zero", "loss", "last-mean", "seeds", "0"),
+        RS_OK);
+    static const char *const rho[] = {"0.5", "2.0"};
+    for (size_t r = 0; r < COUNT(rho); ++r)
+        for (size_t t = 1; t <= 8; ++t) {
+            double norm[3], mean = 0.0;
+            for (size_t b = 0; b < 3; ++b) {
+                norm[b] = fake_log10_norm(b, 1.0, 0.0, 1.0 / 9.0, strtod(rho[r], NULL), 8 - t);
+                mean += norm[b] / 3.0;
+            }
+            const char *const column[] = {"mean", "min", "max"};
+            double const expected[] = {mean, norm[0], norm[2]};
+            for (size_t i = 0; i < 3; ++i) {
+                char sql[256];
+                snprintf(sql, sizeof sql,
+                         "SELECT log10_norm_%s FROM profile JOIN points p ON p.id = point_id"
+                         " WHERE rho_asked = %s AND step = %zu",
+                         column[i], rho[r], t);
+                assert_true(fabs(query_number(f->db, sql) - expected[i]) < 1e-14);
+            }
+        }
+}
+
+static void test_first_nonfinite_state_is_the_earliest_of_all_samples(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    fake.infinite_above = 1.0;
+    assert_int_equal(SWEEP(f->db, &o, "seeds", "0", "batch", "5", "memory", "200"), RS_OK);
+    assert_true(fake.launches > 5); /* the samples are in different pieces */
+    char expected[64];
+    snprintf(expected, sizeof expected, "-\n%u\n", (unsigned)fake_nonfinite_step(4));
+    expect_rows(f->db, "SELECT forward_nonfinite FROM points ORDER BY rho_asked", expected);
+}
+
+static void test_provenance_is_complete(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    fake.device.columns_wanted = 60;
+    assert_int_equal(SWEEP(f->db, &o, "memory", "12345678", "threads", "2"), RS_OK);
+    expect_rows(f->db,
+                "SELECT id, outcome, engine, device, driver, threads, memory, command_line"
+                " FROM runs",
+                "1 done fake Abacus beads 1.0 2 12345678 rhosweep sweep x.ini\n");
+    expect_rows(f->db,
+                "SELECT count(*) FROM runs WHERE finished >= started AND version <> '' AND"
+                " git_commit <> '' AND libraries <> '' AND host <> '' AND system <> '' AND"
+                " spec LIKE '%[sweep]%rho%0.5,2%'",
+                "1\n");
+    assert_int_equal(fake.resources.threads, 2);
+    /* a launch of five cases took 2 s and 3 s */
+    expect_rows(f->db,
+                "SELECT DISTINCT run_id, radii, columns, device, threads,"
+                " round(forward_s * 5, 9) = 2, round(backward_s * 5, 9) = 3 FROM timings",
+                "1 2 6 Abacus 2 1 1\n");
+    assert_true(query_number(f->db, "SELECT count(*) FROM timings") == 5.0);
+}
+
+static void test_defaults_of_memory_and_threads_come_from_the_device(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    fake.device.free_bytes = 4000;
+    assert_int_equal(SWEEP(f->db, &o, "seeds", "0"), RS_OK);
+    expect_rows(f->db, "SELECT threads, memory FROM runs", "3 3000\n");
+}
+
+static void test_native_is_one_point(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    assert_int_equal(SWEEP(f->db, &o, "rho", "native", "seeds", "0,1"), RS_OK);
+    assert_true(fake.launch[0].scale[0] == 1.0);
+    assert_int_equal(fake.launch[0].shape.radii, 1);
+    expect_rows(f->db, "SELECT count(*), count(rho_asked), min(rho) > 0 FROM points", "2 0 1\n");
+    assert_int_equal(SWEEP(f->db, &o, "rho", "native", "seeds", "0,1"), RS_OK);
+    expect_outcome(&o, 2, 2, 0, 0);
+}
+
+static void test_real_engines_run_too(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    rs_spec spec =
+        spec_of(f->db, (const char *const[]){"engine", "reference", "nonlinearity", "linear",
+                                             "ensemble", "orthogonal", "seeds", "0", NULL});
+    assert_int_equal(rs_sweep(&spec, "x", &o), RS_OK);
+    expect_outcome(&o, 1, 0, 1, 0);
+    expect_rows(f->db, "SELECT engine, abs(decay_rate + ln(rho_asked)) < 1e-13 FROM cases, points",
+                "reference 1\nreference 1\n");
+    rs_spec_free(&spec);
+}
+
+/* --- packing ---------------------------------------------------------------------------------- */
+
+static void test_cases_are_packed_into_launches(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    fake.device.columns_wanted = 7; /* a case has 6 columns, so two are wanted */
+    assert_int_equal(SWEEP(f->db, &o, NULL), RS_OK);
+    static size_t const groups[] = {2, 2, 1};
+    assert_int_equal(fake.launches, COUNT(groups));
+    uint64_t seed = 0;
+    for (size_t i = 0; i < COUNT(groups); ++i) {
+        assert_int_equal(fake.launch[i].shape.groups, groups[i]);
+        for (size_t g = 0; g < groups[i]; ++g) assert_int_equal(fake.launch[i].seed[g], seed++);
+    }
+    assert_int_equal(fake.largest.groups, 2);
+}
+
+static void test_only_cases_of_one_shape_are_packed(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    fake.device.columns_wanted = 18;
+    assert_int_equal(SWEEP(f->db, &o, "steps", "6,8", "nonlinearity", "tanh,relu", "hidden", "2,3",
+                           "seeds", "0:3"),
+                     RS_OK);
+    expect_outcome(&o, 32, 0, 32, 0);
+    assert_int_equal(fake.launches, 16); /* of each of 8 shapes: three seeds, then the fourth */
+    size_t cases = 0;
+    for (size_t i = 0; i < fake.launches; ++i) {
+        const fake_launch *launch = &fake.launch[i];
+        cases += launch->shape.groups;
+        for (size_t g = 1; g < launch->shape.groups; ++g)
+            assert_true(launch->seed[g] == launch->seed[g - 1] + 1);
+    }
+    assert_int_equal(cases, 32);
+}
+
+static void test_packing_changes_no_result(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    static size_t const wanted[] = {6, 12, 13, 30, 1000};
+    assert_int_equal(SWEEP(f->clean, &o, "ensemble", "gaussian,uniform", "steps", "5,8"), RS_OK);
+    assert_int_equal(fake.launches, 20);
+    for (size_t i = 0; i < COUNT(wanted); ++i) {
+        fake.device.columns_wanted = wanted[i];
+        if (wanted[i] > 100) fake.device.columns_wanted = 6 * FAKE_MAX_GROUPS;
+        assert_int_equal(SWEEP(f->db, &o, "ensemble", "gaussian,uniform", "steps", "5,8"), RS_OK);
+        expect_same_results(f->db, f->clean);
+        assert_int_equal(unlink(f->db), 0);
+    }
+}
+
+/* --- chunks ----------------------------------------------------------------------------------- */
+
+/* How often every (case, radius, sample) came up in the launches. */
+typedef struct coverage {
+    unsigned times[5][2][3];
+} coverage;
+
+static coverage cover(void) {
+    coverage seen = {0};
+    for (size_t i = 0; i < fake.launches; ++i) {
+        const fake_launch *l = &fake.launch[i];
+        for (size_t g = 0; g < l->shape.groups; ++g)
+            for (size_t r = 0; r < l->shape.radii; ++r)
+                for (size_t b = 0; b < l->shape.batch; ++b) {
+                    assert_in_range(l->first_sample + b, 0, 2);
+                    ++seen.times[l->seed[g]][l->scale[r] > 1.0][l->first_sample + b];
+                }
+    }
+    return seen;
+}
+
+static void expect_each_column_once(void) {
+    coverage const seen = cover();
+    for (size_t i = 0; i < sizeof seen.times / sizeof(unsigned); ++i)
+        assert_int_equal((&seen.times[0][0][0])[i], 1);
+}
+
+static void test_chunks_fit_the_memory_and_change_no_result(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    size_t launches = SIZE_MAX, cuts = 0;
+    fake.device.columns_wanted = 30;
+    assert_int_equal(SWEEP(f->clean, &o, NULL), RS_OK);
+    assert_int_equal(fake.launches, 1);
+    /* from one column, 8 (3 * 3 + 8) + 3 bytes, to all five cases in one launch */
+    for (uint64_t memory = 139; memory <= 2600; memory += memory < 500 ? 60 : 400) {
+        char text[32];
+        snprintf(text, sizeof text, "%llu", (unsigned long long)memory);
+        assert_int_equal(SWEEP(f->db, &o, "memory", text), RS_OK);
+        expect_each_column_once();
+        for (size_t i = 0; i < fake.launches; ++i)
+            assert_true(fake_engine.bytes(&fake.launch[i].shape, &fake.resources) <= memory);
+        expect_same_results(f->db, f->clean);
+        assert_int_equal(unlink(f->db), 0);
+        assert_true(fake.launches <= launches);
+        cuts += fake.launches < launches;
+        launches = fake.launches;
+    }
+    assert_int_equal(launches, 1);
+    assert_true(cuts >= 5);
+}
+
+static void test_host_memory_counts_on_a_host_device(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    fake.device.on_host = true;
+    assert_int_equal(SWEEP(f->db, &o, "memory", "500"), RS_EINPUT);
+    expect_said("memory: one column of 3 units and 8 steps needs");
+    fake.device.on_host = false;
+    assert_int_equal(SWEEP(f->db, &o, "memory", "500"), RS_OK);
+}
+
+/* --- resume ----------------------------------------------------------------------------------- */
+
+static void test_what_is_done_is_not_repeated(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    assert_int_equal(SWEEP(f->db, &o, NULL), RS_OK);
+    char *before = results(f->db);
+    assert_int_equal(SWEEP(f->db, &o, NULL), RS_OK);
+    expect_outcome(&o, 5, 5, 0, 0);
+    assert_int_equal(fake.launches, 0);
+    char *after = results(f->db);
+    assert_string_equal(after, before);
+    free(before);
+    free(after);
+    expect_rows(f->db, "SELECT id, outcome FROM runs", "1 done\n2 done\n");
+}
+
+static void test_only_missing_radii_are_run(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    assert_int_equal(SWEEP(f->db, &o, "rho", "0.5,2", "seeds", "0,1"), RS_OK);
+    assert_int_equal(SWEEP(f->db, &o, "rho", "0.25,0.5,1,2,3", "seeds", "0,1"), RS_OK);
+    expect_outcome(&o, 2, 0, 2, 0);
+    assert_int_equal(fake.launches, 2);
+    for (size_t i = 0; i < 2; ++i) {
+        assert_int_equal(fake.launch[i].shape.radii, 3);
+        assert_true(fake.launch[i].scale[0] == 0.25);
+        assert_true(fake.launch[i].scale[1] == 1.0);
+        assert_true(fake.launch[i].scale[2] == 3.0);
+    }
+    expect_rows(f->db, "SELECT run_id, count(*) FROM points GROUP BY run_id", "1 4\n2 6\n");
+    assert_int_equal(SWEEP(f->clean, &o, "rho", "0.25,0.5,1,2,3", "seeds", "0,1"), RS_OK);
+    expect_same_results(f->db, f->clean);
+}
+
+static void test_cases_that_lack_the_same_radii_are_packed(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    fake.device.columns_wanted = 24;
+    assert_int_equal(SWEEP(f->db, &o, "rho", "0.5", "seeds", "0,2"), RS_OK);
+    assert_int_equal(SWEEP(f->db, &o, "rho", "0.5,2", "seeds", "0:4"), RS_OK);
+    expect_outcome(&o, 5, 0, 5, 0);
+    assert_int_equal(fake.launches, 2);
+    static const struct {
+        size_t groups, radii;
+        uint64_t seed[3];
+        double scale;
+    } expected[] = {{2, 1, {0, 2}, 2.0}, {3, 2, {1, 3, 4}, 0.5}};
+    for (size_t i = 0; i < 2; ++i) {
+        const fake_launch *l = &fake.launch[i];
+        assert_int_equal(l->shape.groups, expected[i].groups);
+        assert_int_equal(l->shape.radii, expected[i].radii);
+        assert_memory_equal(l->seed, expected[i].seed, l->shape.groups * sizeof *l->seed);
+        assert_true(l->scale[0] == expected[i].scale);
+    }
+    assert_int_equal(SWEEP(f->clean, &o, "rho", "0.5,2", "seeds", "0:4"), RS_OK);
+    expect_same_results(f->db, f->clean);
+}
+
+static void test_other_settings_are_other_cases(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    static const char *const other[][2] = {
+        {"nonlinearity", "relu"}, {"ensemble", "uniform"}, {"hidden", "4"},   {"steps", "9"},
+        {"batch", "4"},           {"seeds", "9"},          {"input", "zero"}, {"h0", "zero"},
+        {"warmup", "1"},          {"loss", "all-mean"},    {"fit-skip", "3"}, {"raw", "yes"},
+        {"precision", "f32"},
+    };
+    assert_int_equal(SWEEP(f->db, &o, "seeds", "0"), RS_OK);
+    for (size_t i = 0; i < COUNT(other); ++i) {
+        /* a value given twice: the later one holds */
+        assert_int_equal(SWEEP(f->db, &o, "seeds", "0", other[i][0], other[i][1]), RS_OK);
+        expect_outcome(&o, 1, 0, 1, 0);
+    }
+    static const char *const same[][2] = {{"threads", "1"}, {"memory", "9999"}, {"quiet", "yes"}};
+    for (size_t i = 0; i < COUNT(same); ++i) {
+        assert_int_equal(SWEEP(f->db, &o, "seeds", "0", same[i][0], same[i][1]), RS_OK);
+        expect_outcome(&o, 1, 1, 0, 0);
+    }
+}
+
+/* --- failures --------------------------------------------------------------------------------- */
+
+static void test_a_failed_case_is_a_row_and_the_sweep_goes_on(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    fake.lose_at = 2;
+    rs_status const status = SWEEP(f->db, &o, NULL);
+    assert_int_equal(rs_exit_code(status), 1);
+    expect_said("1 of 5 cases failed");
+    expect_outcome(&o, 5, 0, 4, 1);
+    expect_rows(f->db, "SELECT seed, reason FROM cases WHERE status = 'failed'",
+                "1 fake: device lost\n");
+    expect_rows(f->db,
+                "SELECT seed, count(*) FROM cases c JOIN points ON case_id = c.id GROUP BY seed",
+                "0 2\n2 2\n3 2\n4 2\n");
+    expect_rows(f->db, "SELECT outcome, finished IS NOT NULL FROM runs", "some cases failed 1\n");
+}
+
+static void test_a_later_success_replaces_the_failure(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    fake.lose_at = 2;
+    assert_int_not_equal(SWEEP(f->db, &o, NULL), RS_OK);
+    fake.lose_at = 0;
+    assert_int_equal(SWEEP(f->db, &o, NULL), RS_OK);
+    expect_outcome(&o, 5, 4, 1, 0);
+    assert_int_equal(fake.launches, 1);
+    assert_int_equal(SWEEP(f->clean, &o, NULL), RS_OK);
+    expect_same_results(f->db, f->clean);
+}
+
+static void test_failing_again_keeps_one_row(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    fake.rho_limit = 1.5;
+    for (int time = 0; time < 2; ++time) {
+        assert_int_equal(rs_exit_code(SWEEP(f->db, &o, "seeds", "0,1")), 1);
+        expect_outcome(&o, 2, 0, 0, 2);
+    }
+    expect_rows(f->db, "SELECT seed, status, reason, run_id FROM cases",
+                "0 failed fake: out of memory 2\n1 failed fake: out of memory 2\n");
+    assert_int_equal(SWEEP(f->db, &o, "seeds", "0,1", "rho", "0.5"), RS_OK); /* within the limit */
+    fake.rho_limit = INFINITY;
+    assert_int_equal(SWEEP(f->db, &o, "seeds", "0,1"), RS_OK);
+    assert_int_equal(SWEEP(f->clean, &o, "seeds", "0,1"), RS_OK);
+    expect_same_results(f->db, f->clean);
+}
+
+/* A failed attempt at more radii takes nothing away. */
+static void test_points_outlive_a_later_failure(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    assert_int_equal(SWEEP(f->db, &o, "seeds", "0", "rho", "0.5"), RS_OK);
+    fake.rho_limit = 1.5;
+    assert_int_not_equal(SWEEP(f->db, &o, "seeds", "0", "rho", "0.5,2"), RS_OK);
+    expect_rows(f->db, "SELECT rho_asked FROM points", "0x1p-1\n");
+}
+
+static void test_a_failing_piece_fails_its_case_whole(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    fake.lose_at = 3; /* the first case has 6 columns, each a piece of its own */
+    assert_int_not_equal(SWEEP(f->db, &o, "seeds", "0,1", "memory", "139"), RS_OK);
+    expect_outcome(&o, 2, 0, 1, 1);
+    assert_int_equal(fake.launches, 3 + 6);
+    expect_rows(f->db, "SELECT seed, count(*) FROM points JOIN cases c ON c.id = case_id", "1 2\n");
+}
+
+static void test_a_bad_case_does_not_fail_those_packed_with_it(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    fake.device.columns_wanted = 24; /* four cases in a launch */
+    fake.bad_seed = 2;
+    assert_int_equal(rs_exit_code(SWEEP(f->db, &o, "ensemble", "gaussian,uniform")), 1);
+    expect_outcome(&o, 10, 0, 8, 2);
+    expect_rows(f->db, "SELECT seed, reason FROM cases WHERE status = 'failed'",
+                "2 fake: a bad seed\n2 fake: a bad seed\n");
+    fake.bad_seed = UINT64_MAX;
+    assert_int_equal(SWEEP(f->db, &o, "ensemble", "gaussian,uniform"), RS_OK);
+    expect_outcome(&o, 10, 8, 2, 0);
+    assert_int_equal(SWEEP(f->clean, &o, "ensemble", "gaussian,uniform"), RS_OK);
+    expect_same_results(f->db, f->clean);
+}
+
+static void test_a_store_that_refuses_ends_the_sweep(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    assert_int_equal(SWEEP(f->db, &o, "seeds", "0"), RS_OK);
+    char *before = results(f->db);
+    sqlite3 *db = open_database(f->db);
+    assert_int_equal(sqlite3_exec(db,
+                                  "CREATE TRIGGER full BEFORE INSERT ON profile WHEN NEW.step = 5"
+                                  " BEGIN SELECT RAISE(ABORT, 'no room'); END",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(db);
+    assert_int_equal(SWEEP(f->db, &o, "seeds", "0:4"), RS_ESTORE);
+    expect_said("no room");
+    assert_int_equal(fake.launches, 1);
+    expect_outcome(&o, 5, 1, 0, 0);
+    char *after = results(f->db);
+    assert_string_equal(after, before); /* of the second case there is nothing at all */
+    free(before);
+    free(after);
+}
+
+/* --- interruption ----------------------------------------------------------------------------- */
+
+static void expect_interrupted_then_finished(const folder *f, size_t done) {
+    rs_sweep_outcome o;
+    char part[64];
+    assert_int_equal(SWEEP(f->db, &o, NULL), RS_EINTERRUPTED);
+    snprintf(part, sizeof part, "%zu of 5 cases are stored", done);
+    expect_said(part);
+    expect_said(f->db);
+    expect_said("the same command finishes the rest");
+    expect_outcome(&o, 5, 0, done, 0);
+    assert_true(query_number(f->db, "SELECT count(*) FROM cases") == (double)done);
+    assert_true(query_number(f->db, "SELECT count(*) FROM points") == 2.0 * (double)done);
+    expect_rows(f->db, "SELECT outcome, finished IS NOT NULL FROM runs", "interrupted 1\n");
+    fake.interrupt_at = 0;
+    assert_int_equal(SWEEP(f->db, &o, NULL), RS_OK);
+    expect_outcome(&o, 5, done, 5 - done, 0);
+    assert_int_equal(SWEEP(f->clean, &o, NULL), RS_OK);
+    expect_same_results(f->db, f->clean);
+}
+
+static void test_interrupt_in_a_launch_keeps_the_finished_cases(void **state) {
+    fake.interrupt_at = 3;
+    expect_interrupted_then_finished(*state, 2);
+}
+
+static void test_interrupt_in_the_first_launch_keeps_nothing(void **state) {
+    fake.interrupt_at = 1;
+    expect_interrupted_then_finished(*state, 0);
+}
+
+static void test_interrupt_after_a_launch_keeps_it(void **state) {
+    fake.interrupt_at = 3;
+    fake.interrupt_late = true;
+    expect_interrupted_then_finished(*state, 3);
+}
+
+static void test_interrupt_drops_the_whole_pack(void **state) {
+    fake.device.columns_wanted = 12;
+    fake.interrupt_at = 2;
+    expect_interrupted_then_finished(*state, 2);
+}
+
+static void test_interrupt_between_pieces_drops_the_case(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    fake.interrupt_at = 8; /* six pieces of the first case, then two of the second */
+    fake.interrupt_late = true;
+    assert_int_equal(SWEEP(f->db, &o, "memory", "139"), RS_EINTERRUPTED);
+    expect_outcome(&o, 5, 0, 1, 0);
+    assert_true(query_number(f->db, "SELECT count(*) FROM cases") == 1.0);
+}
+
+static void test_interrupt_of_the_last_launch_comes_too_late(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    fake.interrupt_at = 5;
+    fake.interrupt_late = true;
+    assert_int_equal(SWEEP(f->db, &o, NULL), RS_OK);
+    expect_outcome(&o, 5, 0, 5, 0);
+}
+
+static void test_interrupt_while_trying_again_one_by_one(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    fake.device.columns_wanted = 24;
+    fake.bad_seed = 1;
+    fake.interrupt_at = 4; /* the pack of four, seeds 0 and 1 alone, then this */
+    assert_int_equal(SWEEP(f->db, &o, NULL), RS_EINTERRUPTED);
+    expect_outcome(&o, 5, 0, 1, 1);
+    expect_rows(f->db, "SELECT seed, status FROM cases ORDER BY seed", "0 done\n1 failed\n");
+}
+
+/* --- nothing is written unless all is good ---------------------------------------------------- */
+
+/* Neither makes a file nor changes one. */
+static void expect_untouched(const folder *f, rs_status expected, const char *const *pairs) {
+    rs_sweep_outcome o;
+    size_t length, length_after;
+    unlink(f->clean);
+    assert_int_equal(sweep_pairs(f->clean, &o, pairs), expected);
+    assert_true(rs_message()[0] != '\0');
+    expect_outcome(&o, o.cases, 0, 0, 0);
+    assert_false(exists(f->clean));
+    char *before = file_bytes(f->db, &length);
+    assert_int_equal(sweep_pairs(f->db, &o, pairs), expected);
+    char *after = file_bytes(f->db, &length_after);
+    assert_int_equal(length, length_after);
+    assert_memory_equal(before, after, length);
+    assert_int_equal(fake.launches, 0);
+    free(before);
+    free(after);
+}
+#define EXPECT_UNTOUCHED(f, status, ...)                                                           \
+    expect_untouched(f, status, (const char *const[]){__VA_ARGS__, NULL})
+
+static void make_database(const folder *f) {
+    rs_sweep_outcome o;
+    assert_int_equal(SWEEP(f->db, &o, "seeds", "77"), RS_OK);
+}
+
+static void write_model(const char *path, const char *header, const double *data, size_t n) {
+    npz_member const member = {"weight_hh_l0.npy", header, data, n * sizeof *data, 0};
+    size_t length;
+    char *bytes = npz_bytes(&member, 1, ZIP_CM_STORE, &length);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, length, file), length);
+    assert_int_equal(fclose(file), 0);
+    free(bytes);
+}
+#define MATRIX "{'descr': '<f8', 'fortran_order': False, 'shape': (2, 2), }"
+
+static void test_a_bad_model_writes_nothing(void **state) {
+    const folder *f = *state;
+    static double const nilpotent[] = {0.0, 1.0, 0.0, 0.0};
+    static double const infinite[] = {1.0, INFINITY, 0.0, 1.0};
+    make_database(f);
+    EXPECT_UNTOUCHED(f, RS_EINPUT, "model", f->model); /* there is none */
+    write_model(f->model, MATRIX, nilpotent, 4);
+    EXPECT_UNTOUCHED(f, RS_EINPUT, "model", f->model);
+    write_model(f->model, MATRIX, infinite, 4);
+    EXPECT_UNTOUCHED(f, RS_EINPUT, "model", f->model);
+    write_model(f->model, "{'descr': '<f8', 'fortran_order': False, 'shape': (1, 4), }", nilpotent,
+                4);
+    EXPECT_UNTOUCHED(f, RS_EINPUT, "model", f->model);
+}
+
+static void test_a_good_model_is_swept(void **state) {
+    const folder *f = *state;
+    static double const swap[] = {0.0, 2.0, 2.0, 0.0};
+    rs_sweep_outcome o;
+    write_model(f->model, MATRIX, swap, 4);
+    assert_int_equal(SWEEP(f->db, &o, "model", f->model, "seeds", "0"), RS_OK);
+    expect_rows(f->db, "SELECT ensemble, model, hidden, length(model_digest) FROM cases",
+                "model net.npz 2 16\n");
+    expect_rows(f->db, "SELECT rho = rho_asked, round(g, 9) = rho_asked / 2 * 2 FROM points",
+                "1 1\n1 1\n");
+}
+
+static void test_a_plan_that_contradicts_itself_writes_nothing(void **state) {
+    const folder *f = *state;
+    static double const swap[] = {0.0, 1.0, 1.0, 0.0};
+    make_database(f);
+    write_model(f->model, MATRIX, swap, 4);
+    EXPECT_UNTOUCHED(f, RS_EINPUT, "model", f->model, "hidden", "5");
+}
+
+static void test_too_little_memory_writes_nothing(void **state) {
+    const folder *f = *state;
+    make_database(f);
+    EXPECT_UNTOUCHED(f, RS_EINPUT, "memory", "138"); /* a byte below one column */
+    expect_said("needs 139 bytes, but 138");
+    /* the small case fits, the large one does not: found before the first is run */
+    EXPECT_UNTOUCHED(f, RS_EINPUT, "hidden", "3,400", "memory", "4000");
+}
+
+static void test_an_engine_that_cannot_writes_nothing(void **state) {
+    const folder *f = *state;
+    make_database(f);
+    fake.device_status = RS_EDEVICE;
+    EXPECT_UNTOUCHED(f, RS_EDEVICE, NULL);
+    fake.device_status = RS_OK;
+    fake.supports_status = RS_EINPUT;
+    EXPECT_UNTOUCHED(f, RS_EINPUT, NULL);
+    fake.supports_status = RS_OK;
+    fake.open_status = RS_EMEMORY;
+    EXPECT_UNTOUCHED(f, RS_EMEMORY, NULL);
+}
+
+static void test_a_file_that_is_not_ours_stays_as_it_is(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    static const char letter[] = "Dear diary, this is no database at all.\n";
+    FILE *file = fopen(f->db, "w");
+    assert_non_null(file);
+    fputs(letter, file);
+    fclose(file);
+    assert_int_equal(SWEEP(f->db, &o, NULL), RS_EINPUT);
+    assert_int_equal(fake.opened, 0);
+    size_t length;
+    char *bytes = file_bytes(f->db, &length);
+    assert_int_equal(length, sizeof letter - 1);
+    assert_memory_equal(bytes, letter, length);
+    free(bytes);
+}
+
+static void test_an_engine_that_is_not_there_writes_nothing(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    rs_spec spec = spec_of(f->db, (const char *const[]){NULL});
+    free(spec.engine);
+    spec.engine = strdup("abacus");
+    assert_non_null(spec.engine);
+    assert_int_equal(rs_sweep(&spec, "x", &o), RS_EINPUT);
+    expect_said("engine: abacus is not in this build");
+    assert_false(exists(f->db));
+    rs_spec_free(&spec);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(test_every_case_is_run_and_stored),
+        TEST(test_points_hold_what_the_engine_found),
+        TEST(test_profiles_are_the_formula),
+        TEST(test_first_nonfinite_state_is_the_earliest_of_all_samples),
+        TEST(test_provenance_is_complete),
+        TEST(test_defaults_of_memory_and_threads_come_from_the_device),
+        TEST(test_native_is_one_point),
+        TEST(test_real_engines_run_too),
+        TEST(test_cases_are_packed_into_launches),
+        TEST(test_only_cases_of_one_shape_are_packed),
+        TEST(test_packing_changes_no_result),
+        TEST(test_chunks_fit_the_memory_and_change_no_result),
+        TEST(test_host_memory_counts_on_a_host_device),
+        TEST(test_what_is_done_is_not_repeated),
+        TEST(test_only_missing_radii_are_run),
+        TEST(test_cases_that_lack_the_same_radii_are_packed),
+        TEST(test_other_settings_are_other_cases),
+        TEST(test_a_failed_case_is_a_row_and_the_sweep_goes_on),
+        TEST(test_a_later_success_replaces_the_failure),
+        TEST(test_failing_again_keeps_one_row),
+        TEST(test_points_outlive_a_later_failure),
+        TEST(test_a_failing_piece_fails_its_case_whole),
+        TEST(test_a_bad_case_does_not_fail_those_packed_with_it),
+        TEST(test_a_store_that_refuses_ends_the_sweep),
+        TEST(test_interrupt_in_a_launch_keeps_the_finished_cases),
+        TEST(test_interrupt_in_the_first_launch_keeps_nothing),
+        TEST(test_interrupt_after_a_launch_keeps_it),
+        TEST(test_interrupt_drops_the_whole_pack),
+        TEST(test_interrupt_between_pieces_drops_the_case),
+        TEST(test_interrupt_of_the_last_launch_comes_too_late),
+        TEST(test_interrupt_while_trying_again_one_by_one),
+        TEST(test_a_bad_model_writes_nothing),
+        TEST(test_a_good_model_is_swept),
+        TEST(test_a_plan_that_contradicts_itself_writes_nothing),
+        TEST(test_too_little_memory_writes_nothing),
+        TEST(test_an_engine_that_cannot_writes_nothing),
+        TEST(test_a_file_that_is_not_ours_stays_as_it_is),
+        TEST(test_an_engine_that_is_not_there_writes_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

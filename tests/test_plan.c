@@ -1,0 +1,400 @@
+/* The plan: order of the cases, what a model settles, and launches that fit the memory. */
+#include "../host/plan.h"
+
+#include "../kernels/sizes.h"
+#include "fake_engine.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+/* A spec of pairs of key and value, ended by NULL, as options. */
+static rs_spec spec_of(const char *const *pairs) {
+    rs_spec spec;
+    assert_int_equal(rs_spec_init(&spec), RS_OK);
+    for (; *pairs; pairs += 2)
+        if (rs_spec_set(&spec, pairs[0], pairs[1], RS_FROM_OPTION) != RS_OK)
+            fail_msg("%s", rs_message());
+    return spec;
+}
+#define SPEC(...) spec_of((const char *const[]){__VA_ARGS__, NULL})
+
+static void expect_refused(rs_status status, const char *part) {
+    assert_int_equal(status, RS_EINPUT);
+    if (!strstr(rs_message(), part)) fail_msg("'%s' does not say '%s'", rs_message(), part);
+}
+
+/* --- cases ------------------------------------------------------------------------------------ */
+
+static void test_cases_are_numbered_by_arithmetic(void **state) {
+    (void)state;
+    rs_spec spec = SPEC("ensemble", "gaussian,identity", "hidden", "3,5", "seeds", "0,7,9",
+                        "nonlinearity", "tanh,linear", "steps", "8,16,32");
+    rs_plan plan;
+    assert_int_equal(rs_plan_make(&spec, NULL, &plan), RS_OK);
+    assert_int_equal(plan.n, 2 * 2 * 3 * 2 * 3);
+    size_t i = 0;
+    for (size_t e = 0; e < 2; ++e)
+        for (size_t h = 0; h < 2; ++h)
+            for (size_t s = 0; s < 3; ++s)
+                for (size_t f = 0; f < 2; ++f)
+                    for (size_t t = 0; t < 3; ++t, ++i) {
+                        const rs_case *one = &plan.at[i];
+                        assert_int_equal(one->ensemble, spec.ensemble[e]);
+                        assert_int_equal(one->hidden, spec.hidden[h]);
+                        assert_int_equal(one->seed, spec.seeds[s]);
+                        assert_int_equal(one->nonlinearity, spec.nonlinearity[f]);
+                        assert_int_equal(one->steps, spec.steps[t]);
+                    }
+    rs_plan_free(&plan);
+    assert_null(plan.at);
+    rs_spec_free(&spec);
+}
+
+static void test_sizes_come_from_the_spec_without_a_model(void **state) {
+    (void)state;
+    rs_spec spec = SPEC("batch", "5", "input-size", "3", "seeds", "18");
+    rs_plan plan;
+    assert_int_equal(rs_plan_make(&spec, NULL, &plan), RS_OK);
+    assert_int_equal(plan.n, 1);
+    assert_int_equal(plan.batch, 5);
+    assert_int_equal(plan.input_size, 3);
+    rs_plan_free(&plan);
+    rs_spec_free(&spec);
+}
+
+static void test_shape_says_what_the_engine_must_know(void **state) {
+    (void)state;
+    rs_spec spec = SPEC("nonlinearity", "relu", "hidden", "6", "steps", "9", "batch", "4", "warmup",
+                        "2", "precision", "f64", "raw", "yes", "input", "zero", "seeds", "1");
+    rs_plan plan;
+    assert_int_equal(rs_plan_make(&spec, NULL, &plan), RS_OK);
+    rs_shape shape = rs_plan_shape(&spec, &plan, &plan.at[0], 7);
+    assert_int_equal(shape.groups, 1);
+    assert_int_equal(shape.radii, 7);
+    assert_int_equal(shape.batch, 4);
+    assert_int_equal(shape.hidden, 6);
+    assert_int_equal(shape.steps, 9);
+    assert_int_equal(shape.warmup, 2);
+    assert_int_equal(shape.nonlinearity, RS_RELU);
+    assert_int_equal(shape.precision, RS_F64);
+    assert_true(shape.raw);
+    assert_false(shape.driven);
+    assert_int_equal(rs_spec_set(&spec, "input", "noise:0.5", RS_FROM_OPTION), RS_OK);
+    assert_true(rs_plan_shape(&spec, &plan, &plan.at[0], 7).driven);
+    rs_plan_free(&plan);
+    rs_spec_free(&spec);
+}
+
+static void expect_fit_skip(const char *steps, const char *fit_skip, size_t expected) {
+    rs_spec spec = SPEC("steps", steps, "fit-skip", fit_skip, "seeds", "1");
+    rs_plan plan;
+    assert_int_equal(rs_plan_make(&spec, NULL, &plan), RS_OK);
+    assert_int_equal(plan.at[0].fit_skip, expected);
+    rs_plan_free(&plan);
+    rs_spec_free(&spec);
+}
+
+static void test_fit_skip_is_resolved_for_every_length(void **state) {
+    (void)state;
+    expect_fit_skip("1", "default", 0);
+    expect_fit_skip("2", "default", 0);
+    expect_fit_skip("4", "default", 1);
+    expect_fit_skip("79", "default", 19);
+    expect_fit_skip("80", "default", 20);
+    expect_fit_skip("1000", "default", 20);
+    expect_fit_skip("10", "8", 8); /* two steps are left: the least that has a slope */
+    expect_fit_skip("10", "0", 0);
+    expect_fit_skip("2", "0", 0);
+    expect_fit_skip("1", "5", 5); /* one step has no rate whatever is left out */
+}
+
+static void test_fit_skip_must_leave_two_steps(void **state) {
+    (void)state;
+    rs_spec spec = SPEC("steps", "20,10", "fit-skip", "9");
+    rs_plan plan;
+    expect_refused(rs_plan_make(&spec, NULL, &plan), "fit-skip: 9 leaves fewer than two of 10");
+    assert_null(plan.at);
+    rs_spec_free(&spec);
+}
+
+static void test_too_many_cases_are_refused(void **state) {
+    (void)state;
+    static size_t const huge[][2] = {
+        {SIZE_MAX / 2, 3},               /* the product of the lists overflows */
+        {SIZE_MAX / sizeof(rs_case), 2}, /* its size in bytes does */
+        {PTRDIFF_MAX / sizeof(rs_case) + 1, 1},
+    };
+    for (size_t i = 0; i < COUNT(huge); ++i) {
+        rs_spec spec = SPEC("steps", "10");
+        size_t const n_seeds = spec.n_seeds, n_steps = spec.n_steps;
+        spec.n_seeds = huge[i][0]; /* lists that could not be: none of them is read */
+        spec.n_steps = huge[i][1];
+        rs_plan plan;
+        expect_refused(rs_plan_make(&spec, NULL, &plan), "too many cases");
+        assert_null(plan.at);
+        spec.n_seeds = n_seeds;
+        spec.n_steps = n_steps;
+        rs_spec_free(&spec);
+    }
+}
+
+/* --- models ----------------------------------------------------------------------------------- */
+
+static double const some_array[1] = {0.0}; /* the plan asks only whether there is one */
+
+static char model_name[] = "net.npz";
+static rs_model const bare_model = {.name = model_name, .hidden = 5, .weight_hh = some_array};
+static rs_model const full_model = {.name = model_name,
+                                    .hidden = 5,
+                                    .input_size = 3,
+                                    .steps = 40,
+                                    .batch = 7,
+                                    .weight_hh = some_array,
+                                    .weight_ih = some_array,
+                                    .input = some_array,
+                                    .h0 = some_array};
+
+static void test_model_settles_what_the_spec_leaves_open(void **state) {
+    (void)state;
+    rs_spec spec = SPEC("model", model_name, "seeds", "1,2", "warmup", "4");
+    rs_plan plan;
+    assert_int_equal(rs_plan_make(&spec, &full_model, &plan), RS_OK);
+    assert_int_equal(plan.n, 2);
+    assert_int_equal(plan.batch, 7);
+    assert_int_equal(plan.input_size, 3);
+    assert_int_equal(plan.at[0].ensemble, RS_MODEL);
+    assert_int_equal(plan.at[0].hidden, 5);
+    assert_int_equal(plan.at[0].steps, 40 - 4);
+    rs_plan_free(&plan);
+    rs_spec_free(&spec);
+}
+
+static void test_bare_model_settles_hidden_only(void **state) {
+    (void)state;
+    rs_spec spec =
+        SPEC("model", model_name, "seeds", "1", "steps", "9", "batch", "2", "input-size", "4");
+    rs_plan plan;
+    assert_int_equal(rs_plan_make(&spec, &bare_model, &plan), RS_OK);
+    assert_int_equal(plan.batch, 2);
+    assert_int_equal(plan.input_size, 4);
+    assert_int_equal(plan.at[0].hidden, 5);
+    assert_int_equal(plan.at[0].steps, 9);
+    rs_plan_free(&plan);
+    rs_spec_free(&spec);
+}
+
+static void test_arrays_that_are_not_used_settle_nothing(void **state) {
+    (void)state;
+    rs_spec spec = SPEC("model", model_name, "seeds", "1", "steps", "99", "batch", "2",
+                        "input-size", "8", "input", "noise:1", "h0", "zero");
+    rs_plan plan;
+    assert_int_equal(rs_plan_make(&spec, &full_model, &plan), RS_OK);
+    assert_int_equal(plan.batch, 2);
+    assert_int_equal(plan.at[0].steps, 99);
+    rs_plan_free(&plan);
+    rs_spec_free(&spec);
+}
+
+static void test_shorter_than_the_model_is_allowed(void **state) {
+    (void)state;
+    rs_spec spec = SPEC("model", model_name, "seeds", "1", "steps", "10,30", "warmup", "10",
+                        "batch", "7", "hidden", "5", "input-size", "3");
+    rs_plan plan;
+    assert_int_equal(rs_plan_make(&spec, &full_model, &plan), RS_OK);
+    assert_int_equal(plan.n, 2);
+    assert_int_equal(plan.at[1].steps, 30);
+    rs_plan_free(&plan);
+    rs_spec_free(&spec);
+}
+
+static void test_contradictions_to_the_model_are_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *key, *value, *part;
+    } wrong[] = {
+        {"hidden", "6", "hidden: net.npz has 5 units"},
+        {"hidden", "5,6", "hidden: net.npz has 5 units"},
+        {"batch", "3", "batch: 3 asked for, but net.npz has 7"},
+        {"input-size", "2", "input-size: 2 asked for, but net.npz has 3"},
+        {"steps", "20,41", "steps: 41 asked for, but net.npz's input has 40"},
+        {"warmup", "40", "warmup: 40 leaves none of the 40 steps"},
+    };
+    for (size_t i = 0; i < COUNT(wrong); ++i) {
+        rs_spec spec = SPEC("model", model_name, wrong[i].key, wrong[i].value);
+        rs_plan plan;
+        expect_refused(rs_plan_make(&spec, &full_model, &plan), wrong[i].part);
+        assert_null(plan.at);
+        rs_spec_free(&spec);
+    }
+}
+
+/* The batch of h0 counts too, unless the spec draws its own start state. */
+static void test_start_state_settles_the_batch(void **state) {
+    (void)state;
+    rs_model const model = {
+        .name = model_name, .hidden = 5, .batch = 7, .weight_hh = some_array, .h0 = some_array};
+    rs_spec spec = SPEC("model", model_name, "batch", "3");
+    rs_plan plan;
+    expect_refused(rs_plan_make(&spec, &model, &plan), "batch: 3 asked for");
+    assert_int_equal(rs_spec_set(&spec, "h0", "normal:1", RS_FROM_OPTION), RS_OK);
+    assert_int_equal(rs_plan_make(&spec, &model, &plan), RS_OK);
+    assert_int_equal(plan.batch, 3);
+    rs_plan_free(&plan);
+    rs_spec_free(&spec);
+}
+
+/* --- memory ----------------------------------------------------------------------------------- */
+
+static rs_resources const two_threads = {.threads = 2};
+static rs_shape const whole = {
+    .groups = 4, .radii = 5, .batch = 3, .hidden = 2, .steps = 6, .nonlinearity = RS_TANH};
+
+static uint64_t need(const rs_shape *piece, bool on_host) {
+    uint64_t const engine = fake_engine.bytes(piece, &two_threads);
+    return on_host ? engine + rs_plan_host_bytes(piece, &whole) : engine;
+}
+
+static uint64_t need_of(size_t groups, size_t radii, size_t batch, bool on_host) {
+    rs_shape piece = whole;
+    piece.groups = groups;
+    piece.radii = radii;
+    piece.batch = batch;
+    return need(&piece, on_host);
+}
+
+/* Fits, and is the largest that does: groups give way first, then radii, then samples. */
+static void expect_best_cut(const rs_cut *cut, uint64_t memory, bool on_host) {
+    assert_in_range(cut->groups, 1, whole.groups);
+    assert_in_range(cut->radii, 1, whole.radii);
+    assert_in_range(cut->batch, 1, whole.batch);
+    assert_true(need_of(cut->groups, cut->radii, cut->batch, on_host) <= memory);
+    if (cut->radii < whole.radii) assert_int_equal(cut->groups, 1);
+    if (cut->batch < whole.batch) assert_int_equal(cut->radii, 1);
+    if (cut->batch < whole.batch)
+        assert_true(need_of(1, 1, cut->batch + 1, on_host) > memory);
+    else if (cut->radii < whole.radii)
+        assert_true(need_of(1, cut->radii + 1, whole.batch, on_host) > memory);
+    else if (cut->groups < whole.groups)
+        assert_true(need_of(cut->groups + 1, whole.radii, whole.batch, on_host) > memory);
+}
+
+static void test_every_memory_has_its_best_cut(void **state) {
+    (void)state;
+    fake_reset();
+    for (int on_host = 0; on_host < 2; ++on_host) {
+        uint64_t const least = need_of(1, 1, 1, on_host), most = need(&whole, on_host);
+        size_t seen[3] = {0, 0, 0};
+        rs_cut cut;
+        for (uint64_t memory = least; memory <= most; ++memory) {
+            assert_int_equal(rs_plan_cut(&fake_engine, &two_threads, &whole, on_host, memory, &cut),
+                             RS_OK);
+            expect_best_cut(&cut, memory, on_host);
+            seen[0] += cut.groups < whole.groups;
+            seen[1] += cut.radii < whole.radii;
+            seen[2] += cut.batch < whole.batch;
+        }
+        assert_true(seen[0] > seen[1] && seen[1] > seen[2] && seen[2] > 0);
+        assert_int_equal(cut.groups, whole.groups);
+        assert_int_equal(cut.engine_bytes, fake_engine.bytes(&whole, &two_threads));
+        assert_int_equal(cut.host_bytes, rs_plan_host_bytes(&whole, &whole));
+        assert_int_equal(rs_plan_cut(&fake_engine, &two_threads, &whole, on_host, UINT64_MAX, &cut),
+                         RS_OK);
+        assert_int_equal(cut.groups, whole.groups);
+    }
+}
+
+static void test_too_little_memory_names_the_least(void **state) {
+    (void)state;
+    fake_reset();
+    for (int on_host = 0; on_host < 2; ++on_host) {
+        uint64_t const least = need_of(1, 1, 1, on_host);
+        char part[64];
+        rs_cut cut;
+        snprintf(part, sizeof part, "needs %llu bytes, but %llu", (unsigned long long)least,
+                 (unsigned long long)least - 1);
+        expect_refused(rs_plan_cut(&fake_engine, &two_threads, &whole, on_host, least - 1, &cut),
+                       part);
+        expect_refused(rs_plan_cut(&fake_engine, &two_threads, &whole, on_host, 0, &cut),
+                       "--memory");
+    }
+}
+
+static void test_sizes_that_overflow_never_fit(void **state) {
+    (void)state;
+    static rs_shape const huge[] = {
+        {.groups = 1, .radii = 1, .batch = 1, .hidden = SIZE_MAX / 2, .steps = 1},
+        {.groups = 1, .radii = 1, .batch = 1, .hidden = 1, .steps = SIZE_MAX / 4},
+    };
+    fake_reset();
+    for (size_t i = 0; i < COUNT(huge); ++i) {
+        rs_cut cut;
+        assert_int_equal(rs_plan_host_bytes(&huge[i], &huge[i]), UINT64_MAX);
+        expect_refused(
+            rs_plan_cut(&fake_engine, &two_threads, &huge[i], true, UINT64_MAX - 1, &cut),
+            "memory: ");
+    }
+    rs_shape wide = {.groups = 1, .radii = 1, .batch = 1, .hidden = 1, .steps = 1};
+    wide.batch = SIZE_MAX / 2;
+    assert_int_equal(rs_plan_host_bytes(&wide, &wide), UINT64_MAX);
+    wide.batch = 1;
+    wide.radii = SIZE_MAX / 2;
+    assert_int_equal(rs_plan_host_bytes(&wide, &wide), UINT64_MAX);
+}
+
+/* A columns count that overflows is cut down to what fits, not wrapped around to what seems to. */
+static void test_overflowing_columns_are_cut(void **state) {
+    (void)state;
+    rs_shape shape = whole;
+    rs_cut cut;
+    fake_reset();
+    shape.groups = SIZE_MAX / 2;
+    assert_int_equal(rs_plan_cut(&fake_engine, &two_threads, &shape, true, 1 << 20, &cut), RS_OK);
+    assert_true(cut.groups > 1 && cut.engine_bytes + cut.host_bytes <= 1 << 20);
+}
+
+/* What the driver allocates for a launch, counted array by array. */
+static void test_host_bytes_cover_what_the_driver_holds(void **state) {
+    (void)state;
+    rs_shape piece = whole;
+    piece.groups = 2;
+    piece.radii = 2;
+    piece.batch = 1;
+    size_t const h = whole.hidden, t = whole.steps, real = sizeof(double);
+    size_t const weights = h * h * real;
+    size_t const samples = 2 * whole.batch * h * real; /* loss gradient and start state, uncut */
+    size_t const norms = piece.radii * piece.batch * t * (real + sizeof(int32_t));
+    size_t const profiles = 3 * whole.radii * t * real;
+    uint64_t const bytes = rs_plan_host_bytes(&piece, &whole);
+    assert_true(bytes >= 2 * (weights + samples + norms + profiles));
+    assert_true(bytes <= 2 * (3 * weights + samples + norms + profiles));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cases_are_numbered_by_arithmetic),
+        cmocka_unit_test(test_sizes_come_from_the_spec_without_a_model),
+        cmocka_unit_test(test_shape_says_what_the_engine_must_know),
+        cmocka_unit_test(test_fit_skip_is_resolved_for_every_length),
+        cmocka_unit_test(test_fit_skip_must_leave_two_steps),
+        cmocka_unit_test(test_too_many_cases_are_refused),
+        cmocka_unit_test(test_model_settles_what_the_spec_leaves_open),
+        cmocka_unit_test(test_bare_model_settles_hidden_only),
+        cmocka_unit_test(test_arrays_that_are_not_used_settle_nothing),
+        cmocka_unit_test(test_shorter_than_the_model_is_allowed),
+        cmocka_unit_test(test_contradictions_to_the_model_are_refused),
+        cmocka_unit_test(test_start_state_settles_the_batch),
+        cmocka_unit_test(test_every_memory_has_its_best_cut),
+        cmocka_unit_test(test_too_little_memory_names_the_least),
+        cmocka_unit_test(test_sizes_that_overflow_never_fit),
+        cmocka_unit_test(test_overflowing_columns_are_cut),
+        cmocka_unit_test(test_host_bytes_cover_what_the_driver_holds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
