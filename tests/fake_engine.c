@@ -95,8 +95,10 @@ static void fill_column(const rs_job *job, const rs_group *group, size_t column,
     double const rho = group->scale[column / s->batch];
     double const h0 = group->h0 ? group->h0[b * s->hidden] : 0.0;
     double norm = first_norm(sample, group->weight_hh[0], h0, group->loss_gradient[b * s->hidden]);
-    for (size_t t = s->steps; t >= 1; --t, norm *= rho)
+    for (size_t t = s->steps; t >= 1; --t) {
         norm2[(t - 1) * s->radii * s->batch + column] = norm * norm;
+        norm *= rho;
+    }
 }
 
 static void fill_profile(const rs_job *job, rs_profile *out) {
