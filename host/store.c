@@ -127,7 +127,7 @@ static rs_status check_folder(const char *path) {
     if (!folder) return rs_fail(RS_EMEMORY, "%s: out of memory", path);
     rs_status status = RS_OK;
     if (access(folder, F_OK) != 0 && errno == ENOENT)
-        status = rs_fail(RS_EINPUT, "%s: there is no folder %s: make it first", path, folder);
+        status = rs_fail(RS_ESTORE, "%s: there is no folder %s: make it first", path, folder);
     else if (access(folder, W_OK | X_OK) != 0)
         status = fail_errno(path);
     free(folder);

@@ -468,7 +468,7 @@ static void test_refuses_what_is_no_file(void **state) {
     assert_fails(rs_store_open("new/", &store), RS_EINPUT, "is a folder");
     assert_fails(rs_store_open("fifo", &store), RS_EINPUT, "fifo: is not a regular file");
     assert_fails(rs_store_open("/dev/null", &store), RS_EINPUT, "is not a regular file");
-    assert_fails(rs_store_open("none/x.db", &store), RS_EINPUT, "there is no folder none");
+    assert_fails(rs_store_open("none/x.db", &store), RS_ESTORE, "there is no folder none");
     assert_fails(rs_store_open("", &store), RS_EINPUT, "name is empty");
     assert_fails(rs_store_open_readonly("none.db", &store), RS_EINPUT, "there is no such file");
     make_database();
