@@ -11,6 +11,10 @@
 #include <immintrin.h>
 #endif
 
+#if defined(__FMA__) || defined(__aarch64__)
+#define HAS_FMA
+#endif
+
 #if defined(__AVX512F__)
 #define VECTOR_BYTES 64
 #define MAX_ROWS     8
@@ -65,9 +69,17 @@ INLINE vreal v_load_unaligned(const real *p) {
 INLINE vreal v_select(vint mask, vreal a, vreal b) {
     return (vreal)(((vint)a & mask) | ((vint)b & ~mask));
 }
-INLINE vreal v_abs(vreal x) { return (vreal)((vint)x & ~(vint)v_set((real)-0.0)); }
-INLINE vreal v_sign_of(vreal x) { return (vreal)((vint)x & (vint)v_set((real)-0.0)); }
-INLINE vreal v_or(vreal a, vreal b) { return (vreal)((vint)a | (vint)b); }
+
+/* The larger one; NaN where x is. */
+INLINE vreal v_at_least(vreal x, vreal least) {
+#if defined(__AVX512F__) && RS_REAL_BITS == 32
+    return (vreal)_mm512_max_ps((__m512)least, (__m512)x);
+#elif defined(__AVX512F__)
+    return (vreal)_mm512_max_pd((__m512d)least, (__m512d)x);
+#else
+    return v_select((vint)(x < least), least, x);
+#endif
+}
 
 /* a * b + c, rounded once where the machine can. */
 INLINE vreal v_fma(vreal a, vreal b, vreal c) {
@@ -104,6 +116,18 @@ INLINE int v_any_nan(vreal x) {
 #endif
 }
 
+/* True where every lane lies in [low, high]. */
+INLINE int v_all_within(vdouble x, double low, double high) {
+#if defined(__AVX512F__)
+    __mmask8 const in = _mm512_cmp_pd_mask((__m512d)x, _mm512_set1_pd(low), _CMP_GE_OQ);
+    return _mm512_mask_cmp_pd_mask(in, (__m512d)x, _mm512_set1_pd(high), _CMP_LE_OQ) == 0xFF;
+#else
+    int in = 1;
+    for (size_t i = 0; i < VECTOR_BYTES / sizeof(double); ++i) in &= x[i] >= low && x[i] <= high;
+    return in;
+#endif
+}
+
 /* The lanes as doubles. */
 INLINE vwide v_widen(vreal x) {
     vwide w;
@@ -128,5 +152,8 @@ INLINE vwide v_widen(vreal x) {
 #else
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
+
+/* The vectors v = 0 .. count - 1 of a tile's row, count known when compiling. */
+#define EACH(count) UNROLL for (size_t v = 0; v < (count); ++v)
 
 #endif

@@ -1,84 +1,122 @@
 /* tanh and its slope from one exponential, for vectors of either precision.
  *
  * With e = exp(-2|a|) and p = e - 1, tanh |a| = -p / (2 + p) and sech^2 a = 4 e / (2 + p)^2. p is
- * made without subtracting from e, so tanh is accurate near 0; e is made without p, so the slope
- * is accurate under saturation, where 1 - tanh^2 would be 0. The slope underflows gradually, with
- * the format: f32 from |a| = 44 on, f64 from 355 on. Error bounds are tested in test_simd. */
+ * made without cancellation, so tanh is accurate near 0; e is made without p, so the slope is
+ * accurate under saturation, where 1 - tanh^2 would be 0. The slope underflows gradually, with
+ * the format: f32 from |a| = 44 on, f64 from 355 on. Error bounds: tests/test_simd.c. */
 #ifndef RS_TANH_H
 #define RS_TANH_H
 
 #include "simd.h"
 
+/* -|a| = n ln(2) / 2 + y, |y| <= ln(2) / 4, so that e = 2^n exp(2 y). Without fma the high part of
+ * ln(2) / 2 is short, so that its product with n is exact. LEAST_Y ends what need be exact. */
 #if RS_REAL_BITS == 32
-#define LOG2_E        0x1.715476p+0f
-#define LN2_HIGH      0x1.62ep-1f /* few bits: n * LN2_HIGH is exact without fma */
-#define LN2_LOW       0x1.0bfbe8p-15f
-#define LEAST_X       (-174.0f) /* exp of it is 0 in two halves, each of them normal */
+#define TWO_LOG2_E    0x1.715476p+1f
+#define HALF_LN2      0x1.62e430p-2f
+#define HALF_LN2_HIGH 0x1.62ep-2f
+#define HALF_LN2_LOW  0x1.0bfbe8p-16f
+#define LEAST_Y       (-87.0f)
 #define ROUNDER       0x1.8p23f
 #define MANTISSA_BITS 23
 #define EXPONENT_BIAS 127
 #else
-#define LOG2_E        0x1.71547652b82fep+0
-#define LN2_HIGH      0x1.62e42fefap-1
-#define LN2_LOW       0x1.cf79abc9e3b39p-40
-#define LEAST_X       (-1400.0)
+#define TWO_LOG2_E    0x1.71547652b82fep+1
+#define HALF_LN2_HIGH 0x1.62e42fefap-2
+#define HALF_LN2_LOW  0x1.cf79abc9e3b39p-41
+#define LEAST_Y       (-700.0)
 #define ROUNDER       0x1.8p52
 #define MANTISSA_BITS 52
 #define EXPONENT_BIAS 1023
 #endif
 
-/* exp(r) - 1 for |r| <= ln(2) / 2 by its series, truncated below half an ulp. */
-INLINE vreal v_expm1_small(vreal r) {
+/* exp(2 y) - 1 = y (2 + y P(y)). f32: P by least squares, reweighted towards the maximum, error
+ * 0.23 ulp; f64: the Taylor series, truncated below half an ulp. */
+INLINE void v_expm1_2y(size_t count, const vreal *y, vreal *q) {
 #if RS_REAL_BITS == 32
-    static const real c[] = {1.0f / 5040, 1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f};
+    static const real c[] = {0x1.6d995ap-4f, 0x1.122838p-2f, 0x1.555486p-1f, 0x1.5554b0p+0f, 2};
 #else
-    static const real c[] = {1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800,
-                             1.0 / 362880,     1.0 / 40320,     1.0 / 5040,     1.0 / 720,
-                             1.0 / 120,        1.0 / 24,        1.0 / 6,        0.5};
+    static const real c[] = {
+        8192.0 / 6227020800, 4096.0 / 479001600, 2048.0 / 39916800, 1024.0 / 3628800,
+        512.0 / 362880,      256.0 / 40320,      128.0 / 5040,      64.0 / 720,
+        32.0 / 120,          16.0 / 24,          8.0 / 6,           2};
 #endif
-    vreal p = v_set(c[0]);
+    EACH(count) q[v] = v_set(c[0]);
     UNROLL
-    for (size_t i = 1; i < sizeof c / sizeof *c; ++i) p = v_fma(p, r, v_set(c[i]));
-    return v_fma(p * r, r, r);
+    for (size_t i = 1; i < sizeof c / sizeof *c; ++i)
+        EACH(count) q[v] = v_fma(q[v], y[v], v_set(c[i]));
+    EACH(count) q[v] = v_fma(q[v], y[v], v_set(2)) * y[v];
 }
 
-/* 2^n for whole n in the exponent's range. */
-INLINE vreal v_power_of_two(vint n) { return (vreal)((n + EXPONENT_BIAS) << MANTISSA_BITS); }
+/* y = -|a| less n halves of ln 2. Where there is fma, f32 takes one constant: its rounding moves
+ * the slope no more than the rounding of a does. */
+INLINE vreal v_reduce(vreal y, vreal n) {
+#if defined(HAS_FMA) && RS_REAL_BITS == 32
+    return v_fma(n, v_set(-HALF_LN2), y);
+#else
+    return v_fma(n, v_set(-HALF_LN2_LOW), v_fma(n, v_set(-HALF_LN2_HIGH), y));
+#endif
+}
+
+/* From q = exp(2 y) - 1: e = 2^n (1 + q), underflowing gradually, and p = e - 1. `shifted` is n
+ * plus ROUNDER. */
+INLINE void v_assemble(vreal q, vreal n, vreal shifted, vreal *e, vreal *p) {
+    vreal const one = v_set(1);
+#if defined(__AVX512F__) && RS_REAL_BITS == 32
+    (void)shifted;
+    *e = (vreal)_mm512_scalef_ps((__m512)(q + one), (__m512)n);
+    __mmask16 const nonzero = _mm512_cmp_ps_mask((__m512)n, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+    *p = (vreal)_mm512_mask_sub_ps((__m512)q, nonzero, (__m512)*e, (__m512)one);
+#elif defined(__AVX512F__)
+    (void)shifted;
+    *e = (vreal)_mm512_scalef_pd((__m512d)(q + one), (__m512d)n);
+    __mmask8 const nonzero = _mm512_cmp_pd_mask((__m512d)n, _mm512_setzero_pd(), _CMP_NEQ_UQ);
+    *p = (vreal)_mm512_mask_sub_pd((__m512d)q, nonzero, (__m512d)*e, (__m512d)one);
+#else
+    vint const whole = (vint)shifted - (vint)v_set(ROUNDER);
+    vint const half = whole >> 1; /* both halves of 2^n are normal where n itself is not */
+    vreal const first = (vreal)((half + EXPONENT_BIAS) << MANTISSA_BITS);
+    vreal const second = (vreal)((whole - half + EXPONENT_BIAS) << MANTISSA_BITS);
+    *e = (q + one) * first * second;
+    *p = v_select((vint)(n == v_set(0)), q, *e - one);
+#endif
+}
 
 /* 1 / x for x in [1, 2]. */
 INLINE vreal v_reciprocal(vreal x) {
+    vreal const one = v_set(1);
 #if defined(__AVX512F__) && RS_REAL_BITS == 32
     vreal const r = (vreal)_mm512_rcp14_ps((__m512)x);
-    return v_fma(v_fma(-x, r, v_set(1)), r, r);
+    return v_fma(v_fma(-x, r, one), r, r);
+#elif defined(__AVX512F__)
+    vreal r = (vreal)_mm512_rcp14_pd((__m512d)x);
+    r = v_fma(v_fma(-x, r, one), r, r);
+    return v_fma(v_fma(-x, r, one), r, r);
 #else
-    return v_set(1) / x;
+    return one / x;
 #endif
 }
 
-INLINE void v_tanh(vreal a, vreal *h, vreal *slope) {
-    vreal x = v_set(-2) * v_abs(a);
-    x = v_select((vint)(x < v_set(LEAST_X)), v_set(LEAST_X), x);
-    vreal const shifted = v_fma(x, v_set(LOG2_E), v_set(ROUNDER));
-    vreal const n = shifted - v_set(ROUNDER);
-    vreal const r = v_fma(n, v_set(-LN2_LOW), v_fma(n, v_set(-LN2_HIGH), x));
-    vreal const q = v_expm1_small(r);
-#if defined(__AVX512F__) && RS_REAL_BITS == 32
-    vreal const s = (vreal)_mm512_scalef_ps((__m512)v_set(1), (__m512)n);
-    vreal const e = (vreal)_mm512_scalef_ps((__m512)(q + v_set(1)), (__m512)n);
-#elif defined(__AVX512F__)
-    vreal const s = (vreal)_mm512_scalef_pd((__m512d)v_set(1), (__m512d)n);
-    vreal const e = (vreal)_mm512_scalef_pd((__m512d)(q + v_set(1)), (__m512d)n);
-#else
-    vint const whole = (vint)shifted - (vint)v_set(ROUNDER);
-    vint const half = whole >> 1;
-    vreal const s1 = v_power_of_two(half), s2 = v_power_of_two(whole - half);
-    vreal const s = s1 * s2;
-    vreal const e = (q + v_set(1)) * s1 * s2;
-#endif
-    vreal const p = v_fma(q, s, s - v_set(1));
-    vreal const d = v_reciprocal(v_set(2) + p);
-    *h = v_or(-p * d, v_sign_of(a));
-    *slope = v_set(4) * e * d * d;
+/* tanh and slope of a [count], stage by stage: a processor sees only so far ahead, so independent
+ * chains must stand side by side to overlap. */
+INLINE void v_tanh(size_t count, const vreal *a, vreal *h, vreal *slope) {
+    vint const sign = (vint)v_set((real)-0.0);
+    vreal minus_abs[MAX_VECTORS], shifted[MAX_VECTORS], n[MAX_VECTORS], q[MAX_VECTORS];
+    vreal e[MAX_VECTORS], p[MAX_VECTORS], d[MAX_VECTORS];
+    EACH(count) {
+        minus_abs[v] = v_at_least((vreal)((vint)a[v] | sign), v_set(LEAST_Y));
+        shifted[v] = v_fma(minus_abs[v], v_set(TWO_LOG2_E), v_set(ROUNDER));
+        n[v] = shifted[v] - v_set(ROUNDER);
+        minus_abs[v] = v_reduce(minus_abs[v], n[v]);
+    }
+    v_expm1_2y(count, minus_abs, q);
+    EACH(count) v_assemble(q[v], n[v], shifted[v], &e[v], &p[v]);
+    EACH(count) d[v] = v_reciprocal(v_set(2) + p[v]);
+    EACH(count) {
+        vreal const twice = d[v] + d[v];
+        h[v] = v_select(sign, a[v], p[v] * d[v]);
+        slope[v] = e[v] * twice * twice;
+    }
 }
 
 #endif

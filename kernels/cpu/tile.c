@@ -145,47 +145,71 @@ static scratch scratch_of(const rs_cpu_tile *tile) {
 
 /* ---- forward ------------------------------------------------------------------------------- */
 
-INLINE void activate(activation kind, vreal a, vreal *h, vreal *slope) {
+/* h = phi(a) and slope = phi'(a) for a row of a tile. */
+INLINE void activate(activation kind, size_t vectors, const vreal *a, vreal *h, vreal *slope) {
     vreal const zero = v_set(0), one = v_set(1);
     switch (kind) {
-    case TANH: v_tanh(a, h, slope); return;
+    case TANH: v_tanh(vectors, a, h, slope); return;
     case TANH_RAW: /* the usual formula, for what plain training would see */
-        v_tanh(a, h, slope);
-        *slope = one - *h * *h;
+        v_tanh(vectors, a, h, slope);
+        EACH(vectors) slope[v] = one - h[v] * h[v];
         return;
     case RELU: /* NaN goes through: it is neither below nor at most 0 */
-        *h = v_select((vint)(a < zero), zero, a);
-        *slope = v_select((vint)(a > zero), one, v_select((vint)(a <= zero), zero, a));
-        return;
-    case LINEAR: *h = a; return;
-    }
-}
-
-/* The rows first .. end of one step, from their product in z. Adds 0 * h to bad [vectors]: it
- * turns NaN where h is not finite. */
-INLINE void activate_rows(activation kind, const rs_cpu_tile *tile, size_t first, size_t end,
-                          const real *z, const real *drive, real *h, real *slope, vreal *bad) {
-    for (size_t i = first; i < end; ++i) {
-        for (size_t v = 0; v < tile->vectors; ++v, z += LANES) {
-            size_t const at = (i * tile->vectors + v) * LANES;
-            vreal const u = v_load_unaligned(drive + i * tile->period + tile->sample[v]);
-            vreal const scale = v_load((const real *)tile->scale + v * LANES);
-            vreal out, gain;
-            activate(kind, v_fma(scale, v_load(z), u), &out, &gain);
-            v_store(h + at, out);
-            if (kind != LINEAR) v_store(slope + at, gain);
-            bad[v] = v_fma(out, v_set(0), bad[v]);
+        EACH(vectors) {
+            h[v] = v_select((vint)(a[v] < zero), zero, a[v]);
+            vreal const at_most_zero = v_select((vint)(a[v] <= zero), zero, a[v]);
+            slope[v] = v_select((vint)(a[v] > zero), one, at_most_zero);
         }
+        return;
+    case LINEAR: EACH(vectors) h[v] = a[v]; return;
     }
 }
 
-static void activate_panel(activation kind, const rs_cpu_tile *tile, size_t first, size_t end,
-                           const real *z, const real *drive, real *h, real *slope, vreal *bad) {
+/* Rows of one step and what they become: pointers to the first of `rows` rows. */
+typedef struct row_block {
+    size_t rows;
+    const real *z;     /* [rows][width] their product */
+    const real *drive; /* [rows][period] */
+    real *h;           /* [rows][width] */
+    real *slope;       /* [rows][width]; not used by linear units */
+} row_block;
+
+/* Adds 0 * h to bad [vectors]: it turns NaN where h is not finite. */
+INLINE void activate_rows(activation kind, size_t vectors, const rs_cpu_tile *tile, row_block b,
+                          vreal *bad) {
+    vreal scale[MAX_VECTORS];
+    EACH(vectors) scale[v] = v_load((const real *)tile->scale + v * LANES);
+    for (size_t i = 0; i < b.rows; ++i) {
+        size_t const row = i * vectors * LANES;
+        const real *drive = b.drive + i * tile->period;
+        vreal a[MAX_VECTORS], h[MAX_VECTORS], slope[MAX_VECTORS];
+        EACH(vectors) {
+            vreal const u = v_load_unaligned(drive + tile->sample[v]);
+            a[v] = v_fma(scale[v], v_load(b.z + row + v * LANES), u);
+        }
+        activate(kind, vectors, a, h, slope);
+        EACH(vectors) v_store(b.h + row + v * LANES, h[v]);
+        if (kind != LINEAR) EACH(vectors) v_store(b.slope + row + v * LANES, slope[v]);
+        EACH(vectors) bad[v] = v_fma(h[v], v_set(0), bad[v]);
+    }
+}
+
+INLINE void activate_kind(size_t vectors, const rs_cpu_tile *tile, activation kind, row_block b,
+                          vreal *bad) {
     switch (kind) {
-    case TANH: activate_rows(TANH, tile, first, end, z, drive, h, slope, bad); break;
-    case TANH_RAW: activate_rows(TANH_RAW, tile, first, end, z, drive, h, slope, bad); break;
-    case RELU: activate_rows(RELU, tile, first, end, z, drive, h, slope, bad); break;
-    case LINEAR: activate_rows(LINEAR, tile, first, end, z, drive, h, slope, bad); break;
+    case TANH: activate_rows(TANH, vectors, tile, b, bad); break;
+    case TANH_RAW: activate_rows(TANH_RAW, vectors, tile, b, bad); break;
+    case RELU: activate_rows(RELU, vectors, tile, b, bad); break;
+    case LINEAR: activate_rows(LINEAR, vectors, tile, b, bad); break;
+    }
+}
+
+/* The loops over a tile's vectors are unrolled, so there is a copy for each width. */
+static void activate_block(const rs_cpu_tile *tile, activation kind, row_block b, vreal *bad) {
+    switch (tile->vectors) {
+    case 1: activate_kind(1, tile, kind, b, bad); break;
+    case 2: activate_kind(2, tile, kind, b, bad); break;
+    default: activate_kind(MAX_VECTORS, tile, kind, b, bad); break;
     }
 }
 
@@ -226,8 +250,11 @@ static void forward(const rs_cpu_tile *tile) {
         vreal bad[MAX_VECTORS] = {{0}};
         for (size_t p = 0, first = 0; first < hidden; ++p) {
             size_t const end = panel_start(hidden, p + 1);
+            size_t const row = first * tile->vectors * LANES;
             product_of[end - first - 1](hidden, panel, in, s.z);
-            activate_panel(kind, tile, first, end, s.z, drive, out, slope, bad);
+            row_block const block = {end - first, s.z, drive + first * tile->period, out + row,
+                                     slope ? slope + row : NULL};
+            activate_block(tile, kind, block, bad);
             panel += (end - first) * hidden;
             first = end;
         }
@@ -257,17 +284,41 @@ INLINE void add_squares(bool raw, vreal delta, const vwide *factor, vwide *norm2
     }
 }
 
-/* Rows first .. end of delta_{t-1}, from their product in z; leaves phi'(a_{t-1}) * delta_{t-1}. */
-INLINE void delta_rows(bool raw, const rs_cpu_tile *tile, ranges *range, size_t first, size_t end,
-                       const real *z, const real *slope, real *q) {
-    for (size_t i = first; i < end; ++i) {
-        for (size_t v = 0; v < tile->vectors; ++v, z += LANES) {
-            size_t const at = (i * tile->vectors + v) * LANES;
-            vreal const scale = v_load((const real *)tile->scale + v * LANES);
-            vreal const delta = v_fma(scale, v_load(z), range->own[v]);
-            add_squares(raw, delta, &range->norm_factor[v], &range->norm2[v]);
+/* Rows of delta_{t-1} from their product z [rows][width]; leaves phi'(a_{t-1}) * delta_{t-1}. */
+INLINE void delta_rows(bool raw, size_t vectors, const rs_cpu_tile *tile, ranges *range,
+                       size_t rows, const real *z, const real *slope, real *q) {
+    vreal scale[MAX_VECTORS], own[MAX_VECTORS];
+    vwide norm2[MAX_VECTORS];
+    EACH(vectors) {
+        scale[v] = v_load((const real *)tile->scale + v * LANES);
+        own[v] = range->own[v];
+        norm2[v] = range->norm2[v];
+    }
+    for (size_t i = 0; i < rows; ++i) {
+        EACH(vectors) {
+            size_t const at = (i * vectors + v) * LANES;
+            vreal const delta = v_fma(scale[v], v_load(z + at), own[v]);
+            add_squares(raw, delta, &range->norm_factor[v], &norm2[v]);
             v_store(q + at, slope ? v_load(slope + at) * delta : delta);
         }
+    }
+    EACH(vectors) range->norm2[v] = norm2[v];
+}
+
+INLINE void delta_kind(size_t vectors, const rs_cpu_tile *tile, ranges *range, size_t rows,
+                       const real *z, const real *slope, real *q) {
+    if (tile->shape->raw)
+        delta_rows(true, vectors, tile, range, rows, z, slope, q);
+    else
+        delta_rows(false, vectors, tile, range, rows, z, slope, q);
+}
+
+static void delta_block(const rs_cpu_tile *tile, ranges *range, size_t rows, const real *z,
+                        const real *slope, real *q) {
+    switch (tile->vectors) {
+    case 1: delta_kind(1, tile, range, rows, z, slope, q); break;
+    case 2: delta_kind(2, tile, range, rows, z, slope, q); break;
+    default: delta_kind(MAX_VECTORS, tile, range, rows, z, slope, q); break;
     }
 }
 
@@ -314,18 +365,37 @@ static void rescale(const rs_cpu_tile *tile, ranges *range, real *q, size_t colu
         q[(i * tile->vectors + v) * LANES + lane] *= factor;
 }
 
-/* Writes the norms of step t, rescales the columns that need it and starts the next sums. */
-static void end_step(const rs_cpu_tile *tile, ranges *range, size_t t, real *q) {
-    double *norm2 = tile->norm2 + (t - 1) * tile->profile_stride;
-    int32_t *exponent = tile->exponent + (t - 1) * tile->profile_stride;
-    for (size_t column = 0; column < tile->columns; ++column) {
+/* One vector's norms, column by column, and the rescaling of those that need it. */
+static void end_vector(const rs_cpu_tile *tile, ranges *range, size_t v, double *norm2,
+                       int32_t *exponent, real *q) {
+    for (size_t column = v * LANES; column < (v + 1) * LANES && column < tile->columns; ++column) {
         double const sum = norm2_of(range, column);
         norm2[column] = sum;
         exponent[column] = range->exponent[column];
         int const shift = excess(sum);
         if (shift != 0) rescale(tile, range, q, column, shift);
     }
-    for (size_t v = 0; v < tile->vectors; ++v) range->norm2[v] = (vwide){0};
+}
+
+static bool in_band(const vwide *norm2) {
+    for (size_t p = 0; p < WIDE; ++p)
+        if (!v_all_within(norm2->part[p], 1.0 / BAND2, BAND2)) return false;
+    return true;
+}
+
+/* Writes the norms of step t, rescales the columns that need it and starts the next sums. */
+static void end_step(const rs_cpu_tile *tile, ranges *range, size_t t, real *q) {
+    double *norm2 = tile->norm2 + (t - 1) * tile->profile_stride;
+    int32_t *exponent = tile->exponent + (t - 1) * tile->profile_stride;
+    for (size_t v = 0; v < tile->vectors; ++v) {
+        if ((v + 1) * LANES <= tile->columns && in_band(&range->norm2[v])) {
+            memcpy(norm2 + v * LANES, &range->norm2[v], LANES * sizeof *norm2);
+            memcpy(exponent + v * LANES, range->exponent + v * LANES, LANES * sizeof *exponent);
+        } else {
+            end_vector(tile, range, v, norm2, exponent, q);
+        }
+        range->norm2[v] = (vwide){0};
+    }
 }
 
 static void backward(const rs_cpu_tile *tile) {
@@ -348,10 +418,8 @@ static void backward(const rs_cpu_tile *tile) {
         for (size_t p = 0, first = 0; first < hidden; ++p) {
             size_t const end = panel_start(hidden, p + 1);
             product_of[end - first - 1](hidden, panel, in, s.z);
-            if (shape->raw)
-                delta_rows(true, tile, &range, first, end, s.z, slope, out);
-            else
-                delta_rows(false, tile, &range, first, end, s.z, slope, out);
+            size_t const row = first * tile->vectors * LANES;
+            delta_block(tile, &range, end - first, s.z, slope ? slope + row : NULL, out + row);
             panel += (end - first) * hidden;
             first = end;
         }
