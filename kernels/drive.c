@@ -1,15 +1,43 @@
+/* Compiled once for everyone and once more for each instruction set of the CPU engine, which then
+ * names the function with RS_DRIVE_FILL. The bits are the same: see random.h. */
 #include "drive.h"
 
 #include "random.h"
 
+#ifndef RS_DRIVE_FILL
+#define RS_DRIVE_FILL rs_drive_fill
+#endif
+
+/* Pairs that are made together, in plain loops that a compiler can turn into vectors. */
+enum { BLOCK = 16 };
+
+static void normal_block(uint64_t seed, rs_stream stream, uint32_t row, uint32_t column,
+                         uint32_t first, double *restrict even, double *restrict odd) {
+    double u[BLOCK], v[BLOCK];
+    for (uint32_t i = 0; i < BLOCK; ++i) {
+        double pair[2];
+        rs_uniform_pair(seed, stream, row, column, first + i, pair);
+        u[i] = pair[0];
+        v[i] = pair[1];
+    }
+    for (int i = 0; i < BLOCK; ++i) u[i] = rs_random_log(u[i]);
+    for (int i = 0; i < BLOCK; ++i) u[i] = rs_normal_radius(u[i]);
+    for (int i = 0; i < BLOCK; ++i) {
+        double cosine, sine;
+        rs_random_cos_sin(v[i], &cosine, &sine);
+        even[i] = u[i] * cosine;
+        odd[i] = u[i] * sine;
+    }
+}
+
 static void fill_normals(const rs_drive *drive, rs_stream stream, size_t step, size_t sample,
                          size_t count, double scale, double *out) {
-    for (size_t i = 0; i < count; i += 2) {
-        double pair[2];
-        rs_normal_pair(drive->seed, stream, (uint32_t)step, (uint32_t)sample, (uint32_t)(i / 2),
-                       pair);
-        out[i] = scale * pair[0];
-        if (i + 1 < count) out[i + 1] = scale * pair[1];
+    for (size_t first = 0; first < count; first += 2 * BLOCK) {
+        double even[BLOCK], odd[BLOCK];
+        normal_block(drive->seed, stream, (uint32_t)step, (uint32_t)sample, (uint32_t)(first / 2),
+                     even, odd);
+        size_t const left = count - first < 2 * BLOCK ? count - first : 2 * BLOCK;
+        for (size_t i = 0; i < left; ++i) out[first + i] = scale * (i % 2 ? odd : even)[i / 2];
     }
 }
 
@@ -36,7 +64,9 @@ static void add_given_input(const rs_drive *drive, size_t hidden, const double *
             u[h] = fma(drive->weight_ih[h * input_size + i], x[i], u[h]);
 }
 
-void rs_drive_fill(const rs_drive *drive, size_t hidden, size_t step, size_t sample, double *u) {
+rs_drive_filler RS_DRIVE_FILL; /* declares what follows, whatever its name */
+
+void RS_DRIVE_FILL(const rs_drive *drive, size_t hidden, size_t step, size_t sample, double *u) {
     size_t const s = drive->first_sample + sample;
     if (drive->kind == RS_DRIVE_NOISE) {
         fill_normals(drive, RS_STREAM_NOISE, step, s, hidden, drive->sigma, u);

@@ -28,6 +28,8 @@ typedef struct rs_drive {
 
 /* Fills u[0 .. hidden) for one step and one sample of the job. `step` counts from 0 and includes
  * the warm-up. Sums run over i = 0 .. I - 1 in that order, the bias last. Cannot fail. */
-void rs_drive_fill(const rs_drive *drive, size_t hidden, size_t step, size_t sample, double *u);
+typedef void rs_drive_filler(const rs_drive *drive, size_t hidden, size_t step, size_t sample,
+                             double *u);
+rs_drive_filler rs_drive_fill;
 
 #endif

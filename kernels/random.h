@@ -107,12 +107,15 @@ RS_RANDOM_FN void rs_random_cos_sin(double x, double *cosine, double *sine) {
     *sine = (quarter & 2) ? -s0 : s0;
 }
 
+/* Length of a pair of normals from the logarithm of a uniform. */
+RS_RANDOM_FN double rs_normal_radius(double log_uniform) { return sqrt(-2.0 * log_uniform); }
+
 /* Two independent N(0, 1) numbers by Box & Muller (1958). Same position limits as above. */
 RS_RANDOM_FN void rs_normal_pair(uint64_t seed, rs_stream stream, uint32_t row, uint32_t column,
                                  uint32_t pair, double out[2]) {
     double u[2], cosine, sine;
     rs_uniform_pair(seed, stream, row, column, pair, u);
-    double const radius = sqrt(-2.0 * rs_random_log(u[0]));
+    double const radius = rs_normal_radius(rs_random_log(u[0]));
     rs_random_cos_sin(u[1], &cosine, &sine);
     out[0] = radius * cosine;
     out[1] = radius * sine;

@@ -345,6 +345,24 @@ static void check_bytes(const rs_engine *engine) {
     assert_true(engine->bytes(&shape, &resources) == UINT64_MAX);
 }
 
+/* Each instruction set draws the very bits that the plain function draws. */
+static void drives_have_the_same_bits(void **state) {
+    (void)state;
+    enum { HIDDEN = 77 };
+    double weights[HIDDEN * 3], bias[HIDDEN], want[HIDDEN], got[HIDDEN];
+    for (size_t i = 0; i < HIDDEN * 3; ++i) weights[i] = sin((double)i);
+    for (size_t i = 0; i < HIDDEN; ++i) bias[i] = cos((double)i);
+    rs_drive drive = {.seed = 5, .sigma = 0.3, .input_size = 3, .weight_ih = weights, .bias = bias};
+    for (const rs_cpu_kernel *const *k = rs_cpu_kernels(RS_F32); *k; ++k)
+        for (int kind = RS_DRIVE_ZERO; kind <= RS_DRIVE_WEIGHTED; ++kind)
+            for (size_t step = 0; step < 200; ++step) {
+                drive.kind = (rs_drive_kind)kind;
+                rs_drive_fill(&drive, HIDDEN, step, step % 7, want);
+                (*k)->fill_drive(&drive, HIDDEN, step, step % 7, got);
+                assert_memory_equal(got, want, sizeof want);
+            }
+}
+
 static void small_jobs_fit_where_large_ones_do(void **state) {
     (void)state;
     const rs_engine *cpu = rs_engine_named("cpu");
@@ -411,6 +429,7 @@ int main(void) {
         cmocka_unit_test(independence),
         cmocka_unit_test(interruption),
         cmocka_unit_test(bytes),
+        cmocka_unit_test(drives_have_the_same_bits),
         cmocka_unit_test(small_jobs_fit_where_large_ones_do),
         cmocka_unit_test(reference_refuses_raw_f32),
         cmocka_unit_test(unknown_isa_is_refused),

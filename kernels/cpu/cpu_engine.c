@@ -145,7 +145,7 @@ static void fill_group(const cpu *self, const rs_cpu_kernel *kernel, const rs_gr
     for (size_t job = 0; job < steps * batch; ++job) {
         double *u = (double *)(void *)(rows + (uint64_t)omp_get_thread_num() * l->row);
         size_t const step = job / batch, b = job % batch;
-        if (shape->driven) rs_drive_fill(&group->drive, hidden, step, b, u);
+        if (shape->driven) kernel->fill_drive(&group->drive, hidden, step, b, u);
         put_sample((unsigned char *)a.drive + step * l->start, shape, l->period, b,
                    shape->driven ? u : NULL);
     }

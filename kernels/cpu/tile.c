@@ -430,6 +430,8 @@ static void backward(const rs_cpu_tile *tile) {
     }
 }
 
+rs_drive_filler RS_DRIVE_FILL;
+
 const rs_cpu_kernel RS_KERNEL = {
     .isa = RS_ISA,
     .precision = RS_REAL_BITS == 32 ? RS_F32 : RS_F64,
@@ -438,6 +440,7 @@ const rs_cpu_kernel RS_KERNEL = {
     .real_bytes = sizeof(real),
     .packed_bytes = packed_bytes,
     .pack = pack,
+    .fill_drive = RS_DRIVE_FILL,
     .scratch_bytes = scratch_bytes,
     .forward = forward,
     .backward = backward,
