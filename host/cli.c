@@ -102,7 +102,9 @@ static rs_status fail_option(const parsing *p, const char *text) {
 }
 
 static void answer(parsing *p, unsigned flags) {
-    argp_help(p->argp, stdout, flags, (char *)(uintptr_t)p->command->name);
+    char name[64]; /* argp asks for one that it could write to */
+    snprintf(name, sizeof name, "%s", p->command->name);
+    argp_help(p->argp, stdout, flags, name);
     p->answered = true;
 }
 
