@@ -1,0 +1,348 @@
+"""The arithmetic and the tables of scripts/bench: what it timed, summed up.
+
+    python3 bench/peers/compare.py ratios RAW --results DIR       ours against the rest
+    python3 bench/peers/compare.py scaling RAW --results DIR --base H,B,R,T
+
+RAW holds, for every round and shape, <round>-<H>x<B>x<R>x<T>-ours.json from rhosweep-bench and,
+where there are peers, ...-torch.json from torch_peer.py. A ratio is taken within a round, where
+both sides met the same disturbances; of these ratios the median, the least and the greatest are
+kept. Needs nothing beyond Python's own library.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+OURS = "bptt/cpu"
+BASELINE = "baseline/blas_stepwise"
+RIVALS = (BASELINE, "bmm_hooks", "nn_rnn_loop", "cell_hooks")
+AXES = {"B": 1, "R": 2, "T": 3}  # of a shape H, B, R, T: those the cost is linear in
+LINEAR = 0.1  # cost per unit may differ by so much from the base shape's
+
+NAME = re.compile(r"(?P<body>\w+/\w+)/f32/tanh/H:(\d+)/B:(\d+)/R:(\d+)/T:(\d+)(/|$)")
+FILE = re.compile(r"(?P<round>\d+)-(?P<shape>\d+x\d+x\d+x\d+)-(?P<side>ours|torch)\.json")
+MS_PER_UNIT = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}
+TOLD_BY_ENVIRONMENT = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "RHOSWEEP_")
+
+
+class CompareError(Exception):
+    """Says "what: why" to the user."""
+
+
+def our_rows(document):
+    """Body ("bptt/cpu", ...) and shape to its time and counters, from Google Benchmark's JSON.
+    Of several repetitions, the one in the middle."""
+    repetitions = defaultdict(list)
+    for run in document["benchmarks"]:
+        if run.get("error_occurred"):
+            raise CompareError(f"{run['name']}: {run['error_message']}")
+        match = NAME.match(run["name"])
+        if not match or run.get("run_type") == "aggregate":
+            continue
+        row = {"ms": run["real_time"] * MS_PER_UNIT[run["time_unit"]]}
+        row.update({name: run[name] for name in ("gflops", "peak_fraction") if name in run})
+        repetitions[match["body"], tuple(map(int, match.groups()[1:5]))].append(row)
+    return {
+        key: sorted(rows, key=lambda row: row["ms"])[(len(rows) - 1) // 2]
+        for key, rows in repetitions.items()
+    }
+
+
+def load_round(ours, torch, shape):
+    """What one round measured at one shape, flat. `torch` is None without peers."""
+    rows = our_rows(ours)
+    if (OURS, shape) not in rows:
+        raise CompareError(f"{OURS} at {shape_text(shape)}: not among the benchmarks that ran")
+    own = rows[OURS, shape]
+    found = {"ours_ms": own["ms"], "gflops": own["gflops"], "peak_fraction": own["peak_fraction"]}
+    rivals = {body: row["ms"] for (body, at), row in rows.items() if at == shape}
+    if torch is not None:
+        rivals.update({r["peer"]: r["median_ms"] for r in torch["results"]
+                       if tuple(r["shape"]) == shape})
+    found["rival_ms"] = {name: rivals[name] for name in RIVALS if name in rivals}
+    return found
+
+
+def spread(values):
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def ratio_spreads(rounds):
+    """How many times longer each rival takes: within each round, then over the rounds."""
+    names = [name for name in RIVALS if all(name in r["rival_ms"] for r in rounds)]
+    return {name: spread([r["rival_ms"][name] / r["ours_ms"] for r in rounds]) for name in names}
+
+
+def summarise(measured):
+    """Shape to what is tabled of it, from shape to its rounds."""
+    summary = {}
+    for shape, rounds in measured.items():
+        summary[shape] = {
+            name: spread([r[name] for r in rounds])
+            for name in ("ours_ms", "gflops", "peak_fraction")
+        }
+        summary[shape]["ratios"] = ratio_spreads(rounds)
+    return summary
+
+
+def scaled_axis(base, shape):
+    """Which axis of the base shape was multiplied, and by what; None where it is no multiple."""
+    if shape == base:
+        return "", 1
+    grown = [axis for axis, i in AXES.items() if shape[i] != base[i]]
+    if shape[0] != base[0] or len(grown) != 1:
+        return None
+    factor, rest = divmod(shape[AXES[grown[0]]], base[AXES[grown[0]]])
+    return None if rest else (grown[0], factor)
+
+
+def summarise_scaling(measured, base):
+    """Rows (axis, factor, shape, ms, cost per unit relative to the base shape's)."""
+    if base not in measured:
+        raise CompareError(f"base {shape_text(base)}: not measured")
+    rows = []
+    for shape, rounds in measured.items():
+        grown = scaled_axis(base, shape)
+        if grown is None:
+            continue
+        costs = [r["ours_ms"] / (b["ours_ms"] * grown[1])
+                 for r, b in zip(rounds, measured[base])]
+        rows.append({"axis": grown[0], "factor": grown[1], "shape": shape,
+                     "ours_ms": spread([r["ours_ms"] for r in rounds]),
+                     "relative_cost": spread(costs)})
+    return sorted(rows, key=lambda row: (row["axis"], row["factor"]))
+
+
+def shape_text(shape):
+    return ",".join(map(str, shape))
+
+
+def spread_text(values, digits=3):
+    """Median, and in brackets the range."""
+    middle, low, high = (significant(values[k], digits) for k in ("median", "min", "max"))
+    return f"{middle} ({low} to {high})"
+
+
+def significant(value, digits=3):
+    """1234.5 as 1234, 12.345 as 12.3, 0.012345 as 0.0123."""
+    whole = len(str(int(abs(value)))) if abs(value) >= 1.0 else 0
+    if whole:
+        return f"{value:.{max(digits - whole, 0)}f}"
+    return f"{value:.{digits}g}"
+
+
+def percent_text(values):
+    middle, low, high = (f"{100.0 * values[k]:.0f}" for k in ("median", "min", "max"))
+    return f"{middle}% ({low} to {high})"
+
+
+def markdown(header, rows):
+    """A table whose columns line up as text, too."""
+    cells = [header, *rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    lines = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths)) + " |"
+             for row in cells]
+    lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
+    return "\n".join(lines) + "\n"
+
+
+def ratio_table(summary):
+    rivals = [name for name in RIVALS if any(name in s["ratios"] for s in summary.values())]
+    header = ["H,B,R,T", "ours, ms", "GFLOP/s", "of FMA peak"]
+    rows = []
+    for shape, found in summary.items():
+        rows.append([shape_text(shape), spread_text(found["ours_ms"]),
+                     spread_text(found["gflops"]), percent_text(found["peak_fraction"])]
+                    + [spread_text(found["ratios"][name]) if name in found["ratios"] else ""
+                       for name in rivals])
+    return markdown(header + ["x " + name.rpartition("/")[2] for name in rivals], rows)
+
+
+def scaling_table(rows):
+    def verdict(cost):
+        return "yes" if abs(cost["median"] - 1.0) <= LINEAR else "no"
+
+    return markdown(
+        ["axis", "times", "H,B,R,T", "ours, ms", "cost per unit / that of 1x", "within 10%"],
+        [[row["axis"], str(row["factor"]), shape_text(row["shape"]), spread_text(row["ours_ms"]),
+          spread_text(row["relative_cost"]), verdict(row["relative_cost"])] for row in rows])
+
+
+def load_raw(folder):
+    """Shape to its rounds in order, and the documents for whoever wants to know the settings."""
+    documents = defaultdict(dict)
+    for path in sorted(folder.iterdir()):
+        match = FILE.fullmatch(path.name)
+        if match:
+            shape = tuple(map(int, match["shape"].split("x")))
+            documents[shape, int(match["round"])][match["side"]] = read_json(path)
+    if not documents:
+        raise CompareError(f"{folder}: holds no measurements")
+    measured = defaultdict(list)
+    for (shape, number), sides in sorted(documents.items(), key=lambda item: item[0][1]):
+        if "ours" not in sides:
+            raise CompareError(f"{folder}: round {number} of {shape_text(shape)} lacks our side")
+        measured[shape].append(load_round(sides["ours"], sides.get("torch"), shape))
+    if len({len(rounds) for rounds in measured.values()}) > 1:
+        raise CompareError(f"{folder}: some shapes have more rounds than others")
+    return dict(measured), list(documents.values())
+
+
+def read_json(path):
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CompareError(f"{path}: {error}") from error
+
+
+def read_line(path):
+    """The first line of a file, or None where it cannot be read."""
+    try:
+        return Path(path).read_text().partition("\n")[0].strip() or None
+    except OSError:
+        return None
+
+
+def output_line(*command):
+    """The first line that a command prints, or None where it fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.partition("\n")[0].strip()
+
+
+def cpu_model():
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.machine()  # ARM's cpuinfo has no such line
+
+
+def compiler(build):
+    """As the build knows it: the first line of its --version."""
+    cache = build / "CMakeCache.txt"
+    try:
+        found = re.search(r"^CMAKE_C_COMPILER:\w+=(.+)$", cache.read_text(), re.M)
+    except OSError:
+        return None
+    return output_line(found[1], "--version") if found else None
+
+
+def slug(model):
+    """A CPU's name as a folder's: "Intel(R) Xeon(R) CPU @ 2.60GHz" is "intel-xeon"."""
+    bare = re.sub(r"\((r|tm)\)|@.*|\bcpu\b", " ", model.lower())
+    return re.sub(r"[^a-z0-9]+", "-", bare).strip("-")
+
+
+def describe_machine(build):
+    return {
+        "cpu": cpu_model(),
+        "cores_usable": len(os.sched_getaffinity(0)),
+        "governor": read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "compiler": compiler(build),
+    }
+
+
+def describe_run(documents):
+    """Settings that the numbers depend on, beside the machine."""
+    context = documents[0]["ours"]["context"]
+    peers = documents[0].get("torch")
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H%MZ"),
+        "commit": context["rhosweep_commit"],
+        "threads": int(context["threads"]),
+        "load_average_at_start": context.get("load_avg"),
+        "environment": {name: value for name, value in sorted(os.environ.items())
+                        if name.startswith(TOLD_BY_ENVIRONMENT)},
+        "peers": peers and {k: v for k, v in peers.items() if k != "results"},
+    }
+
+
+def heading(machine, run, rounds):
+    told = [f"{machine['cpu']}, {run['threads']} of {machine['cores_usable']} cores",
+            f"commit {run['commit']}", machine["compiler"], machine["kernel"],
+            machine["governor"] and f"governor {machine['governor']}", run["date"],
+            run["peers"] and peers_text(run["peers"])]
+    environment = " ".join(f"{name}={value}" for name, value in run["environment"].items())
+    told.append(environment or None)
+    return (f"# {machine['cpu']}\n\n" + "\n".join(f"- {line}" for line in told if line)
+            + f"\n- medians of {rounds} rounds, in brackets least and greatest\n\n")
+
+
+def peers_text(peers):
+    extras = ", with gradients of the weights" if peers["weight_gradients"] else ""
+    return "PyTorch {}, radii {} to {}{}".format(peers["torch"], *peers["radii"], extras)
+
+
+def write_results(options, name, table, document):
+    """Prints the table; writes it and the JSON to the folder of this CPU."""
+    folder = options.results / slug(document["machine"]["cpu"])
+    folder.mkdir(parents=True, exist_ok=True)
+    suffix = "-scaling" if name == "summary-scaling.md" else ""
+    path = folder / f"{document['run']['date']}{suffix}.json"
+    path.write_text(json.dumps(document, indent=1) + "\n")
+    rounds = len(next(iter(document["measured"].values())))
+    text = heading(document["machine"], document["run"], rounds) + table
+    (folder / name).write_text(text)
+    print(text)
+    print(f"{path}\n{folder / name}")
+
+
+def parse_shape(text):
+    parts = text.split(",")
+    if len(parts) != 4 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise argparse.ArgumentTypeError(f"{text}: not four positive numbers H,B,R,T")
+    return tuple(map(int, parts))
+
+
+def parse_arguments(arguments):
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("command", choices=("ratios", "scaling"))
+    parser.add_argument("raw", type=Path, help="folder of the measurements")
+    parser.add_argument("--results", type=Path, required=True, help="a folder per CPU comes here")
+    parser.add_argument("--build", type=Path, default=ROOT / "build" / "release")
+    parser.add_argument("--base", type=parse_shape, metavar="H,B,R,T", help="1x, for scaling")
+    options = parser.parse_args(arguments)
+    if (options.command == "scaling") != (options.base is not None):
+        parser.error("--base: goes with scaling, and scaling with it")
+    return options
+
+
+def sum_up(options):
+    measured, documents = load_raw(options.raw)
+    document = {"machine": describe_machine(options.build),
+                "run": describe_run(documents)}
+    if options.command == "scaling":
+        rows = summarise_scaling(measured, options.base)
+        document["scaling"] = rows
+        table, name = scaling_table(rows), "summary-scaling.md"
+    else:
+        summary = summarise(measured)
+        document["summary"] = {shape_text(shape): found for shape, found in summary.items()}
+        table, name = ratio_table(summary), "summary.md"
+    document["measured"] = {shape_text(shape): rounds for shape, rounds in measured.items()}
+    write_results(options, name, table, document)
+
+
+def main():
+    try:
+        sum_up(parse_arguments(sys.argv[1:]))
+    except CompareError as error:
+        sys.exit(f"compare: {error}")
+
+
+if __name__ == "__main__":
+    main()
