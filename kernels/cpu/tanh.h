@@ -3,7 +3,7 @@
  * With e = exp(-2|a|) and p = e - 1, tanh |a| = -p / (2 + p) and sech^2 a = 4 e / (2 + p)^2. p is
  * made without cancellation, so tanh is accurate near 0; e is made without p, so the slope is
  * accurate under saturation, where 1 - tanh^2 would be 0. The slope underflows gradually, with
- * the format: f32 from |a| = 44 on, f64 from 355 on. Error bounds: tests/test_simd.c. */
+ * the format: f32 from |a| = 44 on, f64 from 355 on. Error bounds: tests/test_tanh.c. */
 #ifndef RS_TANH_H
 #define RS_TANH_H
 
@@ -30,7 +30,7 @@
 #define EXPONENT_BIAS 1023
 #endif
 
-/* exp(2 y) - 1 = y (2 + y P(y)). f32: P by least squares, reweighted towards the maximum, error
+/* exp(2 y) - 1 = 2 y + y^2 P(y). f32: P by least squares, reweighted towards the maximum, error
  * 0.23 ulp; f64: the Taylor series, truncated below half an ulp. */
 INLINE void v_expm1_2y(size_t count, const vreal *y, vreal *q) {
 #if RS_REAL_BITS == 32
@@ -45,7 +45,7 @@ INLINE void v_expm1_2y(size_t count, const vreal *y, vreal *q) {
     UNROLL
     for (size_t i = 1; i < sizeof c / sizeof *c; ++i)
         EACH(count) q[v] = v_fma(q[v], y[v], v_set(c[i]));
-    EACH(count) q[v] = v_fma(q[v], y[v], v_set(2)) * y[v];
+    EACH(count) q[v] = v_fma(q[v], y[v] * y[v], y[v] + y[v]);
 }
 
 /* y = -|a| less n halves of ln 2. Where there is fma, f32 takes one constant: its rounding moves
@@ -64,22 +64,22 @@ INLINE void v_assemble(vreal q, vreal n, vreal shifted, vreal *e, vreal *p) {
     vreal const one = v_set(1);
 #if defined(__AVX512F__) && RS_REAL_BITS == 32
     (void)shifted;
+    vreal const power = (vreal)_mm512_scalef_ps((__m512)one, (__m512)n);
     *e = (vreal)_mm512_scalef_ps((__m512)(q + one), (__m512)n);
-    __mmask16 const nonzero = _mm512_cmp_ps_mask((__m512)n, _mm512_setzero_ps(), _CMP_NEQ_UQ);
-    *p = (vreal)_mm512_mask_sub_ps((__m512)q, nonzero, (__m512)*e, (__m512)one);
 #elif defined(__AVX512F__)
     (void)shifted;
+    vreal const power = (vreal)_mm512_scalef_pd((__m512d)one, (__m512d)n);
     *e = (vreal)_mm512_scalef_pd((__m512d)(q + one), (__m512d)n);
-    __mmask8 const nonzero = _mm512_cmp_pd_mask((__m512d)n, _mm512_setzero_pd(), _CMP_NEQ_UQ);
-    *p = (vreal)_mm512_mask_sub_pd((__m512d)q, nonzero, (__m512d)*e, (__m512d)one);
 #else
+    (void)n;
     vint const whole = (vint)shifted - (vint)v_set(ROUNDER);
     vint const half = whole >> 1; /* both halves of 2^n are normal where n itself is not */
     vreal const first = (vreal)((half + EXPONENT_BIAS) << MANTISSA_BITS);
     vreal const second = (vreal)((whole - half + EXPONENT_BIAS) << MANTISSA_BITS);
+    vreal const power = first * second;
     *e = (q + one) * first * second;
-    *p = v_select((vint)(n == v_set(0)), q, *e - one);
 #endif
+    *p = v_fma(q, power, power - one); /* power - 1 is exact for all n that matter */
 }
 
 /* 1 / x for x in [1, 2]. */

@@ -1,0 +1,14 @@
+/* The vector tanh of the CPU kernels, one function for each instruction set and precision. */
+#ifndef TANH_PROBE_H
+#define TANH_PROBE_H
+
+#include <stddef.h>
+
+/* h = tanh(a) and slope = sech^2(a) for arrays [n] of float or double, n a multiple of 16. */
+typedef void tanh_probe(size_t n, const void *a, void *h, void *slope);
+
+tanh_probe tanh_baseline_f32, tanh_baseline_f64;
+tanh_probe tanh_avx2_f32, tanh_avx2_f64;
+tanh_probe tanh_avx512_f32, tanh_avx512_f64;
+
+#endif
