@@ -133,23 +133,43 @@ def test_a_missing_benchmark_is_no_figure():
         compare.load_round(ROUNDS[0][0], None, (64, 16, 32, 200))
 
 
+BASE = (8, 2, 3, 5)
+
+
 def test_scaling():
-    base, doubled, longer = (8, 2, 3, 5), (8, 4, 3, 5), (8, 2, 3, 80)
-    measured = {shape: [{"ours_ms": ms} for ms in times] for shape, times in
-                {base: (1.0, 2.0, 1.0), doubled: (2.2, 3.6, 2.0),
-                 longer: (12.8, 32.0, 12.8), (16, 2, 3, 5): (9.0, 9.0, 9.0)}.items()}
-    rows = compare.summarise_scaling(measured, base)
+    measured = {
+        (8, 2, 3, 80): [{"base_ms": b, "ours_ms": o}
+                        for b, o in ((1.0, 12.8), (2.0, 32.0), (1.0, 12.8))],
+        (8, 4, 3, 5): [{"base_ms": b, "ours_ms": o}
+                       for b, o in ((1.0, 2.2), (2.0, 3.6), (1.0, 2.0))],
+    }
+    rows = compare.summarise_scaling(measured, BASE)
     assert [(r["axis"], r["factor"], r["shape"]) for r in rows] == [
-        ("", 1, base), ("B", 2, doubled), ("T", 16, longer)]
-    assert rows[1]["relative_cost"] == pytest.approx({"median": 1.0, "min": 0.9, "max": 1.1})
-    assert rows[2]["relative_cost"] == pytest.approx({"median": 0.8, "min": 0.8, "max": 1.0})
+        ("B", 2, (8, 4, 3, 5)), ("T", 16, (8, 2, 3, 80))]
+    assert rows[0]["relative_cost"] == pytest.approx({"median": 1.0, "min": 0.9, "max": 1.1})
+    assert rows[1]["relative_cost"] == pytest.approx({"median": 0.8, "min": 0.8, "max": 1.0})
     verdicts = [line.strip("| ").rpartition("|")[2].strip()
                 for line in compare.scaling_table(rows).splitlines()[2:]]
-    assert verdicts == ["yes", "yes", "no"]
+    assert verdicts == ["yes", "no"]
+
+
+@pytest.mark.parametrize("shape", [BASE, (16, 2, 3, 5), (8, 4, 6, 5), (8, 2, 4, 5)])
+def test_no_multiple_of_the_base(shape):
+    with pytest.raises(compare.CompareError, match="is not 8,2,3,5 with one of B, R, T"):
+        compare.scaled_axis(BASE, shape)
+
+
+def test_the_base_is_a_neighbour_in_the_same_file():
+    document = copy.deepcopy(ROUNDS[0][0])
+    name = f"bptt/cpu/{SUFFIX.replace('R:32', 'R:8')}"
+    document["benchmarks"].append(run_of(name, 1100.0, gflops=1.0, peak_fraction=0.5))
+    found = compare.load_round(document, None, SHAPE, base=(64, 16, 8, 100))
+    assert (found["base_ms"], found["ours_ms"]) == pytest.approx((1.1, 4.0))
 
 
 @pytest.mark.parametrize("value, text", [
-    (1234.5, "1234"), (123.45, "123"), (12.345, "12.3"), (1.2345, "1.23"), (0.012345, "0.0123")])
+    (1234.5, "1234"), (123.45, "123"), (12.345, "12.3"), (1.2345, "1.23"), (0.35, "0.350"),
+    (0.012345, "0.0123")])
 def test_significant(value, text):
     assert compare.significant(value) == text
 
@@ -203,7 +223,6 @@ def test_an_incomplete_round_is_refused(tmp_path):
 
 
 def test_rounds_are_in_order_beyond_nine(tmp_path):
-    """Scaling divides the rounds of two shapes pairwise."""
     raw = tmp_path / "raw"
     raw.mkdir()
     for number in range(1, 12):

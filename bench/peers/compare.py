@@ -58,17 +58,24 @@ def our_rows(document):
     }
 
 
-def load_round(ours, torch, shape):
-    """What one round measured at one shape, flat. `torch` is None without peers."""
-    rows = our_rows(ours)
+def own_row(rows, shape):
     if (OURS, shape) not in rows:
         raise CompareError(f"{OURS} at {shape_text(shape)}: not among the benchmarks that ran")
-    own = rows[OURS, shape]
+    return rows[OURS, shape]
+
+
+def load_round(ours, torch, shape, base=None):
+    """What one round measured at one shape, flat. `torch` is None without peers; `base` is the
+    shape measured beside it for scaling."""
+    rows = our_rows(ours)
+    own = own_row(rows, shape)
     found = {"ours_ms": own["ms"], "gflops": own["gflops"], "peak_fraction": own["peak_fraction"]}
     rivals = {body: row["ms"] for (body, at), row in rows.items() if at == shape}
     if torch is not None:
         rivals.update({r["peer"]: r["median_ms"] for r in torch["results"]
                        if tuple(r["shape"]) == shape})
+    if base is not None:
+        found["base_ms"] = own_row(rows, base)["ms"]
     found["rival_ms"] = {name: rivals[name] for name in RIVALS if name in rivals}
     return found
 
@@ -96,28 +103,24 @@ def summarise(measured):
 
 
 def scaled_axis(base, shape):
-    """Which axis of the base shape was multiplied, and by what; None where it is no multiple."""
-    if shape == base:
-        return "", 1
+    """Which axis of the base shape was multiplied, and by what."""
     grown = [axis for axis, i in AXES.items() if shape[i] != base[i]]
-    if shape[0] != base[0] or len(grown) != 1:
-        return None
-    factor, rest = divmod(shape[AXES[grown[0]]], base[AXES[grown[0]]])
-    return None if rest else (grown[0], factor)
+    if shape[0] == base[0] and len(grown) == 1:
+        index = AXES[grown[0]]
+        if shape[index] % base[index] == 0:
+            return grown[0], shape[index] // base[index]
+    raise CompareError(f"{shape_text(shape)}: is not {shape_text(base)} with one of "
+                       "B, R, T multiplied")
 
 
 def summarise_scaling(measured, base):
     """Rows (axis, factor, shape, ms, cost per unit relative to the base shape's)."""
-    if base not in measured:
-        raise CompareError(f"base {shape_text(base)}: not measured")
     rows = []
     for shape, rounds in measured.items():
-        grown = scaled_axis(base, shape)
-        if grown is None:
-            continue
-        costs = [r["ours_ms"] / (b["ours_ms"] * grown[1])
-                 for r, b in zip(rounds, measured[base])]
-        rows.append({"axis": grown[0], "factor": grown[1], "shape": shape,
+        axis, factor = scaled_axis(base, shape)
+        costs = [r["ours_ms"] / (r["base_ms"] * factor) for r in rounds]
+        rows.append({"axis": axis, "factor": factor, "shape": shape,
+                     "base_ms": spread([r["base_ms"] for r in rounds]),
                      "ours_ms": spread([r["ours_ms"] for r in rounds]),
                      "relative_cost": spread(costs)})
     return sorted(rows, key=lambda row: (row["axis"], row["factor"]))
@@ -135,10 +138,9 @@ def spread_text(values, digits=3):
 
 def significant(value, digits=3):
     """1234.5 as 1234, 12.345 as 12.3, 0.012345 as 0.0123."""
-    whole = len(str(int(abs(value)))) if abs(value) >= 1.0 else 0
-    if whole:
-        return f"{value:.{max(digits - whole, 0)}f}"
-    return f"{value:.{digits}g}"
+    if abs(value) >= 1.0:
+        return f"{value:.{max(digits - len(str(int(abs(value)))), 0)}f}"
+    return f"{value:#.{digits}g}"
 
 
 def percent_text(values):
@@ -173,13 +175,15 @@ def scaling_table(rows):
         return "yes" if abs(cost["median"] - 1.0) <= LINEAR else "no"
 
     return markdown(
-        ["axis", "times", "H,B,R,T", "ours, ms", "cost per unit / that of 1x", "within 10%"],
-        [[row["axis"], str(row["factor"]), shape_text(row["shape"]), spread_text(row["ours_ms"]),
-          spread_text(row["relative_cost"]), verdict(row["relative_cost"])] for row in rows])
+        ["axis", "times", "H,B,R,T", "1x, ms", "ours, ms", "cost per unit / that of 1x",
+         "within 10%"],
+        [[row["axis"], str(row["factor"]), shape_text(row["shape"]), spread_text(row["base_ms"]),
+          spread_text(row["ours_ms"]), spread_text(row["relative_cost"]),
+          verdict(row["relative_cost"])] for row in rows])
 
 
-def load_raw(folder):
-    """Shape to its rounds in order, and the documents for whoever wants to know the settings."""
+def load_raw(folder, base=None):
+    """Shape to its rounds, in order, and the documents, which tell the settings."""
     documents = defaultdict(dict)
     for path in sorted(folder.iterdir()):
         match = FILE.fullmatch(path.name)
@@ -189,13 +193,13 @@ def load_raw(folder):
     if not documents:
         raise CompareError(f"{folder}: holds no measurements")
     measured = defaultdict(list)
-    for (shape, number), sides in sorted(documents.items(), key=lambda item: item[0][1]):
+    for (shape, number), sides in sorted(documents.items()):
         if "ours" not in sides:
             raise CompareError(f"{folder}: round {number} of {shape_text(shape)} lacks our side")
-        measured[shape].append(load_round(sides["ours"], sides.get("torch"), shape))
+        measured[shape].append(load_round(sides["ours"], sides.get("torch"), shape, base))
     if len({len(rounds) for rounds in measured.values()}) > 1:
         raise CompareError(f"{folder}: some shapes have more rounds than others")
-    return dict(measured), list(documents.values())
+    return dict(measured), [sides for _, sides in sorted(documents.items())]
 
 
 def read_json(path):
@@ -279,7 +283,7 @@ def heading(machine, run, rounds):
     environment = " ".join(f"{name}={value}" for name, value in run["environment"].items())
     told.append(environment or None)
     return (f"# {machine['cpu']}\n\n" + "\n".join(f"- {line}" for line in told if line)
-            + f"\n- medians of {rounds} rounds, in brackets least and greatest\n\n")
+            + f"\n- medians over rounds ({rounds}), in brackets least and greatest\n\n")
 
 
 def peers_text(peers):
@@ -322,7 +326,7 @@ def parse_arguments(arguments):
 
 
 def sum_up(options):
-    measured, documents = load_raw(options.raw)
+    measured, documents = load_raw(options.raw, options.base)
     document = {"machine": describe_machine(options.build),
                 "run": describe_run(documents)}
     if options.command == "scaling":

@@ -253,8 +253,11 @@ def measure(options):
 
 
 def rhosweep(program, *arguments):
-    done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True,
-                          check=False)
+    try:
+        done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True,
+                              check=False)
+    except OSError as error:
+        raise PeerError(f"{program}: {error.strerror}; see --rhosweep") from None
     if done.returncode != 0:
         raise PeerError(f"{program} {arguments[0]}: {done.stderr.strip()}")
     return done.stdout
