@@ -7,40 +7,33 @@
 #ifndef RS_TANH_H
 #define RS_TANH_H
 
+#include "../tanh_series.h"
 #include "simd.h"
 
-/* -|a| = n ln(2) / 2 + y, |y| <= ln(2) / 4, so that e = 2^n exp(2 y). Without fma the high part of
- * ln(2) / 2 is short, so that its product with n is exact. LEAST_Y ends what need be exact. */
+/* Without fma the high part of ln(2) / 2 is short, so that its product with n is exact. */
 #if RS_REAL_BITS == 32
-#define TWO_LOG2_E    0x1.715476p+1f
-#define HALF_LN2      0x1.62e430p-2f
+#define TWO_LOG2_E    RS_TWO_LOG2_E_F32
 #define HALF_LN2_HIGH 0x1.62ep-2f
 #define HALF_LN2_LOW  0x1.0bfbe8p-16f
-#define LEAST_Y       (-87.0f)
+#define LEAST_Y       RS_LEAST_Y_F32
 #define ROUNDER       0x1.8p23f
 #define MANTISSA_BITS 23
 #define EXPONENT_BIAS 127
+#define EXPM1_SERIES  RS_EXPM1_SERIES_F32
 #else
-#define TWO_LOG2_E    0x1.71547652b82fep+1
-#define HALF_LN2_HIGH 0x1.62e42fefap-2
-#define HALF_LN2_LOW  0x1.cf79abc9e3b39p-41
-#define LEAST_Y       (-700.0)
+#define TWO_LOG2_E    RS_TWO_LOG2_E_F64
+#define HALF_LN2_HIGH RS_HALF_LN2_HIGH_F64
+#define HALF_LN2_LOW  RS_HALF_LN2_LOW_F64
+#define LEAST_Y       RS_LEAST_Y_F64
 #define ROUNDER       0x1.8p52
 #define MANTISSA_BITS 52
 #define EXPONENT_BIAS 1023
+#define EXPM1_SERIES  RS_EXPM1_SERIES_F64
 #endif
 
-/* exp(2 y) - 1 = 2 y + y^2 P(y). f32: P by least squares, reweighted towards the maximum, error
- * 0.23 ulp; f64: the Taylor series, truncated below half an ulp. */
+/* q = exp(2 y) - 1 */
 INLINE void v_expm1_2y(size_t count, const vreal *y, vreal *q) {
-#if RS_REAL_BITS == 32
-    static const real c[] = {0x1.6d995ap-4f, 0x1.122838p-2f, 0x1.555486p-1f, 0x1.5554b0p+0f, 2};
-#else
-    static const real c[] = {
-        8192.0 / 6227020800, 4096.0 / 479001600, 2048.0 / 39916800, 1024.0 / 3628800,
-        512.0 / 362880,      256.0 / 40320,      128.0 / 5040,      64.0 / 720,
-        32.0 / 120,          16.0 / 24,          8.0 / 6,           2};
-#endif
+    static const real c[] = {EXPM1_SERIES};
     EACH(count) q[v] = v_set(c[0]);
     UNROLL
     for (size_t i = 1; i < sizeof c / sizeof *c; ++i)
@@ -48,11 +41,10 @@ INLINE void v_expm1_2y(size_t count, const vreal *y, vreal *q) {
     EACH(count) q[v] = v_fma(q[v], y[v] * y[v], y[v] + y[v]);
 }
 
-/* y = -|a| less n halves of ln 2. Where there is fma, f32 takes one constant: its rounding moves
- * the slope no more than the rounding of a does. */
+/* y = -|a| less n halves of ln 2. */
 INLINE vreal v_reduce(vreal y, vreal n) {
 #if defined(HAS_FMA) && RS_REAL_BITS == 32
-    return v_fma(n, v_set(-HALF_LN2), y);
+    return v_fma(n, v_set(-RS_HALF_LN2_F32), y);
 #else
     return v_fma(n, v_set(-HALF_LN2_LOW), v_fma(n, v_set(-HALF_LN2_HIGH), y));
 #endif
