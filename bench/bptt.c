@@ -1,0 +1,163 @@
+#include "bptt.h"
+
+#include "../kernels/clock.h"
+#include "gbench.h"
+#include "job.h"
+#include "peak.h"
+#include "suite.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct bptt {
+    const rs_engine *engine;
+    rs_shape shape;
+    rs_resources resources;
+    rs_bench_pass pass;
+    double peak; /* flop/s of the processor; 0 where the engine runs elsewhere */
+    rs_bench_job work;
+    void *state; /* of the engine */
+} bptt;
+
+/* ---- the body ------------------------------------------------------------------------------ */
+
+static void close_bptt(void *self) {
+    bptt *b = self;
+    b->engine->close(b->state);
+    b->state = NULL;
+    rs_bench_job_free(&b->work);
+}
+
+static rs_status prepare(bptt *b) {
+    rs_device device;
+    RS_TRY(b->engine->device(&device));
+    if (device.on_host) RS_TRY(rs_bench_peak(b->shape.precision, b->resources.threads, &b->peak));
+    RS_TRY(rs_bench_job_make(&b->shape, &b->work));
+    RS_TRY(b->engine->open(&b->shape, &b->resources, &b->state));
+    return b->engine->run(b->state, &b->work.job, &b->work.profile);
+}
+
+static rs_status open_bptt(void *self) {
+    rs_status const status = prepare(self);
+    if (status != RS_OK) close_bptt(self);
+    return status;
+}
+
+static rs_status check_bptt(void *self) {
+    const bptt *b = self;
+    return rs_bench_job_check(&b->work, b->engine->name);
+}
+
+static double amount_of_bytes(const bptt *b) {
+    const rs_shape *s = &b->shape;
+    double const real = s->precision == RS_F32 ? sizeof(float) : sizeof(double);
+    double const state = (double)s->hidden * real, samples = (double)s->batch * (double)s->steps;
+    double const column_steps = (double)s->radii * samples;
+    double const trace = s->nonlinearity == RS_LINEAR ? 0.0 : column_steps * state;
+    double const forward = trace + samples * state;
+    double const backward = trace + column_steps * (sizeof(double) + sizeof(int32_t));
+    return (b->pass != RS_BENCH_BACKWARD ? forward : 0.0) +
+           (b->pass != RS_BENCH_FORWARD ? backward : 0.0);
+}
+
+static void count(const bptt *b, rs_bench_report *report) {
+    const rs_shape *s = &b->shape;
+    double const h = (double)s->hidden;
+    double const column_steps = (double)s->radii * (double)s->batch * (double)s->steps;
+    double const flops = (b->pass == RS_BENCH_BPTT ? 4.0 : 2.0) * h * h * column_steps;
+    rs_bench_counter *c = report->counter;
+    *c++ = (rs_bench_counter){"gflops", 1e-9 * flops, true};
+    *c++ = (rs_bench_counter){"column_steps_per_s", column_steps, true};
+    *c++ = (rs_bench_counter){"bytes_per_s", amount_of_bytes(b), true};
+    if (b->peak > 0.0) *c = (rs_bench_counter){"peak_fraction", flops / b->peak, true};
+}
+
+static rs_status run_bptt(void *self, int64_t n, rs_bench_report *report) {
+    bptt *b = self;
+    double forward = 0.0, backward = 0.0;
+    double const start = rs_seconds();
+    for (int64_t i = 0; i < n; ++i) {
+        RS_TRY(b->engine->run(b->state, &b->work.job, &b->work.profile));
+        forward += b->work.profile.forward_seconds;
+        backward += b->work.profile.backward_seconds;
+    }
+    double const wall = rs_seconds() - start;
+    double const seconds[RS_BENCH_N_PASS] = {
+        [RS_BENCH_BPTT] = wall, [RS_BENCH_FORWARD] = forward, [RS_BENCH_BACKWARD] = backward};
+    report->seconds = seconds[b->pass];
+    count(b, report);
+    return RS_OK;
+}
+
+static const rs_bench_body body = {
+    .open = open_bptt,
+    .check = check_bptt,
+    .run = run_bptt,
+    .close = close_bptt,
+    .release = free,
+};
+
+rs_status rs_bench_add_bptt(const char *prefix, const rs_engine *engine, const rs_shape *shape,
+                            int threads, rs_bench_pass pass) {
+    char name[256];
+    snprintf(name, sizeof name, "%s/%s/%s/H:%zu/B:%zu/R:%zu/T:%zu", prefix,
+             rs_precision_name(shape->precision), rs_nonlinearity_name(shape->nonlinearity),
+             shape->hidden, shape->batch, shape->radii, shape->steps);
+    if (engine->supports(shape) != RS_OK) {
+        fprintf(stderr, "rhosweep-bench: %s left out: %s\n", name, rs_message());
+        return RS_OK;
+    }
+    bptt *const b = calloc(1, sizeof *b);
+    if (!b) return rs_fail(RS_EMEMORY, "%s: out of memory", name);
+    b->engine = engine;
+    b->shape = *shape;
+    b->resources.threads = threads;
+    b->pass = pass;
+    return rs_bench_add(name, &body, b);
+}
+
+/* ---- the list ------------------------------------------------------------------------------ */
+
+static rs_status add_passes(const rs_engine *engine, const rs_shape *shape, int threads) {
+    static const char *const pass_name[RS_BENCH_N_PASS] = {
+        [RS_BENCH_BPTT] = "bptt", [RS_BENCH_FORWARD] = "forward", [RS_BENCH_BACKWARD] = "backward"};
+    for (rs_bench_pass pass = RS_BENCH_BPTT; pass < RS_BENCH_N_PASS; ++pass) {
+        char prefix[64];
+        snprintf(prefix, sizeof prefix, "%s/%s", pass_name[pass], engine->name);
+        RS_TRY(rs_bench_add_bptt(prefix, engine, shape, threads, pass));
+    }
+    return RS_OK;
+}
+
+static rs_status add_engine(const rs_engine *engine, const rs_bench_options *options) {
+    for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p)
+        for (size_t i = 0; i < options->n_shapes; ++i)
+            for (rs_nonlinearity n = RS_TANH; n < (i == 0 ? RS_N_NONLINEARITY : RS_RELU); ++n) {
+                rs_shape const shape = rs_bench_job_shape(&options->shape[i], p, n);
+                RS_TRY(add_passes(engine, &shape, options->threads));
+            }
+    return RS_OK;
+}
+
+/* The device of an engine, for the head of the output. */
+static rs_status describe(const rs_engine *engine, const rs_device *device) {
+    char key[64], value[512];
+    snprintf(key, sizeof key, "engine_%s", engine->name);
+    snprintf(value, sizeof value, "%s; %s; %s", device->name, device->abilities, device->driver);
+    return rs_bench_context(key, value);
+}
+
+rs_status rs_bench_add_engines(const rs_bench_options *options) {
+    for (const rs_engine *const *e = rs_engines(); *e; ++e) {
+        rs_device device;
+        if (strcmp((*e)->name, "reference") == 0) continue;
+        if ((*e)->device(&device) != RS_OK) {
+            fprintf(stderr, "rhosweep-bench: engine %s left out: %s\n", (*e)->name, rs_message());
+            continue;
+        }
+        RS_TRY(describe(*e, &device));
+        RS_TRY(add_engine(*e, options));
+    }
+    return RS_OK;
+}

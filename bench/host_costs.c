@@ -1,0 +1,285 @@
+/* What a sweep costs beside its launches: spectra, weights, and storing what came out. */
+#include "../host/radius.h"
+#include "../host/store.h"
+#include "../host/weights.h"
+#include "../kernels/clock.h"
+#include "gbench.h"
+#include "suite.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- a case of a sweep --------------------------------------------------------------------- */
+
+typedef struct host_case {
+    rs_spec spec;
+    rs_plan plan;
+} host_case;
+
+static void free_case(host_case *c) {
+    rs_plan_free(&c->plan);
+    rs_spec_free(&c->spec);
+    *c = (host_case){0};
+}
+
+static rs_status set_number(rs_spec *spec, const char *key, size_t value) {
+    char text[32];
+    snprintf(text, sizeof text, "%zu", value);
+    return rs_spec_set(spec, key, text, RS_FROM_OPTION);
+}
+
+static rs_status fill_case(host_case *c, size_t hidden, size_t steps) {
+    RS_TRY(rs_spec_init(&c->spec));
+    RS_TRY(set_number(&c->spec, "hidden", hidden));
+    RS_TRY(set_number(&c->spec, "steps", steps));
+    RS_TRY(rs_spec_set(&c->spec, "seeds", "1", RS_FROM_OPTION));
+    RS_TRY(rs_spec_set(&c->spec, "ensemble", "gaussian", RS_FROM_OPTION));
+    RS_TRY(rs_spec_set(&c->spec, "nonlinearity", "tanh", RS_FROM_OPTION));
+    RS_TRY(rs_spec_set(&c->spec, "precision", "f64", RS_FROM_OPTION));
+    RS_TRY(rs_spec_check(&c->spec));
+    return rs_plan_make(&c->spec, NULL, &c->plan);
+}
+
+/* One seed of the Gaussian ensemble. */
+static rs_status make_case(host_case *c, size_t hidden, size_t steps) {
+    rs_status const status = fill_case(c, hidden, steps);
+    if (status != RS_OK) free_case(c);
+    return status;
+}
+
+/* ---- eigenvalues and weights --------------------------------------------------------------- */
+
+typedef struct matrix_cost {
+    size_t hidden;
+    host_case one;
+    rs_weights weights;
+} matrix_cost;
+
+static void close_matrix(void *self) {
+    matrix_cost *m = self;
+    rs_weights_free(&m->weights);
+    free_case(&m->one);
+}
+
+static rs_status make_weights(matrix_cost *m, rs_weights *out) {
+    return rs_weights_make(&m->one.spec, &m->one.plan, NULL, m->one.plan.at, out);
+}
+
+static rs_status open_matrix(void *self) {
+    matrix_cost *m = self;
+    RS_TRY(make_case(&m->one, m->hidden, 1));
+    rs_status const status = make_weights(m, &m->weights);
+    if (status != RS_OK) close_matrix(m);
+    return status;
+}
+
+/* Scaled by its radius, the matrix has radius 1; so has its transpose. */
+static rs_status check_matrix(void *self) {
+    const matrix_cost *m = self;
+    size_t const h = m->hidden;
+    double *const transposed = malloc(h * h * sizeof *transposed);
+    if (!transposed) return rs_fail(RS_EMEMORY, "check of radii: out of memory");
+    for (size_t i = 0; i < h; ++i)
+        for (size_t j = 0; j < h; ++j) transposed[j * h + i] = m->weights.weight_hh[i * h + j];
+    double radius = NAN;
+    rs_status const status = rs_spectral_radius(h, transposed, &radius);
+    free(transposed);
+    RS_TRY(status);
+    if (fabs(radius - 1.0) < 1e-10) return RS_OK;
+    return rs_fail(RS_EDEVICE, "wrong result: spectral radius %.15g, not 1", radius);
+}
+
+static rs_status run_eigenvalues(void *self, int64_t n, rs_bench_report *report) {
+    const matrix_cost *m = self;
+    double const start = rs_seconds();
+    for (int64_t i = 0; i < n; ++i) {
+        double radius;
+        RS_TRY(rs_spectral_radius(m->hidden, m->weights.weight_hh, &radius));
+    }
+    report->seconds = rs_seconds() - start;
+    return RS_OK;
+}
+
+static rs_status run_weights(void *self, int64_t n, rs_bench_report *report) {
+    matrix_cost *m = self;
+    for (int64_t i = 0; i < n; ++i) {
+        rs_weights weights = {0};
+        double const start = rs_seconds();
+        rs_status const status = make_weights(m, &weights);
+        report->seconds += rs_seconds() - start;
+        rs_weights_free(&weights);
+        RS_TRY(status);
+    }
+    return RS_OK;
+}
+
+static rs_status add_matrix(const char *what, size_t hidden,
+                            rs_status (*run)(void *, int64_t, rs_bench_report *)) {
+    rs_bench_body const body = {.open = open_matrix,
+                                .check = check_matrix,
+                                .run = run,
+                                .close = close_matrix,
+                                .release = free};
+    char name[64];
+    snprintf(name, sizeof name, "host/%s/H:%zu", what, hidden);
+    matrix_cost *const m = calloc(1, sizeof *m);
+    if (!m) return rs_fail(RS_EMEMORY, "%s: out of memory", name);
+    m->hidden = hidden;
+    return rs_bench_add(name, &body, m);
+}
+
+/* ---- the store ----------------------------------------------------------------------------- */
+
+enum { RADII = 21, STEPS = 100, HIDDEN = 64 };
+
+typedef struct store_cost {
+    host_case one;
+    rs_case next; /* every case that is stored has a seed of its own */
+    double curve[STEPS];
+    rs_point point[RADII];
+    char folder[256], path[300];
+    rs_store *store;
+    int64_t run_id;
+} store_cost;
+
+static rs_status open_database(store_cost *c) {
+    const char *const parent = getenv("TMPDIR");
+    snprintf(c->folder, sizeof c->folder, "%s/rhosweep_bench_XXXXXX",
+             parent && *parent ? parent : "/tmp");
+    if (!mkdtemp(c->folder))
+        return rs_fail(RS_EIO, "%s: cannot be made: set TMPDIR to a folder that can be written",
+                       c->folder);
+    snprintf(c->path, sizeof c->path, "%s/cases.db", c->folder);
+    RS_TRY(rs_store_open(c->path, &c->store));
+    rs_provenance const provenance = {.version = "",
+                                      .commit = "",
+                                      .libraries = "",
+                                      .host = "",
+                                      .system = "",
+                                      .engine = "cpu",
+                                      .device = "",
+                                      .driver = "",
+                                      .threads = 1,
+                                      .command_line = "",
+                                      .spec = ""};
+    return rs_store_begin_run(c->store, &provenance, &c->run_id);
+}
+
+static void close_store(void *self) {
+    static const char *const suffix[] = {"", "-wal", "-shm", "-journal"};
+    store_cost *c = self;
+    rs_store_close(c->store);
+    c->store = NULL;
+    for (size_t i = 0; i < sizeof suffix / sizeof *suffix; ++i) {
+        char file[320];
+        snprintf(file, sizeof file, "%s%s", c->path, suffix[i]);
+        unlink(file); /* most are gone already */
+    }
+    rmdir(c->folder);
+    free_case(&c->one);
+}
+
+static rs_case_key key_of(const store_cost *c) {
+    return (rs_case_key){
+        .spec = &c->one.spec, .plan = &c->one.plan, .one = &c->next, .engine = "cpu"};
+}
+
+static void fill_points(store_cost *c) {
+    for (size_t t = 0; t < STEPS; ++t) c->curve[t] = -0.1 * (double)(STEPS - 1 - t) - 1.0 / 3.0;
+    for (size_t i = 0; i < RADII; ++i) {
+        double const rho = 0.5 + 0.05 * (double)i;
+        c->point[i] = (rs_point){.rho_asked = rho,
+                                 .rho = rho,
+                                 .g = rho,
+                                 .decay_rate = 0.1,
+                                 .range = {-1, -1, -1, -1, -1, -1, -1},
+                                 .profile = {c->curve, c->curve, c->curve}};
+    }
+}
+
+static rs_status put_next(store_cost *c) {
+    rs_case_result const result = {.key = key_of(c),
+                                   .status = RS_OK,
+                                   .point = c->point,
+                                   .n = RADII,
+                                   .forward_seconds = 1.0,
+                                   .backward_seconds = 1.0};
+    RS_TRY(rs_store_put(c->store, c->run_id, &result));
+    ++c->next.seed;
+    return RS_OK;
+}
+
+static rs_status open_store(void *self) {
+    store_cost *c = self;
+    RS_TRY(make_case(&c->one, HIDDEN, STEPS));
+    c->next = c->one.plan.at[0];
+    fill_points(c);
+    rs_status status = open_database(c);
+    if (status == RS_OK) status = put_next(c);
+    if (status != RS_OK) close_store(c);
+    return status;
+}
+
+/* All radii of the latest case are in the database, and none of the next. */
+static rs_status check_store(void *self) {
+    const store_cost *c = self;
+    double rho[RADII];
+    bool done[RADII];
+    for (size_t i = 0; i < RADII; ++i) rho[i] = c->point[i].rho_asked;
+    for (uint64_t ahead = 0; ahead < 2; ++ahead) {
+        rs_case one = c->next;
+        one.seed = c->next.seed - 1 + ahead;
+        rs_case_key key = key_of(c);
+        key.one = &one;
+        memset(done, 0, sizeof done);
+        RS_TRY(rs_store_done(c->store, &key, rho, RADII, done));
+        for (size_t i = 0; i < RADII; ++i)
+            if (done[i] != (ahead == 0))
+                return rs_fail(RS_EDEVICE, "wrong result: radius %zu of seed %llu is %s stored", i,
+                               (unsigned long long)one.seed, done[i] ? "already" : "not");
+    }
+    return RS_OK;
+}
+
+static rs_status run_store(void *self, int64_t n, rs_bench_report *report) {
+    store_cost *c = self;
+    double const start = rs_seconds();
+    for (int64_t i = 0; i < n; ++i) RS_TRY(put_next(c));
+    report->seconds = rs_seconds() - start;
+    report->counter[0] = (rs_bench_counter){"cases_per_s", 1.0, true};
+    report->counter[1] = (rs_bench_counter){"radii", RADII, false};
+    report->counter[2] = (rs_bench_counter){"steps", STEPS, false};
+    return RS_OK;
+}
+
+static rs_status add_store(void) {
+    static const rs_bench_body body = {.open = open_store,
+                                       .check = check_store,
+                                       .run = run_store,
+                                       .close = close_store,
+                                       .release = free};
+    store_cost *const c = calloc(1, sizeof *c);
+    if (!c) return rs_fail(RS_EMEMORY, "host/store_commits: out of memory");
+    return rs_bench_add("host/store_commits", &body, c);
+}
+
+/* ---- the list ------------------------------------------------------------------------------ */
+
+/* True where an earlier shape has the same number of units. */
+static bool seen_before(const rs_bench_options *options, size_t i) {
+    for (size_t j = 0; j < i; ++j)
+        if (options->shape[j].hidden == options->shape[i].hidden) return true;
+    return false;
+}
+
+rs_status rs_bench_add_host_costs(const rs_bench_options *options) {
+    for (size_t i = 0; i < options->n_shapes; ++i) {
+        if (seen_before(options, i)) continue;
+        RS_TRY(add_matrix("eigenvalues", options->shape[i].hidden, run_eigenvalues));
+        RS_TRY(add_matrix("weights", options->shape[i].hidden, run_weights));
+    }
+    return add_store();
+}

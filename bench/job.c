@@ -1,0 +1,235 @@
+#include "job.h"
+
+#include "../host/fit.h"
+#include "../host/weights.h"
+#include "../kernels/random.h"
+#include "../kernels/sizes.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { SEED = 1 };
+
+/* Zeroed memory for an array; NULL, with the failure recorded, where there is none. */
+static void *allocate(uint64_t count, size_t size) {
+    uint64_t const bytes = rs_size_mul(count, size);
+    void *const memory = bytes < SIZE_MAX ? calloc((size_t)count, size) : NULL;
+    if (!memory) rs_fail(RS_EMEMORY, "no memory for %llu bytes", (unsigned long long)bytes);
+    return memory;
+}
+
+static rs_status make_profile(const rs_shape *shape, rs_profile *out) {
+    uint64_t const columns = rs_size_mul(shape->radii, shape->batch);
+    uint64_t const norms = rs_size_mul(columns, shape->steps);
+    *out = (rs_profile){.norm2 = allocate(norms, sizeof *out->norm2),
+                        .exponent = allocate(norms, sizeof *out->exponent),
+                        .nonfinite_step = allocate(columns, sizeof *out->nonfinite_step)};
+    return out->norm2 && out->exponent && out->nonfinite_step ? RS_OK : RS_EMEMORY;
+}
+
+static void free_profile(rs_profile *profile) {
+    free(profile->norm2);
+    free(profile->exponent);
+    free(profile->nonfinite_step);
+    *profile = (rs_profile){0};
+}
+
+/* ---- drawing ------------------------------------------------------------------------------- */
+
+static void draw_normal(rs_stream stream, size_t rows, size_t columns, double scale, double *out) {
+    for (size_t i = 0; i < rows; ++i)
+        for (size_t j = 0; j < columns; ++j) {
+            double pair[2];
+            rs_normal_pair(SEED, stream, (uint32_t)i, (uint32_t)j, 0, pair);
+            *out++ = scale * pair[0];
+        }
+}
+
+static void draw_uniform(rs_stream stream, size_t count, double limit, double *out) {
+    for (size_t i = 0; i < count; ++i) {
+        double pair[2];
+        rs_uniform_pair(SEED, stream, (uint32_t)i, 0, 0, pair);
+        out[i] += limit * (2.0 * pair[0] - 1.0);
+    }
+}
+
+static void spread_radii(size_t count, double *scale) {
+    for (size_t r = 0; r < count; ++r)
+        scale[r] = 0.5 + (r > 0 ? (double)r / (double)(count - 1) : 0.0);
+}
+
+rs_shape rs_bench_job_shape(const rs_bench_shape *shape, rs_precision precision,
+                            rs_nonlinearity nonlinearity) {
+    return (rs_shape){.groups = 1,
+                      .radii = shape->radii,
+                      .batch = shape->batch,
+                      .hidden = shape->hidden,
+                      .steps = shape->steps,
+                      .nonlinearity = nonlinearity,
+                      .precision = precision,
+                      .driven = true};
+}
+
+rs_status rs_bench_job_make(const rs_shape *shape, rs_bench_job *out) {
+    *out = (rs_bench_job){.job.shape = *shape};
+    uint64_t const h = shape->hidden, r = shape->radii, b = shape->batch, t = shape->steps;
+    uint64_t const weights = rs_size_mul(h, h), loss = rs_size_mul(b, h), x = rs_size_mul(t, b);
+    uint64_t const count =
+        rs_size_add(rs_size_add(weights, loss), rs_size_add(x, rs_size_add(r, 2 * h)));
+    out->numbers = allocate(count, sizeof *out->numbers);
+    if (!out->numbers) return RS_EMEMORY;
+    RS_TRY(make_profile(shape, &out->profile));
+
+    double const root = 1.0 / sqrt((double)h);
+    double *const w = out->numbers, *const gradient = w + weights, *const input = gradient + loss;
+    double *const scale = input + x, *const weight_ih = scale + r, *const bias = weight_ih + h;
+    draw_normal(RS_STREAM_WEIGHT_HH, h, h, root, w);
+    rs_loss_gradient(RS_RANDOM, SEED, t, b, h, gradient);
+    draw_normal(RS_STREAM_INPUT, t, b, 1.0, input);
+    spread_radii(r, scale);
+    draw_uniform(RS_STREAM_WEIGHT_IH, h, root, weight_ih);
+    draw_uniform(RS_STREAM_BIAS_IH, h, root, bias);
+    draw_uniform(RS_STREAM_BIAS_HH, h, root, bias);
+    out->group = (rs_group){.weight_hh = w,
+                            .scale = scale,
+                            .loss_gradient = gradient,
+                            .drive = {.kind = RS_DRIVE_WEIGHTED,
+                                      .input_size = 1,
+                                      .weight_ih = weight_ih,
+                                      .bias = bias,
+                                      .input = input,
+                                      .input_batch = b}};
+    out->job.group = &out->group;
+    return RS_OK;
+}
+
+void rs_bench_job_free(rs_bench_job *job) {
+    free(job->numbers);
+    free_profile(&job->profile);
+    *job = (rs_bench_job){0};
+}
+
+/* ---- judging ------------------------------------------------------------------------------- */
+
+/* As in the tests of the engines: of log10 norms, for each decade that the gradient has decayed
+ * and one more. */
+static double const tolerance[RS_N_PRECISION] = {[RS_F32] = 2e-5, [RS_F64] = 2e-12};
+
+/* What the reference may spend on a check: about 0.1 s of its plain loops. */
+static double const max_flops = 1e8;
+
+enum { MAX_RADII = 8 };
+
+/* Some radii of the job, with one sample: what the reference engine runs. */
+typedef struct sample_job {
+    rs_job job;
+    rs_group group;
+    double scale[MAX_RADII];
+    size_t radius[MAX_RADII]; /* index in the whole job */
+    size_t sample;
+    rs_profile profile;
+} sample_job;
+
+static size_t choose_radii(const rs_shape *shape) {
+    double const h = (double)shape->hidden;
+    double const affordable = max_flops / (4.0 * h * h * (double)shape->steps);
+    size_t const most = shape->radii < MAX_RADII ? shape->radii : MAX_RADII;
+    if (affordable < 1.0) return 1;
+    return affordable < (double)most ? (size_t)affordable : most;
+}
+
+/* Radii from first to last, one sample. */
+static void choose_columns(const rs_bench_job *whole, size_t sample, sample_job *out) {
+    const rs_shape *shape = &whole->job.shape;
+    *out = (sample_job){.job.shape = *shape, .group = whole->group, .sample = sample};
+    size_t const radii = choose_radii(shape);
+    for (size_t i = 0; i < radii; ++i) {
+        out->radius[i] = radii > 1 ? i * (shape->radii - 1) / (radii - 1) : 0;
+        out->scale[i] = whole->group.scale[out->radius[i]];
+    }
+    out->job.shape.radii = radii;
+    out->job.shape.batch = 1;
+    out->group.scale = out->scale;
+    out->group.loss_gradient += sample * shape->hidden;
+    out->group.drive.first_sample = sample;
+    out->job.group = &out->group;
+}
+
+static rs_status run_reference(sample_job *some) {
+    const rs_engine *const reference = rs_engine_named("reference");
+    rs_resources const resources = {.threads = 1};
+    void *state = NULL;
+    RS_TRY(make_profile(&some->job.shape, &some->profile));
+    RS_TRY(reference->open(&some->job.shape, &resources, &state));
+    rs_status const status = reference->run(state, &some->job, &some->profile);
+    reference->close(state);
+    return status;
+}
+
+static double log_norm(const rs_profile *profile, size_t columns, size_t t, size_t column) {
+    size_t const i = (t - 1) * columns + column;
+    return rs_log10_norm(profile->norm2[i], profile->exponent[i]);
+}
+
+/* Whether rounding errors stay small. Unless all is linear they grow as gradients do, and in their
+ * own direction at times more: this one may not grow by half, from whichever step on. */
+static bool comparable(const sample_job *some, size_t i) {
+    const rs_shape *shape = &some->job.shape;
+    double least = INFINITY;
+    for (size_t t = shape->steps; t > 0 && shape->nonlinearity != RS_LINEAR; --t) {
+        double const now = log_norm(&some->profile, shape->radii, t, i);
+        least = fmin(least, now);
+        if (now - least > log10(1.5)) return false;
+    }
+    return true;
+}
+
+static rs_status compare_column(const rs_bench_job *whole, const sample_job *some, size_t i,
+                                const char *engine) {
+    const rs_shape *shape = &whole->job.shape;
+    size_t const columns = shape->radii * shape->batch;
+    size_t const column = some->radius[i] * shape->batch + some->sample;
+    if (whole->profile.nonfinite_step[column] != some->profile.nonfinite_step[i])
+        return rs_fail(RS_EDEVICE,
+                       "engine %s: wrong result: column %zu is first not finite at "
+                       "step %u, in the reference at %u",
+                       engine, column, whole->profile.nonfinite_step[column],
+                       some->profile.nonfinite_step[i]);
+    for (size_t t = 1; t <= shape->steps; ++t) {
+        double const got = log_norm(&whole->profile, columns, t, column);
+        double const want = log_norm(&some->profile, some->job.shape.radii, t, i);
+        double const error = got == want ? 0.0 : fabs(got - want) / (1.0 + fabs(want));
+        if (!(error <= tolerance[shape->precision])) /* NaN is wrong, too */
+            return rs_fail(RS_EDEVICE,
+                           "engine %s: wrong result: log10 norm %.10g at step %zu of "
+                           "column %zu, reference %.10g",
+                           engine, got, t, column, want);
+    }
+    return RS_OK;
+}
+
+static rs_status check_sample(const rs_bench_job *whole, size_t sample, const char *engine,
+                              size_t *compared) {
+    sample_job some;
+    choose_columns(whole, sample, &some);
+    rs_status status = run_reference(&some);
+    for (size_t i = 0; i < some.job.shape.radii && status == RS_OK; ++i) {
+        if (!comparable(&some, i)) continue;
+        status = compare_column(whole, &some, i, engine);
+        ++*compared;
+    }
+    free_profile(&some.profile);
+    return status;
+}
+
+rs_status rs_bench_job_check(const rs_bench_job *job, const char *engine) {
+    size_t const last = job->job.shape.batch - 1;
+    size_t compared = 0;
+    RS_TRY(check_sample(job, 0, engine, &compared));
+    if (last > 0) RS_TRY(check_sample(job, last, engine, &compared));
+    if (compared > 0) return RS_OK;
+    return rs_fail(RS_EINPUT,
+                   "engine %s: result unchecked, the gradient grows in all columns: "
+                   "choose more radii or fewer steps",
+                   engine);
+}

@@ -1,0 +1,34 @@
+/* The work of one benchmark, and the judgement of its result. */
+#ifndef RS_BENCH_JOB_H
+#define RS_BENCH_JOB_H
+
+#include "../kernels/engine.h"
+#include "options.h"
+
+/* A launch of one group. Points into itself: do not copy it. */
+typedef struct rs_bench_job {
+    rs_job job;
+    rs_group group;
+    double *numbers;    /* all that the group points to */
+    rs_profile profile; /* of the latest run */
+} rs_bench_job;
+
+/* Gaussian W0 with g = 1; radii spread evenly over 0.5 .. 1.5 (one alone is 0.5); an input of size
+ * 1 ~ N(0, 1) that is given beforehand, with weights and biases U(+-1/sqrt(H)) as in nn.RNN; start
+ * state 0; a random unit vector as each sample's loss gradient. The caller frees with
+ * rs_bench_job_free in any case. */
+rs_status rs_bench_job_make(const rs_shape *shape, rs_bench_job *out);
+void rs_bench_job_free(rs_bench_job *job);
+
+/* Compares job->profile, column by column, with what the reference engine gives for some of its
+ * radii and samples: RS_OK where they agree as closely as the tests of the engines ask. Columns
+ * whose gradient grows by half, from any step on, are left out, for rounding errors grow with it
+ * (there only decay rates can agree); RS_EINPUT where that leaves none. `engine` is for the
+ * message. */
+rs_status rs_bench_job_check(const rs_bench_job *job, const char *engine);
+
+/* The shape as an engine knows it. */
+rs_shape rs_bench_job_shape(const rs_bench_shape *shape, rs_precision precision,
+                            rs_nonlinearity nonlinearity);
+
+#endif

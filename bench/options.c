@@ -1,0 +1,136 @@
+#include "options.h"
+
+#include "../kernels/host_device.h"
+#include "../kernels/sizes.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_THREADS = 4096 };
+
+/* The first one is also run with relu and linear units. */
+static const rs_bench_shape default_shape[] = {
+    {64, 16, 32, 100},  {10, 1, 64, 50},  {32, 16, 32, 100}, {128, 16, 32, 200},
+    {256, 32, 16, 100}, {512, 32, 8, 50}, {1024, 16, 8, 20},
+};
+enum { N_DEFAULT = sizeof default_shape / sizeof *default_shape };
+
+/* Reads a whole number from 1 to `most` that `end` follows; returns what stands behind it, or NULL
+ * where there is none. */
+static const char *read_count(const char *text, char end, size_t most, size_t *out) {
+    if (!isdigit((unsigned char)*text)) return NULL;
+    char *rest;
+    errno = 0;
+    unsigned long long const value = strtoull(text, &rest, 10);
+    if (errno != 0 || *rest != end || value < 1 || value > most) return NULL;
+    *out = (size_t)value;
+    return end ? rest + 1 : rest;
+}
+
+static rs_status set_threads(const char *text, rs_bench_options *out) {
+    size_t threads;
+    if (!read_count(text, '\0', MAX_THREADS, &threads))
+        return rs_fail(RS_EINPUT, "--threads=%s: not a whole number from 1 to %d", text,
+                       (int)MAX_THREADS);
+    out->threads = (int)threads;
+    return RS_OK;
+}
+
+/* Whether the arrays that every engine needs can be addressed at all. */
+static bool fits(const rs_bench_shape *s) {
+    uint64_t const state =
+        rs_size_mul(rs_size_mul(s->hidden, sizeof(double)), rs_size_mul(s->batch, s->radii));
+    uint64_t const most = SIZE_MAX / 4;
+    return rs_size_mul(state, s->steps) < most &&
+           rs_size_mul(s->hidden, rs_size_mul(s->hidden, sizeof(double))) < most;
+}
+
+static rs_status add_shape(const char *text, rs_bench_options *out) {
+    rs_bench_shape s;
+    size_t const most = UINT32_MAX; /* as far as random numbers are addressed */
+    const char *at = read_count(text, ',', most, &s.hidden);
+    if (at) at = read_count(at, ',', most, &s.batch);
+    if (at) at = read_count(at, ',', most, &s.radii);
+    if (at) at = read_count(at, '\0', most, &s.steps);
+    if (!at)
+        return rs_fail(RS_EINPUT,
+                       "--shape=%s: not four whole numbers H,B,R,T (units, samples, radii, steps)",
+                       text);
+    if (!fits(&s)) return rs_fail(RS_EINPUT, "--shape=%s: larger than any memory", text);
+    rs_bench_shape *const more = realloc(out->shape, (out->n_shapes + 1) * sizeof s);
+    if (!more) return rs_fail(RS_EMEMORY, "--shape=%s: out of memory", text);
+    out->shape = more;
+    out->shape[out->n_shapes++] = s;
+    return RS_OK;
+}
+
+static rs_status set_defaults(rs_bench_options *out) {
+    if (out->threads == 0) {
+        rs_device host;
+        rs_host_device(&host);
+        out->threads = host.threads;
+    }
+    if (out->n_shapes > 0) return RS_OK;
+    out->shape = malloc(sizeof default_shape);
+    if (!out->shape) return rs_fail(RS_EMEMORY, "shapes: out of memory");
+    memcpy(out->shape, default_shape, sizeof default_shape);
+    out->n_shapes = N_DEFAULT;
+    return RS_OK;
+}
+
+/* The text behind `flag`, or NULL where the argument is another one. */
+static const char *value_of(const char *argument, const char *flag) {
+    size_t const length = strlen(flag);
+    return strncmp(argument, flag, length) == 0 ? argument + length : NULL;
+}
+
+rs_status rs_bench_options_parse(int *argc, char **argv, rs_bench_options *out) {
+    *out = (rs_bench_options){0};
+    int kept = 1;
+    for (int i = 1; i < *argc; ++i) {
+        const char *threads = value_of(argv[i], "--threads=");
+        const char *shape = value_of(argv[i], "--shape=");
+        if (threads) RS_TRY(set_threads(threads, out));
+        if (shape) RS_TRY(add_shape(shape, out));
+        if (strcmp(argv[i], "--help") == 0) out->help = true;
+        if (!threads && !shape) argv[kept++] = argv[i];
+    }
+    argv[kept] = NULL;
+    *argc = kept;
+    return set_defaults(out);
+}
+
+void rs_bench_options_free(rs_bench_options *options) {
+    free(options->shape);
+    *options = (rs_bench_options){0};
+}
+
+void rs_bench_options_help(FILE *out) {
+    fputs(
+        "Usage: rhosweep-bench [--threads=N] [--shape=H,B,R,T]... [FLAG]...\n"
+        "\n"
+        "Times the engines of this build, and what they are judged against, on this machine:\n"
+        "\n"
+        "  bptt/ENGINE/PRECISION/NONLINEARITY/SHAPE      forward and backward pass with norms\n"
+        "  forward/..., backward/...                     each pass by itself\n"
+        "  baseline/blas_stepwise/PRECISION/tanh/SHAPE   one product by BLAS a step, plain loops\n"
+        "  peak/fma/f32, peak/fma/f64, peak/bandwidth    what the machine can do\n"
+        "  host/eigenvalues/H, host/weights/H, host/store_commits\n"
+        "\n"
+        "  --threads=N        of all benchmarks (default: all that this process may use)\n"
+        "  --shape=H,B,R,T    units, samples, radii and steps; give it again for more shapes.\n"
+        "                     Replaces the default list:\n",
+        out);
+    for (size_t i = 0; i < N_DEFAULT; ++i)
+        fprintf(out, "                         %zu,%zu,%zu,%zu\n", default_shape[i].hidden,
+                default_shape[i].batch, default_shape[i].radii, default_shape[i].steps);
+    fputs("                     The first of the list is also run with relu and linear units.\n"
+          "\n"
+          "RHOSWEEP_ISA=avx512|avx2|baseline forces an instruction set of the engine cpu.\n"
+          "\n"
+          "The flags of Google Benchmark, which choose what runs, how long, and how it is shown:\n"
+          "\n",
+          out);
+}

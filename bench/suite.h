@@ -1,0 +1,19 @@
+/* The parts of the benchmark suite: each function adds the benchmarks of one file to the list. */
+#ifndef RS_BENCH_SUITE_H
+#define RS_BENCH_SUITE_H
+
+#include "options.h"
+
+/* bptt/, forward/ and backward/ for every engine but the reference whose device works. */
+rs_status rs_bench_add_engines(const rs_bench_options *options);
+
+/* baseline/blas_stepwise/ */
+rs_status rs_bench_add_baseline(const rs_bench_options *options);
+
+/* peak/fma/ and peak/bandwidth */
+rs_status rs_bench_add_peaks(const rs_bench_options *options);
+
+/* host/eigenvalues, host/weights and host/store_commits */
+rs_status rs_bench_add_host_costs(const rs_bench_options *options);
+
+#endif
