@@ -10,8 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { ALIGNMENT = 64 };
+enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20 };
 
 /* One group's arrays, laid out for the kernel: see rs_cpu_tile. */
 typedef struct group_arrays {
@@ -274,6 +275,15 @@ static void close_cpu(void *handle) {
     free(self);
 }
 
+/* One block, on huge pages where the system has them: a tile's trace spans many small ones. */
+static void *allocate_block(uint64_t size) {
+    if (size > SIZE_MAX - HUGE_PAGE) return NULL;
+    bool const large = size >= HUGE_PAGE;
+    void *block = aligned_alloc(large ? HUGE_PAGE : ALIGNMENT, (size_t)size);
+    if (block && large) madvise(block, (size_t)size, MADV_HUGEPAGE);
+    return block;
+}
+
 static rs_status open_cpu(const rs_shape *largest, const rs_resources *resources, void **handle) {
     cpu *self = calloc(1, sizeof *self);
     if (!self) return rs_fail(RS_EMEMORY, "engine cpu: no memory");
@@ -286,7 +296,7 @@ static rs_status open_cpu(const rs_shape *largest, const rs_resources *resources
     }
     self->threads = resources->threads;
     self->size = bytes(largest, resources);
-    self->memory = self->size < SIZE_MAX ? aligned_alloc(ALIGNMENT, (size_t)self->size) : NULL;
+    self->memory = allocate_block(self->size);
     if (!self->memory) {
         unsigned long long const size = self->size;
         close_cpu(self);

@@ -287,6 +287,7 @@ INLINE void add_squares(bool raw, vreal delta, const vwide *factor, vwide *norm2
 /* Rows of delta_{t-1} from their product z [rows][width]; leaves phi'(a_{t-1}) * delta_{t-1}. */
 INLINE void delta_rows(bool raw, size_t vectors, const rs_cpu_tile *tile, ranges *range,
                        size_t rows, const real *z, const real *slope, real *q) {
+    size_t const state = tile->shape->hidden * vectors * LANES;
     vreal scale[MAX_VECTORS], own[MAX_VECTORS];
     vwide norm2[MAX_VECTORS];
     EACH(vectors) {
@@ -299,6 +300,8 @@ INLINE void delta_rows(bool raw, size_t vectors, const rs_cpu_tile *tile, ranges
             size_t const at = (i * vectors + v) * LANES;
             vreal const delta = v_fma(scale[v], v_load(z + at), own[v]);
             add_squares(raw, delta, &range->norm_factor[v], &norm2[v]);
+            /* The step after this one reads from where no prefetcher looks: further down. */
+            if (slope) __builtin_prefetch(slope + at - state);
             v_store(q + at, slope ? v_load(slope + at) * delta : delta);
         }
     }
