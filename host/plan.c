@@ -144,6 +144,7 @@ rs_shape rs_plan_shape(const rs_spec *spec, const rs_plan *plan, const rs_case *
         .radii = radii,
         .batch = plan->batch,
         .hidden = one->hidden,
+        .input_size = spec->input == RS_INPUT_PYTORCH ? plan->input_size : 0,
         .steps = one->steps,
         .warmup = spec->warmup,
         .nonlinearity = one->nonlinearity,

@@ -25,12 +25,13 @@ typedef enum rs_precision { RS_F32, RS_F64, RS_N_PRECISION } rs_precision;
 
 /* What all columns of a launch have in common. */
 typedef struct rs_shape {
-    size_t groups; /* G: base matrices */
-    size_t radii;  /* R: scales per group */
-    size_t batch;  /* B: samples per group; a group has R * B columns */
-    size_t hidden; /* H: units */
-    size_t steps;  /* T: recorded steps */
-    size_t warmup; /* forward steps before the recorded ones, without gradient */
+    size_t groups;     /* G: base matrices */
+    size_t radii;      /* R: scales per group */
+    size_t batch;      /* B: samples per group; a group has R * B columns */
+    size_t hidden;     /* H: units */
+    size_t input_size; /* I of a weighted drive; 0 for others */
+    size_t steps;      /* T: recorded steps */
+    size_t warmup;     /* forward steps before the recorded ones, without gradient */
     rs_nonlinearity nonlinearity;
     rs_precision precision; /* of arrays and arithmetic; norms are summed in double */
     bool raw;               /* plain arithmetic: no range extension, phi' = 1 - h^2 */

@@ -28,6 +28,7 @@ static void make_unit(double *x, size_t n) {
 engine_case engine_case_make(rs_shape shape, double low, double high, uint64_t seed) {
     size_t const h = shape.hidden, b = shape.batch;
     size_t const size = h * h + 2 * b * h + h * INPUT_SIZE + h;
+    shape.input_size = INPUT_SIZE;
     engine_case c = {.job.shape = shape};
     c.group = calloc(shape.groups, sizeof *c.group);
     c.numbers = calloc(shape.groups * size, sizeof *c.numbers);

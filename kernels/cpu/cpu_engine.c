@@ -41,7 +41,7 @@ typedef struct layout {
     uint64_t group;                       /* of all arrays of a group */
     uint64_t groups;                      /* of all groups */
     uint64_t scratch;                     /* of one thread */
-    uint64_t row;                         /* of one thread: doubles for a drive */
+    uint64_t rows;                        /* of one thread: the drive of a step, in double */
     uint64_t total;
     int threads;
 } layout;
@@ -88,9 +88,9 @@ static layout lay_out(const rs_cpu_kernel *kernel, const rs_shape *shape, int th
     size_t const widest =
         l.tiling.vectors < kernel->max_vectors ? l.tiling.vectors : kernel->max_vectors;
     l.scratch = aligned(kernel->scratch_bytes(shape, widest));
-    l.row = aligned(rs_size_mul(shape->hidden, sizeof(double)));
+    l.rows = aligned(rs_size_mul(rs_size_mul(shape->hidden, shape->batch), sizeof(double)));
     l.total = rs_size_add(l.groups, rs_size_mul((uint64_t)l.threads, l.scratch));
-    l.total = rs_size_add(l.total, rs_size_mul((uint64_t)threads, l.row));
+    l.total = rs_size_add(l.total, rs_size_mul((uint64_t)threads, l.rows));
     return l;
 }
 
@@ -115,12 +115,13 @@ static void put(void *array, size_t i, double x, rs_precision precision) {
         ((double *)array)[i] = x;
 }
 
-/* Column b of a [H][period] array and its cyclic repetitions, from x [H] (or zeros). */
-static void put_sample(void *array, const rs_shape *shape, size_t period, size_t b,
-                       const double *x) {
+/* A [H][period] array from x [B][H] (or zeros): transposed, the first samples repeated. */
+static void put_samples(void *array, const rs_shape *shape, size_t period, const double *x) {
     for (size_t i = 0; i < shape->hidden; ++i)
-        for (size_t at = b; at < period; at += shape->batch)
-            put(array, i * period + at, x ? x[i] : 0.0, shape->precision);
+        for (size_t start = 0; start < period; start += shape->batch)
+            for (size_t b = 0; b < shape->batch && start + b < period; ++b)
+                put(array, i * period + start + b, x ? x[b * shape->hidden + i] : 0.0,
+                    shape->precision);
 }
 
 static void fill_scale(const rs_group *group, const rs_shape *shape, const layout *l, size_t lanes,
@@ -130,25 +131,23 @@ static void fill_scale(const rs_group *group, const rs_shape *shape, const layou
         put(scale, c, c < columns ? group->scale[c / shape->batch] : 0.0, shape->precision);
 }
 
-/* All that a tile reads of a group. Steps and samples are independent, so threads share them. */
+/* All that a tile reads of a group. Steps are independent, so threads share them. */
 static void fill_group(const cpu *self, const rs_cpu_kernel *kernel, const rs_group *group,
                        const rs_shape *shape, const layout *l, group_arrays a) {
     size_t const hidden = shape->hidden, batch = shape->batch;
     kernel->pack(hidden, group->weight_hh, a.forward_w, a.backward_w);
     fill_scale(group, shape, l, kernel->lanes, a.scale);
-    for (size_t b = 0; b < batch; ++b) {
-        put_sample(a.h0, shape, l->period, b, group->h0 ? group->h0 + b * hidden : NULL);
-        put_sample(a.loss, shape, l->period, b, group->loss_gradient + b * hidden);
-    }
+    put_samples(a.h0, shape, l->period, group->h0);
+    put_samples(a.loss, shape, l->period, group->loss_gradient);
     size_t const steps = (size_t)driven_steps(shape);
-    unsigned char *rows = self->memory + l->total - (uint64_t)self->threads * l->row;
+    unsigned char *rows = self->memory + l->total - (uint64_t)self->threads * l->rows;
 #pragma omp parallel for num_threads(self->threads) schedule(static)
-    for (size_t job = 0; job < steps * batch; ++job) {
-        double *u = (double *)(void *)(rows + (uint64_t)omp_get_thread_num() * l->row);
-        size_t const step = job / batch, b = job % batch;
-        if (shape->driven) kernel->fill_drive(&group->drive, hidden, step, b, u);
-        put_sample((unsigned char *)a.drive + step * l->start, shape, l->period, b,
-                   shape->driven ? u : NULL);
+    for (size_t step = 0; step < steps; ++step) {
+        double *u = (double *)(void *)(rows + (uint64_t)omp_get_thread_num() * l->rows);
+        for (size_t b = 0; shape->driven && b < batch; ++b)
+            kernel->fill_drive(&group->drive, hidden, step, b, u + b * hidden);
+        put_samples((unsigned char *)a.drive + step * l->start, shape, l->period,
+                    shape->driven ? u : NULL);
     }
 }
 
