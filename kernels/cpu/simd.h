@@ -9,6 +9,8 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #if defined(__FMA__) || defined(__aarch64__)
@@ -91,12 +93,10 @@ INLINE vreal v_fma(vreal a, vreal b, vreal c) {
     return (vreal)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 #elif defined(__FMA__)
     return (vreal)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#elif defined(__aarch64__) && RS_REAL_BITS == 32
+    return (vreal)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 #elif defined(__aarch64__)
-    vreal r;
-    for (size_t i = 0; i < LANES; ++i)
-        r[i] = RS_REAL_BITS == 32 ? (real)__builtin_fmaf((float)a[i], (float)b[i], (float)c[i])
-                                  : (real)__builtin_fma((double)a[i], (double)b[i], (double)c[i]);
-    return r;
+    return (vreal)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
 #else
     return a * b + c;
 #endif
