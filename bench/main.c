@@ -25,6 +25,9 @@ static rs_status describe(const rs_bench_options *options) {
 static rs_status add_all(const rs_bench_options *options) {
     RS_TRY(describe(options));
     RS_TRY(rs_bench_add_peaks(options));
+#ifdef RS_HAVE_CUDA
+    RS_TRY(rs_bench_add_cuda_peaks(options));
+#endif
     RS_TRY(rs_bench_add_engines(options));
     RS_TRY(rs_bench_add_baseline(options));
     return rs_bench_add_host_costs(options);

@@ -13,6 +13,9 @@ rs_status rs_bench_add_baseline(const rs_bench_options *options);
 /* peak/fma/ and peak/bandwidth */
 rs_status rs_bench_add_peaks(const rs_bench_options *options);
 
+/* peak/cuda/fma, peak/cuda/copy and peak/cuda/gemm, where there is a device. */
+rs_status rs_bench_add_cuda_peaks(const rs_bench_options *options);
+
 /* host/eigenvalues, host/weights and host/store_commits */
 rs_status rs_bench_add_host_costs(const rs_bench_options *options);
 

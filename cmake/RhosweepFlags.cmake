@@ -3,9 +3,12 @@
 add_library(rs_flags INTERFACE)
 target_compile_features(rs_flags INTERFACE c_std_11)
 target_compile_definitions(rs_flags INTERFACE _GNU_SOURCE)
-target_compile_options(rs_flags INTERFACE -Wall -Wextra -Wpedantic -Wconversion -ffp-contract=off)
+set(rs_host $<COMPILE_LANGUAGE:C,CXX>) # nvcc has flags of its own
+target_compile_options(rs_flags INTERFACE
+  $<${rs_host}:-Wall> $<${rs_host}:-Wextra> $<${rs_host}:-Wpedantic> $<${rs_host}:-Wconversion>
+  $<${rs_host}:-ffp-contract=off>)
 if(RHOSWEEP_WERROR)
-  target_compile_options(rs_flags INTERFACE -Werror)
+  target_compile_options(rs_flags INTERFACE $<${rs_host}:-Werror>)
 endif()
 if(RHOSWEEP_SANITIZE)
   target_compile_options(rs_flags INTERFACE -fsanitize=${RHOSWEEP_SANITIZE}

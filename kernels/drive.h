@@ -8,6 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum rs_drive_kind {
     RS_DRIVE_ZERO,    /* u = 0 */
     RS_DRIVE_NOISE,   /* u iid N(0, sigma^2) per unit */
@@ -31,5 +35,9 @@ typedef struct rs_drive {
 typedef void rs_drive_filler(const rs_drive *drive, size_t hidden, size_t step, size_t sample,
                              double *u);
 rs_drive_filler rs_drive_fill;
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -20,6 +20,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum rs_nonlinearity { RS_TANH, RS_RELU, RS_LINEAR, RS_N_NONLINEARITY } rs_nonlinearity;
 typedef enum rs_precision { RS_F32, RS_F64, RS_N_PRECISION } rs_precision;
 
@@ -121,5 +125,9 @@ const rs_engine *rs_engine_named(const char *name);
 /* "tanh", "relu", "linear"; "f32", "f64". */
 const char *rs_nonlinearity_name(rs_nonlinearity nonlinearity);
 const char *rs_precision_name(rs_precision precision);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

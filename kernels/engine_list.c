@@ -1,12 +1,19 @@
 #include "engine.h"
 
 #include "cpu/cpu.h"
+#ifdef RS_HAVE_CUDA
+#include "cuda/cuda.h"
+#endif
 #include "reference/reference.h"
 
 #include <string.h>
 
 const rs_engine *const *rs_engines(void) {
-    static const rs_engine *const engines[] = {&rs_engine_cpu, &rs_engine_reference, NULL};
+    static const rs_engine *const engines[] = {
+#ifdef RS_HAVE_CUDA
+        &rs_engine_cuda,
+#endif
+        &rs_engine_cpu, &rs_engine_reference, NULL};
     return engines;
 }
 

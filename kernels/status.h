@@ -2,6 +2,10 @@
 #ifndef RS_STATUS_H
 #define RS_STATUS_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum rs_status {
     RS_OK,
     RS_EINPUT,       /* bad usage or bad input: the caller must change what they asked for */
@@ -40,5 +44,9 @@ int rs_exit_code(rs_status status);
         rs_status rs_try_ = (call);                                                                \
         if (rs_try_ != RS_OK) return rs_try_;                                                      \
     } while (0)
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -20,32 +20,65 @@ static double const tolerance[RS_N_PRECISION] = {[RS_F32] = 2e-5, [RS_F64] = 2e-
 
 typedef void (*check)(const rs_engine *engine);
 
-/* Runs the check for every engine but the reference; for the CPU engine, on every ISA. */
-static void for_each_engine(check run) {
-    for (const rs_engine *const *e = rs_engines(); *e; ++e) {
-        rs_device device;
-        if (strcmp((*e)->name, "reference") == 0) continue;
-        if ((*e)->device(&device) != RS_OK) {
-            print_message("skipped: engine %s: %s\n", (*e)->name, rs_message());
-            continue;
-        }
-        if (strcmp((*e)->name, "cpu") != 0) {
-            run(*e);
-            continue;
-        }
-        for (const rs_cpu_kernel *const *k = rs_cpu_kernels(RS_F32); *k; ++k) {
-            setenv("RHOSWEEP_ISA", (*k)->isa, 1);
-            run(*e);
-        }
-        unsetenv("RHOSWEEP_ISA");
+/* Runs the check with an environment variable set to each of the names. */
+static void for_each_name(check run, const rs_engine *engine, const char *variable,
+                          const char *const *names) {
+    for (; *names; ++names) {
+        setenv(variable, *names, 1);
+        run(engine);
+    }
+    unsetenv(variable);
+}
+
+/* The CPU engine on every instruction set; the CUDA engine as it chooses and by each path. */
+static void check_engine(check run, const rs_engine *engine) {
+    if (strcmp(engine->name, "cpu") == 0) {
+        const char *isa[8] = {NULL};
+        size_t n = 0;
+        for (const rs_cpu_kernel *const *k = rs_cpu_kernels(RS_F32); *k; ++k) isa[n++] = (*k)->isa;
+        for_each_name(run, engine, "RHOSWEEP_ISA", isa);
+    } else if (strcmp(engine->name, "cuda") == 0) {
+        static const char *const path[] = {"", "small", "persistent", "stepwise", NULL};
+        for_each_name(run, engine, "RHOSWEEP_CUDA_PATH", path);
+    } else {
+        run(engine);
     }
 }
 
+/* Runs the check for every engine but the reference. RHOSWEEP_TEST_ENGINE leaves one of them,
+ * which must then be usable: nothing passes by being absent. */
+static void for_each_engine(check run) {
+    const char *only = getenv("RHOSWEEP_TEST_ENGINE");
+    if (only && !rs_engine_named(only)) fail_msg("engine %s is not in this build", only);
+    for (const rs_engine *const *e = rs_engines(); *e; ++e) {
+        rs_device device;
+        if (strcmp((*e)->name, "reference") == 0) continue;
+        if (only && strcmp((*e)->name, only) != 0) continue;
+        if ((*e)->device(&device) == RS_OK)
+            check_engine(run, *e);
+        else if (only)
+            fail_msg("%s", rs_message());
+        else
+            print_message("skipped: %s\n", rs_message());
+    }
+}
+
+/* A path that was asked for need not take every shape; the engine as it chooses must. */
+static bool takes(const rs_engine *engine, const rs_shape *shape) {
+    const char *path = getenv("RHOSWEEP_CUDA_PATH");
+    bool const taken = engine->supports(shape) == RS_OK;
+    if (!taken && !(path && *path)) fail_msg("%s", rs_message());
+    return taken;
+}
+
 static void describe(const rs_engine *engine, const rs_shape *s, char text[160]) {
-    const char *isa = getenv("RHOSWEEP_ISA");
+    const char *isa = getenv("RHOSWEEP_ISA"), *path = getenv("RHOSWEEP_CUDA_PATH");
     snprintf(text, 160, "%s %s %s %s H=%zu B=%zu R=%zu T=%zu G=%zu warmup=%zu%s%s", engine->name,
-             isa ? isa : "", rs_precision_name(s->precision), rs_nonlinearity_name(s->nonlinearity),
-             s->hidden, s->batch, s->radii, s->steps, s->groups, s->warmup, s->raw ? " raw" : "",
+             isa    ? isa
+             : path ? path
+                    : "",
+             rs_precision_name(s->precision), rs_nonlinearity_name(s->nonlinearity), s->hidden,
+             s->batch, s->radii, s->steps, s->groups, s->warmup, s->raw ? " raw" : "",
              s->driven ? " driven" : "");
 }
 
@@ -75,6 +108,7 @@ static void compare(const rs_engine *engine, const rs_shape *s, const rs_profile
 
 static void check_shape(const rs_engine *engine, rs_shape shape, double low, double high,
                         double step_gradient, double limit) {
+    if (!takes(engine, &shape)) return;
     engine_case c = engine_case_make(shape, low, high, 7);
     for (size_t g = 0; g < shape.groups; ++g) c.group[g].step_gradient = step_gradient;
     rs_profile want = run_engine(rs_engine_named("reference"), &c.job, 1);
@@ -87,10 +121,29 @@ static void check_shape(const rs_engine *engine, rs_shape shape, double low, dou
     engine_case_free(&c);
 }
 
+/* Plain arithmetic, slopes by the usual formula, in the one precision that the reference has. */
+static void check_raw(const rs_engine *engine) {
+    static const size_t hidden[] = {3, 10, 33};
+    for (rs_nonlinearity n = RS_TANH; n < RS_N_NONLINEARITY; ++n)
+        for (size_t i = 0; i < sizeof hidden / sizeof *hidden; ++i) {
+            rs_shape const shape = {.groups = 2,
+                                    .radii = 5,
+                                    .batch = 3,
+                                    .hidden = hidden[i],
+                                    .steps = 40,
+                                    .nonlinearity = n,
+                                    .precision = RS_F64,
+                                    .raw = true,
+                                    .driven = true};
+            check_shape(engine, shape, 0.3, 0.9, 0.0, tolerance[RS_F64]);
+        }
+}
+
 /* Every size class: below, at and above each kernel's lanes, rows and tile widths. */
 static void check_sizes(const rs_engine *engine) {
     static const size_t hidden[] = {1, 2, 3, 5, 8, 9, 10, 17, 32, 37, 64, 100};
-    static const size_t columns[][2] = {{1, 1}, {1, 3}, {7, 1}, {5, 7}, {3, 16}, {16, 3}, {2, 33}};
+    static const size_t columns[][2] = {{1, 1},  {1, 3},  {7, 1},  {5, 7}, {3, 16},
+                                        {16, 3}, {2, 33}, {64, 1}, {1, 64}};
     for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p)
         for (rs_nonlinearity n = RS_TANH; n < RS_N_NONLINEARITY; ++n)
             for (size_t i = 0; i < sizeof hidden / sizeof *hidden; ++i)
@@ -137,6 +190,7 @@ static void check_range(const rs_engine *engine) {
                           .driven = true};
         check_shape(engine, shape, 0.02, 0.1, 0.0, tolerance[p]);
         shape.driven = false;
+        if (!takes(engine, &shape)) continue;
         engine_case c = engine_case_make(shape, 30.0, 40.0, 3);
         for (size_t i = 0; i < shape.batch * shape.hidden; ++i) /* h stays 0 */
             ((double *)c.group[0].h0)[i] = 0.0;
@@ -177,6 +231,7 @@ static void check_raw_bits(const rs_engine *engine) {
                               .nonlinearity = n,
                               .precision = p,
                               .driven = true};
+            if (!takes(engine, &shape)) continue;
             engine_case c = engine_case_make(shape, 0.5, 2.0, 11);
             c.group[0].step_gradient = 1e-9;
             rs_profile extended = run_engine(engine, &c.job, 2);
@@ -275,6 +330,7 @@ static void check_independence(const rs_engine *engine) {
                                 .precision = p,
                                 .driven = true};
         size_t const columns = shape.radii * shape.batch, norms = columns * shape.steps;
+        if (!takes(engine, &shape)) continue;
         engine_case c = engine_case_make(shape, 0.4, 3.0, 13);
         rs_profile whole = run_engine(engine, &c.job, 1);
         for (int threads = 2; threads <= 5; ++threads) {
@@ -407,6 +463,7 @@ static void unknown_isa_is_refused(void **state) {
         for_each_engine(check_##name);                                                             \
     }
 CHECK(sizes)
+CHECK(raw)
 CHECK(large)
 CHECK(range)
 CHECK(saturation)
@@ -420,6 +477,7 @@ CHECK(bytes)
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes),
+        cmocka_unit_test(raw),
         cmocka_unit_test(large),
         cmocka_unit_test(range),
         cmocka_unit_test(saturation),

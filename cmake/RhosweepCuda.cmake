@@ -1,0 +1,16 @@
+# Finds nvcc, unless RHOSWEEP_CUDA is OFF. Without it everything but the CUDA engine is built.
+option(RHOSWEEP_CUDA "Build the CUDA engine where nvcc is found" ON)
+set(RHOSWEEP_CUDA_ARCHITECTURES "80-real;90-real;100" CACHE STRING
+    "Compute capabilities; the last one leaves PTX for later ones")
+if(RHOSWEEP_CUDA)
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    enable_language(CXX CUDA)
+    find_package(CUDAToolkit REQUIRED)
+    message(STATUS "CUDA engine: ${CMAKE_CUDA_COMPILER} for ${RHOSWEEP_CUDA_ARCHITECTURES}")
+  else()
+    message(STATUS "CUDA engine: left out, there is no nvcc")
+    set(RHOSWEEP_CUDA OFF)
+  endif()
+endif()

@@ -1,0 +1,154 @@
+#include "pack.cuh"
+
+#include "check.cuh"
+
+#include "../random.h"
+
+enum { THREADS = 256 };
+
+static dim3 blocks_for(size_t items) { return dim3((unsigned)((items + THREADS - 1) / THREADS)); }
+
+__device__ static size_t item() { return (size_t)blockIdx.x * THREADS + threadIdx.x; }
+
+/* ---- weights and small arrays ---------------------------------------------------------------- */
+
+template <typename real>
+__global__ void pack_weights_kernel(int hidden, int padded, const double *w, real *transposed,
+                                    real *rows) {
+    size_t const at = item();
+    if (at >= (size_t)hidden * padded) return;
+    int const k = (int)(at / padded), i = (int)(at % padded);
+    bool const inside = i < hidden;
+    if (transposed) transposed[at] = inside ? (real)w[(size_t)i * hidden + k] : (real)0;
+    rows[at] = inside ? (real)w[(size_t)k * hidden + i] : (real)0;
+}
+
+rs_status pack_weights(cudaStream_t stream, rs_precision precision, int hidden, int padded,
+                       const double *w, void *transposed, void *rows) {
+    int const width = padded ? padded : hidden;
+    dim3 const grid = blocks_for((size_t)hidden * width);
+    void *second = padded ? transposed : NULL;
+    if (precision == RS_F64)
+        return launch("pack_weights_kernel", pack_weights_kernel<double>, grid, dim3(THREADS), 0,
+                      stream, hidden, width, w, (double *)second, (double *)rows);
+    return launch("pack_weights_kernel", pack_weights_kernel<float>, grid, dim3(THREADS), 0, stream,
+                  hidden, width, w, (float *)second, (float *)rows);
+}
+
+template <typename real>
+__global__ void pack_array_kernel(int rows, int columns, bool transpose, const double *from,
+                                  real *to) {
+    size_t const at = item();
+    if (at >= (size_t)rows * columns) return;
+    size_t const row = at / columns, column = at % columns;
+    to[transpose ? column * rows + row : at] = (real)from[at];
+}
+
+rs_status pack_array(cudaStream_t stream, rs_precision precision, int rows, int columns,
+                     bool transpose, const double *from, void *to) {
+    dim3 const grid = blocks_for((size_t)rows * columns);
+    if (precision == RS_F64)
+        return launch("pack_array_kernel", pack_array_kernel<double>, grid, dim3(THREADS), 0,
+                      stream, rows, columns, transpose, from, (double *)to);
+    return launch("pack_array_kernel", pack_array_kernel<float>, grid, dim3(THREADS), 0, stream,
+                  rows, columns, transpose, from, (float *)to);
+}
+
+/* ---- input ----------------------------------------------------------------------------------- */
+
+/* A thread makes a pair of numbers, `count` to a row, for one step and one sample. */
+struct pair_place {
+    size_t step;
+    int sample, pair;
+    bool is_real;
+
+    __device__ pair_place(int steps, int batch, int count) {
+        int const pairs = (count + 1) / 2;
+        size_t const at = item();
+        is_real = at < (size_t)steps * batch * pairs;
+        pair = (int)(at % pairs);
+        sample = (int)(at / pairs % batch);
+        step = at / pairs / batch;
+    }
+};
+
+static dim3 blocks_for_pairs(int steps, int batch, int count) {
+    return blocks_for((size_t)steps * batch * ((count + 1) / 2));
+}
+
+__global__ void draw_input_kernel(uint64_t seed, int first_sample, int input_size, int first_step,
+                                  int steps, int batch, double *x) {
+    pair_place const own(steps, batch, input_size);
+    if (!own.is_real) return;
+    double pair[2];
+    rs_normal_pair(seed, RS_STREAM_INPUT, (uint32_t)(first_step + own.step),
+                   (uint32_t)(first_sample + own.sample), (uint32_t)own.pair, pair);
+    double *row = x + (own.step * batch + own.sample) * input_size + 2 * own.pair;
+    row[0] = pair[0];
+    if (2 * own.pair + 1 < input_size) row[1] = pair[1];
+}
+
+rs_status draw_input(cudaStream_t stream, const rs_drive *drive, int first_step, int steps,
+                     int batch, double *x) {
+    int const size = (int)drive->input_size;
+    return launch("draw_input_kernel", draw_input_kernel, blocks_for_pairs(steps, batch, size),
+                  dim3(THREADS), 0, stream, drive->seed, (int)drive->first_sample, size, first_step,
+                  steps, batch, x);
+}
+
+/* Where unit i of a sample stands in the drive of a step. */
+__device__ static size_t unit_at(bool units_last, int hidden, int batch, int sample, int i) {
+    return units_last ? (size_t)sample * hidden + i : (size_t)i * batch + sample;
+}
+
+template <typename real>
+__global__ void noise_kernel(uint64_t seed, double sigma, int first_sample, int hidden, int steps,
+                             int batch, bool units_last, real *to) {
+    pair_place const own(steps, batch, hidden);
+    if (!own.is_real) return;
+    double pair[2];
+    rs_normal_pair(seed, RS_STREAM_NOISE, (uint32_t)own.step, (uint32_t)(first_sample + own.sample),
+                   (uint32_t)own.pair, pair);
+    real *sheet = to + own.step * (size_t)hidden * batch;
+    for (int k = 0; k < 2 && 2 * own.pair + k < hidden; ++k)
+        sheet[unit_at(units_last, hidden, batch, own.sample, 2 * own.pair + k)] =
+            (real)(sigma * pair[k]);
+}
+
+/* The same sums in the same order as rs_drive_fill's: the bits agree. */
+template <typename real>
+__global__ void weighted_kernel(int hidden, int steps, int batch, int input_size, bool units_last,
+                                const double *weight_ih, const double *bias, const double *x,
+                                real *to) {
+    size_t const at = item(), sheet = (size_t)hidden * batch;
+    if (at >= sheet * steps) return;
+    size_t const step = at / sheet;
+    int const i = (int)(at % sheet / batch), sample = (int)(at % batch);
+    const double *w = weight_ih + (size_t)i * input_size;
+    const double *input = x + (step * batch + sample) * input_size;
+    double u = 0.0;
+    for (int k = 0; k < input_size; ++k) u = fma(w[k], input[k], u);
+    to[step * sheet + unit_at(units_last, hidden, batch, sample, i)] = (real)(u + bias[i]);
+}
+
+template <typename real>
+static rs_status fill(cudaStream_t stream, const rs_drive *drive, int hidden, int steps, int batch,
+                      bool units_last, const double *weight_ih, const double *bias, const double *x,
+                      real *to) {
+    if (drive->kind == RS_DRIVE_NOISE)
+        return launch("noise_kernel", noise_kernel<real>, blocks_for_pairs(steps, batch, hidden),
+                      dim3(THREADS), 0, stream, drive->seed, drive->sigma, (int)drive->first_sample,
+                      hidden, steps, batch, units_last, to);
+    return launch("weighted_kernel", weighted_kernel<real>,
+                  blocks_for((size_t)steps * hidden * batch), dim3(THREADS), 0, stream, hidden,
+                  steps, batch, (int)drive->input_size, units_last, weight_ih, bias, x, to);
+}
+
+rs_status fill_drive(cudaStream_t stream, rs_precision precision, const rs_drive *drive, int hidden,
+                     int steps, int batch, bool units_last, const double *weight_ih,
+                     const double *bias, const double *x, void *to) {
+    if (precision == RS_F64)
+        return fill(stream, drive, hidden, steps, batch, units_last, weight_ih, bias, x,
+                    (double *)to);
+    return fill(stream, drive, hidden, steps, batch, units_last, weight_ih, bias, x, (float *)to);
+}

@@ -1,0 +1,55 @@
+/* The ways a piece can be run. Each path is a pair of launches (or graphs) over the same arrays;
+ * engine.cu chooses by shape and does all that the paths have in common. */
+#ifndef RS_CUDA_PATH_CUH
+#define RS_CUDA_PATH_CUH
+
+#include "problem.cuh"
+
+#include "../status.h"
+
+#include <cublas_v2.h>
+
+/* Rows of packed weights are at most this much longer than H. */
+enum { MOST_PADDING = 72 };
+
+struct device_limits {
+    int processors;     /* streaming multiprocessors */
+    size_t shared_most; /* shared memory that a block may ask for */
+};
+
+/* What a path needs to know and keep between jobs. */
+struct path_context {
+    device_limits limits;
+    cudaStream_t stream;
+    cublasHandle_t cublas;
+    void *state; /* the path's own, from prepare() */
+};
+
+struct cuda_path {
+    const char *name; /* for RHOSWEEP_CUDA_PATH */
+
+    /* Whether the path can run such a piece at all. */
+    bool (*takes)(const device_limits *limits, const rs_shape *shape);
+
+    /* Row length Hp of the packed weights; 0 where the path reads W0 unpacked, [G][H][H]. */
+    int (*padded)(const device_limits *limits, const rs_shape *shape);
+
+    /* Whether units or samples stand last in drive, h0 and loss. */
+    bool units_last;
+
+    /* Bytes of the slopes and of whatever else the path keeps beside them. */
+    uint64_t (*trace_bytes)(const device_limits *limits, const rs_shape *shape);
+
+    /* Both passes, queued on the stream; `arrays` is an arrays<float> or arrays<double>. */
+    rs_status (*forward)(path_context *context, const rs_shape *shape, const void *arrays);
+    rs_status (*backward)(path_context *context, const rs_shape *shape, const void *arrays);
+
+    /* Frees context->state; may be NULL. */
+    void (*close)(path_context *context);
+};
+
+extern const cuda_path path_small, path_persistent, path_stepwise;
+
+problem problem_of(const rs_shape *shape);
+
+#endif

@@ -1,0 +1,181 @@
+/* The path for small H: a thread owns a column, its states live in registers, W0 is read from
+ * shared memory by all threads at once. There tanh, not the product, costs most. */
+#include "check.cuh"
+#include "math.cuh"
+#include "path.cuh"
+
+#include "../sizes.h"
+
+namespace {
+
+/* Above these H the registers of a thread no longer hold W0 and its states. */
+enum { THREADS = 64, MOST_HIDDEN_F32 = 12, MOST_HIDDEN_F64 = 8 };
+
+/* Reads W0 [H][H] from packed weights [hidden][padded], zeros beyond. */
+template <typename real, int H>
+__device__ static void load_weights(const real *from, int hidden, int padded, real w[H][H]) {
+    for (int i = threadIdx.x; i < H * H; i += THREADS) {
+        int const row = i / H, column = i % H;
+        w[row][column] = row < hidden && column < hidden ? from[row * padded + column] : (real)0;
+    }
+    __syncthreads();
+}
+
+/* y = W x with w[k][i] at hand: k ascending, one fma each. */
+template <typename real, int H>
+__device__ static void multiply(const real w[H][H], const real x[H], real y[H]) {
+#pragma unroll
+    for (int i = 0; i < H; ++i) y[i] = 0;
+#pragma unroll
+    for (int k = 0; k < H; ++k)
+#pragma unroll
+        for (int i = 0; i < H; ++i) y[i] = fma(w[k][i], x[k], y[i]);
+}
+
+/* Where a thread stands: its group, column and sample. Slopes are [T][G][H][columns]. */
+struct own_column {
+    int group, column, sample;
+    bool is_real;
+
+    __device__ explicit own_column(const problem &p) {
+        int const blocks = (p.columns + THREADS - 1) / THREADS;
+        group = blockIdx.x / blocks;
+        column = blockIdx.x % blocks * THREADS + threadIdx.x;
+        is_real = column < p.columns;
+        sample = column % p.batch;
+    }
+    __device__ size_t slope_at(const problem &p, int t, int i) const {
+        return (((size_t)t * p.groups + group) * p.hidden + i) * p.columns + column;
+    }
+};
+
+template <typename real, int H>
+__global__ void __launch_bounds__(THREADS) small_forward(problem p, arrays<real> a) {
+    __shared__ __align__(16) real w[H][H];
+    own_column const own(p);
+    load_weights<real, H>(a.forward_w + own.group * a.weight_stride, p.hidden, a.padded, w);
+    if (!own.is_real) return;
+    size_t const sheet = (size_t)p.hidden * p.batch;
+    real const scale = a.scale[own.group * a.scale_stride + own.column / p.batch];
+    const real *h0 = a.h0 + own.group * a.sheet_stride + own.sample;
+    real h[H], product[H];
+#pragma unroll
+    for (int i = 0; i < H; ++i) h[i] = i < p.hidden ? h0[i * p.batch] : (real)0;
+
+    unsigned nonfinite = NEVER;
+    int const all = p.warmup + p.steps;
+    for (int step = 0; step < all; ++step) {
+        const real *drive = a.drive + own.group * a.drive_stride + (p.driven ? step : 0) * sheet;
+        bool const recorded = step >= p.warmup;
+        multiply<real, H>(w, h, product);
+#pragma unroll
+        for (int i = 0; i < H; ++i) {
+            if (i >= p.hidden) continue;
+            real slope;
+            real const u = drive[i * p.batch + own.sample];
+            activate(p.nonlinearity, p.raw, fma(scale, product[i], u), &h[i], &slope);
+            if (p.nonlinearity != RS_LINEAR)
+                a.slope[own.slope_at(p, recorded ? step - p.warmup : 0, i)] = slope;
+            if (recorded && nonfinite == NEVER && !isfinite(h[i]))
+                nonfinite = (unsigned)(step - p.warmup + 1);
+        }
+    }
+    a.nonfinite[own.group * p.columns + own.column] = nonfinite;
+}
+
+template <typename real, int H>
+__global__ void __launch_bounds__(THREADS) small_backward(problem p, arrays<real> a) {
+    __shared__ __align__(16) real w[H][H];
+    own_column const own(p);
+    load_weights<real, H>(a.backward_w + own.group * a.weight_stride, p.hidden, a.padded, w);
+    if (!own.is_real) return;
+    real const scale = a.scale[own.group * a.scale_stride + own.column / p.batch];
+    const real *loss = a.loss + own.group * a.sheet_stride + own.sample;
+    column_range<real> range = column_range_start(a.own[own.group]);
+    real delta[H], q[H];
+#pragma unroll
+    for (int i = 0; i < H; ++i) delta[i] = i < p.hidden ? loss[i * p.batch] : (real)0;
+
+    for (int step = p.steps;; --step) {
+        double norm2 = 0.0;
+#pragma unroll
+        for (int i = 0; i < H; ++i) {
+            double const x = p.raw ? (double)delta[i] * range.norm_factor : (double)delta[i];
+            norm2 = fma(x, x, norm2);
+        }
+        size_t const out = ((size_t)own.group * p.steps + step - 1) * p.columns + own.column;
+        a.norm2[out] = norm2;
+        a.exponent[out] = range.exponent;
+        if (step == 1) break;
+        column_range_update(&range, p.raw, norm2);
+#pragma unroll
+        for (int i = 0; i < H; ++i) {
+            bool const sloped = i < p.hidden && p.nonlinearity != RS_LINEAR;
+            q[i] = sloped ? a.slope[own.slope_at(p, step - 1, i)] * delta[i] : delta[i];
+        }
+        multiply<real, H>(w, q, delta);
+#pragma unroll
+        for (int i = 0; i < H; ++i)
+            delta[i] = i < p.hidden ? fma(scale, delta[i] * range.factor, range.own) : (real)0;
+    }
+}
+
+/* ---- choosing and launching ------------------------------------------------------------------ */
+
+template <typename real> using small_kernel = void (*)(problem, arrays<real>);
+
+/* The kernels of each even H: one row of zeros at most. */
+static small_kernel<float> const forward_f32[] = {
+    small_forward<float, 2>, small_forward<float, 4>,  small_forward<float, 6>,
+    small_forward<float, 8>, small_forward<float, 10>, small_forward<float, 12>};
+static small_kernel<float> const backward_f32[] = {
+    small_backward<float, 2>, small_backward<float, 4>,  small_backward<float, 6>,
+    small_backward<float, 8>, small_backward<float, 10>, small_backward<float, 12>};
+static small_kernel<double> const forward_f64[] = {
+    small_forward<double, 2>, small_forward<double, 4>, small_forward<double, 6>,
+    small_forward<double, 8>};
+static small_kernel<double> const backward_f64[] = {
+    small_backward<double, 2>, small_backward<double, 4>, small_backward<double, 6>,
+    small_backward<double, 8>};
+
+static bool takes(const device_limits *, const rs_shape *shape) {
+    return shape->hidden <= (shape->precision == RS_F32 ? MOST_HIDDEN_F32 : MOST_HIDDEN_F64);
+}
+
+static int padded(const device_limits *, const rs_shape *shape) { return (int)shape->hidden; }
+
+static uint64_t trace_bytes(const device_limits *, const rs_shape *shape) {
+    if (shape->nonlinearity == RS_LINEAR) return 0;
+    uint64_t const columns = rs_size_mul(shape->groups, rs_size_mul(shape->radii, shape->batch));
+    uint64_t const real = shape->precision == RS_F32 ? sizeof(float) : sizeof(double);
+    return rs_size_mul(rs_size_mul(shape->steps, columns), shape->hidden * real);
+}
+
+template <typename real>
+static rs_status run(path_context *context, const rs_shape *shape, const void *device_arrays,
+                     const char *name, small_kernel<real> kernel) {
+    problem const p = problem_of(shape);
+    unsigned const blocks = (unsigned)((p.columns + THREADS - 1) / THREADS * p.groups);
+    return launch(name, kernel, dim3(blocks), dim3(THREADS), 0, context->stream, p,
+                  *(const arrays<real> *)device_arrays);
+}
+
+static rs_status forward(path_context *context, const rs_shape *shape, const void *a) {
+    size_t const kernel = (shape->hidden - 1) / 2;
+    if (shape->precision == RS_F64)
+        return run<double>(context, shape, a, "small_forward", forward_f64[kernel]);
+    return run<float>(context, shape, a, "small_forward", forward_f32[kernel]);
+}
+
+static rs_status backward(path_context *context, const rs_shape *shape, const void *a) {
+    size_t const kernel = (shape->hidden - 1) / 2;
+    if (shape->precision == RS_F64)
+        return run<double>(context, shape, a, "small_backward", backward_f64[kernel]);
+    return run<float>(context, shape, a, "small_backward", backward_f32[kernel]);
+}
+
+} // namespace
+
+const cuda_path path_small = {
+    "small", takes, padded, false, trace_bytes, forward, backward, NULL,
+};
