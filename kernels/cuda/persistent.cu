@@ -181,7 +181,7 @@ template <int RM, int RN> struct place {
 /* ---- forward --------------------------------------------------------------------------------- */
 
 template <typename real, int RM, int RN>
-__global__ void __launch_bounds__(MOST_THREADS)
+__global__ void __launch_bounds__(MOST_THREADS, 1)
     forward_kernel(problem p, arrays<real> a, tiling t) {
     shared_arrays<real> const s =
         carve<real>(rs_shared, t.resident ? p.hidden : 2 * STREAMED_ROWS, t);
@@ -275,7 +275,7 @@ __device__ static void end_column(const problem &p, const arrays<real> &a,
 }
 
 template <typename real, int RM, int RN>
-__global__ void __launch_bounds__(MOST_THREADS)
+__global__ void __launch_bounds__(MOST_THREADS, 1)
     backward_kernel(problem p, arrays<real> a, tiling t) {
     shared_arrays<real> const s =
         carve<real>(rs_shared, t.resident ? p.hidden : 2 * STREAMED_ROWS, t);
