@@ -1,0 +1,206 @@
+"""rhosweep-report: from a database to a folder of figures, tables and a page."""
+
+import argparse
+import os
+import shlex
+import shutil
+import signal
+import sys
+from dataclasses import dataclass
+
+from .errors import InputError, ReportError
+
+TABLES = ("decay", "profile", "throughput", "runs", "failures")
+TABLE_FORMATS = {"csv": "csv", "md": "md", "latex": "tex", "json": "json"}
+# Beyond this, only CSV is written: nobody reads such a table, and TeX cannot hold it.
+LONG_TABLE = 1000
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise InputError(f"report: {message}; see rhosweep report --help")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A table in files."""
+
+    table: object
+    endings: tuple
+    note: str = ""
+    long: bool = False
+
+
+def _list_of(known):
+    def parse(text):
+        values = text.split(",")
+        for value in values:
+            if value not in known:
+                raise argparse.ArgumentTypeError(
+                    f'"{value[:60]}" is not one of {", ".join(known)}')
+        return tuple(dict.fromkeys(values))
+    return parse
+
+
+def _one_of(known):
+    def parse(text):
+        if text not in known:
+            raise argparse.ArgumentTypeError(f'"{text[:60]}" is not one of {", ".join(known)}')
+        return text
+    return parse
+
+
+def _parser():
+    from . import style
+    from .figures import FIGURES
+
+    names = tuple(figure.name for figure in FIGURES)
+    parser = Parser(prog="rhosweep-report", allow_abbrev=False,
+                    description="Figures, tables and a page from a results database, also while "
+                                "a sweep is writing to it.")
+    parser.add_argument("database", metavar="DB", help="written by rhosweep sweep")
+    parser.add_argument("-o", "--output", metavar="DIR", required=True,
+                        help="folder of the report; made if missing, other files in it stay")
+    parser.add_argument("--figure", metavar="NAME", type=_one_of(names),
+                        help="only this figure, and no page: " + ", ".join(names))
+    parser.add_argument("--format", metavar="LIST", type=_list_of(style.FORMATS),
+                        default=("pdf", "svg"), help="pdf, png, svg, pgf; default pdf,svg")
+    parser.add_argument("--style", metavar="NAME", type=_one_of(style.STYLES), default="paper",
+                        help="paper or talk; default paper")
+    parser.add_argument("--width", metavar="NAME", type=_one_of(style.WIDTHS), default="column",
+                        help="column or page; default column")
+    parser.add_argument("--bench", metavar="FILE[,FILE...]", default="",
+                        help="JSON of rhosweep-bench or scripts/bench, for the figures of speed")
+    return parser
+
+
+def _bench(options):
+    from . import benchjson
+
+    return benchjson.read([path for path in options.bench.split(",") if path])
+
+
+def _write_tables(results, tables, out, progress):
+    entries = []
+    for name in TABLES:
+        progress.say(f"Writing the table {name}")
+        table = tables[name]
+        long = len(table) > LONG_TABLE
+        formats = ("csv",) if long else tuple(TABLE_FORMATS)
+        for output_format in formats:
+            results.write(name, output_format, out / f"{name}.{TABLE_FORMATS[output_format]}")
+        note = (f"Too long for Markdown, LaTeX and JSON here: rhosweep table {name} "
+                f"{results.database} --format json prints it.") if long else ""
+        entries.append(Entry(table, tuple(TABLE_FORMATS[f] for f in formats), note, long))
+    if len(tables["bench"]):
+        _write_bench(tables["bench"], out / "bench.csv")
+        entries.append(Entry(tables["bench"], ("csv",)))
+    return entries
+
+
+def _write_bench(table, path):
+    import csv
+
+    with open(path, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(table.header)
+        writer.writerows(row.values() for row in table.rows())
+
+
+def _draw_all(planned, out, formats, options, progress):
+    """Pictures drawn, and those that their rows do not allow."""
+    from . import pictures
+
+    drawn, absent = [], []
+    for at, picture in enumerate(planned, start=1):
+        progress.say(f"Drawing figure {at} of {len(planned)}: {picture.name}")
+        reason = pictures.draw(picture, out, formats, options.style, options.width)
+        if reason is None:
+            drawn.append(picture)
+        else:
+            absent.append((f"{picture.figure.title} ({picture.about})", reason))
+    return drawn, absent
+
+
+def _check_formats(formats):
+    if "pgf" in formats and not shutil.which("pdflatex"):
+        raise ReportError("format pgf: needs pdflatex on the PATH: install TeX, or leave pgf out")
+
+
+def _report_one(results, options, out, progress):
+    """A figure by name: nothing else is read or written."""
+    from . import pictures
+    from .figures import FIGURES
+
+    needed = next(figure.tables for figure in FIGURES if figure.name == options.figure)
+    tables = {name: _bench(options) if name == "bench" else results.read(name) for name in needed}
+    planned, absent = pictures.plan(tables, options.figure)
+    drawn, refused = _draw_all(planned, out, options.format, options, progress)
+    if not drawn:
+        raise InputError(f"figure {options.figure}: {(absent + refused)[0][1]}")
+    return [f"{picture.name}.{ending}" for picture in drawn for ending in options.format]
+
+
+def _report_all(results, options, out, progress):
+    from . import page, pictures
+
+    progress.say("Reading tables")
+    tables = {name: results.read(name) for name in TABLES} | {"bench": _bench(options)}
+    if not len(tables["decay"]):
+        raise InputError(f"{results.database}: holds no results yet: run rhosweep sweep first")
+    entries = _write_tables(results, tables, out, progress)
+    planned, absent = pictures.plan(tables)
+    formats = tuple(dict.fromkeys((*options.format, "svg")))  # the page shows SVG
+    drawn, refused = _draw_all(planned, out, formats, options, progress)
+    shown = [(picture, (out / f"{picture.name}.svg").read_bytes()) for picture in drawn]
+    if "svg" not in options.format:
+        for picture in drawn:
+            (out / f"{picture.name}.svg").unlink()
+    text = page.make(results.database.name, tables, shown, options.format, absent + refused,
+                     entries, _command(options))
+    (out / "index.html").write_text(text, encoding="utf-8")
+    return ["index.html"]
+
+
+def _command(options):
+    words = ["rhosweep", "report", options.database, "-o", options.output]
+    default = _parser().parse_args(["DB", "-o", "DIR"])
+    for name in ("figure", "format", "style", "width", "bench"):
+        value = getattr(options, name)
+        if value != getattr(default, name):
+            words += [f"--{name}", value if isinstance(value, str) else ",".join(value)]
+    return shlex.join(words)
+
+
+def _report(options):
+    from . import files, load
+    from .progress import Progress
+
+    progress = Progress()
+    _check_formats(options.format)
+    make = _report_one if options.figure else _report_all
+    try:
+        with files.replaced_when_done(options.output) as (work, out):
+            made = make(load.Results(options.database, work), options, out, progress)
+    finally:
+        progress.end()
+    for name in made:
+        print(os.path.join(options.output, name))
+
+
+def _interrupt(_signal, _frame):
+    raise KeyboardInterrupt
+
+
+def main(arguments=None):
+    """Returns the exit code; every failure is one line on stderr."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        _report(_parser().parse_args(arguments))
+        return 0
+    except KeyboardInterrupt:
+        print("rhosweep: report: interrupted: nothing was written", file=sys.stderr)
+        return 130
+    except ReportError as error:
+        print(f"rhosweep: {' '.join(str(error).split())}", file=sys.stderr)
+        return error.exit_code

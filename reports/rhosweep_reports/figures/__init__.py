@@ -1,0 +1,61 @@
+"""The figures: each draws the rows of tables into axes, and makes no queries.
+
+To add one, write a function draw(axes, rows...) and an entry of FIGURES. It gets one table for each
+name in `tables`, cut down to one picture's rows; it may raise Absent with a reason.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..table import FAMILY, NETWORK
+from . import bench, flow
+
+
+@dataclass(frozen=True)
+class Figure:
+    name: str
+    title: str
+    tables: tuple[str, ...]  # "decay", "profile", "bench"
+    split: tuple[str, ...]  # a picture for each set of values of these columns
+    draw: Callable
+    caption: str
+
+
+FIGURES = (
+    Figure("rate", "Decay rate against spectral radius", ("decay",), FAMILY, flow.rate,
+           "Mean over seeds with its 95% interval (Student's t); above 0 gradients vanish, below "
+           "they explode. Predictions where the decay table has them. The bound follows from "
+           "the largest singular value: no gradient can shrink more slowly per step "
+           "than it allows. Diamonds: critical radius, linear between the two rows around 0."),
+    Figure("profile", "Gradient norm against time step", ("profile",), NETWORK, flow.profile,
+           "|dL/dh_t|, the mean over the batch of its log10; lines are means over seeds, bands reach "
+           "from the least to the greatest seed. The loss is at the right. Dotted: where gradients "
+           "of a number format, spread evenly over the units, become 0 or infinite."),
+    Figure("heatmap", "Gradient norm over radius and steps back", ("profile",), NETWORK,
+           flow.heatmap,
+           "log10 of |dL/dh_t|, mean over seeds and batch. The line is where a gradient is 1e-3 of "
+           "what it is at the loss. Grey: not finite."),
+    Figure("horizon", "How far back gradients reach", ("decay", "profile"), NETWORK, flow.horizon,
+           "Steps back from the loss until the gradient is 1e-3 of its start (median over seeds, "
+           "band from the least to the greatest) and until the first seed's gradients leave the "
+           "range of a number format. No mark: not within the recorded steps."),
+    Figure("growing", "Fraction of seeds whose gradient grows", ("decay",), FAMILY, flow.growing,
+           "Part of the seeds with a decay rate below 0."),
+    *(Figure(f"time-{axis}", f"Time against {axis}", ("bench",), bench.KIND,
+             bench.time_against(axis),
+             "Forward and backward pass with norms, per column (one sample at one radius) and "
+             "step; median of the repetitions. " + bench.CHOICE[axis])
+      for axis in bench.AXES),
+    *(Figure(f"speedup-{axis}", f"Speed-up against {axis}", ("bench",), bench.KIND,
+             bench.speedup_against(axis),
+             "Time of the other over the time of ours, at the same shape; 1 is equal. "
+             + bench.CHOICE[axis])
+      for axis in bench.AXES),
+    Figure("roofline", "Roofline", ("bench",), ("device", "threads"), bench.roofline,
+           "Floating-point rate against operations per byte of state, input and norms moved. "
+           "Ceilings measured on the same machine: fused multiply-adds in registers, and a triad "
+           "through memory."),
+    Figure("threads", "Scaling with threads", ("bench",), (*bench.KIND, "device"), bench.threads,
+           "Rate relative to that of the fewest threads measured; the dashed line is in "
+           "proportion."),
+)

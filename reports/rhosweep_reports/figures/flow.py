@@ -1,0 +1,233 @@
+"""Figures of gradient flow, from the tables decay and profile."""
+
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from .. import findings, style
+from .drawing import Absent, legend_below, mark_levels, number_axis, power_axis
+
+RADIUS = "spectral radius ρ of Wₕₕ"
+BACK = "steps back from the loss"
+
+# Largest singular value from g: 2 g for independent entries of one variance (Bai and Yin 1993), and
+# the radius itself for matrices that commute with their transpose.
+INDEPENDENT = ("gaussian", "uniform")
+NORMAL = ("orthogonal", "identity", "symmetric")
+
+
+def _ordered(table, *columns):
+    order = findings.by_radius(table)
+    return [table.numbers(column)[order] for column in columns]
+
+
+def _sizes(decay):
+    return sorted(decay.split(("hidden",)), key=lambda part: int(part.one("hidden")))
+
+
+def _need_rates(decay):
+    if not np.isfinite(decay.numbers("decay_rate")).any():
+        raise Absent("no decay rate: all curves are too short, or not finite")
+
+
+# --- rate -----------------------------------------------------------------------------------------
+
+def _predictions(axes, part, colour, named):
+    """One dashed line per law; returns the laws named so far."""
+    if "predicted_rate" not in part:
+        return named
+    for law in dict.fromkeys(name for name in part.text("prediction") if name):
+        chosen = np.array([name == law for name in part.text("prediction")])
+        rho, rate = part.numbers("rho")[chosen], part.numbers("predicted_rate")[chosen]
+        order = np.argsort(rho, kind="stable")
+        axes.plot(rho[order], rate[order], color=colour, linestyle="--", linewidth=0.9, zorder=2,
+                  label="" if law in named else f"predicted: {law}")
+        named = named | {law}
+    return named
+
+
+def _laws(axes, decay):
+    """ln rho for linear cells, and the bound of the largest singular value."""
+    widest = _sizes(decay)[-1]
+    rho, g = _ordered(widest, "rho", "g")
+    ensemble = decay.one("ensemble")
+    same = ensemble in NORMAL
+    axes.plot(rho, -np.log(rho), color=style.REFERENCE, linestyle=":", linewidth=1.1, zorder=1.8,
+              label="−ln ρ: linear cells, and bound" if same else "−ln ρ: linear cells")
+    if ensemble in INDEPENDENT:
+        axes.plot(rho, -np.log(2.0 * g), color=style.REFERENCE, linestyle="-.", linewidth=0.9,
+                  zorder=1.8, label="−ln 2g: bound by σₘₐₓ")
+
+
+def rate(axes, decay):
+    _need_rates(decay)
+    axes.axhline(0.0, color="#000000", linewidth=0.7, zorder=1.6)
+    _laws(axes, decay)
+    named = frozenset()
+    for at, part in enumerate(_sizes(decay)):
+        look = style.series(at)
+        rho, value, half = _ordered(part, "rho", "decay_rate", "decay_rate_ci95")
+        critical = findings.critical_radius(rho, value)
+        label = f"H = {part.one('hidden')}"
+        if critical is not None:
+            label += f", zero at ρ = {critical:.2f}"
+        axes.errorbar(rho, value, yerr=np.where(np.isfinite(half), half, 0.0), label=label,
+                      color=look["color"], marker=look["marker"], linestyle="none", capsize=1.5,
+                      markerfacecolor="white", elinewidth=0.8, zorder=3)
+        named = _predictions(axes, part, look["color"], named)
+        if critical is not None:
+            axes.plot([critical], [0.0], marker="d", color=look["color"], markersize=5, zorder=4,
+                      linestyle="none")
+    axes.set(xlabel=RADIUS, ylabel="decay rate, nats per step", title=findings.describe(decay))
+    legend_below(axes)
+
+
+# --- growing --------------------------------------------------------------------------------------
+
+def growing(axes, decay):
+    _need_rates(decay)
+    for at, part in enumerate(_sizes(decay)):
+        rho, fraction = _ordered(part, "rho", "growing_fraction")
+        axes.plot(rho, fraction, label=f"H = {part.one('hidden')}", markerfacecolor="white",
+                  **style.series(at))
+    axes.set(xlabel=RADIUS, ylabel="seeds whose gradient grows", ylim=(-0.04, 1.04),
+             title=findings.describe(decay))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    legend_below(axes, columns=4)
+
+
+# --- profile --------------------------------------------------------------------------------------
+
+def _radius_colours(curves):
+    radii = [radius for radius, _ in curves]
+    low, high = min(radii), max(radii)
+    if low == high:
+        low, high = 0.99 * low, 1.01 * high
+    return ScalarMappable(Normalize(low, high), style.RADIUS)
+
+
+def _finite(values):
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _mark_limits(axes, hidden):
+    limits = findings.limits_log10(hidden)
+    mark_levels(axes, [(low, name) for name, (low, _) in limits.items()], above=False)
+    mark_levels(axes, [(high, name) for name, (_, high) in limits.items()], above=True)
+
+
+def profile(axes, profile):
+    curves = findings.curves(profile)
+    if not any(np.isfinite(values).any() for _, values in curves):
+        raise Absent("no norm is finite")
+    colours = _radius_colours(curves)
+    for radius, values in curves:
+        step = np.arange(1, values.shape[1] + 1)
+        shown = _finite(values)
+        colour = colours.to_rgba(radius)
+        if len(shown) > 1:
+            axes.fill_between(step, shown.min(axis=0), shown.max(axis=0), color=colour, alpha=0.3,
+                              linewidth=0)
+        axes.plot(step, shown.mean(axis=0), color=colour, linewidth=0.9)
+    power_axis(axes.yaxis)
+    axes.margins(x=0)
+    axes.set(xlabel="time step t (the loss is at the right end)", ylabel="|dL/dhₜ|",
+             title=findings.describe(profile))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    _mark_limits(axes, int(profile.one("hidden")))
+    if len(curves) > 1:
+        axes.figure.colorbar(colours, ax=axes, label=RADIUS, pad=0.02, aspect=25)
+    else:
+        axes.plot([], [], color=colours.to_rgba(curves[0][0]),
+                  label=f"ρ = {findings.number(curves[0][0], 4)}")
+        legend_below(axes)
+
+
+# --- heat map -------------------------------------------------------------------------------------
+
+def _edges(centres):
+    """Borders of cells around ascending centres."""
+    middle = 0.5 * (centres[1:] + centres[:-1])
+    return np.concatenate(([2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]))
+
+
+def heatmap(axes, profile):
+    curves = findings.curves(profile)
+    radii = np.array([radius for radius, _ in curves])
+    if len(set(radii)) < 2:
+        raise Absent("needs more than one radius")
+    grid = np.array([values.mean(axis=0)[::-1] for _, values in curves]).T  # steps back, radii
+    if grid.shape[0] < 2 or not np.isfinite(grid).any():
+        raise Absent("needs more than one step with finite norms")
+    back = np.arange(grid.shape[0])
+    axes.set_facecolor("#BBBBBB")
+    axes.grid(False)
+    mesh = axes.pcolormesh(_edges(radii), _edges(back.astype(float)), np.ma.masked_invalid(grid),
+                           cmap=style.HEAT, rasterized=True)
+    fallen = _finite(grid - grid[:1])
+    if np.nanmin(fallen) < -findings.VANISHED < np.nanmax(fallen):
+        axes.contour(radii, back, fallen, levels=[-findings.VANISHED], colors="black",
+                     linewidths=1.0, linestyles="--")
+        axes.plot([], [], color="black", linestyle="--", linewidth=1.0,
+                  label="1e-3 of the norm at the loss")
+    bar = axes.figure.colorbar(mesh, ax=axes, label="|dL/dhₜ|", pad=0.02, aspect=25)
+    power_axis(bar.ax.yaxis)
+    axes.set(xlabel=RADIUS, ylabel=BACK, title=findings.describe(profile),
+             ylim=(-0.5, grid.shape[0] - 0.5))
+    legend_below(axes)
+
+
+# --- horizon --------------------------------------------------------------------------------------
+
+def _reach(axes, profile):
+    """Median and range over seeds of the steps back to 1e-3 of the start."""
+    curves = findings.curves(profile)
+    reach = [findings.horizon(values) for _, values in curves]
+    # A seed that never gets there reaches further than any step.
+    filled = [np.where(np.isnan(steps), np.inf, steps) for steps in reach]
+    middle = _finite(np.array([np.median(steps) for steps in filled]))
+    if np.isnan(middle).all():
+        return False
+    radii = np.array([radius for radius, _ in curves])
+    length = curves[0][1].shape[1]
+    low = np.array([steps.min() for steps in filled])
+    high = np.minimum([steps.max() for steps in filled], length)
+    shown = np.isfinite(middle)
+    axes.fill_between(radii[shown], low[shown], high[shown], color=style.SERIES[0], alpha=0.18,
+                      linewidth=0)
+    axes.plot(radii, middle, label="1e-3 of the start", markerfacecolor="white", **style.series(0))
+    return True
+
+
+def _range_ends(decay):
+    """Label and steps of every end of a format's range that is reached; ends reached at the same
+    steps, such as the largest fp32 and bf16, are one."""
+    found = []
+    for end, sign in (("underflow", "0"), ("overflow", "∞")):
+        seen = {}
+        for name in findings.LIMITS:
+            (steps,) = _ordered(decay, f"{name}_{end}")
+            if not np.isnan(steps).all():
+                seen.setdefault(steps.tobytes(), (steps, []))[1].append(name)
+        found += [(f"{', '.join(names)} → {sign}", steps) for steps, names in seen.values()]
+    return found
+
+
+def horizon(axes, decay, profile):
+    reached = _reach(axes, profile)
+    ends = _range_ends(decay)
+    if not reached and not ends:
+        raise Absent("no gradient falls to 1e-3 of its start or leaves a format's range")
+    (rho,) = _ordered(decay, "rho")
+    for at, (label, steps) in enumerate(ends, start=1):
+        axes.plot(rho, steps, label=label, markerfacecolor="white", **style.series(at))
+    length = int(decay.one("steps"))
+    axes.set_yscale("symlog", linthresh=1.0, linscale=0.35)
+    axes.axhline(length, color=style.REFERENCE, linestyle=":", linewidth=0.9)
+    axes.annotate(f"T = {length}", (1.0, length), (0, 1.5), xycoords=("axes fraction", "data"),
+                  textcoords="offset points", ha="right", va="bottom", fontsize="x-small",
+                  color="#333333")
+    axes.set(xlabel=RADIUS, ylabel=BACK, title=findings.describe(decay), ylim=(0, 1.6 * length))
+    number_axis(axes.yaxis)
+    legend_below(axes, columns=3)

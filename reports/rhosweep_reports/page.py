@@ -1,0 +1,150 @@
+"""index.html: one file that needs no network. Figures are SVG inside it, and files beside it."""
+
+import base64
+from html import escape
+from importlib.resources import files
+from urllib.parse import quote
+
+from . import summary
+from .style import FORMATS
+
+# Columns that only programs need stay in the files.
+_CONTRACT = {
+    "decay": ("nonlinearity", "ensemble", "model", "hidden", "steps", "rho", "g", "seeds",
+              "decay_rate", "decay_rate_ci95", "decay_rate_min", "decay_rate_max", "gain",
+              "growing_fraction", "regime", "predicted_rate", "prediction"),
+}
+_LONG = {"command_line", "spec", "libraries", "reason"}
+_TITLES = {"decay": "Decay rates", "profile": "Profiles", "throughput": "Throughput",
+           "runs": "Runs", "failures": "Failures", "bench": "Benchmarks"}
+
+
+def _text(name):
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _link(name, text):
+    return f'<a href="{escape(quote(name))}">{escape(text)}</a>'
+
+
+def _links(stem, endings):
+    return " · ".join(_link(f"{stem}.{ending}", ending.upper()) for ending in endings)
+
+
+def _is_number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _cell(column, text):
+    if column in _LONG:
+        return f'<td class="long">{escape(text.strip())}</td>'
+    if not _is_number(text):
+        return f"<td>{escape(text)}</td>"
+    shown = text if text.lstrip("-").isdigit() else f"{float(text):.4g}"
+    return f'<td class="number">{shown}</td>'
+
+
+def _columns(table):
+    chosen = [c for c in _CONTRACT.get(table.name, table.header) if c in table]
+    return [c for c in chosen if any(table.text(c))]
+
+
+def _table(table):
+    columns = _columns(table)
+    head = "".join(f'<th scope="col"><button type="button">{escape(c)}</button></th>'
+                   for c in columns)
+    body = "\n".join("<tr>" + "".join(_cell(c, row[c]) for c in columns) + "</tr>"
+                     for row in table.rows())
+    return (f'<div class="scroll" tabindex="0"><table id="table-{table.name}"><thead><tr>{head}'
+            f"</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>")
+
+
+def _picture(picture, svg, formats):
+    data = base64.b64encode(svg).decode("ascii")
+    alt = f"{picture.figure.title}. {picture.about}".strip()
+    tables = [f"{name}.csv" for name in picture.figure.tables]
+    links = _links(picture.name, formats) + " · data: " + ", ".join(
+        _link(name, name) for name in tables)
+    return (f'<figure id="{escape(picture.name)}"><img alt="{escape(alt)}" '
+            f'src="data:image/svg+xml;base64,{data}">'
+            f"<figcaption>{escape(picture.about)} {links}</figcaption></figure>")
+
+
+def _figures(drawn, formats, absent):
+    sections = []
+    for figure in dict.fromkeys(picture.figure for picture, _ in drawn):
+        shown = "\n".join(_picture(picture, svg, formats) for picture, svg in drawn
+                          if picture.figure is figure)
+        sections.append(f'<h2 id="{figure.name}">{escape(figure.title)}</h2>\n'
+                        f'<p class="dim">{escape(figure.caption)}</p>\n'
+                        f'<div class="grid">\n{shown}\n</div>')
+    if absent:
+        items = "".join(f"<li>{escape(title)}: {escape(why)}</li>" for title, why in absent)
+        sections.append(f'<h2 id="absent">Figures left out</h2>\n<ul id="left-out">{items}</ul>')
+    return "\n".join(sections)
+
+
+def _table_section(entry):
+    table, endings, note = entry.table, entry.endings, entry.note
+    title = f'<h3>{_TITLES[table.name]}</h3>\n'
+    about = f'<p class="dim">{len(table)} rows: {_links(table.name, endings)}. {escape(note)}</p>'
+    return title + about + ("" if entry.long else _table(table))
+
+
+def _summary(tables):
+    decay, runs = tables["decay"], tables["runs"]
+    parts = [f"<p>{escape(summary.swept(decay))}</p>"]
+    parts += [f"<p>{escape(line)}</p>" for line in summary.ran(runs)]
+    for heading, lines in summary.came_out(decay):
+        items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+        parts.append(f"<h3>{escape(heading)}</h3><ul>{items}</ul>")
+    failures = tables.get("failures", ())
+    if len(failures):
+        parts.append(f"<p><strong>{len(failures)} failed: see Failures.</strong></p>")
+    return "\n".join(parts)
+
+
+def _navigation(drawn):
+    figures = dict.fromkeys(picture.figure for picture, _ in drawn)
+    links = [f'<a href="#{f.name}">{escape(f.title)}</a>' for f in figures]
+    links += ['<a href="#tables">Tables</a>', '<a href="#provenance">Provenance</a>']
+    return "<nav>" + "\n".join(links) + "</nav>"
+
+
+def make(name, tables, drawn, formats, absent, entries, command):
+    """The page's text. `drawn` is [(picture, its SVG)], `entries` the tables in files."""
+    shown_formats = [f for f in FORMATS if f in formats]
+    provenance = [e for e in entries if e.table.name == "runs"]
+    measured = [e for e in entries if e.table.name != "runs" and len(e.table)]
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Rhosweep: {escape(name)}</title>
+<link rel="icon" href="data:,">
+<style>
+{_text("page.css")}</style>
+</head>
+<body>
+<h1>Gradient flow: {escape(name)}</h1>
+{_navigation(drawn)}
+<section id="summary">
+{_summary(tables)}
+</section>
+{_figures(drawn, shown_formats, absent)}
+<h2 id="tables">Tables</h2>
+{"".join(_table_section(entry) for entry in measured)}
+<h2 id="provenance">Provenance</h2>
+<p>This report is made by</p>
+<pre>{escape(command)}</pre>
+{"".join(_table_section(entry) for entry in provenance)}
+<script>
+{_text("page.js")}</script>
+</body>
+</html>
+"""

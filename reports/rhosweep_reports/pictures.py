@@ -1,0 +1,76 @@
+"""Draws figures into files: which pictures there are, and what is absent and why."""
+
+from dataclasses import dataclass
+
+from . import findings, style
+from .figures import FIGURES
+from .figures.drawing import Absent
+
+
+@dataclass(frozen=True)
+class Picture:
+    figure: object
+    name: str  # of its files, without the ending
+    parts: tuple  # of every table of the figure, the rows that it shows
+    about: str  # what it shows, in a line
+
+
+def _parts(figure, tables):
+    """The rows of every table for each picture, put together by the columns of the split."""
+    first, *others = (tables[name] for name in figure.tables)
+    keyed = [{tuple(part.one(column) for column in figure.split): part
+              for part in table.split(figure.split)} for table in others]
+    for part in first.split(figure.split):
+        key = tuple(part.one(column) for column in figure.split)
+        if all(key in table for table in keyed):
+            yield (part, *(table[key] for table in keyed))
+
+
+def _name(figure, part, whole):
+    if figure.tables[0] == "bench":
+        told = [findings.plain(part.one(column)) for column in figure.split if whole.varies(column)]
+        return "_".join([figure.name, *told])
+    return f"{figure.name}_{findings.slug(part, whole, figure.split)}"
+
+
+def plan(tables, wanted=None):
+    """Pictures to draw, and (title, reason) of figures that no table allows. `tables` is name to
+    Table; `wanted` names one figure."""
+    pictures, absent = [], []
+    for figure in FIGURES:
+        if wanted not in (None, figure.name):
+            continue
+        lacking = [name for name in figure.tables if not len(tables.get(name, ()))]
+        if lacking:
+            absent.append((figure.title, _why_lacking(lacking[0])))
+            continue
+        whole = tables[figure.tables[0]]
+        for parts in _parts(figure, tables):
+            about = " ".join(findings.describe(parts[0]).split("\n")) \
+                if figure.tables[0] != "bench" else ""
+            pictures.append(Picture(figure, _name(figure, parts[0], whole), parts, about))
+    return pictures, absent
+
+
+def _why_lacking(table):
+    if table == "bench":
+        return "no benchmark JSON was given (--bench)"
+    return f"the table {table} is empty"
+
+
+def draw(picture, folder, formats, look, width):
+    """Writes the picture in every format. Returns None, or why it is absent."""
+    from matplotlib.figure import Figure
+
+    style.apply(look)
+    canvas = Figure(figsize=style.size(look, width), layout="constrained")
+    axes = canvas.add_subplot()
+    try:
+        picture.figure.draw(axes, *picture.parts)
+    except Absent as reason:
+        return str(reason)
+    canvas.draw_without_rendering()
+    canvas.set_layout_engine("none")  # settled: every format gets the same one
+    for output_format in formats:
+        style.save(canvas, folder / f"{picture.name}.{output_format}", output_format)
+    return None

@@ -1,0 +1,62 @@
+"""What was swept, on what, and what came out: sentences made from the tables."""
+
+from . import findings
+from .findings import number
+from .table import FAMILY, NETWORK
+
+_VERB = {"vanishing": "vanish", "exploding": "explode", "steady": "keep their norm",
+         "mixed": "stay within the interval around 0 of what seeds can tell"}
+
+
+def _count(n, what):
+    return f"{n} {what}" + ("" if n == 1 else "s")
+
+
+def swept(decay):
+    """One sentence on the plan."""
+    radii = sorted(set(decay.numbers("rho").round(6)))
+    kinds = ", ".join(dict.fromkeys(findings.kind(part).replace(", ", " ")
+                                    for part in decay.split(("nonlinearity", "ensemble", "model"))))
+    return (f"{kinds}; {findings.units(decay)}, {findings.units(decay, 'steps')}, "
+            f"{_count(len(set(decay.text('rho_asked'))), 'spectral radius').replace('radiuss', 'radii')}"
+            f" from {number(radii[0], 4)} to {number(radii[-1], 4)}, {findings.seeds(decay)} each.")
+
+
+def ran(runs):
+    """One sentence for each machine and version."""
+    for part in runs.split(("device", "engine", "host", "version", "git_commit")):
+        points = sum(int(cell) for cell in part.text("points"))
+        yield (f"{_count(points, 'point')} (a point is one network at one radius) in "
+               f"{_count(len(part), 'run')} by rhosweep {part.one('version')} "
+               f"({part.one('git_commit')}) with engine {part.one('engine')} on "
+               f"{part.one('device') or 'an unnamed device'}.")
+
+
+def _span(first, last):
+    return f"at ρ = {number(first)}" if first == last else \
+        f"from ρ = {number(first)} to {number(last)}"
+
+
+def _ranges(decay):
+    told = [f"{_VERB.get(regime, 'have no rate')} {_span(first, last)}"
+            for regime, first, last in findings.regimes(decay)]
+    return ", ".join(told)
+
+
+def _crossing(decay):
+    order = findings.by_radius(decay)
+    rate = decay.numbers("decay_rate")[order]
+    radius, coupling = (findings.critical_radius(decay.numbers(column)[order], rate)
+                        for column in ("rho", "g"))
+    if radius is None:
+        return ""
+    return f" The decay rate crosses 0 at ρ = {number(radius, 4)} (g = {number(coupling, 4)})."
+
+
+def came_out(decay):
+    """(heading, sentences): what happens to gradients, one sentence a network."""
+    for family in decay.split(FAMILY):
+        lines = []
+        for part in sorted(family.split(NETWORK), key=lambda one: int(one.one("hidden"))):
+            lines.append(f"H = {part.one('hidden')}: gradients {_ranges(part)}.{_crossing(part)}")
+        yield findings.describe(family).replace("\n", "; "), lines

@@ -1,0 +1,109 @@
+"""A table as `rhosweep table NAME DB --format csv` prints it: columns of text, read as numbers when
+asked for."""
+
+import csv
+from functools import cached_property
+
+import numpy as np
+
+from .errors import InputError
+
+# What tells one network from another, apart from its size, radius and seed.
+SETTINGS = ("batch", "input", "input_size", "h0", "warmup", "loss", "fit_skip", "precision", "raw",
+            "engine", "model", "model_digest")
+FAMILY = ("nonlinearity", "ensemble", "steps", *SETTINGS)
+NETWORK = ("nonlinearity", "ensemble", "hidden", "steps", *SETTINGS)
+
+
+def _number(text):
+    return float(text) if text else float("nan")
+
+
+class Table:
+    """Rows of text with named columns. `Table.part` shares the columns of its whole."""
+
+    def __init__(self, name, header, columns):
+        self.name = name
+        self.header = list(header)
+        self._columns = dict(zip(header, columns, strict=True))
+        self._numbers = {}
+
+    @classmethod
+    def from_csv(cls, name, lines):
+        reader = csv.reader(lines)
+        try:
+            header = next(reader)
+            rows = list(reader)
+            columns = list(zip(*rows, strict=True)) if rows else [()] * len(header)
+            return cls(name, header, columns)
+        except (StopIteration, ValueError) as error:
+            raise InputError(f"table {name}: is no table: {error}") from error
+
+    @classmethod
+    def from_rows(cls, name, header, rows):
+        """From dicts of text."""
+        return cls(name, header, [tuple(row[column] for row in rows) for column in header])
+
+    def __len__(self):
+        return len(next(iter(self._columns.values())))
+
+    def __contains__(self, column):
+        return column in self._columns
+
+    def text(self, column):
+        return self._columns[column]
+
+    def numbers(self, column):
+        """A column as doubles; NaN where it is empty."""
+        if column not in self._numbers:
+            self._numbers[column] = np.array([_number(cell) for cell in self.text(column)], float)
+        return self._numbers[column]
+
+    def one(self, column):
+        """The first row's text: for columns that all rows share."""
+        return self.text(column)[0]
+
+    def rows(self):
+        for cells in zip(*(self.text(column) for column in self.header), strict=True):
+            yield dict(zip(self.header, cells, strict=True))
+
+    def split(self, columns):
+        """Parts that agree in all of `columns`, in the order of their first rows."""
+        places = {}
+        for at, key in enumerate(zip(*(self.text(column) for column in columns), strict=True)):
+            places.setdefault(key, []).append(at)
+        return [_Part(self, np.array(at)) for at in places.values()]
+
+    def varies(self, column):
+        return len(set(self.text(column))) > 1
+
+
+class _Part(Table):
+    """Some rows of a table. Numbers are read once, for the whole."""
+
+    def __init__(self, whole, at):
+        self.name = whole.name
+        self.header = whole.header
+        self._whole = whole
+        self._at = at
+        self._numbers = {}
+
+    @cached_property
+    def _columns(self):
+        return {column: self.text(column) for column in self.header}
+
+    def __len__(self):
+        return len(self._at)
+
+    def __contains__(self, column):
+        return column in self.header
+
+    def text(self, column):
+        whole = self._whole.text(column)
+        return tuple(whole[at] for at in self._at)
+
+    def one(self, column):
+        return self._whole.text(column)[self._at[0]]
+
+    def numbers(self, column):
+        return self._whole.numbers(column)[self._at]
