@@ -20,6 +20,7 @@ STAGES = [
     ["radius"],
     ["weights"],
     ["fit"],
+    ["theory"],
     ["store"],
     ["table"],
     ["provenance"],

@@ -1,0 +1,340 @@
+/* Theory against values computed and measured elsewhere (tables of theory to the printed digits),
+ * closed forms and limits; and which law speaks of which network. */
+#include "../host/theory.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+
+static double const pi = 0x1.921fb54442d18p+1;
+
+static rs_theory theory;
+
+static int make_theory(void **state) {
+    (void)state;
+    return rs_theory_make(&theory) != RS_OK;
+}
+
+static void assert_near(double value, double expected, double tolerance) {
+    if (!(fabs(value - expected) <= tolerance))
+        fail_msg("%.17g is not within %g of %.17g", value, tolerance, expected);
+}
+
+/* --- quadrature ------------------------------------------------------------------------------- */
+
+/* E[z^(2k)] = (2k - 1)!!, exactly for degrees below twice the number of nodes. */
+static void test_moments_of_the_normal_distribution(void **state) {
+    (void)state;
+    double expected = 1.0;
+    for (int k = 0; k <= 40; ++k) {
+        double sum = 0.0;
+        for (int i = 0; i < RS_THEORY_NODES; ++i)
+            sum += theory.weight[i] * pow(theory.node[i], 2.0 * k);
+        assert_near(sum / expected, 1.0, 1e-12);
+        expected *= 2.0 * k + 1.0;
+    }
+}
+
+/* The trapezoidal rule is exact but for rounding where its step is small enough. */
+static double average_by_trapezoids(double q, int power) {
+    double const step = 0x1p-8 / fmax(1.0, sqrt(q));
+    double sum = 0.0;
+    for (long i = -40000; i <= 40000; ++i) {
+        double const z = step * (double)i, slope = 1.0 / cosh(fmin(300.0, fabs(sqrt(q) * z)));
+        sum += step * exp(-0.5 * z * z) * pow(slope, 2.0 * power);
+    }
+    return sum / sqrt(2.0 * pi);
+}
+
+static void test_averages_against_another_rule(void **state) {
+    (void)state;
+    static double const network[][2] = {{0.3, 0.02}, {0.9, 0.5}, {1.5, 1.0},  {2.0, 0.0},
+                                        {3.0, 1.0},  {1.0, 3.0}, {10.0, 0.5}, {200.0, 7.0}};
+    for (size_t i = 0; i < sizeof network / sizeof *network; ++i) {
+        double const g = network[i][0], sigma = network[i][1];
+        rs_mean_field const field = rs_mean_field_tanh(&theory, g, sigma);
+        double const first = average_by_trapezoids(field.q, 1);
+        double const second = average_by_trapezoids(field.q, 2);
+        double const fourth = average_by_trapezoids(field.q, 4);
+        assert_near(g * g * (1.0 - first) + sigma * sigma, field.q, 1e-10 * field.q);
+        assert_near(field.chi, g * g * second, 1e-10 * field.chi);
+        assert_near(field.kappa, fourth / (second * second), 1e-9 * field.kappa);
+    }
+}
+
+/* --- mean field ------------------------------------------------------------------------------- */
+
+static void test_growth_rates_to_the_printed_digits(void **state) {
+    (void)state;
+    static double const sigma[] = {0.0, 0.5, 1.0};
+    static struct {
+        double g, rate[3];
+    } const row[] = {
+        {0.5, {-.6931, -.8813, -1.0957}}, {0.9, {-.1054, -.3545, -.5506}},
+        {1.0, {0, -.2725, -.4595}},       {1.2, {+.0165, -.1454, -.3095}},
+        {1.5, {+.0652, -.0167, -.1418}},  {2.0, {+.1547, +.1204, +.0460}},
+        {3.0, {+.3102, +.2989, +.2685}},
+    };
+    for (size_t i = 0; i < sizeof row / sizeof *row; ++i)
+        for (size_t j = 0; j < 3; ++j)
+            assert_near(rs_mean_field_tanh(&theory, row[i].g, sigma[j]).decay_rate, -row[i].rate[j],
+                        0.50001e-4);
+}
+
+static void test_critical_couplings(void **state) {
+    (void)state;
+    static double const value[][2] = {
+        {0.1, 1.193}, {0.3, 1.396}, {0.5, 1.550}, {1.0, 1.856}, {2.0, 2.325}};
+    assert_near(rs_critical_coupling(&theory, 0.0), 1.0, 0.0);
+    for (size_t i = 0; i < sizeof value / sizeof *value; ++i)
+        assert_near(rs_critical_coupling(&theory, value[i][0]), value[i][1], 0.50001e-3);
+    for (double sigma = 1e-3; sigma <= 100.0; sigma *= 10.0) {
+        double const g = rs_critical_coupling(&theory, sigma);
+        assert_near(rs_mean_field_tanh(&theory, g, sigma).chi, 1.0, 1e-9);
+    }
+}
+
+static void test_onset_of_chaos_and_strong_coupling(void **state) {
+    (void)state;
+    assert_near(-rs_mean_field_tanh(&theory, 1.01, 0.0).decay_rate / 1e-4, .645, 0.5e-3);
+    assert_near(-rs_mean_field_tanh(&theory, 1.0001, 0.0).decay_rate / 1e-8, 2.0 / 3.0, 1e-3);
+    double const law = 4.0 / 3.0 / sqrt(2.0 * pi); /* chi / g */
+    assert_near(rs_mean_field_tanh(&theory, 10.0, 0.0).chi / (10.0 * law), 1.04, 0.01);
+    assert_near(rs_mean_field_tanh(&theory, 1e4, 0.0).chi / (1e4 * law), 1.0, 1e-3);
+}
+
+static void test_quiet_subcritical_networks_are_linear(void **state) {
+    (void)state;
+    for (double g = 0.25; g <= 1.0; g += 0.25) {
+        rs_mean_field const field = rs_mean_field_tanh(&theory, g, 0.0);
+        assert_true(field.q == 0.0);
+        assert_near(field.decay_rate, -log(g), 1e-14);
+        assert_near(field.kappa, 1.0, 1e-13);
+    }
+}
+
+static void test_finite_size(void **state) {
+    (void)state;
+    rs_mean_field const mild = rs_mean_field_tanh(&theory, 1.0, 1.0);
+    rs_mean_field const strong = rs_mean_field_tanh(&theory, 3.0, 1.0);
+    assert_near(mild.kappa, 1.81, 0.5e-2);
+    assert_near(strong.kappa, 3.65, 0.5e-2);
+    assert_near(rs_finite_size_shift(&mild, 1, false), 1.11, 0.5e-2);
+    assert_near(rs_finite_size_shift(&strong, 100, false), 2.49e-2, 0.5e-4);
+    /* an orthogonal matrix on a linear network changes no norm by chance */
+    rs_mean_field const linear = rs_mean_field_tanh(&theory, 1.0, 0.0);
+    assert_near(rs_finite_size_shift(&linear, 10, true), 0.0, 1e-14);
+    assert_near(rs_finite_size_shift(&linear, 10, false), 0.05, 1e-14);
+}
+
+static void test_relu_halves(void **state) {
+    (void)state;
+    rs_mean_field const field = rs_mean_field_relu(1.2, 0.5);
+    assert_near(field.chi, 0.72, 1e-15);
+    assert_near(field.decay_rate, -0.5 * log(0.72), 1e-15);
+    assert_near(field.q, 1.44 * 0.5 * field.q + 0.25, 1e-14);
+    assert_true(field.kappa == 2.0);
+}
+
+/* --- closed forms ----------------------------------------------------------------------------- */
+
+static void test_identity_tanh(void **state) {
+    (void)state;
+    static double const value[][2] = {{0.9, 0.1053605156578263},  {1.1, 0.19631194035210834},
+                                      {1.5, 0.93061020415622257}, {2.0, 1.7935285065422281},
+                                      {3.0, 3.4896075021436475},  {5.0, 7.0034498239478802},
+                                      {10.0, 16.31112046756222}}; /* with 40 digits */
+    for (size_t i = 0; i < sizeof value / sizeof *value; ++i)
+        assert_near(rs_identity_tanh_decay(value[i][0]), value[i][1], 4e-15 * value[i][0]);
+    assert_true(rs_identity_tanh_decay(1.0) == 0.0);
+    assert_near(rs_identity_tanh_decay(1.0 + 1e-6), 2e-6, 1e-11);
+    for (double rho = 50.0; rho < 1e7; rho *= 10.0)
+        assert_near(rs_identity_tanh_decay(rho), 2.0 * rho - log(4.0 * rho), 1e-15 * rho);
+}
+
+/* --- which law speaks of a network ------------------------------------------------------------ */
+
+static rs_prediction_query driven_tanh(rs_ensemble ensemble) {
+    return (rs_prediction_query){.nonlinearity = RS_TANH,
+                                 .ensemble = ensemble,
+                                 .input = RS_INPUT_NOISE,
+                                 .input_sigma = 1.0,
+                                 .loss = RS_RANDOM,
+                                 .hidden = 512,
+                                 .steps = 300,
+                                 .rho = 1.25,
+                                 .g = 1.2};
+}
+
+static rs_prediction_query linear_of(rs_ensemble ensemble, size_t steps) {
+    rs_prediction_query query = driven_tanh(ensemble);
+    query.nonlinearity = RS_LINEAR;
+    query.input = RS_INPUT_PYTORCH;
+    query.steps = steps;
+    return query;
+}
+
+static void assert_law(const rs_prediction_query *query, const char *law, double decay_rate) {
+    rs_prediction const prediction = rs_predict(&theory, query);
+    if (!prediction.law) fail_msg("no law, expected %s", law);
+    assert_string_equal(prediction.law, law);
+    assert_near(prediction.decay_rate, decay_rate, 1e-12);
+}
+
+static void assert_no_law(const rs_prediction_query *query) {
+    rs_prediction const prediction = rs_predict(&theory, query);
+    if (prediction.law) fail_msg("%s: %g, expected none", prediction.law, prediction.decay_rate);
+    assert_true(isnan(prediction.decay_rate));
+}
+
+static void test_linear_networks(void **state) {
+    (void)state;
+    static rs_ensemble const isometry[] = {RS_ORTHOGONAL, RS_IDENTITY};
+    static rs_ensemble const iid[] = {RS_GAUSSIAN, RS_UNIFORM};
+    for (size_t i = 0; i < 2; ++i) {
+        rs_prediction_query query = linear_of(isometry[i], 2);
+        assert_law(&query, "ln rho", -log(1.25));
+        query = linear_of(iid[i], 22); /* sqrt(512) = 22.6 */
+        assert_law(&query, "ln g", -log(1.2));
+        query = linear_of(iid[i], 60);
+        assert_no_law(&query);
+        query = linear_of(iid[i], 114);
+        assert_law(&query, "ln rho", -log(1.25));
+    }
+    rs_prediction_query query = linear_of(RS_SYMMETRIC, 114);
+    assert_law(&query, "ln rho", -log(1.25));
+    query.steps = 22;
+    assert_no_law(&query);
+    query = linear_of(RS_MODEL, 1000);
+    assert_no_law(&query);
+}
+
+static void test_driven_tanh_networks(void **state) {
+    (void)state;
+    rs_mean_field const field = rs_mean_field_tanh(&theory, 1.2, 1.0);
+    rs_prediction_query query = driven_tanh(RS_GAUSSIAN);
+    assert_law(&query, "mean field", field.decay_rate + rs_finite_size_shift(&field, 512, false));
+    query = driven_tanh(RS_UNIFORM);
+    assert_law(&query, "mean field", field.decay_rate + rs_finite_size_shift(&field, 512, false));
+    query = driven_tanh(RS_ORTHOGONAL);
+    assert_law(&query, "mean field", field.decay_rate + rs_finite_size_shift(&field, 512, true));
+    query = driven_tanh(RS_SYMMETRIC);
+    assert_no_law(&query);
+    query = driven_tanh(RS_IDENTITY);
+    assert_no_law(&query);
+    query = driven_tanh(RS_MODEL);
+    assert_no_law(&query);
+    query = driven_tanh(RS_GAUSSIAN);
+    query.input = RS_INPUT_PYTORCH;
+    assert_no_law(&query);
+}
+
+static void test_mean_field_needs_many_units_and_noise(void **state) {
+    (void)state;
+    rs_prediction_query query = driven_tanh(RS_GAUSSIAN);
+    query.hidden = 64;
+    assert_non_null(rs_predict(&theory, &query).law);
+    query.hidden = 16; /* the correction is no longer small */
+    assert_no_law(&query);
+    query.hidden = 128;
+    query.input_sigma = 0.3; /* small networks freeze */
+    assert_no_law(&query);
+    query.hidden = 256;
+    assert_non_null(rs_predict(&theory, &query).law);
+    query.g = 0.5; /* nearly linear: the largest eigenvalues win */
+    assert_no_law(&query);
+    query.ensemble = RS_ORTHOGONAL; /* whose eigenvalues are all alike */
+    assert_non_null(rs_predict(&theory, &query).law);
+}
+
+static void test_quiet_tanh_networks(void **state) {
+    (void)state;
+    rs_prediction_query query = driven_tanh(RS_GAUSSIAN);
+    query.input = RS_INPUT_ZERO;
+    query.input_sigma = 0.0;
+    assert_law(&query, "ln rho", -log(1.25)); /* h stays 0: a linear network */
+    query.h0_sigma = 1.0;
+    assert_no_law(&query);
+    query.g = 2.0;
+    rs_mean_field const field = rs_mean_field_tanh(&theory, 2.0, 0.0);
+    assert_law(&query, "mean field", field.decay_rate + rs_finite_size_shift(&field, 512, false));
+    query.ensemble = RS_IDENTITY;
+    query.rho = query.g;
+    assert_law(&query, "identity fixed point", rs_identity_tanh_decay(2.0));
+    query.h0_sigma = 0.0;
+    assert_law(&query, "ln rho", -log(2.0));
+}
+
+static void test_relu_networks(void **state) {
+    (void)state;
+    rs_prediction_query query = driven_tanh(RS_GAUSSIAN);
+    query.nonlinearity = RS_RELU;
+    assert_law(&query, "mean field", -0.5 * log(0.72) + 1.25 / 512);
+    query.g = 1.21;
+    assert_no_law(&query);
+    query.g = 1.0;
+    query.input = RS_INPUT_PYTORCH;
+    assert_no_law(&query);
+    query.ensemble = RS_IDENTITY;
+    query.input = RS_INPUT_ZERO;
+    assert_no_law(&query); /* relu'(0) is 0 */
+    query.h0_sigma = 0.5;
+    assert_law(&query, "ln rho", -log(1.25));
+    query.ensemble = RS_GAUSSIAN;
+    assert_no_law(&query);
+    query.ensemble = RS_SYMMETRIC;
+    query.input = RS_INPUT_NOISE;
+    assert_no_law(&query);
+}
+
+static void test_a_loss_at_every_step_has_no_law(void **state) {
+    (void)state;
+    rs_prediction_query query = linear_of(RS_ORTHOGONAL, 100);
+    query.loss = RS_ALL_MEAN;
+    assert_no_law(&query);
+    assert_true(isnan(rs_decay_bound(&query)));
+    query.loss = RS_LAST_MEAN;
+    assert_law(&query, "ln rho", -log(1.25));
+}
+
+static void test_bound(void **state) {
+    (void)state;
+    static rs_ensemble const normal[] = {RS_ORTHOGONAL, RS_IDENTITY, RS_SYMMETRIC};
+    static rs_ensemble const iid[] = {RS_GAUSSIAN, RS_UNIFORM};
+    for (size_t i = 0; i < 3; ++i) {
+        rs_prediction_query const query = driven_tanh(normal[i]);
+        assert_near(rs_decay_bound(&query), -log(1.25), 1e-15);
+    }
+    for (size_t i = 0; i < 2; ++i) {
+        rs_prediction_query const query = driven_tanh(iid[i]);
+        assert_near(rs_decay_bound(&query), -log(2.4), 1e-15);
+    }
+    rs_prediction_query const query = driven_tanh(RS_MODEL);
+    assert_true(isnan(rs_decay_bound(&query)));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_moments_of_the_normal_distribution),
+        cmocka_unit_test(test_averages_against_another_rule),
+        cmocka_unit_test(test_growth_rates_to_the_printed_digits),
+        cmocka_unit_test(test_critical_couplings),
+        cmocka_unit_test(test_onset_of_chaos_and_strong_coupling),
+        cmocka_unit_test(test_quiet_subcritical_networks_are_linear),
+        cmocka_unit_test(test_finite_size),
+        cmocka_unit_test(test_relu_halves),
+        cmocka_unit_test(test_identity_tanh),
+        cmocka_unit_test(test_linear_networks),
+        cmocka_unit_test(test_driven_tanh_networks),
+        cmocka_unit_test(test_mean_field_needs_many_units_and_noise),
+        cmocka_unit_test(test_quiet_tanh_networks),
+        cmocka_unit_test(test_relu_networks),
+        cmocka_unit_test(test_a_loss_at_every_step_has_no_law),
+        cmocka_unit_test(test_bound),
+    };
+    return cmocka_run_group_tests(tests, make_theory, NULL);
+}
