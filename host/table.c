@@ -1,5 +1,7 @@
 #include "table.h"
 
+#include "theory.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -52,6 +54,7 @@ struct source {
     rs_store *store;
     const table *table;
     sqlite3_stmt *outer, *inner;
+    rs_theory theory;
     double *rates; /* [capacity] */
     size_t capacity;
 };
@@ -124,7 +127,11 @@ static rs_status next_plain(source *from, cell *row, bool *more) {
 /* decay */
 
 enum {
-    DECAY_RHO = 4,
+    DECAY_NONLINEARITY,
+    DECAY_ENSEMBLE,
+    DECAY_HIDDEN,
+    DECAY_STEPS,
+    DECAY_RHO,
     DECAY_G,
     DECAY_SEEDS,
     DECAY_RATE,
@@ -133,7 +140,16 @@ enum {
     DECAY_MAX,
     DECAY_GAIN,
     DECAY_GROWING,
-    DECAY_REGIME
+    DECAY_REGIME,
+    DECAY_PREDICTED,
+    DECAY_PREDICTION,
+    DECAY_BOUND,
+    DECAY_BATCH,
+    DECAY_INPUT,
+    DECAY_INPUT_SIZE,
+    DECAY_H0,
+    DECAY_WARMUP,
+    DECAY_LOSS
 };
 
 static const column decay_column[] = {
@@ -148,6 +164,9 @@ static const column decay_column[] = {
     {"gain", REAL, ALWAYS},
     {"growing_fraction", REAL, ALWAYS},
     {"regime", TEXT, ALWAYS},
+    {"predicted_rate", REAL, IF_ANY},
+    {"prediction", TEXT, IF_ANY},
+    {"decay_rate_bound", REAL, NEVER},
     SETTING_COLUMNS,
     {"rho_asked", REAL, NEVER},
     {"forward_nonfinite", WHOLE, IF_ANY},
@@ -166,8 +185,8 @@ enum {
 
 /* One row per seed; the column behind the table's says how many rows make a group. */
 static const char decay_sql[] =
-    "SELECT " SHAPE_SQL
-    ", p.rho, p.g, NULL, p.decay_rate, NULL, NULL, NULL, NULL, NULL, NULL, " SETTING_SQL
+    "SELECT " SHAPE_SQL ", p.rho, p.g, NULL, p.decay_rate, NULL, NULL, NULL, NULL, NULL, NULL, "
+    "NULL, NULL, NULL, " SETTING_SQL
     ", p.rho_asked, p.forward_nonfinite, p.backward_nonfinite, p.fp32_underflow,"
     " p.fp32_overflow, p.fp16_underflow, p.fp16_overflow, p.bf16_underflow, p.bf16_overflow,"
     " count(*) OVER (PARTITION BY " CASE_ORDER ", p.rho_asked)"
@@ -206,6 +225,51 @@ static void put_summary(const rs_seed_summary *summary, cell *row) {
     row[DECAY_REGIME] = (cell){.kind = regime[0] ? TEXT : MISSING, .text = regime};
 }
 
+static rs_status set_word(rs_spec *spec, const char *key, const cell *word) {
+    return rs_spec_set(spec, key, word->kind == TEXT ? word->text : "", RS_FROM_FILE);
+}
+
+/* Reads the words of a row as the spec file's are read. */
+static rs_status understand(const cell *row, rs_spec *spec) {
+    RS_TRY(rs_spec_init(spec));
+    RS_TRY(set_word(spec, "nonlinearity", &row[DECAY_NONLINEARITY]));
+    RS_TRY(set_word(spec, "ensemble", &row[DECAY_ENSEMBLE]));
+    RS_TRY(set_word(spec, "input", &row[DECAY_INPUT]));
+    RS_TRY(set_word(spec, "h0", &row[DECAY_H0]));
+    return set_word(spec, "loss", &row[DECAY_LOSS]);
+}
+
+static void put_theory(const rs_theory *theory, const rs_spec *spec, cell *row) {
+    rs_prediction_query const query = {
+        .nonlinearity = spec->nonlinearity[0],
+        .ensemble = spec->ensemble[0],
+        .input = spec->input,
+        .input_sigma = spec->input_sigma,
+        .h0_sigma = spec->h0_sigma,
+        .loss = spec->loss,
+        .hidden = (size_t)row[DECAY_HIDDEN].whole,
+        .steps = (size_t)row[DECAY_STEPS].whole,
+        .rho = row[DECAY_RHO].real,
+        .g = row[DECAY_G].real,
+    };
+    rs_prediction const prediction = rs_predict(theory, &query);
+    row[DECAY_BOUND] = real_cell(rs_decay_bound(&query));
+    if (!prediction.law) return;
+    row[DECAY_PREDICTED] = real_cell(prediction.decay_rate);
+    row[DECAY_PREDICTION] = (cell){.kind = TEXT, .text = prediction.law};
+}
+
+/* Adds what theory says of the row: nothing where no law speaks of it, which is so for networks
+ * that no spec can name, such as imported ones. */
+static rs_status predict(const rs_theory *theory, cell *row) {
+    if (row[DECAY_RHO].kind != REAL || row[DECAY_G].kind != REAL) return RS_OK;
+    rs_spec spec;
+    rs_status const status = understand(row, &spec);
+    if (status == RS_OK) put_theory(theory, &spec, row);
+    rs_spec_free(&spec);
+    return status == RS_EINPUT ? RS_OK : status;
+}
+
 static rs_status next_decay(source *from, cell *row, bool *more) {
     sqlite3_stmt *const query = from->outer;
     RS_TRY(step(from, query, more));
@@ -229,7 +293,7 @@ static rs_status next_decay(source *from, cell *row, bool *more) {
     rs_seed_summary const summary = rs_fit_seeds(from->rates, (size_t)n);
     put_summary(&summary, row);
     memcpy(&row[DECAY_FIRST_FINDING], earliest, sizeof earliest);
-    return RS_OK;
+    return predict(&from->theory, row);
 }
 
 /* profile */
@@ -639,6 +703,7 @@ rs_table_format rs_table_format_named(const char *name) {
 static rs_status open_source(rs_store *store, const table *of, source *out) {
     sqlite3 *const db = rs_store_handle(store);
     *out = (source){.store = store, .table = of};
+    RS_TRY(rs_theory_make(&out->theory));
     if (sqlite3_prepare_v2(db, of->sql, -1, &out->outer, NULL) != SQLITE_OK)
         return rs_store_fail(store, "reading");
     if (of->inner_sql && sqlite3_prepare_v2(db, of->inner_sql, -1, &out->inner, NULL) != SQLITE_OK)

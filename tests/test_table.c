@@ -1,5 +1,6 @@
 /* The tables: one small database, and what every table says of it in every format (golden/). */
 #include "../host/table.h"
+#include "../host/theory.h"
 #include "store_fixture.h"
 
 #include <setjmp.h>
@@ -50,6 +51,7 @@ static void put_gaussian(rs_store *store, int64_t run, uint64_t seed) {
 static void put_raw(rs_store *store, int64_t run) {
     fixture f = fixture_make(UINT64_MAX);
     f.one.nonlinearity = RS_LINEAR;
+    f.one.ensemble = RS_ORTHOGONAL; /* which has a prediction */
     f.spec.raw = true;
     f.spec.input = RS_INPUT_NOISE;
     f.spec.input_sigma = 0.5;
@@ -258,6 +260,57 @@ static void test_decay_is_that_of_the_fit(void **state) {
     rs_store_close(store);
 }
 
+enum { PREDICTED = 14, PREDICTION, BOUND }; /* fields of a line of the decay table */
+
+static void test_predictions_are_those_of_theory(void **state) {
+    (void)state;
+    rs_theory theory;
+    assert_ok(rs_theory_make(&theory));
+    rs_store *store;
+    assert_ok(rs_store_open(path, &store));
+    int64_t const run = begin_run(store);
+    for (uint64_t seed = 1; seed <= 2; ++seed) {
+        fixture f = fixture_make(seed);
+        f.one.hidden = 128;
+        f.spec.input = RS_INPUT_NOISE;
+        f.spec.input_sigma = 0.7;
+        fixture_point(&f, 0, 2.0, -0.1);
+        put(store, run, &f, 1);
+    }
+    rs_prediction_query const query = {.ensemble = RS_GAUSSIAN,
+                                       .input = RS_INPUT_NOISE,
+                                       .input_sigma = 0.7,
+                                       .loss = RS_RANDOM,
+                                       .hidden = 128,
+                                       .steps = FIXTURE_STEPS,
+                                       .rho = 2.0,
+                                       .g = 1.5};
+    char *const csv = table_text(store, "decay", RS_CSV);
+    assert_true(csv_field(csv, 1, PREDICTED) == rs_predict(&theory, &query).decay_rate);
+    assert_true(csv_field(csv, 1, BOUND) == rs_decay_bound(&query));
+    assert_non_null(strstr(csv, ",mean field,"));
+    free(csv);
+    rs_store_close(store);
+}
+
+/* What a later version may write, and a point that has no coupling, are rows like any other. */
+static void test_rows_that_theory_does_not_know(void **state) {
+    (void)state;
+    static const char *const changes[] = {"UPDATE cases SET nonlinearity = 'softsign'",
+                                          "UPDATE cases SET input = ''",
+                                          "UPDATE points SET g = NULL"};
+    rs_store *const store = make_database(false);
+    for (size_t i = 0; i < 3; ++i) {
+        assert_int_equal(sqlite3_exec(rs_store_handle(store), changes[i], NULL, NULL, NULL),
+                         SQLITE_OK);
+        char *const csv = table_text(store, "decay", RS_CSV);
+        assert_null(strstr(csv, "ln rho"));
+        assert_true(csv_field(csv, 4, PREDICTED) == 0.0); /* the fourth row is there, this empty */
+        free(csv);
+    }
+    rs_store_close(store);
+}
+
 static void test_text_that_is_not_utf8(void **state) {
     (void)state;
     rs_store *store;
@@ -314,6 +367,8 @@ int main(void) {
         WITH_PATH(test_column_names_of_the_contract),
         WITH_PATH(test_numbers_round_trip),
         WITH_PATH(test_decay_is_that_of_the_fit),
+        WITH_PATH(test_predictions_are_those_of_theory),
+        WITH_PATH(test_rows_that_theory_does_not_know),
         WITH_PATH(test_text_that_is_not_utf8),
         WITH_PATH(test_unknown_table),
         WITH_PATH(test_output_that_cannot_be_written),
