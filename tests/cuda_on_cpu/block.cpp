@@ -1,0 +1,395 @@
+#include "block.h"
+
+#include "failure.h"
+#include "fiber.h"
+#include "include/cuda_pipeline.h"
+#include "random_bits.h"
+#include "settings.h"
+#include "symbols.h"
+
+#include <vector>
+
+extern "C" { /* weak: there only with AddressSanitizer */
+__attribute__((weak)) void __asan_poison_memory_region(const volatile void *address, size_t bytes);
+__attribute__((weak)) void __asan_unpoison_memory_region(const volatile void *address,
+                                                         size_t bytes);
+}
+
+thread_local uint3 threadIdx, blockIdx;
+thread_local dim3 blockDim, gridDim;
+
+/* The dynamic shared memory of the block that runs on this OS thread. */
+alignas(16) thread_local unsigned char rs_shared[cuda_on_cpu::MOST_SHARED_BYTES];
+
+namespace cuda_on_cpu {
+
+static constexpr unsigned WARP = 32;
+
+/* What a thread waits for, or has last waited for. */
+struct Meeting {
+    Primitive primitive;
+    unsigned mask;   /* of lanes; unused by SYNCTHREADS */
+    uint64_t value;  /* what this lane brings */
+    unsigned source; /* whose value it takes */
+    Site at;
+};
+
+struct PendingCopy {
+    Copy copy;
+    size_t batch;
+};
+
+struct Thread {
+    Fiber fiber;
+    uint3 index;
+    bool exited;
+    Meeting meeting;
+    uint64_t taken;
+    std::vector<PendingCopy> copies;
+    size_t batches; /* committed */
+};
+
+/* Bit i is lane i. A lane that is neither ready nor waiting has exited or is at the barrier. */
+struct Warp {
+    unsigned lanes, ready, waiting; /* waiting: in a warp primitive */
+};
+
+class Block {
+  public:
+    Block() : threads_(MOST_BLOCK_THREADS), warps_(MOST_BLOCK_THREADS / WARP) {
+        fiber_adopt(&host_);
+    }
+    void run(const Launch &launch, uint3 index);
+    void run_thread();
+    void meet_block(Site at);
+    uint64_t meet_warp(const Meeting &meeting);
+    Thread &self() { return threads_[self_]; }
+    unsigned lane() const { return self_ % WARP; }
+    [[noreturn]] void fail_at(Site at, const std::string &what_why) const;
+
+  private:
+    void prepare(const Launch &launch, uint3 index);
+    void meet_all(bool with_host);
+    bool all_wait(const Meeting &meeting) const;
+    void exchange(const Meeting &meeting);
+    bool choose_warp();
+    unsigned choose_lane();
+    Fiber *choose(bool same_warp);
+    void go_on(bool same_warp);
+    [[noreturn]] void fail_stuck() const;
+    [[noreturn]] void fail_waiting(unsigned thread) const;
+    std::string state_of(unsigned thread) const;
+
+    const Launch *launch_ = nullptr;
+    uint3 index_ = {};
+    Fiber host_; /* whoever called run */
+    std::vector<Thread> threads_;
+    std::vector<Warp> warps_;
+    unsigned stacks_ = 0; /* threads that have one */
+    unsigned count_ = 0, warp_count_ = 0, alive_ = 0, at_barrier_ = 0;
+    unsigned self_ = 0, warp_ = 0;
+    Site barrier_ = {};
+    RandomBits random_{0};
+};
+
+static thread_local Block *current; /* the block that this OS thread runs */
+
+/* ---- what is said when a block fails -----------------------------------------------------------
+ */
+
+static std::string text_of(uint3 index) {
+    return "(" + std::to_string(index.x) + ", " + std::to_string(index.y) + ", " +
+           std::to_string(index.z) + ")";
+}
+
+static std::string text_of(Site at) { return std::string(at.file) + ":" + std::to_string(at.line); }
+
+static std::string text_of(const Meeting &meeting) {
+    static const char *const names[] = {"__syncthreads",  "__syncwarp",       "__shfl_sync",
+                                        "__shfl_up_sync", "__shfl_down_sync", "__shfl_xor_sync",
+                                        "__ballot_sync"};
+    if (meeting.primitive == SYNCTHREADS) return names[SYNCTHREADS];
+    char mask[32];
+    std::snprintf(mask, sizeof mask, " with mask 0x%08x", meeting.mask);
+    return names[meeting.primitive] + std::string(mask);
+}
+
+void Block::fail_at(Site at, const std::string &what_why) const {
+    fail("kernel " + launch_->symbols.name + ", block " + text_of(index_) + ": " + text_of(at) +
+         ": " + what_why);
+}
+
+std::string Block::state_of(unsigned thread) const {
+    if (thread >= count_)
+        return "lane " + std::to_string(thread % WARP) + " of the warp does not exist";
+    const Thread &t = threads_[thread];
+    std::string const name = "thread " + text_of(t.index);
+    if (t.exited) return name + " has exited";
+    return name + " waits in " + text_of(t.meeting) + " at " + text_of(t.meeting.at);
+}
+
+void Block::fail_waiting(unsigned thread) const {
+    const Meeting &meeting = threads_[thread].meeting;
+    unsigned const first = thread - thread % WARP;
+    unsigned missing = 0; /* who keeps it waiting */
+    auto const comes = [&](unsigned lane) {
+        unsigned const t = first + lane;
+        return t < count_ && !threads_[t].exited &&
+               threads_[t].meeting.primitive == meeting.primitive &&
+               threads_[t].meeting.mask == meeting.mask;
+    };
+    while ((meeting.mask >> missing & 1) == 0 || comes(missing)) ++missing;
+    fail_at(meeting.at, text_of(meeting) + " in thread " + text_of(threads_[thread].index) + ": " +
+                            state_of(first + missing));
+}
+
+/* Nobody can run, and not all have exited. */
+void Block::fail_stuck() const {
+    for (unsigned w = 0; w < warp_count_; ++w)
+        if (warps_[w].waiting)
+            fail_waiting(w * WARP + static_cast<unsigned>(__builtin_ctz(warps_[w].waiting)));
+    unsigned missing = 0;
+    while (!threads_[missing].exited) ++missing;
+    fail_at(barrier_, "__syncthreads: reached by " + std::to_string(at_barrier_) + " of " +
+                          std::to_string(count_) + " threads: " + state_of(missing));
+}
+
+/* ---- who runs next ------------------------------------------------------------------------------
+ */
+
+/* In some order, the first warp with a ready lane; false where there is none. */
+bool Block::choose_warp() {
+    bool const shuffled = settings().order == Order::shuffled;
+    unsigned const first = shuffled ? static_cast<unsigned>(random_.below(warp_count_)) : 0;
+    for (unsigned i = 0; i < warp_count_; ++i) {
+        unsigned const w = (first + i) % warp_count_;
+        warp_ = settings().order == Order::descending ? warp_count_ - 1 - w : w;
+        if (warps_[warp_].ready) return true;
+    }
+    return false;
+}
+
+unsigned Block::choose_lane() {
+    unsigned const ready = warps_[warp_].ready;
+    auto const lowest = [](unsigned mask) { return static_cast<unsigned>(__builtin_ctz(mask)); };
+    if (settings().order == Order::ascending) return lowest(ready);
+    if (settings().order == Order::descending)
+        return WARP - 1 - static_cast<unsigned>(__builtin_clz(ready));
+    unsigned const turn = static_cast<unsigned>(random_.below(WARP));
+    return (lowest(ready >> turn | ready << (WARP - turn) % WARP) + turn) % WARP;
+}
+
+Fiber *Block::choose(bool same_warp) {
+    if (!(same_warp && warps_[warp_].ready) && !choose_warp()) {
+        if (alive_ > 0) fail_stuck();
+        return &host_;
+    }
+    self_ = warp_ * WARP + choose_lane();
+    threadIdx = self().index;
+    return &self().fiber;
+}
+
+/* Hands over to whoever is next; returns when the caller's turn has come again. */
+void Block::go_on(bool same_warp) {
+    Fiber *const from = &self().fiber, *const to = choose(same_warp);
+    if (from != to) fiber_switch(from, to);
+}
+
+/* ---- meeting points -----------------------------------------------------------------------------
+ */
+
+void Block::meet_all(bool with_host) {
+    static thread_local std::vector<Fiber *> fibers;
+    fibers.clear();
+    if (with_host) fibers.push_back(&host_);
+    for (unsigned t = 0; t < count_; ++t) fibers.push_back(&threads_[t].fiber);
+    fibers_meet(with_host ? &host_ : &self().fiber, fibers.data(), fibers.size());
+}
+
+void Block::meet_block(Site at) {
+    if (at_barrier_ == 0) barrier_ = at;
+    self().meeting = {SYNCTHREADS, 0, 0, 0, at};
+    if (at.line != barrier_.line || std::strcmp(at.file, barrier_.file) != 0)
+        fail_at(at, "__syncthreads in thread " + text_of(self().index) +
+                        ": diverged: others of the block are in that at " + text_of(barrier_));
+    warps_[warp_].ready &= ~(1u << lane());
+    if (++at_barrier_ == count_) {
+        at_barrier_ = 0;
+        for (unsigned w = 0; w < warp_count_; ++w) warps_[w].ready = warps_[w].lanes;
+        meet_all(false);
+    }
+    go_on(at_barrier_ != 0);
+}
+
+bool Block::all_wait(const Meeting &meeting) const {
+    if ((warps_[warp_].waiting & meeting.mask) != meeting.mask) return false;
+    for (unsigned lane = 0; lane < WARP; ++lane) {
+        if ((meeting.mask >> lane & 1) == 0) continue;
+        const Meeting &other = threads_[warp_ * WARP + lane].meeting;
+        if (other.primitive != meeting.primitive || other.mask != meeting.mask) return false;
+    }
+    return true;
+}
+
+/* All lanes of the mask are here: each takes what it came for. */
+void Block::exchange(const Meeting &meeting) {
+    Thread *const lanes = &threads_[warp_ * WARP];
+    Fiber *fibers[WARP];
+    size_t count = 0;
+    uint64_t ballot = 0;
+    for (unsigned lane = 0; lane < WARP; ++lane) {
+        if ((meeting.mask >> lane & 1) == 0) continue;
+        fibers[count++] = &lanes[lane].fiber;
+        if (lanes[lane].meeting.value != 0) ballot |= uint64_t{1} << lane;
+        unsigned const source = lanes[lane].meeting.source;
+        if ((meeting.mask >> source & 1) == 0)
+            fail_at(lanes[lane].meeting.at, text_of(meeting) + " in thread " +
+                                                text_of(lanes[lane].index) + ": reads lane " +
+                                                std::to_string(source) + ", not in the mask");
+        lanes[lane].taken = lanes[source].meeting.value;
+    }
+    for (unsigned lane = 0; meeting.primitive == BALLOT && lane < WARP; ++lane)
+        if (meeting.mask >> lane & 1) lanes[lane].taken = ballot;
+    fibers_meet(&self().fiber, fibers, count);
+}
+
+uint64_t Block::meet_warp(const Meeting &meeting) {
+    Thread &me = self();
+    Warp &warp = warps_[warp_];
+    me.meeting = meeting;
+    if ((meeting.mask >> lane() & 1) == 0)
+        fail_at(meeting.at, text_of(meeting) + " in thread " + text_of(me.index) +
+                                ": the mask does not name the caller, lane " +
+                                std::to_string(lane()));
+    warp.waiting |= 1u << lane();
+    warp.ready &= ~(1u << lane());
+    if (all_wait(meeting)) {
+        exchange(meeting);
+        warp.waiting &= ~meeting.mask;
+        warp.ready |= meeting.mask;
+    }
+    go_on(true);
+    return me.taken;
+}
+
+/* ---- a block's life -----------------------------------------------------------------------------
+ */
+
+static void thread_main() {
+    fiber_enter();
+    current->run_thread();
+}
+
+void Block::run_thread() {
+    launch_->thread();
+    if (!self().copies.empty())
+        fail_at(self().meeting.at, "thread " + text_of(self().index) +
+                                       ": exits and leaves a __pipeline_memcpy_async unwaited for");
+    self().exited = true;
+    warps_[warp_].ready &= ~(1u << lane());
+    --alive_;
+    Fiber *const from = &self().fiber;
+    fiber_leave(from, choose(true));
+}
+
+static uint64_t block_number(const dim3 &grid, uint3 index) {
+    return index.x + uint64_t{grid.x} * (index.y + uint64_t{grid.y} * index.z);
+}
+
+void Block::prepare(const Launch &launch, uint3 index) {
+    const dim3 &size = launch.block;
+    launch_ = &launch;
+    index_ = index;
+    count_ = alive_ = size.x * size.y * size.z;
+    warp_count_ = (count_ + WARP - 1) / WARP;
+    random_ = RandomBits(settings().seed ^ (block_number(launch.grid, index) << 32));
+    for (; stacks_ < count_; ++stacks_) fiber_create(&threads_[stacks_].fiber);
+    for (unsigned w = 0; w < warp_count_; ++w) warps_[w] = {};
+    for (unsigned t = 0; t < count_; ++t) {
+        Thread &thread = threads_[t];
+        thread.index = {t % size.x, t / size.x % size.y, t / (size.x * size.y)};
+        thread.exited = false;
+        thread.meeting = {};
+        thread.meeting.at = {"before any meeting point", 0};
+        thread.batches = 0;
+        fiber_start(&thread.fiber, thread_main);
+        warps_[t / WARP].lanes |= 1u << t % WARP;
+    }
+    for (unsigned w = 0; w < warp_count_; ++w) warps_[w].ready = warps_[w].lanes;
+    blockIdx = index;
+    blockDim = size;
+    gridDim = launch.grid;
+}
+
+/* All shared memory begins as NaN bits. */
+static void fill_shared(const Launch &launch) {
+    std::memset(rs_shared, 0xff, launch.shared_bytes);
+    for (const SharedVariable &variable : launch.symbols.shared)
+        std::memset(thread_local_storage() + variable.offset, 0xff, variable.bytes);
+}
+
+void Block::run(const Launch &launch, uint3 index) {
+    prepare(launch, index);
+    fill_shared(launch);
+    if (__asan_poison_memory_region)
+        __asan_poison_memory_region(rs_shared + launch.shared_bytes,
+                                    MOST_SHARED_BYTES - launch.shared_bytes);
+    meet_all(true);
+    fiber_switch(&host_, choose(false));
+    meet_all(true);
+    if (__asan_unpoison_memory_region) __asan_unpoison_memory_region(rs_shared, MOST_SHARED_BYTES);
+}
+
+void run_block(const Launch &launch, uint3 index) {
+    static thread_local Block block;
+    current = &block;
+    block.run(launch, index);
+}
+
+/* ---- what device code calls
+ * ----------------------------------------------------------------------- */
+
+void meet_block(Site at) { current->meet_block(at); }
+
+uint64_t meet_warp(Primitive primitive, unsigned mask, uint64_t value, unsigned source, Site at) {
+    return current->meet_warp({primitive, mask, value, source, at});
+}
+
+unsigned lane_id() { return current->lane(); }
+
+unsigned source_lane(Primitive primitive, unsigned operand, unsigned width) {
+    unsigned const lane = current->lane(), first = lane & ~(width - 1), end = first + width;
+    switch (primitive) {
+    case SHFL: return first | (operand & (width - 1));
+    case SHFL_UP: return lane - first >= operand ? lane - operand : lane;
+    case SHFL_DOWN: return operand < end - lane ? lane + operand : lane;
+    default: return (lane ^ operand) < end ? lane ^ operand : lane;
+    }
+}
+
+void copy_issue(const Copy &copy, Site at) {
+    Thread &self = current->self();
+    auto const misaligned = [&](const void *p) {
+        return reinterpret_cast<uintptr_t>(p) % copy.bytes != 0;
+    };
+    if (copy.bytes != 4 && copy.bytes != 8 && copy.bytes != 16)
+        current->fail_at(at, "__pipeline_memcpy_async: copies 4, 8 or 16 bytes, not " +
+                                 std::to_string(copy.bytes));
+    if (misaligned(copy.to) || misaligned(copy.from))
+        current->fail_at(at, "__pipeline_memcpy_async: not aligned to its " +
+                                 std::to_string(copy.bytes) + " bytes");
+    self.meeting.at = at;
+    self.copies.push_back({copy, self.batches});
+}
+
+void copy_commit() { ++current->self().batches; }
+
+bool copy_take(size_t prior, Copy *copy) {
+    Thread &self = current->self();
+    if (self.copies.empty() || self.copies.front().batch + prior >= self.batches) return false;
+    *copy = self.copies.front().copy;
+    self.copies.erase(self.copies.begin());
+    return true;
+}
+
+} // namespace cuda_on_cpu

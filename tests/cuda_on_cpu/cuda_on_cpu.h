@@ -1,0 +1,34 @@
+/* What a test may do to the device that the runner plays. For C and C++. */
+#ifndef CUDA_ON_CPU_H
+#define CUDA_ON_CPU_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A device as at the start of the program: healthy, no failures planned, calls counted from 0.
+ * Memory stays allocated. */
+void rs_cuda_on_cpu_reset(void);
+
+/* The nth call from now (1: the next) of the CUDA or cuBLAS function `call` fails with `error`, a
+ * cudaError_t or cublasStatus_t value; call NULL: of any function (then always a cudaError_t, which
+ * cuBLAS reports in its own terms). After an error that loses a real device (ECC, illegal address,
+ * launch failure) every later call fails with it, until reset. */
+void rs_cuda_on_cpu_fail(const char *call, uint64_t nth, int error);
+
+/* Calls that could have been made to fail, since the reset. */
+uint64_t rs_cuda_on_cpu_calls(void);
+
+/* The device's memory: 1 GiB unless told. */
+void rs_cuda_on_cpu_set_memory(uint64_t bytes);
+
+/* Device and page-locked memory, streams, events, graphs and cuBLAS handles not given back. */
+uint64_t rs_cuda_on_cpu_held(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

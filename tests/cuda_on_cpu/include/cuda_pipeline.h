@@ -1,0 +1,37 @@
+/* Asynchronous copies to shared memory. The copy takes place when its thread waits for it, and no
+ * sooner; until then the destination holds NaN bits, so that a missing wait is seen. */
+#ifndef CUDA_ON_CPU_PIPELINE_H
+#define CUDA_ON_CPU_PIPELINE_H
+
+#include "cuda_on_cpu_device.h"
+
+namespace cuda_on_cpu {
+
+struct Copy {
+    void *to;
+    const void *from;
+    size_t bytes;
+};
+
+void copy_issue(const Copy &copy, Site at); /* ends the test if size or alignment is not allowed */
+void copy_commit();
+
+/* Takes the calling thread's oldest copy that is not in its `prior` latest batches. */
+bool copy_take(size_t prior, Copy *copy);
+
+} // namespace cuda_on_cpu
+
+inline void __pipeline_memcpy_async(void *to, const void *from, size_t bytes,
+                                    cuda_on_cpu::Site at = cuda_on_cpu::Site::here()) {
+    cuda_on_cpu::copy_issue({to, from, bytes}, at);
+    std::memset(to, 0xff, bytes);
+}
+
+inline void __pipeline_commit() { cuda_on_cpu::copy_commit(); }
+
+inline void __pipeline_wait_prior(size_t prior) {
+    cuda_on_cpu::Copy copy;
+    while (cuda_on_cpu::copy_take(prior, &copy)) std::memcpy(copy.to, copy.from, copy.bytes);
+}
+
+#endif

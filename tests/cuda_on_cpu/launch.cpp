@@ -1,0 +1,156 @@
+/* Launches and what limits them: the device and the kernel's attributes. */
+#include "api.h"
+#include "grid.h"
+#include "memory.h"
+#include "stream.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <map>
+
+using namespace cuda_on_cpu;
+
+static constexpr size_t PLAIN_SHARED_BYTES = 48 << 10; /* without asking for more */
+static constexpr size_t SM_SHARED_BYTES = 228 << 10, RESERVED_SHARED_BYTES = 1 << 10;
+static constexpr int SM_THREADS = 2048, SM_BLOCKS = 32, SMS = 2;
+
+/* What cudaFuncSetAttribute allowed each kernel. */
+static std::map<const void *, size_t> shared_limits;
+
+static size_t shared_limit(const void *kernel) {
+    auto const limit = shared_limits.find(kernel);
+    return limit == shared_limits.end() ? PLAIN_SHARED_BYTES : limit->second;
+}
+
+/* ---- launches -----------------------------------------------------------------------------------
+ */
+
+static uint64_t volume(const dim3 &size) { return uint64_t{size.x} * size.y * size.z; }
+
+/* Clusters of more than one block are beyond this runner. */
+static bool has_unknown_attributes(const cudaLaunchConfig_t &config) {
+    for (unsigned i = 0; i < config.numAttrs; ++i) {
+        auto const &cluster = config.attrs[i].val.clusterDim;
+        if (config.attrs[i].id != cudaLaunchAttributeClusterDimension ||
+            volume({cluster.x, cluster.y, cluster.z}) != 1)
+            return true;
+    }
+    return false;
+}
+
+static cudaError_t check(const cudaLaunchConfig_t &config, const void *kernel) {
+    const dim3 &grid = config.gridDim, &block = config.blockDim;
+    if (volume(grid) == 0 || grid.x > 0x7fffffffu || grid.y > 0xffffu || grid.z > 0xffffu ||
+        volume(block) == 0 || volume(block) > MOST_BLOCK_THREADS || block.z > 64)
+        return cudaErrorInvalidConfiguration;
+    if (has_unknown_attributes(config)) return cudaErrorNotSupported;
+    if (config.dynamicSmemBytes > shared_limit(kernel)) return cudaErrorInvalidValue;
+    return cudaSuccess;
+}
+
+cudaError_t cuda_on_cpu::launch(const cudaLaunchConfig_t &config, const void *kernel,
+                                std::function<void()> thread) {
+    return call("cudaLaunchKernelEx", [&] {
+        if (cudaError_t const error = check(config, kernel)) return error;
+        Launch const launch = {kernel_symbols(kernel), config.gridDim, config.blockDim,
+                               config.dynamicSmemBytes, std::move(thread)};
+        return submit(config.stream, [launch] { run_grid(launch); });
+    });
+}
+
+/* ---- kernels ------------------------------------------------------------------------------------
+ */
+
+cudaError_t cudaFuncSetAttribute(const void *kernel, cudaFuncAttribute attribute, int value) {
+    return call("cudaFuncSetAttribute", [&] {
+        if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || value < 0 ||
+            static_cast<size_t>(value) > MOST_SHARED_BYTES)
+            return cudaErrorInvalidValue;
+        shared_limits[kernel] = static_cast<size_t>(value);
+        return cudaSuccess;
+    });
+}
+
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attributes, const void *kernel) {
+    return call("cudaFuncGetAttributes", [&] {
+        *attributes = {};
+        attributes->maxThreadsPerBlock = MOST_BLOCK_THREADS;
+        attributes->maxDynamicSharedSizeBytes = static_cast<int>(shared_limit(kernel));
+        return cudaSuccess;
+    });
+}
+
+/* Threads and shared memory only: nobody knows of registers here. */
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, const void *kernel,
+                                                          int block_threads, size_t shared_bytes) {
+    return call("cudaOccupancyMaxActiveBlocksPerMultiprocessor", [&] {
+        if (block_threads < 1) return cudaErrorInvalidValue;
+        bool const fits = static_cast<size_t>(block_threads) <= MOST_BLOCK_THREADS &&
+                          shared_bytes <= shared_limit(kernel);
+        size_t const by_shared = SM_SHARED_BYTES / (shared_bytes + RESERVED_SHARED_BYTES);
+        int const by_threads = SM_THREADS / ((block_threads + warpSize - 1) / warpSize * warpSize);
+        *blocks = fits ? std::min({SM_BLOCKS, by_threads, static_cast<int>(by_shared)}) : 0;
+        return cudaSuccess;
+    });
+}
+
+/* ---- the device ---------------------------------------------------------------------------------
+ */
+
+cudaError_t cudaGetDeviceCount(int *count) {
+    return call("cudaGetDeviceCount", [&] {
+        *count = 1;
+        return cudaSuccess;
+    });
+}
+
+cudaError_t cudaGetDevice(int *device) {
+    return call("cudaGetDevice", [&] {
+        *device = 0;
+        return cudaSuccess;
+    });
+}
+
+cudaError_t cudaSetDevice(int device) {
+    return call("cudaSetDevice",
+                [&] { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; });
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
+    return call("cudaGetDeviceProperties", [&] {
+        if (device != 0) return cudaErrorInvalidDevice;
+        *properties = {};
+        std::snprintf(properties->name, sizeof properties->name, "CUDA on CPU");
+        properties->totalGlobalMem = device_memory();
+        properties->sharedMemPerBlock = PLAIN_SHARED_BYTES;
+        properties->sharedMemPerBlockOptin = MOST_SHARED_BYTES;
+        properties->sharedMemPerMultiprocessor = SM_SHARED_BYTES;
+        properties->reservedSharedMemPerBlock = RESERVED_SHARED_BYTES;
+        properties->major = 9;
+        properties->multiProcessorCount = SMS;
+        properties->warpSize = warpSize;
+        properties->regsPerBlock = properties->regsPerMultiprocessor = 65536;
+        properties->maxThreadsPerBlock = MOST_BLOCK_THREADS;
+        properties->maxThreadsPerMultiProcessor = SM_THREADS;
+        properties->maxBlocksPerMultiProcessor = SM_BLOCKS;
+        properties->l2CacheSize = 1 << 20;
+        properties->memoryBusWidth = 64;
+        properties->integrated = 1;
+        return cudaSuccess;
+    });
+}
+
+static cudaError_t get_version(const char *name, int *version) {
+    return call(name, [&] {
+        *version = CUDART_VERSION;
+        return cudaSuccess;
+    });
+}
+
+cudaError_t cudaDriverGetVersion(int *version) {
+    return get_version("cudaDriverGetVersion", version);
+}
+
+cudaError_t cudaRuntimeGetVersion(int *version) {
+    return get_version("cudaRuntimeGetVersion", version);
+}

@@ -1,0 +1,58 @@
+#include "settings.h"
+
+#include "failure.h"
+
+#include <charconv>
+#include <cstdlib>
+#include <string_view>
+#include <thread>
+
+namespace cuda_on_cpu {
+
+static uint64_t whole_number(std::string_view text, const char *what) {
+    uint64_t value = 0;
+    auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc{} || end != text.data() + text.size())
+        fail(std::string(what) + ": not a whole number: " + std::string(text));
+    return value;
+}
+
+static void read_order(Settings *settings) {
+    const char *const value = std::getenv("RHOSWEEP_CUDA_ORDER");
+    std::string_view const text = value ? value : "ascending", prefix = "shuffled:";
+    if (text == "ascending") {
+        settings->order = Order::ascending;
+    } else if (text == "descending") {
+        settings->order = Order::descending;
+    } else if (text == "shuffled") {
+        settings->order = Order::shuffled;
+    } else if (text.substr(0, prefix.size()) == prefix) {
+        settings->order = Order::shuffled;
+        settings->seed = whole_number(text.substr(prefix.size()), "RHOSWEEP_CUDA_ORDER");
+    } else {
+        fail("RHOSWEEP_CUDA_ORDER: not ascending, descending, shuffled or shuffled:SEED: " +
+             std::string(text));
+    }
+}
+
+static void read_os_threads(Settings *settings) {
+    if (const char *const value = std::getenv("RHOSWEEP_CUDA_THREADS")) {
+        uint64_t const count = whole_number(value, "RHOSWEEP_CUDA_THREADS");
+        if (count < 1 || count > 1024) fail("RHOSWEEP_CUDA_THREADS: not in 1 .. 1024");
+        settings->os_threads = static_cast<unsigned>(count);
+    } else {
+        settings->os_threads = std::max(1u, std::thread::hardware_concurrency());
+    }
+}
+
+const Settings &settings() {
+    static const Settings read = [] {
+        Settings settings = {Order::ascending, 1, 1};
+        read_order(&settings);
+        read_os_threads(&settings);
+        return settings;
+    }();
+    return read;
+}
+
+} // namespace cuda_on_cpu

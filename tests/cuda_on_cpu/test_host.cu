@@ -1,0 +1,547 @@
+/* The runtime's host side: streams, events, graphs, memory, refusals, failures on demand, cuBLAS.
+ */
+#include "cmocka_cpp.h"
+#include "cuda_on_cpu.h"
+
+#include <cublas_v2.h>
+#include <cuda_runtime.h>
+
+#include <cmath>
+#include <utility>
+#include <vector>
+
+static void must(cudaError_t error) { assert_int_equal(error, cudaSuccess); }
+static void must(cublasStatus_t status) { assert_int_equal(status, CUBLAS_STATUS_SUCCESS); }
+
+static __global__ void add(float *x, float value) { x[threadIdx.x] += value; }
+
+static cudaError_t launch_add(float *x, unsigned count, float value, cudaStream_t stream) {
+    cudaLaunchConfig_t config = {};
+    config.blockDim = count;
+    config.stream = stream;
+    return cudaLaunchKernelEx(&config, add, x, value);
+}
+
+/* COUNT floats on the device and page-locked ones on the host, two streams, an event. */
+constexpr unsigned COUNT = 16;
+constexpr size_t BYTES = COUNT * sizeof(float);
+
+struct Fixture {
+    float *device, *host;
+    cudaStream_t first, second;
+    cudaEvent_t event;
+};
+
+static int setup(void **state) {
+    auto *const f = new Fixture();
+    rs_cuda_on_cpu_reset();
+    must(cudaMalloc(&f->device, BYTES));
+    must(cudaMallocHost(&f->host, BYTES));
+    must(cudaStreamCreateWithFlags(&f->first, cudaStreamNonBlocking));
+    must(cudaStreamCreateWithFlags(&f->second, cudaStreamNonBlocking));
+    must(cudaEventCreate(&f->event));
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state) {
+    auto *const f = static_cast<Fixture *>(*state);
+    must(cudaFree(f->device));
+    must(cudaFreeHost(f->host));
+    must(cudaStreamDestroy(f->first));
+    must(cudaStreamDestroy(f->second));
+    must(cudaEventDestroy(f->event));
+    assert_int_equal(rs_cuda_on_cpu_held(), 0);
+    delete f;
+    return 0;
+}
+
+static Fixture *fixture(void **state) { return static_cast<Fixture *>(*state); }
+
+static float first_on_device(const float *device) {
+    float value = 0;
+    must(cudaMemcpy(&value, device, sizeof value, cudaMemcpyDeviceToHost));
+    return value;
+}
+
+/* ---- streams and events -------------------------------------------------------------------------
+ */
+
+static void test_work_waits_for_a_synchronisation(void **state) {
+    Fixture *const f = fixture(state);
+    must(cudaMemsetAsync(f->device, 0, BYTES, f->first));
+    must(launch_add(f->device, COUNT, 3, f->first));
+    must(cudaMemcpyAsync(f->host, f->device, BYTES, cudaMemcpyDeviceToHost, f->first));
+    assert_true(std::isnan(f->host[0])); /* fresh */
+    must(cudaStreamSynchronize(f->second));
+    assert_true(std::isnan(f->host[0]));
+    must(cudaStreamSynchronize(f->first));
+    assert_true(f->host[0] == 3 && f->host[COUNT - 1] == 3);
+}
+
+/* The second stream reads what the first one writes: stale, unless it waits for the event. */
+static void test_streams_meet_at_events(void **state) {
+    Fixture *const f = fixture(state);
+    for (bool waits : {false, true}) {
+        must(cudaMemsetAsync(f->device, 0, BYTES, nullptr));
+        must(launch_add(f->device, COUNT, 5, f->first));
+        must(cudaEventRecord(f->event, f->first));
+        if (waits) must(cudaStreamWaitEvent(f->second, f->event));
+        must(cudaMemcpyAsync(f->host, f->device, BYTES, cudaMemcpyDeviceToHost, f->second));
+        must(cudaStreamSynchronize(f->second));
+        assert_true(f->host[0] == (waits ? 5 : 0));
+        must(cudaDeviceSynchronize());
+    }
+}
+
+static void test_an_event_is_its_last_record(void **state) {
+    Fixture *const f = fixture(state);
+    must(cudaMemsetAsync(f->device, 0, BYTES, f->first));
+    must(cudaEventRecord(f->event, f->first));
+    must(launch_add(f->device, COUNT, 1, f->first));
+    must(cudaEventRecord(f->event, f->first));
+    must(launch_add(f->device, COUNT, 1, f->first));
+    must(cudaEventSynchronize(f->event));
+    assert_true(first_on_device(f->device) == 1);
+}
+
+static void test_events_measure_time(void **state) {
+    Fixture *const f = fixture(state);
+    cudaEvent_t end = nullptr, untimed = nullptr;
+    float milliseconds = -1;
+    must(cudaEventCreate(&end));
+    must(cudaEventCreateWithFlags(&untimed, cudaEventDisableTiming));
+    must(cudaEventRecord(f->event, f->first));
+    must(cudaMemsetAsync(f->device, 0, BYTES, f->first));
+    must(cudaEventRecord(end, f->first));
+    must(cudaEventRecord(untimed, f->first));
+    assert_int_equal(cudaEventElapsedTime(&milliseconds, f->event, end), cudaErrorNotReady);
+    must(cudaEventSynchronize(end));
+    must(cudaEventElapsedTime(&milliseconds, f->event, end));
+    assert_true(milliseconds >= 0);
+    assert_int_equal(cudaEventElapsedTime(&milliseconds, f->event, untimed),
+                     cudaErrorInvalidResourceHandle);
+    must(cudaEventDestroy(end));
+    must(cudaEventDestroy(untimed));
+}
+
+/* Blocking streams are done before the default stream's work, non-blocking ones need not be. */
+static void test_default_stream(void **state) {
+    Fixture *const f = fixture(state);
+    cudaStream_t blocking = nullptr;
+    must(cudaStreamCreate(&blocking));
+    must(cudaMemsetAsync(f->device, 0, BYTES, blocking));
+    must(launch_add(f->device, COUNT, 1, blocking));
+    assert_true(first_on_device(f->device) == 1);
+    must(launch_add(f->device, COUNT, 1, f->first));
+    assert_true(first_on_device(f->device) == 1);
+    must(cudaStreamDestroy(blocking));
+}
+
+/* Pageable memory may be used again as soon as the call is back; page-locked memory may not. */
+static void test_pageable_and_page_locked(void **state) {
+    Fixture *const f = fixture(state);
+    std::vector<float> pageable(COUNT, 1);
+    must(cudaMemcpyAsync(f->device, pageable.data(), BYTES, cudaMemcpyHostToDevice, f->first));
+    pageable[0] = 2;
+    must(cudaMemcpyAsync(pageable.data(), f->device, BYTES, cudaMemcpyDeviceToHost, f->first));
+    assert_true(pageable[0] == 1);
+    f->host[0] = 1;
+    must(cudaMemcpyAsync(f->device, f->host, BYTES, cudaMemcpyHostToDevice, f->first));
+    f->host[0] = 2;
+    must(cudaStreamSynchronize(f->first));
+    assert_true(first_on_device(f->device) == 2);
+}
+
+static void test_stale_handles(void **state) {
+    Fixture *const f = fixture(state);
+    cudaStream_t stream = nullptr;
+    must(cudaStreamCreate(&stream));
+    must(cudaStreamDestroy(stream));
+    assert_int_equal(cudaStreamSynchronize(stream), cudaErrorInvalidResourceHandle);
+    assert_int_equal(launch_add(f->device, COUNT, 1, stream), cudaErrorInvalidResourceHandle);
+    assert_int_equal(cudaStreamDestroy(stream), cudaErrorInvalidResourceHandle);
+    assert_int_equal(cudaEventRecord(f->event, stream), cudaErrorInvalidResourceHandle);
+    assert_int_equal(cudaStreamWaitEvent(stream, f->event), cudaErrorInvalidResourceHandle);
+}
+
+/* ---- graphs -------------------------------------------------------------------------------------
+ */
+
+static void test_graph(void **state) {
+    Fixture *const f = fixture(state);
+    cudaGraph_t graph = nullptr;
+    cudaGraphExec_t exec = nullptr;
+    must(cudaMemsetAsync(f->device, 0, BYTES, nullptr));
+    must(cudaStreamBeginCapture(f->first, cudaStreamCaptureModeThreadLocal));
+    must(launch_add(f->device, COUNT, 2, f->first));
+    must(cudaMemcpyAsync(f->host, f->device, BYTES, cudaMemcpyDeviceToHost, f->first));
+    must(cudaStreamEndCapture(f->first, &graph));
+    must(cudaGraphInstantiate(&exec, graph, 0));
+    must(cudaGraphDestroy(graph));
+    must(cudaDeviceSynchronize());
+    assert_true(std::isnan(f->host[0])); /* nothing has run */
+    for (int i = 1; i <= 3; ++i) {
+        must(cudaGraphLaunch(exec, f->second));
+        must(cudaStreamSynchronize(f->second));
+        assert_true(f->host[0] == static_cast<float>(2 * i));
+    }
+    must(cudaGraphExecDestroy(exec));
+}
+
+static void test_waiting_spoils_a_capture(void **state) {
+    Fixture *const f = fixture(state);
+    void *memory = nullptr;
+    const std::function<cudaError_t()> refused[] = {
+        [&] { return cudaMalloc(&memory, 1); },
+        [&] { return cudaStreamSynchronize(f->first); },
+        [&] { return cudaDeviceSynchronize(); },
+        [&] { return cudaEventRecord(f->event, f->first); },
+        [&] { return launch_add(f->device, COUNT, 1, nullptr); },
+    };
+    for (const auto &call : refused) {
+        cudaGraph_t graph = nullptr;
+        must(cudaStreamBeginCapture(f->first, cudaStreamCaptureModeGlobal));
+        assert_int_equal(call(), cudaErrorStreamCaptureUnsupported);
+        assert_int_equal(cudaStreamEndCapture(f->first, &graph), cudaErrorStreamCaptureInvalidated);
+        assert_null(graph);
+    }
+}
+
+/* ---- launches -----------------------------------------------------------------------------------
+ */
+
+static __global__ void nothing() {}
+
+static cudaError_t launch_nothing(dim3 grid, dim3 block, size_t shared_bytes) {
+    cudaLaunchConfig_t config = {};
+    config.gridDim = grid;
+    config.blockDim = block;
+    config.dynamicSmemBytes = shared_bytes;
+    return cudaLaunchKernelEx(&config, nothing);
+}
+
+static void test_launches_refused(void **) {
+    assert_int_equal(launch_nothing(1, 1025, 0), cudaErrorInvalidConfiguration);
+    assert_int_equal(launch_nothing(1, dim3(1, 1, 65), 0), cudaErrorInvalidConfiguration);
+    assert_int_equal(launch_nothing(0, 1, 0), cudaErrorInvalidConfiguration);
+    assert_int_equal(launch_nothing(dim3(1, 65536), 1, 0), cudaErrorInvalidConfiguration);
+    assert_int_equal(cudaPeekAtLastError(), cudaErrorInvalidConfiguration);
+    assert_int_equal(cudaGetLastError(), cudaErrorInvalidConfiguration);
+    assert_int_equal(cudaGetLastError(), cudaSuccess);
+}
+
+static void test_shared_memory_must_be_asked_for(void **) {
+    constexpr int MOST = 232448;
+    cudaFuncAttributes attributes;
+    must(launch_nothing(1, 1, 48 << 10));
+    assert_int_equal(launch_nothing(1, 1, (48 << 10) + 1), cudaErrorInvalidValue);
+    must(cudaFuncSetAttribute(nothing, cudaFuncAttributeMaxDynamicSharedMemorySize, MOST));
+    must(launch_nothing(1, 1, MOST));
+    assert_int_equal(launch_nothing(1, 1, MOST + 1), cudaErrorInvalidValue);
+    must(cudaFuncGetAttributes(&attributes, nothing));
+    assert_int_equal(attributes.maxDynamicSharedSizeBytes, MOST);
+    assert_int_equal(
+        cudaFuncSetAttribute(nothing, cudaFuncAttributeMaxDynamicSharedMemorySize, MOST + 1),
+        cudaErrorInvalidValue);
+}
+
+static void test_clusters_refused(void **) {
+    cudaLaunchAttribute cluster = {cudaLaunchAttributeClusterDimension, {{1, 1, 1}}};
+    cudaLaunchConfig_t config = {};
+    config.attrs = &cluster;
+    config.numAttrs = 1;
+    must(cudaLaunchKernelEx(&config, nothing));
+    cluster.val.clusterDim.x = 2;
+    assert_int_equal(cudaLaunchKernelEx(&config, nothing), cudaErrorNotSupported);
+}
+
+static void test_occupancy(void **) {
+    int blocks = -1;
+    must(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, add, 33, 0));
+    assert_int_equal(blocks, 32);
+    must(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, add, 1000, 0));
+    assert_int_equal(blocks, 2);
+    must(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, add, 32, 48 << 10));
+    assert_int_equal(blocks, 4);
+    must(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, add, 32, 100 << 10));
+    assert_int_equal(blocks, 0);
+}
+
+/* ---- memory -------------------------------------------------------------------------------------
+ */
+
+static void test_memory_is_limited(void **) {
+    size_t free_bytes = 0, total = 0;
+    void *memory = nullptr, *more = nullptr;
+    rs_cuda_on_cpu_set_memory(4096);
+    must(cudaMemGetInfo(&free_bytes, &total));
+    assert_int_equal(total, 4096);
+    assert_int_equal(free_bytes, 4096 - BYTES); /* the fixture's */
+    assert_int_equal(cudaMalloc(&memory, 4096), cudaErrorMemoryAllocation);
+    must(cudaMalloc(&memory, free_bytes));
+    assert_int_equal(cudaMalloc(&more, 1), cudaErrorMemoryAllocation);
+    must(cudaFree(memory));
+    must(cudaMemGetInfo(&free_bytes, &total));
+    assert_int_equal(free_bytes, 4096 - BYTES);
+    rs_cuda_on_cpu_set_memory(uint64_t{1} << 30);
+}
+
+static void test_copies_are_checked(void **state) {
+    Fixture *const f = fixture(state);
+    auto const copy = [](float *to, const float *from, size_t bytes, cudaMemcpyKind kind) {
+        return cudaMemcpy(to, from, bytes, kind);
+    };
+    assert_int_equal(copy(f->device, f->host, BYTES + 1, cudaMemcpyHostToDevice),
+                     cudaErrorInvalidValue);
+    assert_int_equal(copy(f->device + 1, f->host, BYTES, cudaMemcpyHostToDevice),
+                     cudaErrorInvalidValue);
+    assert_int_equal(copy(f->host, f->device, BYTES, cudaMemcpyHostToDevice),
+                     cudaErrorInvalidValue);
+    assert_int_equal(copy(f->host, f->host, BYTES, cudaMemcpyDeviceToHost), cudaErrorInvalidValue);
+    assert_int_equal(cudaMemsetAsync(f->host, 0, BYTES), cudaErrorInvalidValue);
+    assert_int_equal(cudaMemsetAsync(f->device, 0, BYTES + 1), cudaErrorInvalidValue);
+    assert_int_equal(cudaFree(f->host), cudaErrorInvalidValue);
+}
+
+static void test_copy_in_two_dimensions(void **state) {
+    Fixture *const f = fixture(state);
+    for (unsigned i = 0; i < COUNT; ++i) f->host[i] = static_cast<float>(i);
+    must(cudaMemsetAsync(f->device, 0, BYTES, f->first));
+    must(cudaMemcpy2DAsync(f->device, 16, f->host, 12, 8, 4, cudaMemcpyHostToDevice, f->first));
+    must(cudaMemcpyAsync(f->host, f->device, BYTES, cudaMemcpyDeviceToHost, f->first));
+    must(cudaStreamSynchronize(f->first));
+    for (unsigned i = 0; i < COUNT; ++i)
+        assert_true(f->host[i] == (i % 4 < 2 ? static_cast<float>(i / 4 * 3 + i % 4) : 0));
+    assert_int_equal(
+        cudaMemcpy2DAsync(f->device, 16, f->host, 12, 8, 5, cudaMemcpyHostToDevice, f->first),
+        cudaErrorInvalidValue);
+    assert_int_equal(
+        cudaMemcpy2DAsync(f->device, 16, f->host, 4, 8, 2, cudaMemcpyHostToDevice, f->first),
+        cudaErrorInvalidValue);
+}
+
+/* ---- failures on demand -------------------------------------------------------------------------
+ */
+
+static void test_nth_call_fails(void **) {
+    void *memory[3] = {};
+    rs_cuda_on_cpu_fail("cudaMalloc", 2, cudaErrorMemoryAllocation);
+    must(cudaMalloc(&memory[0], 8));
+    must(cudaDeviceSynchronize());
+    assert_int_equal(cudaMalloc(&memory[1], 8), cudaErrorMemoryAllocation);
+    must(cudaMalloc(&memory[2], 8));
+    must(cudaFree(memory[0]));
+    must(cudaFree(memory[2]));
+}
+
+/* Everything fails from then on; what is given back is given back all the same. */
+static void test_lost_device(void **state) {
+    Fixture *const f = fixture(state);
+    cublasHandle_t handle = nullptr;
+    void *memory = nullptr;
+    must(cublasCreate(&handle));
+    must(cudaMalloc(&memory, 8));
+    uint64_t const held = rs_cuda_on_cpu_held();
+    rs_cuda_on_cpu_fail("cudaStreamSynchronize", 1, cudaErrorLaunchFailure);
+    must(launch_add(f->device, COUNT, 1, f->first));
+    assert_int_equal(cudaStreamSynchronize(f->first), cudaErrorLaunchFailure);
+    assert_int_equal(launch_add(f->device, COUNT, 1, f->first), cudaErrorLaunchFailure);
+    assert_int_equal(cublasSetStream(handle, f->first), CUBLAS_STATUS_EXECUTION_FAILED);
+    assert_int_equal(cudaGetLastError(), cudaErrorLaunchFailure);
+    assert_int_equal(cudaGetLastError(), cudaErrorLaunchFailure);
+    assert_int_equal(cudaFree(memory), cudaErrorLaunchFailure);
+    assert_int_equal(cublasDestroy(handle), CUBLAS_STATUS_EXECUTION_FAILED);
+    assert_int_equal(rs_cuda_on_cpu_held(), held - 2);
+    rs_cuda_on_cpu_reset();
+    must(cudaGetLastError());
+    must(cudaDeviceSynchronize());
+}
+
+/* A small use of the device that stops at the first error and gives everything back. */
+static bool use_device() {
+    cublasHandle_t handle = nullptr;
+    void *memory = nullptr;
+    bool good = cudaMalloc(&memory, 64) == cudaSuccess;
+    good = good && cublasCreate(&handle) == CUBLAS_STATUS_SUCCESS;
+    good = good && cudaMemsetAsync(memory, 0, 64) == cudaSuccess;
+    good = good && launch_add(static_cast<float *>(memory), COUNT, 1, nullptr) == cudaSuccess;
+    if (handle) good = cublasDestroy(handle) == CUBLAS_STATUS_SUCCESS && good;
+    return cudaFree(memory) == cudaSuccess && good;
+}
+
+static void test_any_call_can_fail(void **) {
+    rs_cuda_on_cpu_reset();
+    uint64_t const held = rs_cuda_on_cpu_held();
+    assert_true(use_device());
+    uint64_t const calls = rs_cuda_on_cpu_calls();
+    assert_int_equal(calls, 6);
+    for (cudaError_t error : {cudaErrorMemoryAllocation, cudaErrorECCUncorrectable})
+        for (uint64_t nth = 1; nth <= calls; ++nth) {
+            rs_cuda_on_cpu_reset();
+            rs_cuda_on_cpu_fail(nullptr, nth, error);
+            assert_false(use_device());
+            assert_int_equal(rs_cuda_on_cpu_held(), held);
+        }
+    rs_cuda_on_cpu_reset();
+}
+
+/* ---- cuBLAS -------------------------------------------------------------------------------------
+ */
+
+static cublasStatus_t gemm(cublasHandle_t handle, cublasOperation_t ta, cublasOperation_t tb,
+                           const float *scale, const float *a, const float *b, float *c) {
+    return cublasSgemmStridedBatched(handle, ta, tb, 3, 2, 4, &scale[0], a, 5, 24, b, 6, 30,
+                                     &scale[1], c, 4, 10, 2);
+}
+
+static cublasStatus_t gemm(cublasHandle_t handle, cublasOperation_t ta, cublasOperation_t tb,
+                           const double *scale, const double *a, const double *b, double *c) {
+    return cublasDgemmStridedBatched(handle, ta, tb, 3, 2, 4, &scale[0], a, 5, 24, b, 6, 30,
+                                     &scale[1], c, 4, 10, 2);
+}
+
+template <class T> static T *upload(const std::vector<T> &values) {
+    T *memory = nullptr;
+    must(cudaMalloc(&memory, values.size() * sizeof(T)));
+    must(cudaMemcpy(memory, values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice));
+    return memory;
+}
+
+/* Small whole numbers, so that every order of summation gives the same bits. */
+template <class T> static std::vector<T> whole_numbers(size_t count, size_t seed) {
+    std::vector<T> values(count);
+    for (size_t i = 0; i < count; ++i) values[i] = static_cast<T>((i * 37 + seed) % 11) - 5;
+    return values;
+}
+
+template <class T>
+static void check_product(cublasOperation_t ta, cublasOperation_t tb, const T (&scale)[2]) {
+    std::vector<T> const a = whole_numbers<T>(48, 1), b = whole_numbers<T>(60, 2);
+    std::vector<T> c = whole_numbers<T>(20, 3), got(20);
+    T *const da = upload(a), *const db = upload(b), *const dc = upload(c);
+    cublasHandle_t handle = nullptr;
+    must(cublasCreate(&handle));
+    must(gemm(handle, ta, tb, scale, da, db, dc));
+    must(cudaMemcpy(got.data(), dc, 20 * sizeof(T), cudaMemcpyDeviceToHost));
+    for (size_t i = 0; i < 2; ++i)
+        for (size_t row = 0; row < 3; ++row)
+            for (size_t column = 0; column < 2; ++column) {
+                T sum = 0;
+                for (size_t k = 0; k < 4; ++k)
+                    sum += a[24 * i + (ta == CUBLAS_OP_N ? row + 5 * k : k + 5 * row)] *
+                           b[30 * i + (tb == CUBLAS_OP_N ? k + 6 * column : column + 6 * k)];
+                T &element = c[10 * i + 4 * column + row];
+                element = scale[0] * sum + scale[1] * element;
+            }
+    assert_memory_equal(got.data(), c.data(), 20 * sizeof(T)); /* and nothing else is touched */
+    must(cublasDestroy(handle));
+    for (T *memory : {da, db, dc}) must(cudaFree(memory));
+}
+
+static void test_products(void **) {
+    for (cublasOperation_t ta : {CUBLAS_OP_N, CUBLAS_OP_T})
+        for (cublasOperation_t tb : {CUBLAS_OP_N, CUBLAS_OP_T}) {
+            check_product<float>(ta, tb, {2, 3});
+            check_product<double>(ta, tb, {-1, 1});
+        }
+}
+
+/* beta 0 overwrites even what is not a number; what does not fit is refused. */
+static void test_product_into_fresh_memory(void **) {
+    float *memory = nullptr;
+    float const one = 1, zero = 0;
+    cublasHandle_t handle = nullptr;
+    must(cublasCreate(&handle));
+    must(cudaMalloc(&memory, 3 * sizeof *memory));
+    must(cudaMemsetAsync(memory, 0, 2 * sizeof *memory));
+    auto const product = [&](int lda, int ldb, int batch) {
+        return cublasSgemmStridedBatched(handle, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 1, &one, memory,
+                                         lda, 1, memory + 1, ldb, 1, &zero, memory + 2, 1, 1,
+                                         batch);
+    };
+    must(product(1, 1, 1));
+    assert_true(first_on_device(memory + 2) == 0);
+    assert_int_equal(product(0, 1, 1), CUBLAS_STATUS_INVALID_VALUE);
+    assert_int_equal(product(1, -1, 1), CUBLAS_STATUS_INVALID_VALUE);
+    assert_int_equal(product(1, 1, 2), CUBLAS_STATUS_INVALID_VALUE);
+    must(cudaFree(memory));
+    must(cublasDestroy(handle));
+    assert_int_equal(product(1, 1, 1), CUBLAS_STATUS_NOT_INITIALIZED);
+}
+
+static void test_product_in_a_graph(void **state) {
+    Fixture *const f = fixture(state);
+    float const one = 1;
+    cublasHandle_t handle = nullptr;
+    cudaGraph_t graph = nullptr;
+    cudaGraphExec_t exec = nullptr;
+    must(cublasCreate(&handle));
+    must(cublasSetStream(handle, f->first));
+    for (unsigned i = 0; i < COUNT; ++i) f->host[i] = 2;
+    must(cudaMemcpy(f->device, f->host, BYTES, cudaMemcpyHostToDevice));
+    must(cudaStreamBeginCapture(f->first, cudaStreamCaptureModeThreadLocal));
+    must(cublasSgemmStridedBatched(handle, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 1, &one, f->device + 1,
+                                   1, 0, f->device + 2, 1, 0, &one, f->device, 1, 0, 1));
+    must(cudaStreamEndCapture(f->first, &graph));
+    must(cudaGraphInstantiate(&exec, graph));
+    must(cudaGraphLaunch(exec, f->first));
+    must(cudaGraphLaunch(exec, f->first));
+    must(cudaStreamSynchronize(f->first));
+    assert_true(first_on_device(f->device) == 2 + 4 + 4);
+    must(cudaGraphExecDestroy(exec));
+    must(cudaGraphDestroy(graph));
+    must(cublasDestroy(handle));
+}
+
+/* ---- the device ---------------------------------------------------------------------------------
+ */
+
+static void test_device(void **) {
+    int count = 0, driver = 0, runtime = 0;
+    cudaDeviceProp properties;
+    must(cudaGetDeviceCount(&count));
+    assert_int_equal(count, 1);
+    must(cudaGetDeviceProperties(&properties, 0));
+    assert_string_equal(properties.name, "CUDA on CPU");
+    assert_int_equal(properties.sharedMemPerBlockOptin, 232448);
+    assert_int_equal(properties.totalGlobalMem, uint64_t{1} << 30);
+    assert_int_equal(cudaGetDeviceProperties(&properties, 1), cudaErrorInvalidDevice);
+    assert_int_equal(cudaSetDevice(1), cudaErrorInvalidDevice);
+    must(cudaDriverGetVersion(&driver));
+    must(cudaRuntimeGetVersion(&runtime));
+    assert_int_equal(driver, runtime);
+    assert_string_equal(cudaGetErrorName(cudaErrorMemoryAllocation), "cudaErrorMemoryAllocation");
+    assert_string_equal(cudaGetErrorString(cudaErrorMemoryAllocation), "out of memory");
+}
+
+#define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main() {
+    const struct CMUnitTest tests[] = {
+        WITH_FIXTURE(test_work_waits_for_a_synchronisation),
+        WITH_FIXTURE(test_streams_meet_at_events),
+        WITH_FIXTURE(test_an_event_is_its_last_record),
+        WITH_FIXTURE(test_events_measure_time),
+        WITH_FIXTURE(test_default_stream),
+        WITH_FIXTURE(test_pageable_and_page_locked),
+        WITH_FIXTURE(test_stale_handles),
+        WITH_FIXTURE(test_graph),
+        WITH_FIXTURE(test_waiting_spoils_a_capture),
+        cmocka_unit_test(test_launches_refused),
+        cmocka_unit_test(test_shared_memory_must_be_asked_for),
+        cmocka_unit_test(test_clusters_refused),
+        cmocka_unit_test(test_occupancy),
+        WITH_FIXTURE(test_memory_is_limited),
+        WITH_FIXTURE(test_copies_are_checked),
+        WITH_FIXTURE(test_copy_in_two_dimensions),
+        WITH_FIXTURE(test_nth_call_fails),
+        WITH_FIXTURE(test_lost_device),
+        cmocka_unit_test(test_any_call_can_fail),
+        cmocka_unit_test(test_products),
+        cmocka_unit_test(test_product_into_fresh_memory),
+        WITH_FIXTURE(test_product_in_a_graph),
+        cmocka_unit_test(test_device),
+    };
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}

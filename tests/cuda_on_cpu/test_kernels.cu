@@ -1,0 +1,285 @@
+/* Correct kernels do what CUDA says, in every order of threads and under every sanitizer. */
+#include "cmocka_cpp.h"
+
+#include <cuda_pipeline.h>
+#include <cuda_runtime.h>
+
+#include <vector>
+
+extern __shared__ __align__(16) unsigned char rs_shared[];
+
+static void must(cudaError_t error) { assert_int_equal(error, cudaSuccess); }
+
+template <class T> static T *device_copy(const std::vector<T> &values) {
+    T *memory = nullptr;
+    size_t const bytes = values.size() * sizeof(T);
+    must(cudaMalloc(&memory, bytes));
+    must(cudaMemcpy(memory, values.data(), bytes, cudaMemcpyHostToDevice));
+    return memory;
+}
+
+template <class T> static std::vector<T> take_back(T *memory, size_t count) {
+    std::vector<T> values(count);
+    must(cudaMemcpy(values.data(), memory, count * sizeof(T), cudaMemcpyDeviceToHost));
+    must(cudaFree(memory));
+    return values;
+}
+
+template <class... Parameters, class... Arguments>
+static void launch(dim3 grid, dim3 block, size_t shared_bytes, void (*kernel)(Parameters...),
+                   Arguments... arguments) {
+    cudaLaunchConfig_t config = {};
+    config.gridDim = grid;
+    config.blockDim = block;
+    config.dynamicSmemBytes = shared_bytes;
+    must(cudaLaunchKernelEx(&config, kernel, arguments...));
+}
+
+/* ---- indices ------------------------------------------------------------------------------------
+ */
+
+static __global__ void number_all(unsigned *out) {
+    unsigned const block =
+        blockIdx.x + gridDim.x * (blockIdx.y + static_cast<unsigned>(gridDim.y) * blockIdx.z);
+    unsigned const thread = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
+    unsigned const i = block * blockDim.x * blockDim.y * blockDim.z + thread;
+    atomicAdd(&out[i], i);
+}
+
+static void test_indices(void **) {
+    unsigned const count = 2 * 3 * 4 * 5 * 3 * 2;
+    unsigned *const out = device_copy(std::vector<unsigned>(count, 7));
+    launch(dim3(2, 3, 4), dim3(5, 3, 2), 0, number_all, out);
+    std::vector<unsigned> const values = take_back(out, count);
+    for (unsigned i = 0; i < count; ++i) assert_int_equal(values[i], i + 7);
+}
+
+/* ---- shuffles -----------------------------------------------------------------------------------
+ */
+
+template <class T> __global__ void shuffle_all_ways(T *out, int width) {
+    int const t = static_cast<int>(threadIdx.x), n = static_cast<int>(blockDim.x);
+    T const mine = static_cast<T>(t + 1);
+    unsigned const all = 0xffffffffu;
+    out[t] = __shfl_sync(all, mine, 5, width);
+    out[n + t] = __shfl_up_sync(all, mine, 3, width);
+    out[2 * n + t] = __shfl_down_sync(all, mine, 3, width);
+    out[3 * n + t] = __shfl_xor_sync(all, mine, 6, width);
+}
+
+/* Lane arithmetic as CUDA's manual words it. */
+static int source(int way, int lane, int width) {
+    int const first = lane / width * width, end = first + width;
+    switch (way) {
+    case 0: return first + 5 % width;
+    case 1: return lane - 3 >= first ? lane - 3 : lane;
+    case 2: return lane + 3 < end ? lane + 3 : lane;
+    default: return (lane ^ 6) < end ? lane ^ 6 : lane;
+    }
+}
+
+template <class T> static void check_shuffles() {
+    int const threads = 64;
+    for (int width : {2, 4, 8, 16, 32}) {
+        T *const out = device_copy(std::vector<T>(4 * threads));
+        launch(1, threads, 0, shuffle_all_ways<T>, out, width);
+        std::vector<T> const values = take_back(out, 4 * threads);
+        for (int i = 0; i < 4 * threads; ++i) {
+            int const t = i % threads, from = t / 32 * 32 + source(i / threads, t % 32, width);
+            assert_true(values[static_cast<size_t>(i)] == static_cast<T>(from + 1));
+        }
+    }
+}
+
+static void test_shuffles(void **) {
+    check_shuffles<int>();
+    check_shuffles<unsigned>();
+    check_shuffles<float>();
+    check_shuffles<double>();
+}
+
+/* Two halves of each warp that never meet: the lower one shuffles five times, the upper one once.
+ */
+static __global__ void halves_apart(unsigned *out) {
+    unsigned const lane = threadIdx.x % 32;
+    unsigned sum = lane;
+    if (lane < 16) {
+        for (int i = 0; i < 5; ++i) sum += __shfl_xor_sync(0x0000ffffu, sum, 1);
+    } else {
+        sum += __shfl_xor_sync(0xffff0000u, sum, 1);
+    }
+    out[threadIdx.x] = sum;
+}
+
+static void test_halves(void **) {
+    unsigned *const out = device_copy(std::vector<unsigned>(64));
+    launch(1, 64, 0, halves_apart, out);
+    std::vector<unsigned> const values = take_back(out, 64);
+    for (unsigned t = 0; t < 64; ++t) {
+        unsigned const lane = t % 32, pair = lane + (lane ^ 1);
+        assert_int_equal(values[t], lane < 16 ? 16 * pair : pair);
+    }
+}
+
+static __global__ void vote(unsigned *out) {
+    unsigned const t = threadIdx.x;
+    out[t] = __ballot_sync(0xffffffffu, t % 3 == 0);
+    out[32 + t] = __any_sync(0xffffffffu, t == 31) ? 1 : 0;
+    out[64 + t] = __all_sync(0xffffffffu, t != 31) ? 1 : 0;
+}
+
+static void test_votes(void **) {
+    unsigned *const out = device_copy(std::vector<unsigned>(96));
+    launch(1, 32, 0, vote, out);
+    std::vector<unsigned> const values = take_back(out, 96);
+    for (size_t t = 0; t < 32; ++t) {
+        assert_int_equal(values[t], 0x49249249u);
+        assert_int_equal(values[32 + t], 1);
+        assert_int_equal(values[64 + t], 0);
+    }
+}
+
+/* ---- blocks -------------------------------------------------------------------------------------
+ */
+
+/* Sums 0 .. threads - 1; the last warp may be a partial one. */
+static __global__ void block_sum(unsigned *out) {
+    __shared__ unsigned of_warp[32];
+    unsigned const t = threadIdx.x, lane = t % 32, rest = blockDim.x - (t - lane);
+    unsigned const lanes = rest < 32 ? rest : 32, mask = 0xffffffffu >> (32 - lanes);
+    unsigned sum = t;
+    for (unsigned step = 16; step > 0; step /= 2) {
+        bool const has_other = lane + step < lanes;
+        unsigned const other =
+            __shfl_sync(mask, sum, static_cast<int>(has_other ? lane + step : 0));
+        if (has_other) sum += other;
+    }
+    if (lane == 0) of_warp[t / 32] = sum;
+    __syncthreads();
+    if (t > 0) return;
+    sum = 0;
+    for (unsigned w = 0; w < (blockDim.x + 31) / 32; ++w) sum += of_warp[w];
+    out[blockIdx.x] = sum;
+}
+
+static void test_partial_warps(void **) {
+    for (unsigned threads : {1u, 2u, 31u, 32u, 33u, 100u, 1023u, 1024u}) {
+        unsigned *const out = device_copy(std::vector<unsigned>(3));
+        launch(3, threads, 0, block_sum, out);
+        for (unsigned sum : take_back(out, 3)) assert_int_equal(sum, threads * (threads - 1) / 2);
+    }
+}
+
+static __global__ void count_and_bound(unsigned *counts, int *bounds) {
+    int const i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+    atomicAdd(&counts[i % 3], 1u);
+    atomicMin(&bounds[0], 100 - i);
+    atomicMax(&bounds[1], i);
+}
+
+static void test_atomics(void **) {
+    unsigned *const counts = device_copy(std::vector<unsigned>(3));
+    int *const bounds = device_copy(std::vector<int>(2));
+    launch(40, 96, 0, count_and_bound, counts, bounds);
+    for (unsigned count : take_back(counts, 3)) assert_int_equal(count, 40 * 96 / 3);
+    std::vector<int> const reached = take_back(bounds, 2);
+    assert_int_equal(reached[0], 101 - 40 * 96);
+    assert_int_equal(reached[1], 40 * 96 - 1);
+}
+
+/* Tiles come to shared memory one ahead of their use; float4 wide. */
+static __global__ void double_buffered(const float4 *in, float4 *out, unsigned tiles) {
+    auto *const buffer = reinterpret_cast<float4 *>(rs_shared);
+    unsigned const t = threadIdx.x, n = blockDim.x;
+    auto const fetch = [&](unsigned tile) {
+        if (tile < tiles)
+            __pipeline_memcpy_async(&buffer[tile % 2 * n + t], &in[tile * n + t], sizeof *in);
+        __pipeline_commit();
+    };
+    fetch(0);
+    for (unsigned tile = 0; tile < tiles; ++tile) {
+        fetch(tile + 1);
+        __pipeline_wait_prior(1);
+        __syncthreads();
+        out[tile * n + t] = buffer[tile % 2 * n + (n - 1 - t)];
+        __syncthreads();
+    }
+}
+
+static void test_pipeline(void **) {
+    unsigned const threads = 64, tiles = 7;
+    std::vector<float4> values(threads * tiles);
+    for (size_t i = 0; i < values.size(); ++i) {
+        float const x = static_cast<float>(i);
+        values[i] = make_float4(x, -x, 2 * x, 1);
+    }
+    float4 *const in = device_copy(values), *const out = device_copy(values);
+    launch(1, threads, 2 * threads * sizeof *in, double_buffered, in, out, tiles);
+    std::vector<float4> const turned = take_back(out, values.size());
+    must(cudaFree(in));
+    for (size_t i = 0; i < turned.size(); ++i) {
+        const float4 &from = values[i / threads * threads + (threads - 1 - i % threads)];
+        assert_memory_equal(&turned[i], &from, sizeof from);
+    }
+}
+
+/* ---- a recurrence, as the engine runs them ------------------------------------------------------
+ */
+
+constexpr unsigned H = 32, COLUMNS = 8;
+
+static __global__ void unroll(const float *w, float *states, int steps) {
+    auto *const h = reinterpret_cast<float *>(rs_shared); /* [COLUMNS][H] */
+    unsigned const i = threadIdx.x % H, column = threadIdx.x / H;
+    h[column * H + i] = static_cast<float>(column + 1) / static_cast<float>(i + 1);
+    __syncthreads();
+    for (int step = 0; step < steps; ++step) {
+        float sum = 0;
+        for (unsigned k = 0; k < H; ++k) sum = fmaf(w[i * H + k], h[column * H + k], sum);
+        __syncthreads();
+        h[column * H + i] = tanhf(sum);
+        __syncthreads();
+    }
+    states[(blockIdx.x * COLUMNS + column) * H + i] = h[column * H + i];
+}
+
+static std::vector<float> unroll_on_host(const std::vector<float> &w, unsigned column, int steps) {
+    std::vector<float> h(H), next(H);
+    for (unsigned i = 0; i < H; ++i)
+        h[i] = static_cast<float>(column + 1) / static_cast<float>(i + 1);
+    for (int step = 0; step < steps; ++step) {
+        for (unsigned i = 0; i < H; ++i) {
+            float sum = 0;
+            for (unsigned k = 0; k < H; ++k) sum = fmaf(w[i * H + k], h[k], sum);
+            next[i] = tanhf(sum);
+        }
+        h = next;
+    }
+    return h;
+}
+
+static void test_recurrence(void **) {
+    unsigned const blocks = 6;
+    std::vector<float> weights(H * H);
+    for (unsigned i = 0; i < H * H; ++i)
+        weights[i] = static_cast<float>(i * 7919 % 101) / 101 - 0.5f;
+    float *const w = device_copy(weights);
+    float *const states = device_copy(std::vector<float>(blocks * COLUMNS * H));
+    launch(blocks, COLUMNS * H, COLUMNS * H * sizeof *w, unroll, w, states, 20);
+    std::vector<float> const values = take_back(states, blocks * COLUMNS * H);
+    must(cudaFree(w));
+    for (unsigned c = 0; c < blocks * COLUMNS; ++c) {
+        std::vector<float> const h = unroll_on_host(weights, c % COLUMNS, 20);
+        assert_memory_equal(&values[c * H], h.data(), H * sizeof h[0]);
+    }
+}
+
+int main() {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_indices),       cmocka_unit_test(test_shuffles),
+        cmocka_unit_test(test_halves),        cmocka_unit_test(test_votes),
+        cmocka_unit_test(test_partial_warps), cmocka_unit_test(test_atomics),
+        cmocka_unit_test(test_pipeline),      cmocka_unit_test(test_recurrence),
+    };
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
