@@ -66,6 +66,31 @@ static void table_options(struct argp_option *out) {
                                 .doc = "md, csv, latex (for booktabs) or json; default md"};
 }
 
+/* Passed on as they are: the Python package knows their values. The first one names the folder. */
+static const struct {
+    const char *flag, *argument, *doc;
+} report_option[] = {
+    {"--output", "DIR", "Folder of the report; made if missing, other files in it stay"},
+    {"--figure", "NAME",
+     "Only this figure, and no page: rate, profile, heatmap, horizon, growing, time-H, time-B, "
+     "time-R, speedup-H, speedup-B, speedup-R, roofline, threads"},
+    {"--format", "LIST", "pdf, png, svg, pgf; default pdf,svg"},
+    {"--style", "NAME", "paper or talk; default paper"},
+    {"--width", "NAME", "column or page; default column"},
+    {"--bench", "FILE[,FILE...]",
+     "JSON of rhosweep-bench or scripts/bench, for the figures of speed"},
+};
+enum { N_REPORT_OPTIONS = sizeof report_option / sizeof *report_option };
+_Static_assert(2 * N_REPORT_OPTIONS + 3 <= RS_REPORT_MAX_ARGUMENTS, "room for all of them");
+
+static void report_options(struct argp_option *out) {
+    for (size_t i = 0; i < N_REPORT_OPTIONS; ++i)
+        *out++ = (struct argp_option){.name = report_option[i].flag + 2,
+                                      .key = i == 0 ? 'o' : KEY_FIRST_OWN + (int)i,
+                                      .arg = report_option[i].argument,
+                                      .doc = report_option[i].doc};
+}
+
 /* What every command understands. */
 static void common_options(struct argp_option *out) {
     while (out->name || out->doc) ++out;
@@ -189,6 +214,24 @@ static rs_status finish_table(const parsing *p, rs_command *out) {
     return rs_fail(RS_EINPUT, "format: \"%.60s\" is not one of md, csv, latex, json", format);
 }
 
+static rs_status finish_report(const parsing *p, rs_command *out) {
+    const char **argument = out->report.argument;
+    if (!p->given[0])
+        return rs_fail(RS_EINPUT, "report: needs a folder: -o DIR; see %s --help",
+                       p->command->name);
+    for (size_t i = 0; i < N_REPORT_OPTIONS; ++i) {
+        if (!p->given[i]) continue;
+        if (p->value[i][0] == '-')
+            return rs_fail(RS_EINPUT, "%s: \"%.60s\" begins like an option; see %s --help",
+                           report_option[i].flag, p->value[i], p->command->name);
+        *argument++ = report_option[i].flag;
+        *argument++ = p->value[i];
+    }
+    *argument++ = "--";
+    *argument = out->report.database = p->argument[0];
+    return RS_OK;
+}
+
 static rs_status finish_inspect(const parsing *p, rs_command *out) {
     out->path = p->argument[0];
     return RS_OK;
@@ -215,6 +258,7 @@ static const command without_command = {
            "\n"
            "  sweep [SPEC.ini]    run or resume a sweep; its results go to a database\n"
            "  table NAME DB       print a table: decay, profile, throughput or runs\n"
+           "  report DB -o DIR    figures, tables and a page, ready for a paper\n"
            "  inspect FILE.npz    what is in a file of weights: shapes, spectral radius\n"
            "  devices             the engines of this build and what they run on\n"
            "\n"
@@ -266,6 +310,23 @@ static const command commands[] = {
      .options = table_options,
      .finish = finish_table,
      .kind = RS_TABLE},
+    {.name = "rhosweep report",
+     .needs = "needs a database",
+     .least = 1,
+     .most = 1,
+     .arguments = "DB -o DIR",
+     .doc = "Makes figures, tables and index.html of the results in a database, also while a sweep "
+            "is writing to it. Runs the Python package rhosweep_reports, which scripts/setup "
+            "installs.\v"
+            "For example:\n"
+            "  rhosweep report rhosweep.db -o report\n"
+            "  rhosweep report rhosweep.db -o figures --figure rate --format pdf,pgf\n"
+            "  rhosweep report rhosweep.db -o slides --style talk --width page --format png\n"
+            "\n"
+            "RHOSWEEP_PYTHON names the Python to use, if not that of .venv.",
+     .options = report_options,
+     .finish = finish_report,
+     .kind = RS_REPORT},
     {.name = "rhosweep inspect",
      .needs = "needs an .npz file",
      .least = 1,
@@ -328,9 +389,9 @@ rs_status rs_cli_parse(int argc, char **argv, rs_command *out) {
     if (argc < 2 || argv[1][0] == '-') return parse_command(&without_command, argc, argv, out);
     const command *const command = find_command(argv[1]);
     if (!command)
-        return rs_fail(RS_EINPUT,
-                       "%.60s: unknown command; it is one of sweep, table, inspect, devices",
-                       argv[1]);
+        return rs_fail(
+            RS_EINPUT,
+            "%.60s: unknown command; it is one of sweep, table, report, inspect, devices", argv[1]);
     RS_TRY(keep_line(argc, argv, &out->line));
     return parse_command(command, argc - 1, argv + 1, out);
 }

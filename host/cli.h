@@ -2,6 +2,7 @@
 #ifndef RS_CLI_H
 #define RS_CLI_H
 
+#include "report.h"
 #include "spec.h"
 #include "table.h"
 
@@ -9,17 +10,19 @@ typedef enum rs_command_kind {
     RS_ANSWERED, /* --help, --usage or --version: printed on stdout, nothing is left to do */
     RS_SWEEP,
     RS_TABLE,
+    RS_REPORT,
     RS_INSPECT,
     RS_DEVICES
 } rs_command_kind;
 
 typedef struct rs_command {
     rs_command_kind kind;
-    rs_spec spec;           /* sweep: file and options, checked */
-    char *line;             /* sweep: the command line as a shell would take it */
-    const char *table;      /* table: its name; borrowed from argv */
-    const char *path;       /* table: the database; inspect: the .npz; borrowed from argv */
-    rs_table_format format; /* table */
+    rs_spec spec;             /* sweep: file and options, checked */
+    char *line;               /* sweep: the command line as a shell would take it */
+    const char *table;        /* table: its name; borrowed from argv */
+    const char *path;         /* table: the database; inspect: the .npz; borrowed from argv */
+    rs_table_format format;   /* table */
+    rs_report_request report; /* borrowed from argv */
 } rs_command;
 
 /* Understands argv. RS_EINPUT, naming the argument and the help to read, for anything that is not

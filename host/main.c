@@ -14,6 +14,9 @@ static void print_summary(const rs_sweep_outcome *outcome, const char *database)
     if (outcome->skipped) printf("; %zu were in the database already", outcome->skipped);
     fputs("\nNext:\n  rhosweep table decay ", stdout);
     rs_cli_quote(stdout, database);
+    fputs("\n  rhosweep report ", stdout);
+    rs_cli_quote(stdout, database);
+    fputs(" -o report", stdout);
     fputs("\n  rhosweep table profile ", stdout);
     rs_cli_quote(stdout, database);
     puts(" --format csv");
@@ -38,6 +41,7 @@ static rs_status run(const rs_command *command) {
     switch (command->kind) {
     case RS_SWEEP: return run_sweep(command);
     case RS_TABLE: return run_table(command);
+    case RS_REPORT: return rs_report(&command->report);
     case RS_INSPECT: return rs_inspect(command->path, stdout);
     case RS_DEVICES: rs_devices(stdout); return RS_OK;
     case RS_ANSWERED: return RS_OK;

@@ -25,7 +25,7 @@ STAGES = [
     ["table"],
     ["provenance"],
     ["pipeline"],
-    ["inspect", "devices"],
+    ["inspect", "devices", "report"],
     ["cli"],
     ["main"],
 ]

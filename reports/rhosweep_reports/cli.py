@@ -111,14 +111,11 @@ def _draw_all(planned, out, formats, options, progress):
     """Pictures drawn, and those that their rows do not allow."""
     from . import pictures
 
-    drawn, absent = [], []
-    for at, picture in enumerate(planned, start=1):
-        progress.say(f"Drawing figure {at} of {len(planned)}: {picture.name}")
-        reason = pictures.draw(picture, out, formats, options.style, options.width)
-        if reason is None:
-            drawn.append(picture)
-        else:
-            absent.append((f"{picture.figure.title} ({picture.about})", reason))
+    reasons = pictures.draw_all(planned, out, formats, options.style, options.width, progress.say)
+    outcome = list(zip(planned, reasons, strict=True))
+    drawn = [picture for picture, reason in outcome if reason is None]
+    absent = [(f"{picture.figure.title} ({picture.about})", reason)
+              for picture, reason in outcome if reason is not None]
     return drawn, absent
 
 

@@ -12,7 +12,7 @@ from .style import FORMATS
 _CONTRACT = {
     "decay": ("nonlinearity", "ensemble", "model", "hidden", "steps", "rho", "g", "seeds",
               "decay_rate", "decay_rate_ci95", "decay_rate_min", "decay_rate_max", "gain",
-              "growing_fraction", "regime", "predicted_rate", "prediction"),
+              "growing_fraction", "regime", "predicted_rate", "prediction", "decay_rate_bound"),
 }
 _LONG = {"command_line", "spec", "libraries", "reason"}
 _TITLES = {"decay": "Decay rates", "profile": "Profiles", "throughput": "Throughput",

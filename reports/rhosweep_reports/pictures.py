@@ -1,5 +1,9 @@
 """Draws figures into files: which pictures there are, and what is absent and why."""
 
+import multiprocessing
+import os
+import signal
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 from . import findings, style
@@ -74,3 +78,36 @@ def draw(picture, folder, formats, look, width):
     for output_format in formats:
         style.save(canvas, folder / f"{picture.name}.{output_format}", output_format)
     return None
+
+
+# What the drawing processes inherit; rows of a large table are not copied to them.
+_inherited = ()
+
+
+def _draw_inherited(at):
+    planned, *how = _inherited
+    return draw(planned[at], *how)
+
+
+def _ignore_interrupts():
+    """Ctrl-C reaches every process of a terminal; the first one alone answers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def draw_all(planned, folder, formats, look, width, say):
+    """Draws pictures on all processors. Returns for each None, or why it is absent; `say` is told
+    of each that is done."""
+    global _inherited
+    _inherited = (planned, folder, formats, look, width)
+    workers = min(len(os.sched_getaffinity(0)), len(planned)) or 1
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), _ignore_interrupts)
+    try:
+        reasons = []
+        for picture, reason in zip(planned, pool.map(_draw_inherited, range(len(planned))),
+                                   strict=True):
+            reasons.append(reason)
+            say(f"Figure {len(reasons)} of {len(planned)}: {picture.name}")
+        return reasons
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -27,6 +27,7 @@ class Table:
         self.header = list(header)
         self._columns = dict(zip(header, columns, strict=True))
         self._numbers = {}
+        self._varies = {}
 
     @classmethod
     def from_csv(cls, name, lines):
@@ -75,7 +76,9 @@ class Table:
         return [_Part(self, np.array(at)) for at in places.values()]
 
     def varies(self, column):
-        return len(set(self.text(column))) > 1
+        if column not in self._varies:
+            self._varies[column] = len(set(self.text(column))) > 1
+        return self._varies[column]
 
 
 class _Part(Table):
@@ -87,6 +90,7 @@ class _Part(Table):
         self._whole = whole
         self._at = at
         self._numbers = {}
+        self._varies = {}
 
     @cached_property
     def _columns(self):
@@ -100,7 +104,7 @@ class _Part(Table):
 
     def text(self, column):
         whole = self._whole.text(column)
-        return tuple(whole[at] for at in self._at)
+        return tuple([whole[at] for at in self._at.tolist()])
 
     def one(self, column):
         return self._whole.text(column)[self._at[0]]

@@ -72,9 +72,18 @@ def _log_axis(axes, axis, values):
     axes.set_xlabel(MEANING[axis])
 
 
+def _rate_axis(axes, values):
+    """Logarithmic for values of different orders; else linear from 0, where lengths compare."""
+    if max(values) > 8.0 * min(values):
+        axes.set_yscale("log")
+        number_axis(axes.yaxis)
+    else:
+        axes.set_ylim(0.0, 1.1 * max(values))
+
+
 def time_against(axis):
     def draw(axes, bench):
-        seen = []
+        seen, times = [], []
         for part in _timed(bench):
             for place in part.split(PLACE):
                 for group in _runs_along(place, axis):
@@ -83,13 +92,13 @@ def time_against(axis):
                     axes.plot(along, value, label=_series_name(place, group, axis),
                               markerfacecolor="white", **style.series(len(seen)))
                     seen.append(along)
+                    times += list(value)
         if not seen:
             raise Absent(f"no two shapes of one engine that differ in {axis}")
-        axes.set_yscale("log")
-        number_axis(axes.yaxis)
+        _rate_axis(axes, times)
         _log_axis(axes, axis, np.concatenate(seen))
         axes.set(ylabel="time per column and step, ns", title=_head(bench))
-        legend_below(axes, columns=1)
+        legend_below(axes)
     return draw
 
 
@@ -105,7 +114,7 @@ def speedup_against(axis):
             raise Absent("needs an engine of ours and something to compare it with")
         mine = parts[ours]
         time = {_shape(mine, at): value for at, value in enumerate(mine.numbers("time_ms"))}
-        seen = []
+        seen, ratios = [], []
         for body, part in parts.items():
             if body == ours:
                 continue
@@ -119,14 +128,14 @@ def speedup_against(axis):
                     axes.plot(along, ratio, label=_series_name(place, group, axis),
                               markerfacecolor="white", **style.series(len(seen)))
                     seen.append(along)
+                    ratios += ratio
         if not seen:
             raise Absent(f"no peer was timed at two shapes that differ in {axis}")
         axes.axhline(1.0, color="#000000", linewidth=0.7)
-        axes.set_yscale("log")
-        number_axis(axes.yaxis)
+        _rate_axis(axes, [*ratios, 1.0])
         _log_axis(axes, axis, np.concatenate(seen))
         axes.set(ylabel=f"times faster: {ours}", title=_head(bench))
-        legend_below(axes, columns=1)
+        legend_below(axes)
     return draw
 
 
@@ -172,7 +181,7 @@ def roofline(axes, bench):
     axes.margins(y=0.1)
     axes.set(xlabel="operations per byte moved", ylabel="GFLOP/s",
              title=f"{bench.one('device')}\n{bench.one('threads')} CPU threads")
-    legend_below(axes, columns=1)
+    legend_below(axes)
 
 
 def _name_points(axes, part, intensity, rate):
@@ -206,6 +215,6 @@ def threads(axes, bench):
         raise Absent("needs one shape timed with two numbers of threads (two JSON files)")
     axes.set(xlabel="threads", ylabel="speed-up", title=_head(bench))
     axes.xaxis.get_major_locator().set_params(integer=True)
-    legend_below(axes, columns=2)
+    legend_below(axes)
 
 

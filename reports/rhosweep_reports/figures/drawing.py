@@ -1,5 +1,7 @@
 """What several figures share."""
 
+from matplotlib import rcParams
+from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from .. import style
@@ -29,31 +31,49 @@ def number_axis(axis):
     axis.set_minor_formatter(NullFormatter())
 
 
-def legend_below(axes, columns=2):
+def _columns(labels, room):
+    """How many columns of a legend fit into `room` ems."""
+    for columns in range(len(labels), 1, -1):
+        rows = -(-len(labels) // columns)
+        widest = [max(map(len, labels[at:at + rows])) for at in range(0, len(labels), rows)]
+        if sum(0.52 * letters + 4.4 for letters in widest) <= room:
+            return columns
+    return 1
+
+
+def legend_below(axes):
     """Under the axes, where it covers no data; left out where it would name nothing."""
     handles, labels = axes.get_legend_handles_labels()
-    if handles:
-        axes.figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+    if not handles:
+        return
+    points = FontProperties(size=rcParams["legend.fontsize"]).get_size_in_points()
+    room = 72.0 * axes.figure.get_figwidth() / points
+    axes.figure.legend(handles, labels, loc="outside lower center", ncols=_columns(labels, room))
 
 
-def mark_levels(axes, levels, above):
-    """Dotted lines at `levels` [(value, name)] as far as they are in view, with their names at the
-    right, above or below the line. Lines too close to be named apart share a name."""
+def spread(values, gap):
+    """Ascending values moved as little as may be (least squares) so that neighbours are at least
+    `gap` apart."""
+    blocks = []  # (sum, count) of values that stick together, each less its place times gap
+    for place, value in enumerate(values):
+        blocks.append((value - place * gap, 1))
+        while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] > blocks[-1][0] / blocks[-1][1]:
+            (total, count), (more, n) = blocks[-2:]
+            blocks[-2:] = [(total + more, count + n)]
+    flat = [total / count for total, count in blocks for _ in range(count)]
+    return [value + place * gap for place, value in enumerate(flat)]
+
+
+def mark_levels(axes, levels):
+    """Dotted lines at `levels` {name: value} as far as they are in view, named at the right."""
     low, high = axes.get_ylim()
-    sign = 1.0 if above else -1.0
-    groups = []
-    for value, name in sorted(levels, key=lambda level: sign * level[0]):
-        if not low < value < high:
-            continue
+    shown = sorted((value, name) for name, value in levels.items() if low < value < high)
+    places = spread([value for value, _ in shown], 0.055 * (high - low))
+    for (value, name), place in zip(shown, places, strict=True):
         axes.axhline(value, color=style.REFERENCE, linestyle=":", linewidth=0.8, zorder=1.5)
-        if groups and abs(value - groups[-1][0]) < 0.09 * (high - low):
-            groups[-1] = (value, [*groups[-1][1], name])
-        else:
-            groups.append((value, [name]))
-    for value, names in groups:
-        text = axes.annotate(
-            f"{', '.join(names)} → {'∞' if above else '0'}", (1.0, value), (-2, 1.5 * sign),
-            xycoords=("axes fraction", "data"), textcoords="offset points", ha="right",
-            va="bottom" if above else "top", color="#333333", fontsize="x-small",
-            bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.4})
-        text.set_in_layout(False)
+        axes.annotate(
+            name, (1.0, value), (1.04, place), xycoords=("axes fraction", "data"),
+            textcoords=("axes fraction", "data"), va="center", color="#333333",
+            fontsize="x-small", annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": style.REFERENCE, "linewidth": 0.5,
+                        "shrinkA": 1, "shrinkB": 0, "relpos": (0.0, 0.5)})

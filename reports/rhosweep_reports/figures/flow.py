@@ -1,6 +1,7 @@
 """Figures of gradient flow, from the tables decay and profile."""
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -10,11 +11,6 @@ from .drawing import Absent, legend_below, mark_levels, number_axis, power_axis
 
 RADIUS = "spectral radius ρ of Wₕₕ"
 BACK = "steps back from the loss"
-
-# Largest singular value from g: 2 g for independent entries of one variance (Bai and Yin 1993), and
-# the radius itself for matrices that commute with their transpose.
-INDEPENDENT = ("gaussian", "uniform")
-NORMAL = ("orthogonal", "identity", "symmetric")
 
 
 def _ordered(table, *columns):
@@ -48,16 +44,16 @@ def _predictions(axes, part, colour, named):
 
 
 def _laws(axes, decay):
-    """ln rho for linear cells, and the bound of the largest singular value."""
-    widest = _sizes(decay)[-1]
-    rho, g = _ordered(widest, "rho", "g")
-    ensemble = decay.one("ensemble")
-    same = ensemble in NORMAL
-    axes.plot(rho, -np.log(rho), color=style.REFERENCE, linestyle=":", linewidth=1.1, zorder=1.8,
+    """ln rho for linear cells, and the bound of the largest singular value. Both depend on the
+    size through the radius alone, so that those of the largest network stand for all."""
+    rho, bound = _ordered(_sizes(decay)[-1], "rho", "decay_rate_bound")
+    law = -np.log(rho)
+    same = np.allclose(bound, law, rtol=0.0, atol=1e-9)
+    axes.plot(rho, law, color=style.REFERENCE, linestyle=":", linewidth=1.1, zorder=1.8,
               label="−ln ρ: linear cells, and bound" if same else "−ln ρ: linear cells")
-    if ensemble in INDEPENDENT:
-        axes.plot(rho, -np.log(2.0 * g), color=style.REFERENCE, linestyle="-.", linewidth=0.9,
-                  zorder=1.8, label="−ln 2g: bound by σₘₐₓ")
+    if np.isfinite(bound).any() and not same:
+        axes.plot(rho, bound, color=style.REFERENCE, linestyle="-.", linewidth=0.9, zorder=1.8,
+                  label="bound by σₘₐₓ")
 
 
 def rate(axes, decay):
@@ -94,7 +90,7 @@ def growing(axes, decay):
     axes.set(xlabel=RADIUS, ylabel="seeds whose gradient grows", ylim=(-0.04, 1.04),
              title=findings.describe(decay))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    legend_below(axes, columns=4)
+    legend_below(axes)
 
 
 # --- profile --------------------------------------------------------------------------------------
@@ -111,10 +107,12 @@ def _finite(values):
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def _mark_limits(axes, hidden):
+def _range_ends_log10(hidden):
+    """Norms at which formats end, by name; fp32 and bf16 end upwards at the same one."""
     limits = findings.limits_log10(hidden)
-    mark_levels(axes, [(low, name) for name, (low, _) in limits.items()], above=False)
-    mark_levels(axes, [(high, name) for name, (_, high) in limits.items()], above=True)
+    ends = {f"{name} → 0": low for name, (low, _) in limits.items()}
+    ends["fp32, bf16 → ∞"] = limits["bf16"][1]
+    return ends | {"fp16 → ∞": limits["fp16"][1]}
 
 
 def profile(axes, profile):
@@ -132,12 +130,12 @@ def profile(axes, profile):
         axes.plot(step, shown.mean(axis=0), color=colour, linewidth=0.9)
     power_axis(axes.yaxis)
     axes.margins(x=0)
-    axes.set(xlabel="time step t (the loss is at the right end)", ylabel="|dL/dhₜ|",
-             title=findings.describe(profile))
+    axes.set(xlabel="time step t (the loss is at the right end)", ylabel="|dL/dhₜ|")
+    axes.figure.suptitle(findings.describe(profile), fontsize=rcParams["axes.titlesize"])
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-    _mark_limits(axes, int(profile.one("hidden")))
+    mark_levels(axes, _range_ends_log10(int(profile.one("hidden"))))
     if len(curves) > 1:
-        axes.figure.colorbar(colours, ax=axes, label=RADIUS, pad=0.02, aspect=25)
+        axes.figure.colorbar(colours, ax=axes, label=RADIUS, location="top", pad=0.02, aspect=35)
     else:
         axes.plot([], [], color=colours.to_rgba(curves[0][0]),
                   label=f"ρ = {findings.number(curves[0][0], 4)}")
@@ -230,4 +228,4 @@ def horizon(axes, decay, profile):
                   color="#333333")
     axes.set(xlabel=RADIUS, ylabel=BACK, title=findings.describe(decay), ylim=(0, 1.6 * length))
     number_axis(axes.yaxis)
-    legend_below(axes, columns=3)
+    legend_below(axes)
