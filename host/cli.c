@@ -60,10 +60,11 @@ static void sweep_options(struct argp_option *out) {
 }
 
 static void table_options(struct argp_option *out) {
-    *out = (struct argp_option){.name = "format",
-                                .key = KEY_FIRST_OWN,
-                                .arg = "FORMAT",
-                                .doc = "md, csv, latex (for booktabs) or json; default md"};
+    *out = (struct argp_option){
+        .name = "format",
+        .key = KEY_FIRST_OWN,
+        .arg = "FORMAT",
+        .doc = "md, csv, latex (for booktabs and siunitx) or json; default md"};
 }
 
 /* Passed on as they are: the Python package knows their values. The first one names the folder. */

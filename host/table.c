@@ -47,6 +47,8 @@ typedef struct table {
     const column *column;  /* [n] */
     size_t n;
     rs_status (*next)(source *from, cell *row, bool *more);
+    /* Half width of the 95% interval that a cell's number is known to, 0 for none; or NULL. */
+    double (*interval)(const cell *row, size_t i);
 } table;
 
 /* A table being read, row by row. */
@@ -296,6 +298,20 @@ static rs_status next_decay(source *from, cell *row, bool *more) {
     return predict(&from->theory, row);
 }
 
+static double decay_interval(const cell *row, size_t i) {
+    if (row[DECAY_CI95].kind != REAL) return 0.0;
+    switch (i) {
+    case DECAY_RATE:
+    case DECAY_CI95:
+    case DECAY_MIN:
+    case DECAY_MAX:
+    case DECAY_PREDICTED: return row[DECAY_CI95].real;
+    case DECAY_GAIN:
+        return row[DECAY_CI95].real * row[DECAY_GAIN].real; /* d exp(-x) = exp(-x) dx */
+    default: return 0.0;
+    }
+}
+
 /* profile */
 
 enum { PROFILE_STEP = 7, PROFILE_VALUES = 4 };
@@ -406,11 +422,11 @@ static const char failures_sql[] =
 
 #define COLUMNS(array) (array), sizeof(array) / sizeof *(array)
 static const table tables[] = {
-    {"decay", decay_sql, NULL, COLUMNS(decay_column), next_decay},
-    {"profile", profile_sql, profile_inner_sql, COLUMNS(profile_column), next_profile},
-    {"throughput", throughput_sql, NULL, COLUMNS(throughput_column), next_plain},
-    {"runs", runs_sql, NULL, COLUMNS(runs_column), next_plain},
-    {"failures", failures_sql, NULL, COLUMNS(failures_column), next_plain},
+    {"decay", decay_sql, NULL, COLUMNS(decay_column), next_decay, decay_interval},
+    {"profile", profile_sql, profile_inner_sql, COLUMNS(profile_column), next_profile, NULL},
+    {"throughput", throughput_sql, NULL, COLUMNS(throughput_column), next_plain, NULL},
+    {"runs", runs_sql, NULL, COLUMNS(runs_column), next_plain, NULL},
+    {"failures", failures_sql, NULL, COLUMNS(failures_column), next_plain, NULL},
 };
 enum { N_TABLES = sizeof tables / sizeof *tables };
 _Static_assert((size_t)DECAY_COLUMNS <= MAX_COLUMNS, "room for a row of the widest table");
@@ -583,16 +599,37 @@ static void put_latex_text(FILE *out, const char *text) {
     }
 }
 
-/* A printed number in math mode, where a minus is a minus and 1e-05 a power of ten. */
+/* The digits that an interval leaves meaning to: down to the second of its own. */
+static bool print_rounded(double real, double interval, char buffer[NUMBER_SIZE]) {
+    enum { MOST = 9 };
+    if (!(interval > 0.0) || !(fabs(real) < 1e6) || !(interval < 1e6)) return false;
+    int const decimals = 1 - (int)floor(log10(interval));
+    if (decimals > MOST) return false;
+    snprintf(buffer, NUMBER_SIZE, "%.*f", decimals > 0 ? decimals : 0, real);
+    return true;
+}
+
+/* A printed number as siunitx reads it. */
 static void put_latex_number(FILE *out, const char *number) {
     const char *const power = strchr(number, 'e');
     if (strstr(number, "inf"))
-        fprintf(out, "$%s\\infty$", number[0] == '-' ? "-" : "");
+        fprintf(out, "{$%s\\infty$}", number[0] == '-' ? "-" : "");
     else if (power)
-        fprintf(out, "$%.*s \\times 10^{%ld}$", (int)(power - number), number,
-                strtol(power + 1, NULL, 10));
+        fprintf(out, "%.*se%ld", (int)(power - number), number, strtol(power + 1, NULL, 10));
     else
-        fprintf(out, "$%s$", number);
+        fputs(number, out);
+}
+
+static void put_latex_cell(sink *to, const cell *row, size_t i) {
+    char buffer[NUMBER_SIZE];
+    bool const rounds = to->table->interval && row[i].kind == REAL;
+    if (row[i].kind == MISSING) return;
+    if (row[i].kind == TEXT)
+        put_latex_text(to->out, row[i].text);
+    else if (rounds && print_rounded(row[i].real, to->table->interval(row, i), buffer))
+        fputs(buffer, to->out);
+    else
+        put_latex_number(to->out, cell_text(&row[i], false, buffer));
 }
 
 static void end_latex_cell(sink *to, bool *first) {
@@ -601,30 +638,27 @@ static void end_latex_cell(sink *to, bool *first) {
 }
 
 static void begin_latex(sink *to) {
-    fputs("% needs \\usepackage{booktabs}\n\\begin{tabular}{", to->out);
+    fputs("% needs \\usepackage{booktabs,siunitx}\n\\begin{tabular}{", to->out);
     for (size_t i = 0; i < to->table->n; ++i)
-        if (to->shown[i]) fputc(to->table->column[i].kind == TEXT ? 'l' : 'r', to->out);
+        if (to->shown[i]) fputc(to->table->column[i].kind == TEXT ? 'l' : 'S', to->out);
     fputs("}\n\\toprule\n", to->out);
     bool first = true;
     for (size_t i = 0; i < to->table->n; ++i) {
         if (!to->shown[i]) continue;
         end_latex_cell(to, &first);
+        fputc('{', to->out); /* no number */
         put_latex_text(to->out, to->table->column[i].name);
+        fputc('}', to->out);
     }
     fputs(" \\\\\n\\midrule\n", to->out);
 }
 
 static void row_latex(sink *to, const cell *row) {
-    char buffer[NUMBER_SIZE];
     bool first = true;
     for (size_t i = 0; i < to->table->n; ++i) {
         if (!to->shown[i]) continue;
         end_latex_cell(to, &first);
-        const char *const text = cell_text(&row[i], false, buffer);
-        if (row[i].kind == TEXT)
-            put_latex_text(to->out, text);
-        else if (row[i].kind != MISSING)
-            put_latex_number(to->out, text);
+        put_latex_cell(to, row, i);
     }
     fputs(" \\\\\n", to->out);
 }

@@ -24,9 +24,9 @@ class Figure:
 FIGURES = (
     Figure("rate", "Decay rate against spectral radius", ("decay",), FAMILY, flow.rate,
            "Mean over seeds with its 95% interval (Student's t); above 0 gradients vanish, below "
-           "they explode. Predictions where the decay table has them. The bound follows from "
-           "the largest singular value: no gradient can shrink more slowly per step "
-           "than it allows. Diamonds: critical radius, linear between the two rows around 0."),
+           "they explode. Predictions and bounds are those of the decay table: no gradient can shrink "
+           "more slowly than the largest singular value allows. Strokes across the zero line: "
+           "critical radius, linear between the two rows around it."),
     Figure("profile", "Gradient norm against time step", ("profile",), NETWORK, flow.profile,
            "|dL/dh_t|, the mean over the batch of its log10; lines are means over seeds, bands reach "
            "from the least to the greatest seed. The loss is at the right. Dotted: where gradients "

@@ -36,7 +36,7 @@ def _columns(labels, room):
     for columns in range(len(labels), 1, -1):
         rows = -(-len(labels) // columns)
         widest = [max(map(len, labels[at:at + rows])) for at in range(0, len(labels), rows)]
-        if sum(0.52 * letters + 4.4 for letters in widest) <= room:
+        if sum(0.5 * letters + 4.4 for letters in widest) <= room:
             return columns
     return 1
 

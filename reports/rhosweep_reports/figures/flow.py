@@ -73,8 +73,8 @@ def rate(axes, decay):
                       markerfacecolor="white", elinewidth=0.8, zorder=3)
         named = _predictions(axes, part, look["color"], named)
         if critical is not None:
-            axes.plot([critical], [0.0], marker="d", color=look["color"], markersize=5, zorder=4,
-                      linestyle="none")
+            axes.plot([critical], [0.0], marker="|", color=look["color"], markersize=11,
+                      markeredgewidth=1.3, zorder=4, linestyle="none")
     axes.set(xlabel=RADIUS, ylabel="decay rate, nats per step", title=findings.describe(decay))
     legend_below(axes)
 
