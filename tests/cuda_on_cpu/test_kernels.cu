@@ -98,8 +98,7 @@ static void test_shuffles(void **) {
     check_shuffles<double>();
 }
 
-/* Two halves of each warp that never meet: the lower one shuffles five times, the upper one once.
- */
+/* Two halves of each warp that never meet: the lower shuffles five times, the upper once. */
 static __global__ void halves_apart(unsigned *out) {
     unsigned const lane = threadIdx.x % 32;
     unsigned sum = lane;

@@ -1,5 +1,5 @@
 /* Every planted bug is caught, and named with kernel and line; without the bug, the same kernel
- * passes. Built plain, for ThreadSanitizer and for AddressSanitizer; each run is a process. */
+ * passes, under the sanitizer that this is built with, if any. Each run is a process. */
 #include "planted_bugs.h"
 
 #include <cerrno>
@@ -11,16 +11,24 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#if defined(TEST_TSAN)
+#if defined(__has_feature) /* Clang; GCC defines the macros itself */
+#if __has_feature(thread_sanitizer)
+#define __SANITIZE_THREAD__
+#elif __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__
+#endif
+#endif
+
+#if defined(__SANITIZE_THREAD__)
 /* By default every process that has had threads sleeps a second when it exits. */
 extern "C" const char *__tsan_default_options(void);
 extern "C" const char *__tsan_default_options(void) { return "atexit_sleep_ms=0"; }
 #endif
 
 static const char *expected(const PlantedBug &bug) {
-#if defined(TEST_TSAN)
+#if defined(__SANITIZE_THREAD__)
     return bug.tsan;
-#elif defined(TEST_ASAN)
+#elif defined(__SANITIZE_ADDRESS__)
     return bug.asan;
 #else
     return bug.plain;
