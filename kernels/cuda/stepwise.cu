@@ -206,6 +206,7 @@ static rs_status record(path_context *context, const rs_shape *shape, const arra
     CUDA_TRY(cudaStreamBeginCapture(context->stream, cudaStreamCaptureModeThreadLocal));
     rs_status const status = back ? launcher.backward() : launcher.forward();
     cudaError_t const error = cudaStreamEndCapture(context->stream, graph);
+    if (status != RS_OK && error == cudaSuccess) (void)cudaGraphDestroy(*graph);
     RS_TRY(status);
     return error == cudaSuccess ? RS_OK : cuda_fail(error, "cudaStreamEndCapture");
 }
