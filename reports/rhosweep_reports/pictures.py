@@ -4,9 +4,11 @@ import multiprocessing
 import os
 import signal
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 from . import findings, style
+from .errors import ReportError
 from .figures import FIGURES
 from .figures.drawing import Absent
 
@@ -109,5 +111,7 @@ def draw_all(planned, folder, formats, look, width, say):
             reasons.append(reason)
             say(f"Figure {len(reasons)} of {len(planned)}: {picture.name}")
         return reasons
+    except BrokenProcessPool as error:
+        raise ReportError("drawing: a process was killed: is there enough memory?") from error
     finally:
         pool.shutdown(cancel_futures=True)

@@ -8,6 +8,8 @@ import matplotlib
 from matplotlib import colormaps
 from matplotlib.colors import LinearSegmentedColormap
 
+from .errors import ReportError
+
 FORMATS = ("pdf", "png", "svg", "pgf")
 STYLES = ("paper", "talk")
 WIDTHS = ("column", "page")
@@ -33,7 +35,6 @@ _METADATA = {
     "pdf": {"CreationDate": None, "Creator": "rhosweep", "Producer": None},
     "svg": {"Date": None, "Creator": "rhosweep"},
     "png": {"Software": None},
-    "pgf": None,
 }
 
 # The letters of our labels that LaTeX does not know by itself. A document that includes a .pgf
@@ -52,6 +53,11 @@ def series(at):
     """Colour, marker and dash of series number `at`, as keywords of a plot."""
     return {"color": SERIES[at % len(SERIES)], "marker": MARKERS[at % len(MARKERS)],
             "linestyle": DASHES[at % len(DASHES)]}
+
+
+def stroke(points):
+    """A width of paper's lines in the style in use."""
+    return points * matplotlib.rcParams["lines.linewidth"]
 
 
 def size(style, width):
@@ -101,4 +107,12 @@ def apply(style):
 
 
 def save(figure, path, output_format):
-    figure.savefig(path, format=output_format, metadata=_METADATA[output_format])
+    if output_format != "pgf":
+        figure.savefig(path, format=output_format, metadata=_METADATA[output_format])
+        return
+    try:
+        figure.savefig(path, format="pgf")
+    except RuntimeError as error:  # LaTeX did not take it
+        last = (str(error).strip() or "no message").splitlines()[-1]
+        raise ReportError(f"format pgf: LaTeX fails: {last}: install pgf (texlive-pictures), or "
+                          "leave pgf out") from error

@@ -131,7 +131,7 @@ def speedup_against(axis):
                     ratios += ratio
         if not seen:
             raise Absent(f"no peer was timed at two shapes that differ in {axis}")
-        axes.axhline(1.0, color="#000000", linewidth=0.7)
+        axes.axhline(1.0, color="#000000", linewidth=style.stroke(0.7))
         _rate_axis(axes, [*ratios, 1.0])
         _log_axis(axes, axis, np.concatenate(seen))
         axes.set(ylabel=f"times faster: {ours}", title=_head(bench))
@@ -147,8 +147,8 @@ def _peak(bench, bodies, column):
 
 
 def _ceilings(axes, precision, dash, compute, bandwidth, reach):
-    axes.plot(reach, np.minimum(compute, reach * bandwidth / 1e9), color="#000000", linewidth=1.0,
-              linestyle=dash, label=f"{precision}: {compute:.0f} GFLOP/s, {bandwidth / 1e9:.0f} GB/s")
+    axes.plot(reach, np.minimum(compute, reach * bandwidth / 1e9), color="#000000",
+              linewidth=style.stroke(1.0), linestyle=dash, label=f"{precision}: {compute:.0f} GFLOP/s, {bandwidth / 1e9:.0f} GB/s")
 
 
 def roofline(axes, bench):
@@ -209,7 +209,7 @@ def threads(axes, bench):
             axes.plot(count[order], rate / rate[0], label=name, markerfacecolor="white",
                       **style.series(seen))
             axes.plot(count[order], count[order] / count[order][0], color=style.REFERENCE,
-                      linestyle=(0, (4, 3)), linewidth=0.8)
+                      linestyle=(0, (4, 3)), linewidth=style.stroke(0.8))
             seen += 1
     if not seen:
         raise Absent("needs one shape timed with two numbers of threads (two JSON files)")

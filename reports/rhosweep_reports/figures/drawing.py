@@ -1,7 +1,9 @@
 """What several figures share."""
 
+import numpy as np
 from matplotlib import rcParams
 from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from .. import style
@@ -32,11 +34,13 @@ def number_axis(axis):
 
 
 def _columns(labels, room):
-    """How many columns of a legend fit into `room` ems."""
+    """How many columns of a legend fit into `room` ems. Labels run down the columns."""
+    width = [TextPath((0, 0), label, size=1).get_extents().width for label in labels]
+    beside = sum(rcParams[f"legend.{name}"] for name in
+                 ("handlelength", "handletextpad", "columnspacing"))
     for columns in range(len(labels), 1, -1):
-        rows = -(-len(labels) // columns)
-        widest = [max(map(len, labels[at:at + rows])) for at in range(0, len(labels), rows)]
-        if sum(0.5 * letters + 4.4 for letters in widest) <= room:
+        widest = [column.max() for column in np.array_split(width, columns)]
+        if sum(widest) + columns * beside <= room:
             return columns
     return 1
 
@@ -47,7 +51,7 @@ def legend_below(axes):
     if not handles:
         return
     points = FontProperties(size=rcParams["legend.fontsize"]).get_size_in_points()
-    room = 72.0 * axes.figure.get_figwidth() / points
+    room = 72.0 * axes.figure.get_figwidth() / points - 1.5
     axes.figure.legend(handles, labels, loc="outside lower center", ncols=_columns(labels, room))
 
 
@@ -70,10 +74,10 @@ def mark_levels(axes, levels):
     shown = sorted((value, name) for name, value in levels.items() if low < value < high)
     places = spread([value for value, _ in shown], 0.055 * (high - low))
     for (value, name), place in zip(shown, places, strict=True):
-        axes.axhline(value, color=style.REFERENCE, linestyle=":", linewidth=0.8, zorder=1.5)
+        axes.axhline(value, color=style.REFERENCE, linestyle=":", linewidth=style.stroke(0.8), zorder=1.5)
         axes.annotate(
             name, (1.0, value), (1.04, place), xycoords=("axes fraction", "data"),
             textcoords=("axes fraction", "data"), va="center", color="#333333",
             fontsize="x-small", annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": style.REFERENCE, "linewidth": 0.5,
+            arrowprops={"arrowstyle": "-", "color": style.REFERENCE, "linewidth": style.stroke(0.5),
                         "shrinkA": 1, "shrinkB": 0, "relpos": (0.0, 0.5)})

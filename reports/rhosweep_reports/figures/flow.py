@@ -37,7 +37,7 @@ def _predictions(axes, part, colour, named):
         chosen = np.array([name == law for name in part.text("prediction")])
         rho, rate = part.numbers("rho")[chosen], part.numbers("predicted_rate")[chosen]
         order = np.argsort(rho, kind="stable")
-        axes.plot(rho[order], rate[order], color=colour, linestyle="--", linewidth=0.9, zorder=2,
+        axes.plot(rho[order], rate[order], color=colour, linestyle="--", linewidth=style.stroke(0.9), zorder=2,
                   label="" if law in named else f"predicted: {law}")
         named = named | {law}
     return named
@@ -49,16 +49,16 @@ def _laws(axes, decay):
     rho, bound = _ordered(_sizes(decay)[-1], "rho", "decay_rate_bound")
     law = -np.log(rho)
     same = np.allclose(bound, law, rtol=0.0, atol=1e-9)
-    axes.plot(rho, law, color=style.REFERENCE, linestyle=":", linewidth=1.1, zorder=1.8,
+    axes.plot(rho, law, color=style.REFERENCE, linestyle=":", linewidth=style.stroke(1.1), zorder=1.8,
               label="−ln ρ: linear cells, and bound" if same else "−ln ρ: linear cells")
     if np.isfinite(bound).any() and not same:
-        axes.plot(rho, bound, color=style.REFERENCE, linestyle="-.", linewidth=0.9, zorder=1.8,
+        axes.plot(rho, bound, color=style.REFERENCE, linestyle="-.", linewidth=style.stroke(0.9), zorder=1.8,
                   label="bound by σₘₐₓ")
 
 
 def rate(axes, decay):
     _need_rates(decay)
-    axes.axhline(0.0, color="#000000", linewidth=0.7, zorder=1.6)
+    axes.axhline(0.0, color="#000000", linewidth=style.stroke(0.7), zorder=1.6)
     _laws(axes, decay)
     named = frozenset()
     for at, part in enumerate(_sizes(decay)):
@@ -70,11 +70,11 @@ def rate(axes, decay):
             label += f", zero at ρ = {critical:.2f}"
         axes.errorbar(rho, value, yerr=np.where(np.isfinite(half), half, 0.0), label=label,
                       color=look["color"], marker=look["marker"], linestyle="none", capsize=1.5,
-                      markerfacecolor="white", elinewidth=0.8, zorder=3)
+                      markerfacecolor="white", elinewidth=style.stroke(0.8), zorder=3)
         named = _predictions(axes, part, look["color"], named)
         if critical is not None:
-            axes.plot([critical], [0.0], marker="|", color=look["color"], markersize=11,
-                      markeredgewidth=1.3, zorder=4, linestyle="none")
+            axes.plot([critical], [0.0], marker="|", color=look["color"], markersize=style.stroke(11),
+                      markeredgewidth=style.stroke(1.3), zorder=4, linestyle="none")
     axes.set(xlabel=RADIUS, ylabel="decay rate, nats per step", title=findings.describe(decay))
     legend_below(axes)
 
@@ -127,7 +127,7 @@ def profile(axes, profile):
         if len(shown) > 1:
             axes.fill_between(step, shown.min(axis=0), shown.max(axis=0), color=colour, alpha=0.3,
                               linewidth=0)
-        axes.plot(step, shown.mean(axis=0), color=colour, linewidth=0.9)
+        axes.plot(step, shown.mean(axis=0), color=colour, linewidth=style.stroke(0.9))
     power_axis(axes.yaxis)
     axes.margins(x=0)
     axes.set(xlabel="time step t (the loss is at the right end)", ylabel="|dL/dhₜ|")
@@ -166,8 +166,8 @@ def heatmap(axes, profile):
     fallen = _finite(grid - grid[:1])
     if np.nanmin(fallen) < -findings.VANISHED < np.nanmax(fallen):
         axes.contour(radii, back, fallen, levels=[-findings.VANISHED], colors="black",
-                     linewidths=1.0, linestyles="--")
-        axes.plot([], [], color="black", linestyle="--", linewidth=1.0,
+                     linewidths=style.stroke(1.0), linestyles="--")
+        axes.plot([], [], color="black", linestyle="--", linewidth=style.stroke(1.0),
                   label="1e-3 of the norm at the loss")
     bar = axes.figure.colorbar(mesh, ax=axes, label="|dL/dhₜ|", pad=0.02, aspect=25)
     power_axis(bar.ax.yaxis)
@@ -222,7 +222,7 @@ def horizon(axes, decay, profile):
         axes.plot(rho, steps, label=label, markerfacecolor="white", **style.series(at))
     length = int(decay.one("steps"))
     axes.set_yscale("symlog", linthresh=1.0, linscale=0.35)
-    axes.axhline(length, color=style.REFERENCE, linestyle=":", linewidth=0.9)
+    axes.axhline(length, color=style.REFERENCE, linestyle=":", linewidth=style.stroke(0.9))
     axes.annotate(f"T = {length}", (1.0, length), (0, 1.5), xycoords=("axes fraction", "data"),
                   textcoords="offset points", ha="right", va="bottom", fontsize="x-small",
                   color="#333333")

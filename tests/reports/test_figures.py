@@ -1,0 +1,286 @@
+"""Every plotted number is a number of a table."""
+
+import numpy as np
+import pytest
+from conftest import rows
+
+pytest.importorskip("matplotlib")
+from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.text import Text  # noqa: E402
+
+pictures = pytest.importorskip("rhosweep_reports.pictures")
+from rhosweep_reports import style  # noqa: E402
+from rhosweep_reports.figures import FIGURES, bench, flow  # noqa: E402
+from rhosweep_reports.figures.drawing import Absent, spread  # noqa: E402
+from rhosweep_reports.table import FAMILY, NETWORK, Table  # noqa: E402
+
+
+@pytest.fixture
+def axes():
+    style.apply("paper")
+    return Figure(layout="constrained").add_subplot()
+
+
+def number(text):
+    return float(text) if text else np.nan
+
+
+def family(database, **chosen):
+    """The decay table's rows of one network, straight from the program, by radius."""
+    found = [row for row in rows("decay", database)
+             if all(row[name] == value for name, value in chosen.items())]
+    return sorted(found, key=lambda row: float(row["rho"]))
+
+
+def part(table, split, **chosen):
+    for one in table.split(split):
+        if all(one.one(name) == value for name, value in chosen.items()):
+            return one
+    raise AssertionError(chosen)
+
+
+def drawn(axes, label):
+    """x and y of the line whose label begins so."""
+    for line in axes.lines:
+        if line.get_label().startswith(label):
+            return np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
+    raise AssertionError([line.get_label() for line in axes.lines])
+
+
+def errorbars(axes, label):
+    for container in axes.containers:
+        if container.get_label().startswith(label):
+            line, _, (bars,) = container.lines
+            ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+            return line.get_xdata(), line.get_ydata(), (ends[:, 1] - ends[:, 0]) / 2
+    raise AssertionError([one.get_label() for one in axes.containers])
+
+
+TANH = {"nonlinearity": "tanh", "ensemble": "gaussian"}
+
+
+def test_rate_plots_the_decay_table(axes, results, database):
+    flow.rate(axes, part(results.read("decay"), FAMILY, **TANH))
+    for hidden in ("8", "12"):
+        expected = family(database, hidden=hidden, **TANH)
+        x, y, half = errorbars(axes, f"H = {hidden}")
+        assert list(x) == [float(row["rho"]) for row in expected]
+        assert list(y) == [float(row["decay_rate"]) for row in expected]
+        np.testing.assert_allclose(half, [float(row["decay_rate_ci95"]) for row in expected])
+
+
+def test_rate_plots_predictions_and_bounds_of_the_table(axes, results, database):
+    chosen = {"nonlinearity": "linear", "ensemble": "orthogonal"}
+    flow.rate(axes, part(results.read("decay"), FAMILY, **chosen))
+    expected = family(database, hidden="8", **chosen)
+    assert all(row["predicted_rate"] for row in expected)
+    x, y = drawn(axes, f"predicted: {expected[0]['prediction']}")
+    assert list(x) == [float(row["rho"]) for row in expected]
+    assert list(y) == [float(row["predicted_rate"]) for row in expected]
+    largest = family(database, hidden="12", **chosen)
+    x, y = drawn(axes, "−ln ρ: linear cells, and bound")
+    np.testing.assert_allclose(y, [float(row["decay_rate_bound"]) for row in largest], rtol=1e-12)
+
+
+def test_rate_draws_the_bound_where_it_is_another_curve(axes, results, database):
+    flow.rate(axes, part(results.read("decay"), FAMILY, **TANH))
+    _, y = drawn(axes, "bound by")
+    expected = family(database, hidden="12", **TANH)
+    assert list(y) == [float(row["decay_rate_bound"]) for row in expected]
+
+
+def test_growing_plots_the_decay_table(axes, results, database):
+    flow.growing(axes, part(results.read("decay"), FAMILY, **TANH))
+    x, y = drawn(axes, "H = 12")
+    expected = family(database, hidden="12", **TANH)
+    assert list(x) == [float(row["rho"]) for row in expected]
+    assert list(y) == [float(row["growing_fraction"]) for row in expected]
+
+
+def curves_of(database, hidden):
+    """Radius asked to values [seeds, T] of the profile table, straight from the program."""
+    found = {}
+    for row in rows("profile", database):
+        if (row["nonlinearity"], row["ensemble"], row["hidden"]) == ("tanh", "gaussian", hidden):
+            found.setdefault(float(row["rho_asked"]), {}).setdefault(row["seed"], []).append(
+                number(row["log10_norm_mean"]))
+    return {radius: np.array(list(seeds.values())) for radius, seeds in sorted(found.items())}
+
+
+def test_profile_plots_every_step_of_every_radius(axes, results, database):
+    flow.profile(axes, part(results.read("profile"), NETWORK, hidden="8", **TANH))
+    expected = curves_of(database, "8")
+    lines = [line for line in axes.lines if len(line.get_xdata()) == 120]
+    assert len(lines) == len(expected) == 4
+    for line, values in zip(lines, expected.values(), strict=True):
+        assert list(line.get_xdata()) == list(range(1, 121))
+        np.testing.assert_allclose(line.get_ydata(), values.mean(axis=0), rtol=1e-14)
+    for band, values in zip(axes.collections, expected.values(), strict=True):
+        path = band.get_paths()[0].vertices
+        for step in (1, 60, 120):
+            at = path[path[:, 0] == step][:, 1]
+            assert at.min() == values[:, step - 1].min()
+            assert at.max() == values[:, step - 1].max()
+
+
+def test_heatmap_plots_every_step_of_every_radius(axes, results, database):
+    flow.heatmap(axes, part(results.read("profile"), NETWORK, hidden="8", **TANH))
+    expected = np.array([values.mean(axis=0)[::-1] for values in curves_of(database, "8").values()])
+    mesh = axes.collections[0].get_array()
+    np.testing.assert_allclose(np.asarray(mesh), expected.T, rtol=1e-14)
+
+
+def test_horizon_plots_ranges_of_the_table_and_the_fall_of_the_curves(axes, results, database):
+    network = {"hidden": "8", **TANH}
+    flow.horizon(axes, part(results.read("decay"), NETWORK, **network),
+                 part(results.read("profile"), NETWORK, **network))
+    expected = family(database, **network)
+    for name in ("fp16", "fp32"):
+        _, y = drawn(axes, f"{name} → 0")
+        np.testing.assert_array_equal(y, [number(row[f"{name}_underflow"]) for row in expected])
+    _, y = drawn(axes, "1e-3 of the start")
+    for reached, values in zip(y, curves_of(database, "8").values(), strict=True):
+        steps = [next((k for k in range(120) if seed[119 - k] <= seed[119] - 3.0), np.inf)
+                 for seed in values]
+        middle = np.median(steps)
+        assert (np.isnan(reached) and np.isinf(middle)) or reached == middle
+
+
+def test_values_that_are_not_finite_break_the_line(axes):
+    header = ("nonlinearity", "ensemble", "model", "hidden", "steps", "batch", "input", "h0", "loss",
+              "precision", "raw", "rho", "rho_asked", "seed", "log10_norm_mean")
+    common = ("linear", "gaussian", "", "4", "4", "1", "zero", "zero", "random", "f32", "1")
+    values = ("-inf", "", "-2", "0")
+    table = Table("profile", header, list(zip(
+        *((*common, "1", "1", "7", value) for value in values), strict=True)))
+    flow.profile(axes, table)
+    (line,) = [line for line in axes.lines if len(line.get_xdata()) == 4]
+    np.testing.assert_array_equal(line.get_ydata(), [np.nan, np.nan, -2.0, 0.0])
+
+
+def bench_table(rows_of):
+    header = ("body", "device", "threads", "precision", "nonlinearity", "hidden", "batch", "radii",
+              "steps", "time_ms", "gflops", "bytes_per_s", "ns_per_column_step")
+    return Table.from_rows("bench", header, [dict(zip(header, row, strict=True)) for row in rows_of])
+
+
+BENCH = bench_table([
+    ("peak/fma/f32", "A CPU", "2", "f32", "", "", "", "", "", "1", "400", "", ""),
+    ("peak/bandwidth", "A CPU", "2", "", "", "", "", "", "", "1", "", "2e10", ""),
+    ("bptt/cpu", "A CPU", "2", "f32", "tanh", "64", "16", "32", "100", "4", "200", "1e10", "78"),
+    ("bptt/cpu", "A CPU", "2", "f32", "tanh", "128", "16", "32", "100", "12", "240", "8e9", "234"),
+    ("bptt/cpu", "A CPU", "1", "f32", "tanh", "64", "16", "32", "100", "7", "114", "6e9", "137"),
+    ("baseline/blas_stepwise", "A CPU", "2", "f32", "tanh", "64", "16", "32", "100", "20", "40",
+     "", "390"),
+    ("baseline/blas_stepwise", "A CPU", "2", "f32", "tanh", "128", "16", "32", "100", "48", "60",
+     "", "936"),
+])
+
+
+def test_time_plots_the_bench_table(axes):
+    bench.time_against("H")(axes, BENCH)
+    x, y = drawn(axes, "bptt/cpu, 2 threads")
+    assert (list(x), list(y)) == ([64, 128], [78, 234])
+
+
+def test_speedup_is_of_the_same_shape(axes):
+    two = next(p for p in BENCH.split(("threads",)) if p.one("threads") == "2")
+    bench.speedup_against("H")(axes, two)
+    x, y = drawn(axes, "blas_stepwise")
+    assert (list(x), list(y)) == ([64, 128], [5, 4])
+
+
+def test_roofline_has_the_measured_ceilings(axes):
+    two = next(p for p in BENCH.split(("threads",)) if p.one("threads") == "2")
+    bench.roofline(axes, two)
+    x, y = drawn(axes, "bptt/cpu")
+    assert list(y) == [200, 240]
+    np.testing.assert_allclose(x, [20, 30])
+    reach, ceiling = drawn(axes, "f32: 400 GFLOP/s, 20 GB/s")
+    np.testing.assert_allclose(ceiling, np.minimum(400, 20 * reach))
+
+
+def test_threads_is_relative_to_the_fewest(axes):
+    timed = [p for p in BENCH.split(("nonlinearity",)) if p.one("nonlinearity")][0]
+    bench.threads(axes, timed)
+    x, y = drawn(axes, "H 64")
+    np.testing.assert_allclose(x, [1, 2])
+    np.testing.assert_allclose(y, [1, 7 / 4])
+
+
+@pytest.mark.parametrize("draw", [bench.time_against("R"), bench.speedup_against("R")])
+def test_bench_figures_say_what_they_lack(axes, draw):
+    with pytest.raises(Absent, match="differ in R"):
+        draw(axes, BENCH)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([], []),
+        ([0, 10], [0, 10]),
+        ([0, 0], [-1, 1]),
+        ([0, 1, 10], [-0.5, 1.5, 10]),
+        ([5, 5, 5], [3, 5, 7]),
+        ([0, 1, 2.5], [-0.833333, 1.166667, 3.166667]),
+    ],
+)
+def test_names_are_moved_as_little_as_may_be(values, expected):
+    assert spread(values, 2.0) == pytest.approx(expected, abs=1e-5)
+
+
+def test_names_of_figures_are_known_to_the_program():
+    from conftest import succeed
+
+    text = " ".join(succeed("report", "--help").split())
+    assert all(f"{figure.name}," in text or f"{figure.name} " in text for figure in FIGURES)
+
+
+def overlap(a, b):
+    return a.x0 < b.x1 and b.x0 < a.x1 and a.y0 < b.y1 and b.y0 < a.y1
+
+
+def undrawn_ticks(axes):
+    """Labels of ticks outside the view, which matplotlib keeps but does not draw."""
+    view = axes.get_window_extent()
+    for label in axes.get_xticklabels():
+        box = label.get_window_extent()
+        if not view.x0 - 1 <= (box.x0 + box.x1) / 2 <= view.x1 + 1:
+            yield label
+    for label in axes.get_yticklabels():
+        box = label.get_window_extent()
+        if not view.y0 - 1 <= (box.y0 + box.y1) / 2 <= view.y1 + 1:
+            yield label
+
+
+def names_of(figure):
+    """(text, box) of all that is written."""
+    undrawn = {label for axes in figure.axes for label in undrawn_ticks(axes)}
+    return [(text.get_text(), Text.get_window_extent(text))  # of an annotation without its arrow
+            for text in set(figure.findobj(Text)) - undrawn
+            if text.get_visible() and text.get_text().strip()]
+
+
+@pytest.mark.parametrize("look", style.STYLES)
+@pytest.mark.parametrize("width", style.WIDTHS)
+def test_nothing_is_clipped_and_no_names_overlap(results, look, width):
+    tables = {"decay": results.read("decay"), "profile": results.read("profile"), "bench": BENCH}
+    planned, _ = pictures.plan(tables)
+    drawn_figures = set()
+    for picture in planned:
+        style.apply(look)
+        figure = Figure(figsize=style.size(look, width), layout="constrained")
+        axes = figure.add_subplot()
+        try:
+            picture.figure.draw(axes, *picture.parts)
+        except Absent:
+            continue
+        figure.draw_without_rendering()
+        drawn_figures.add(picture.figure.name)
+        names = names_of(figure)
+        for at, (name, box) in enumerate(names):
+            assert box.x0 >= -1 and box.x1 <= figure.bbox.x1 + 1, (picture.name, name)
+            assert box.y0 >= -1 and box.y1 <= figure.bbox.y1 + 1, (picture.name, name)
+            for other, another in names[at + 1:]:
+                assert not overlap(box, another), (picture.name, name, other)
+    assert {"rate", "profile", "heatmap", "horizon", "growing", "time-H"} <= drawn_figures
