@@ -606,6 +606,7 @@ static bool print_rounded(double real, double interval, char buffer[NUMBER_SIZE]
     int const decimals = 1 - (int)floor(log10(interval));
     if (decimals > MOST) return false;
     snprintf(buffer, NUMBER_SIZE, "%.*f", decimals > 0 ? decimals : 0, real);
+    if (strtod(buffer, NULL) == 0.0) memmove(buffer, buffer + (buffer[0] == '-'), strlen(buffer));
     return true;
 }
 

@@ -71,7 +71,7 @@ def _picture(picture, svg, formats):
         _link(name, name) for name in tables)
     return (f'<figure id="{escape(picture.name)}"><img alt="{escape(alt)}" '
             f'src="data:image/svg+xml;base64,{data}">'
-            f"<figcaption>{escape(picture.about)} {links}</figcaption></figure>")
+            f"<figcaption>{links}</figcaption></figure>")
 
 
 def _figures(drawn, formats, absent):

@@ -5,7 +5,7 @@ from .findings import number
 from .table import FAMILY, NETWORK
 
 _VERB = {"vanishing": "vanish", "exploding": "explode", "steady": "keep their norm",
-         "mixed": "stay within the interval around 0 of what seeds can tell"}
+         "mixed": "stay between the two (the 95% interval holds 0)"}
 
 
 def _count(n, what):

@@ -91,3 +91,46 @@ def results(database, tmp_path_factory):
     from rhosweep_reports.load import Results
 
     return Results(database, tmp_path_factory.mktemp("results"))
+
+
+def insert(connection, table, **values):
+    columns = ", ".join(values)
+    marks = ", ".join("?" * len(values))
+    row = connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})",
+                             tuple(values.values()))
+    return row.lastrowid
+
+
+def make_fixed_database(path):
+    """Norms of 10^-(rate k / ln 10): known without a sweep, and the same on every machine."""
+    import sqlite3
+
+    connection = sqlite3.connect(path)
+    connection.executescript((ROOT / "host" / "schema.sql").read_text())
+    run = insert(connection, "runs", started="2025-01-31T12:00:00.000Z", outcome="done",
+                 finished="2025-01-31T12:00:01.000Z", version="0.1.0", git_commit="abc1234",
+                 libraries="SQLite 3", host="box", system="Linux", engine="cpu", device="A CPU",
+                 driver="", threads=2, memory=1000, command_line="rhosweep sweep", spec="[sweep]\n")
+    for seed in (1, 2):
+        case = insert(connection, "cases", nonlinearity="tanh", ensemble="gaussian", model_digest="",
+                      hidden=8, steps=20, seed=seed, batch=4, input="pytorch", input_size=1, h0="zero",
+                      warmup=0, loss="random", fit_skip=5, precision="f64", engine="cpu", raw=0,
+                      model="", status="done", run_id=run)
+        for rho in (0.5, 1.0, 1.5, 2.0):
+            rate = 0.75 - 0.5 * rho + 0.0078125 * seed
+            point = insert(connection, "points", case_id=case, run_id=run, rho_asked=rho, rho=rho,
+                           g=0.9375 * rho, decay_rate=rate)
+            for step in range(1, 21):
+                norm = -0.4375 * rate * (20 - step)
+                insert(connection, "profile", point_id=point, step=step, log10_norm_mean=norm,
+                       log10_norm_min=norm - 0.125, log10_norm_max=norm + 0.125)
+        insert(connection, "timings", case_id=case, run_id=run, radii=4, columns=16, device="A CPU",
+               threads=2, forward_s=0.25, backward_s=0.75)
+    connection.commit()
+    connection.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def fixed_database(tmp_path_factory):
+    return make_fixed_database(tmp_path_factory.mktemp("fixed") / "fixed.db")
