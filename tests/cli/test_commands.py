@@ -69,8 +69,8 @@ def test_md_is_the_default(small):
 
 
 def test_help_and_version():
-    for arguments in (["--help"], ["sweep", "--help"], ["table", "--help"], ["inspect", "--help"]):
-        text = succeed(*arguments)
+    for command in ([], ["sweep"], ["table"], ["report"], ["inspect"]):
+        text = succeed(*command, "--help")
         assert "Usage: rhosweep" in text
     help_text = succeed("sweep", "--help")
     for option in ("--rho", "--hidden", "--steps", "--seeds", "--ensemble", "--output", "--raw"):

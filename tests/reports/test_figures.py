@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import rows
+from report_tools import rows, succeed
 
 pytest.importorskip("matplotlib")
 from matplotlib.figure import Figure  # noqa: E402
@@ -230,8 +230,6 @@ def test_names_are_moved_as_little_as_may_be(values, expected):
 
 
 def test_names_of_figures_are_known_to_the_program():
-    from conftest import succeed
-
     text = " ".join(succeed("report", "--help").split())
     assert all(f"{figure.name}," in text or f"{figure.name} " in text for figure in FIGURES)
 

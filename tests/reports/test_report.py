@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import PROGRAM, SWEEP, contents, make_fixed_database, rhosweep, succeed, sweep
+from report_tools import PROGRAM, SWEEP, contents, make_fixed_database, rhosweep, succeed, sweep
 
 GOLDEN = Path(__file__).parent / "golden"
 TABLES = ("decay", "profile", "throughput", "runs", "failures")
