@@ -1,6 +1,7 @@
 #include "cuda_ceilings.h"
 
 #include "../kernels/cuda/check.cuh"
+#include "../kernels/cuda/cublas_api.cuh"
 
 #include <math.h>
 
@@ -111,27 +112,40 @@ struct copy_work : work {
 /* ---- gemm ------------------------------------------------------------------------------------ */
 
 template <typename real> struct gemm_work : work {
+    const cublas_api *api;
     cublasHandle_t handle;
     int hidden, columns;
     real *w, *x, *y;
 
     rs_status queue(cudaStream_t stream) override {
-        CUBLAS_TRY(cublasSetStream(handle, stream));
-        CUBLAS_TRY(multiply());
-        return RS_OK;
+        CUBLAS_TRY(api, SetStream(handle, stream));
+        return multiply();
     }
-    cublasStatus_t multiply();
+    rs_status multiply();
 };
 
-template <> cublasStatus_t gemm_work<float>::multiply() {
+template <> rs_status gemm_work<float>::multiply() {
     float const one = 1, zero = 0;
-    return cublasSgemm(handle, CUBLAS_OP_N, CUBLAS_OP_N, hidden, columns, hidden, &one, w, hidden,
-                       x, hidden, &zero, y, hidden);
+    CUBLAS_TRY(api, SgemmStridedBatched(handle, CUBLAS_OP_N, CUBLAS_OP_N, hidden, columns, hidden,
+                                        &one, w, hidden, 0, x, hidden, 0, &zero, y, hidden, 0, 1));
+    return RS_OK;
 }
-template <> cublasStatus_t gemm_work<double>::multiply() {
+template <> rs_status gemm_work<double>::multiply() {
     double const one = 1, zero = 0;
-    return cublasDgemm(handle, CUBLAS_OP_N, CUBLAS_OP_N, hidden, columns, hidden, &one, w, hidden,
-                       x, hidden, &zero, y, hidden);
+    CUBLAS_TRY(api, DgemmStridedBatched(handle, CUBLAS_OP_N, CUBLAS_OP_N, hidden, columns, hidden,
+                                        &one, w, hidden, 0, x, hidden, 0, &zero, y, hidden, 0, 1));
+    return RS_OK;
+}
+
+template <typename real> rs_status time_gemm(gemm_work<real> &g, double *seconds) {
+    RS_TRY(load_cublas(&g.api));
+    CUBLAS_TRY(g.api, Create(&g.handle));
+    cublasStatus_t const set = g.api->SetMathMode(g.handle, CUBLAS_PEDANTIC_MATH);
+    rs_status const status = set == CUBLAS_STATUS_SUCCESS
+                                 ? time_work(g, seconds)
+                                 : cublas_fail(g.api, set, "cublasSetMathMode");
+    (void)g.api->Destroy(g.handle);
+    return status;
 }
 
 template <typename real> rs_status gemm_rate(size_t hidden, size_t columns, double *flops_per_s) {
@@ -147,15 +161,7 @@ template <typename real> rs_status gemm_rate(size_t hidden, size_t columns, doub
     double seconds = INFINITY;
     cudaError_t const error = cudaMemset(memory, 0, (matrix + 2 * states) * sizeof(real));
     rs_status status = error == cudaSuccess ? RS_OK : cuda_fail(error, "cudaMemset");
-    if (status == RS_OK) {
-        cublasStatus_t const made = cublasCreate(&g.handle);
-        status = made == CUBLAS_STATUS_SUCCESS ? RS_OK : cublas_fail(made, "cublasCreate");
-        if (status == RS_OK) {
-            cublasSetMathMode(g.handle, CUBLAS_PEDANTIC_MATH);
-            status = time_work(g, &seconds);
-            cublasDestroy(g.handle);
-        }
-    }
+    if (status == RS_OK) status = time_gemm(g, &seconds);
     cudaFree(memory);
     *flops_per_s = 2.0 * (double)matrix * (double)columns / seconds;
     return status;

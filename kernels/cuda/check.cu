@@ -10,8 +10,3 @@ rs_status cuda_fail(cudaError_t error, const char *call) {
     return rs_fail(error == cudaErrorMemoryAllocation ? RS_EMEMORY : RS_EDEVICE,
                    "engine cuda: %.*s: %s", name_length(call), call, cudaGetErrorString(error));
 }
-
-rs_status cublas_fail(cublasStatus_t error, const char *call) {
-    return rs_fail(error == CUBLAS_STATUS_ALLOC_FAILED ? RS_EMEMORY : RS_EDEVICE,
-                   "engine cuda: %.*s: %s", name_length(call), call, cublasGetStatusString(error));
-}

@@ -1,26 +1,18 @@
-/* Every return code of CUDA and cuBLAS becomes the one status, with the call's name. */
+/* Every return code of CUDA becomes the one status, with the call's name. */
 #ifndef RS_CUDA_CHECK_CUH
 #define RS_CUDA_CHECK_CUH
 
 #include "../status.h"
 
-#include <cublas_v2.h>
 #include <cuda_runtime.h>
 
 /* RS_EMEMORY where memory is out, else RS_EDEVICE. Clears the error that CUDA keeps. */
 rs_status cuda_fail(cudaError_t error, const char *call);
-rs_status cublas_fail(cublasStatus_t error, const char *call);
 
 #define CUDA_TRY(call)                                                                             \
     do {                                                                                           \
         cudaError_t cuda_try_ = (call);                                                            \
         if (cuda_try_ != cudaSuccess) return cuda_fail(cuda_try_, #call);                          \
-    } while (0)
-
-#define CUBLAS_TRY(call)                                                                           \
-    do {                                                                                           \
-        cublasStatus_t cublas_try_ = (call);                                                       \
-        if (cublas_try_ != CUBLAS_STATUS_SUCCESS) return cublas_fail(cublas_try_, #call);          \
     } while (0)
 
 /* kernel<<<grid, block, shared, stream>>>(args...), checked. `name` is for the message. */

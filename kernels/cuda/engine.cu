@@ -422,7 +422,6 @@ void close_cuda(void *handle) {
     if (self->memory) (void)cudaFree(self->memory);
     for (cudaEvent_t mark : self->mark)
         if (mark) (void)cudaEventDestroy(mark);
-    if (self->context.cublas) (void)cublasDestroy(self->context.cublas);
     if (self->context.stream) (void)cudaStreamDestroy(self->context.stream);
     free(self);
 }
@@ -446,9 +445,6 @@ rs_status fill_engine(cuda_engine *self, const rs_shape *largest) {
     RS_TRY(bytes_of(largest, &self->context.limits, &needed));
     if (needed >= SIZE_MAX) return rs_fail(RS_EMEMORY, "engine cuda: the job is too large");
     CUDA_TRY(cudaStreamCreateWithFlags(&self->context.stream, cudaStreamNonBlocking));
-    CUBLAS_TRY(cublasCreate(&self->context.cublas));
-    CUBLAS_TRY(cublasSetStream(self->context.cublas, self->context.stream));
-    CUBLAS_TRY(cublasSetMathMode(self->context.cublas, CUBLAS_PEDANTIC_MATH)); /* no TF32 */
     for (cudaEvent_t &mark : self->mark) CUDA_TRY(cudaEventCreate(&mark));
     return allocate(self, needed);
 }

@@ -7,8 +7,6 @@
 
 #include "../status.h"
 
-#include <cublas_v2.h>
-
 /* Rows of packed weights are at most this much longer than H. */
 enum { MOST_PADDING = 72 };
 
@@ -21,8 +19,7 @@ struct device_limits {
 struct path_context {
     device_limits limits;
     cudaStream_t stream;
-    cublasHandle_t cublas;
-    void *state; /* the path's own, from prepare() */
+    void *state; /* the path's own, made when it is first run */
 };
 
 struct cuda_path {

@@ -2,6 +2,7 @@
  * groups and one kernel for the rest. A whole pass is a CUDA graph, kept for the next piece of the
  * same shape. States have units last: [G][columns][H]. */
 #include "check.cuh"
+#include "cublas_api.cuh"
 #include "math.cuh"
 #include "path.cuh"
 
@@ -109,23 +110,39 @@ __global__ void backward_step(problem p, arrays<real> a, step_arrays<real> s, in
 
 /* ---- products and graphs --------------------------------------------------------------------- */
 
-static cublasStatus_t gemm(cublasHandle_t handle, cublasOperation_t how, const problem *p,
-                           const arrays<float> *a, const float *w, const float *x, float *y) {
+/* cuBLAS, bound to the engine's stream. */
+struct products {
+    const cublas_api *api;
+    cublasHandle_t handle;
+};
+
+static rs_status make_products(cudaStream_t stream, products *out) {
+    RS_TRY(load_cublas(&out->api));
+    CUBLAS_TRY(out->api, Create(&out->handle));
+    CUBLAS_TRY(out->api, SetStream(out->handle, stream));
+    CUBLAS_TRY(out->api, SetMathMode(out->handle, CUBLAS_PEDANTIC_MATH)); /* no TF32 */
+    return RS_OK;
+}
+
+static rs_status gemm(const products *with, cublasOperation_t how, const problem *p,
+                      const arrays<float> *a, const float *w, const float *x, float *y) {
     float const one = 1.0f, zero = 0.0f;
     int const h = p->hidden;
     long long const states = (long long)p->columns * h;
-    return cublasSgemmStridedBatched(handle, how, CUBLAS_OP_N, h, p->columns, h, &one, w, h,
-                                     (long long)a->weight_stride, x, h, states, &zero, y, h, states,
-                                     p->groups);
+    CUBLAS_TRY(with->api, SgemmStridedBatched(with->handle, how, CUBLAS_OP_N, h, p->columns, h,
+                                              &one, w, h, (long long)a->weight_stride, x, h, states,
+                                              &zero, y, h, states, p->groups));
+    return RS_OK;
 }
-static cublasStatus_t gemm(cublasHandle_t handle, cublasOperation_t how, const problem *p,
-                           const arrays<double> *a, const double *w, const double *x, double *y) {
+static rs_status gemm(const products *with, cublasOperation_t how, const problem *p,
+                      const arrays<double> *a, const double *w, const double *x, double *y) {
     double const one = 1.0, zero = 0.0;
     int const h = p->hidden;
     long long const states = (long long)p->columns * h;
-    return cublasDgemmStridedBatched(handle, how, CUBLAS_OP_N, h, p->columns, h, &one, w, h,
-                                     (long long)a->weight_stride, x, h, states, &zero, y, h, states,
-                                     p->groups);
+    CUBLAS_TRY(with->api, DgemmStridedBatched(with->handle, how, CUBLAS_OP_N, h, p->columns, h,
+                                              &one, w, h, (long long)a->weight_stride, x, h, states,
+                                              &zero, y, h, states, p->groups));
+    return RS_OK;
 }
 
 /* A pass that has been captured, and what for. */
@@ -136,6 +153,7 @@ struct captured {
 };
 
 struct stepwise_state {
+    products multiply;
     captured forward, backward;
 };
 
@@ -167,13 +185,15 @@ template <typename real> struct layout {
 
 template <typename real> struct step_launcher {
     path_context *context;
+    const products *multiply;
     problem p;
     arrays<real> a;
     step_arrays<real> s;
     dim3 grid;
 
     step_launcher(path_context *c, const rs_shape *shape, const arrays<real> &device)
-        : context(c), p(problem_of(shape)), a(device), s(layout<real>(shape).at(device.slope)),
+        : context(c), multiply(&((stepwise_state *)c->state)->multiply), p(problem_of(shape)),
+          a(device), s(layout<real>(shape).at(device.slope)),
           grid((unsigned)((p.columns + COLUMNS_PER_BLOCK - 1) / COLUMNS_PER_BLOCK * p.groups)) {}
 
     rs_status forward() const {
@@ -181,7 +201,7 @@ template <typename real> struct step_launcher {
                       p, a, s));
         for (int step = 0; step < p.warmup + p.steps; ++step) {
             /* Row-major W0 is column-major W0^T. */
-            CUBLAS_TRY(gemm(context->cublas, CUBLAS_OP_T, &p, &a, a.forward_w, s.state, s.product));
+            RS_TRY(gemm(multiply, CUBLAS_OP_T, &p, &a, a.forward_w, s.state, s.product));
             RS_TRY(launch("forward_step", forward_step<real>, grid, dim3(THREADS), 0,
                           context->stream, p, a, s, step));
         }
@@ -192,8 +212,7 @@ template <typename real> struct step_launcher {
             RS_TRY(launch("backward_step", backward_step<real>, grid, dim3(THREADS), 0,
                           context->stream, p, a, s, t));
             if (t > 1)
-                CUBLAS_TRY(
-                    gemm(context->cublas, CUBLAS_OP_N, &p, &a, a.backward_w, s.state, s.product));
+                RS_TRY(gemm(multiply, CUBLAS_OP_N, &p, &a, a.backward_w, s.state, s.product));
         }
         return RS_OK;
     }
@@ -233,10 +252,29 @@ static rs_status capture(path_context *context, const rs_shape *shape, const arr
     return RS_OK;
 }
 
-static rs_status run(path_context *context, const rs_shape *shape, const void *a, bool back) {
-    if (!context->state) context->state = calloc(1, sizeof(stepwise_state));
+static void close_stepwise(path_context *context) {
     stepwise_state *state = (stepwise_state *)context->state;
+    if (!state) return;
+    if (state->forward.graph) (void)cudaGraphExecDestroy(state->forward.graph);
+    if (state->backward.graph) (void)cudaGraphExecDestroy(state->backward.graph);
+    if (state->multiply.handle) (void)state->multiply.api->Destroy(state->multiply.handle);
+    free(state);
+    context->state = NULL;
+}
+
+static rs_status make_state(path_context *context) {
+    if (context->state) return RS_OK;
+    stepwise_state *state = (stepwise_state *)calloc(1, sizeof *state);
     if (!state) return rs_fail(RS_EMEMORY, "engine cuda: no memory for a graph");
+    context->state = state;
+    rs_status const status = make_products(context->stream, &state->multiply);
+    if (status != RS_OK) close_stepwise(context);
+    return status;
+}
+
+static rs_status run(path_context *context, const rs_shape *shape, const void *a, bool back) {
+    RS_TRY(make_state(context));
+    stepwise_state *state = (stepwise_state *)context->state;
     captured *kept = back ? &state->backward : &state->forward;
     if (shape->precision == RS_F64)
         RS_TRY(capture(context, shape, *(const arrays<double> *)a, back, kept));
@@ -261,15 +299,6 @@ static int padded(const device_limits *, const rs_shape *) { return 0; }
 static uint64_t trace_bytes(const device_limits *, const rs_shape *shape) {
     return shape->precision == RS_F32 ? layout<float>(shape).total()
                                       : layout<double>(shape).total();
-}
-
-static void close_stepwise(path_context *context) {
-    stepwise_state *state = (stepwise_state *)context->state;
-    if (!state) return;
-    if (state->forward.graph) (void)cudaGraphExecDestroy(state->forward.graph);
-    if (state->backward.graph) (void)cudaGraphExecDestroy(state->backward.graph);
-    free(state);
-    context->state = NULL;
 }
 
 } // namespace

@@ -1,0 +1,79 @@
+#include "cublas_api.cuh"
+
+#include <string.h>
+
+rs_status cublas_fail(const cublas_api *api, cublasStatus_t error, const char *call) {
+    return rs_fail(error == CUBLAS_STATUS_ALLOC_FAILED ? RS_EMEMORY : RS_EDEVICE,
+                   "engine cuda: %.*s: %s", (int)strcspn(call, "("), call,
+                   api->GetStatusString(error));
+}
+
+#ifdef __CUDACC__
+
+#include <dlfcn.h>
+
+#define TEXT(x)  TEXT_(x)
+#define TEXT_(x) #x
+
+namespace {
+
+/* Where the system finds it, else where it was when this was built. */
+void *open_library() {
+    void *const library = dlopen("libcublas.so." TEXT(CUBLAS_VER_MAJOR), RTLD_LAZY | RTLD_LOCAL);
+    return library ? library : dlopen(RS_CUBLAS_PATH, RTLD_LAZY | RTLD_LOCAL);
+}
+
+template <typename function> bool find(void *library, const char *name, function *out) {
+    void *const symbol = dlsym(library, name);
+    memcpy(out, &symbol, sizeof symbol); /* C++ has no cast from an object to a function */
+    return symbol != NULL;
+}
+
+bool find_all(void *library, cublas_api *api) {
+    return find(library, TEXT(cublasCreate), &api->Create) &&
+           find(library, TEXT(cublasDestroy), &api->Destroy) &&
+           find(library, TEXT(cublasSetStream), &api->SetStream) &&
+           find(library, TEXT(cublasSetMathMode), &api->SetMathMode) &&
+           find(library, TEXT(cublasSgemmStridedBatched), &api->SgemmStridedBatched) &&
+           find(library, TEXT(cublasDgemmStridedBatched), &api->DgemmStridedBatched) &&
+           find(library, TEXT(cublasGetStatusString), &api->GetStatusString);
+}
+
+} // namespace
+
+/* The library stays until the program ends. */
+rs_status load_cublas(const cublas_api **out) {
+    static cublas_api api;
+    static void *library;
+    if (!library) {
+        library = open_library();
+        if (!library || !find_all(library, &api)) {
+            const char *why = dlerror();
+            library = NULL;
+            return rs_fail(RS_EDEVICE,
+                           "engine cuda: cuBLAS, which large networks need: %s: install it, or use "
+                           "--engine cpu",
+                           why ? why : "not found");
+        }
+    }
+    *out = &api;
+    return RS_OK;
+}
+
+#else /* the CPU runner brings it along */
+
+rs_status load_cublas(const cublas_api **out) {
+    static const cublas_api api = {
+        cublasCreate,
+        cublasDestroy,
+        cublasSetStream,
+        cublasSetMathMode,
+        cublasSgemmStridedBatched,
+        cublasDgemmStridedBatched,
+        cublasGetStatusString,
+    };
+    *out = &api;
+    return RS_OK;
+}
+
+#endif
