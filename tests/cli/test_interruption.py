@@ -13,7 +13,7 @@ from conftest import assert_whole, succeed, sweep, table, table_text
 
 # 48 cases of 8 radii: a second or more of work, so that ten kills hit a living process.
 CASES = 48
-LONG = ["--hidden", "48", "--steps", "150,200", "--batch", "16", "--seeds", "1:12",
+LONG = ["--hidden", "128", "--steps", "300,400", "--warmup", "300", "--batch", "16", "--seeds", "1:12",
         "--nonlinearity", "tanh,relu", "--rho", "0.5:2.25:0.25", "--input", "noise:0.5"]
 
 
@@ -58,7 +58,7 @@ def test_kill_at_ten_random_moments(uninterrupted, database):
     grew = 0
     for _ in range(10):
         process = start_sweep(database)
-        time.sleep(moments.uniform(0.02, 0.16) * seconds)
+        time.sleep(moments.uniform(0.02, 0.1) * seconds)
         process.kill()
         _, complaint = process.communicate(timeout=conftest.TIMEOUT)
         assert process.returncode == -signal.SIGKILL, complaint
