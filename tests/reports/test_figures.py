@@ -183,9 +183,8 @@ def test_time_plots_the_bench_table(axes):
     assert (list(x), list(y)) == ([64, 128], [78, 234])
 
 
-def test_speedup_is_of_the_same_shape(axes):
-    two = next(p for p in BENCH.split(("threads",)) if p.one("threads") == "2")
-    bench.speedup_against("H")(axes, two)
+def test_speedup_is_of_the_same_shape_and_threads(axes):
+    bench.speedup_against("H")(axes, BENCH)
     x, y = drawn(axes, "blas_stepwise")
     assert (list(x), list(y)) == ([64, 128], [5, 4])
 

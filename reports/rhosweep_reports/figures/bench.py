@@ -106,29 +106,34 @@ def _shape(table, at):
     return tuple(table.text(column)[at] for column in SHAPE)
 
 
+def _times_beside(ours, place):
+    """Our time of every shape, for peers of one place: on a CPU, with as many threads."""
+    any_threads = ours.one("body") == "bptt/cuda"
+    return {_shape(ours, at): value for at, value in enumerate(ours.numbers("time_ms"))
+            if any_threads or ours.text("threads")[at] == place.one("threads")}
+
+
 def speedup_against(axis):
     def draw(axes, bench):
         parts = {part.one("body"): part for part in _timed(bench)}
         ours = next((body for body in OURS if body in parts), None)
         if ours is None or len(parts) < 2:
             raise Absent("needs an engine of ours and something to compare it with")
-        mine = parts[ours]
-        time = {_shape(mine, at): value for at, value in enumerate(mine.numbers("time_ms"))}
         seen, ratios = [], []
-        for body, part in parts.items():
-            if body == ours:
+        for place in bench.split(PLACE):
+            if place.one("body") == ours or place.one("body") not in parts:
                 continue
-            for place in part.split(PLACE):
-                for group in _runs_along(place, axis):
-                    group = [at for at in group if _shape(place, at) in time]
-                    if not group:
-                        continue
-                    along = place.numbers(AXES[axis])[group]
-                    ratio = [place.numbers("time_ms")[at] / time[_shape(place, at)] for at in group]
-                    axes.plot(along, ratio, label=_series_name(place, group, axis),
-                              markerfacecolor="white", **style.series(len(seen)))
-                    seen.append(along)
-                    ratios += ratio
+            time = _times_beside(parts[ours], place)
+            for group in _runs_along(place, axis):
+                group = [at for at in group if _shape(place, at) in time]
+                if not group:
+                    continue
+                along = place.numbers(AXES[axis])[group]
+                ratio = [place.numbers("time_ms")[at] / time[_shape(place, at)] for at in group]
+                axes.plot(along, ratio, label=_series_name(place, group, axis),
+                          markerfacecolor="white", **style.series(len(seen)))
+                seen.append(along)
+                ratios += ratio
         if not seen:
             raise Absent(f"no peer was timed at two shapes that differ in {axis}")
         axes.axhline(1.0, color="#000000", linewidth=style.stroke(0.7))
@@ -176,9 +181,9 @@ def roofline(axes, bench):
         _ceilings(axes, precision, dash, compute[precision], bandwidth, reach)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.margins(y=0.1)
     number_axis(axes.xaxis)
     number_axis(axes.yaxis)
-    axes.margins(y=0.1)
     axes.set(xlabel="operations per byte moved", ylabel="GFLOP/s",
              title=f"{bench.one('device')}\n{bench.one('threads')} CPU threads")
     legend_below(axes)
@@ -213,6 +218,7 @@ def threads(axes, bench):
             seen += 1
     if not seen:
         raise Absent("needs one shape timed with two numbers of threads (two JSON files)")
+    axes.set_ylim(bottom=0.0)
     axes.set(xlabel="threads", ylabel="speed-up", title=_head(bench))
     axes.xaxis.get_major_locator().set_params(integer=True)
     legend_below(axes)

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib import rcParams
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from .. import style
 
@@ -28,7 +28,10 @@ def power_axis(axis):
 
 
 def number_axis(axis):
-    """A logarithmic axis labelled with plain numbers."""
+    """A logarithmic axis labelled with plain numbers. Call it when the data are drawn."""
+    low, high = axis.get_view_interval()
+    if axis.get_scale() == "log" and high < 200.0 * low:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.set_minor_formatter(NullFormatter())
 
