@@ -29,7 +29,8 @@ def compile_verbosely(nvcc, architectures, include, source):
     """What ptxas says of one source, for all architectures."""
     numbers = [a.split("-")[0] for a in architectures.split(";")]
     targets = [f"-gencode=arch=compute_{n},code=sm_{n}" for n in numbers]
-    command = [nvcc, "-std=c++17", "-O3", "-fmad=false", "-Xptxas=-v", f"-I{include}", *targets]
+    command = [nvcc, "-std=c++17", "-O3", "-fmad=false", "-Xptxas=-v", f"-I{include}", *targets,
+               '-DRS_CUBLAS_PATH=""']
     done = subprocess.run([*command, "-c", source, "-o", "/dev/null"], capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"cuda_resources: {source}: {done.stderr.strip()}")
