@@ -158,7 +158,9 @@ static bool is_at_rest(const rs_prediction_query *query) {
 }
 
 static rs_prediction predict_linear(const rs_prediction_query *query) {
-    rs_prediction const ln_rho = {"ln rho", -log(query->rho)}, ln_g = {"ln g", -log(query->g)};
+    /* 0 - x, not -x: no rate is a negative zero */
+    rs_prediction const ln_rho = {"ln rho", 0.0 - log(query->rho)},
+                        ln_g = {"ln g", 0.0 - log(query->g)};
     double const root = sqrt((double)query->hidden), steps = (double)query->steps;
     bool const soon = steps <= root, late = steps >= 5.0 * root;
     switch (query->ensemble) {
@@ -212,7 +214,7 @@ static rs_prediction predict_tanh(const rs_theory *theory, const rs_prediction_q
 static rs_prediction predict_relu(const rs_prediction_query *query) {
     if (query->ensemble == RS_IDENTITY) /* units that are on stay on */
         return query->input == RS_INPUT_ZERO && query->h0_sigma > 0.0
-                   ? (rs_prediction){"ln rho", -log(query->rho)}
+                   ? (rs_prediction){"ln rho", 0.0 - log(query->rho)}
                    : none;
     if (query->ensemble != RS_ORTHOGONAL && !has_iid_entries(query->ensemble)) return none;
     /* From g of about 1.3 on finite networks diverge, long before sqrt(2). */
@@ -235,9 +237,9 @@ double rs_decay_bound(const rs_prediction_query *query) {
     switch (query->ensemble) {
     case RS_ORTHOGONAL:
     case RS_IDENTITY:
-    case RS_SYMMETRIC: return -log(query->rho);
+    case RS_SYMMETRIC: return 0.0 - log(query->rho);
     case RS_GAUSSIAN:
-    case RS_UNIFORM: return -log(2.0 * query->g);
+    case RS_UNIFORM: return 0.0 - log(2.0 * query->g);
     default: return NAN;
     }
 }
