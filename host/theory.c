@@ -185,7 +185,7 @@ static bool mixes(const rs_prediction_query *query, const rs_mean_field *field) 
     if (!has_iid_entries(query->ensemble)) return true;
     bool const is_driven = query->input == RS_INPUT_NOISE && query->input_sigma >= 0.5;
     return (is_driven || query->hidden >= 256) &&
-           (field->kappa - 1.0) * sqrt((double)query->hidden) >= 4.0;
+           (field->kappa - 1.0) * sqrt((double)query->hidden) >= 4.3;
 }
 
 static rs_prediction predict_mean_field(const rs_prediction_query *query,
