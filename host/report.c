@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -36,10 +35,17 @@ static rs_status name_this_program(void) {
     return rs_fail(RS_EMEMORY, "report: out of memory");
 }
 
-/* argv of `first` words followed by the request's; the words of execv are not written to. */
+/* A word for execv, which does not write to it though its type would let it. */
+static char *word(const char *text) {
+    char *same;
+    memcpy(&same, &text, sizeof same);
+    return same;
+}
+
+/* argv of `first` words followed by the request's. */
 static void put_arguments(const rs_report_request *request, const char **first, char **argv) {
-    while (*first) *argv++ = (char *)(uintptr_t)*first++;
-    for (size_t i = 0; request->argument[i]; ++i) *argv++ = (char *)(uintptr_t)request->argument[i];
+    while (*first) *argv++ = word(*first++);
+    for (size_t i = 0; request->argument[i]; ++i) *argv++ = word(request->argument[i]);
     *argv = NULL;
 }
 
