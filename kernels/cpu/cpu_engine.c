@@ -278,8 +278,9 @@ static void close_cpu(void *handle) {
 static void *allocate_block(uint64_t size) {
     if (size > SIZE_MAX - HUGE_PAGE) return NULL;
     bool const large = size >= HUGE_PAGE;
-    void *block = aligned_alloc(large ? HUGE_PAGE : ALIGNMENT, (size_t)size);
-    if (block && large) madvise(block, (size_t)size, MADV_HUGEPAGE);
+    void *block;
+    if (posix_memalign(&block, large ? HUGE_PAGE : ALIGNMENT, (size_t)size) != 0) return NULL;
+    if (large) madvise(block, (size_t)size, MADV_HUGEPAGE);
     return block;
 }
 
