@@ -2,11 +2,13 @@
 
 #include "failure.h"
 #include "fiber.h"
+#include "include/cooperative_groups.h"
 #include "include/cuda_pipeline.h"
 #include "random_bits.h"
 #include "settings.h"
 #include "symbols.h"
 
+#include <algorithm>
 #include <vector>
 
 extern "C" { /* weak: there only with AddressSanitizer */
@@ -28,7 +30,7 @@ static constexpr unsigned WARP = 32;
 /* What a thread waits for, or has last waited for. */
 struct Meeting {
     Primitive primitive;
-    unsigned mask;   /* of lanes; unused by SYNCTHREADS */
+    unsigned mask;   /* of lanes; unused where blocks meet */
     uint64_t value;  /* what this lane brings */
     unsigned source; /* whose value it takes */
     Site at;
@@ -59,17 +61,23 @@ class Block {
     Block() : threads_(MOST_BLOCK_THREADS), warps_(MOST_BLOCK_THREADS / WARP) {
         fiber_adopt(&host_);
     }
-    void run(const Launch &launch, uint3 index);
+    void run(const Launch &launch, uint3 index, Cluster *cluster);
     void run_thread();
-    void meet_block(Site at);
+    void meet_block(Primitive primitive, Site at);
     uint64_t meet_warp(const Meeting &meeting);
     Thread &self() { return threads_[self_]; }
     unsigned lane() const { return self_ % WARP; }
+    const Cluster *cluster() const { return cluster_; }
+    unsigned rank() const { return index_.x % launch_->cluster; }
     [[noreturn]] void fail_at(Site at, const std::string &what_why) const;
 
   private:
     void prepare(const Launch &launch, uint3 index);
+    void run_threads();
+    std::vector<Fiber *> &gather(bool with_host);
     void meet_all(bool with_host);
+    void meet_cluster();
+    void leave_cluster();
     bool all_wait(const Meeting &meeting) const;
     void exchange(const Meeting &meeting);
     bool choose_warp();
@@ -81,6 +89,7 @@ class Block {
     std::string state_of(unsigned thread) const;
 
     const Launch *launch_ = nullptr;
+    Cluster *cluster_ = nullptr;
     uint3 index_ = {};
     Fiber host_; /* whoever called run */
     std::vector<Thread> threads_;
@@ -88,7 +97,7 @@ class Block {
     unsigned stacks_ = 0; /* threads that have one */
     unsigned count_ = 0, warp_count_ = 0, alive_ = 0, at_barrier_ = 0;
     unsigned self_ = 0, warp_ = 0;
-    Site barrier_ = {};
+    Meeting barrier_ = {}; /* which one the first has come to */
     RandomBits random_{0};
 };
 
@@ -105,10 +114,10 @@ static std::string text_of(uint3 index) {
 static std::string text_of(Site at) { return std::string(at.file) + ":" + std::to_string(at.line); }
 
 static std::string text_of(const Meeting &meeting) {
-    static const char *const names[] = {"__syncthreads",  "__syncwarp",       "__shfl_sync",
-                                        "__shfl_up_sync", "__shfl_down_sync", "__shfl_xor_sync",
-                                        "__ballot_sync"};
-    if (meeting.primitive == SYNCTHREADS) return names[SYNCTHREADS];
+    static const char *const names[] = {
+        "__syncthreads",  "cluster_group::sync", "__syncwarp",      "__shfl_sync",
+        "__shfl_up_sync", "__shfl_down_sync",    "__shfl_xor_sync", "__ballot_sync"};
+    if (meeting.primitive < SYNCWARP) return names[meeting.primitive];
     char mask[32];
     std::snprintf(mask, sizeof mask, " with mask 0x%08x", meeting.mask);
     return names[meeting.primitive] + std::string(mask);
@@ -150,8 +159,8 @@ void Block::fail_stuck() const {
             fail_waiting(w * WARP + static_cast<unsigned>(__builtin_ctz(warps_[w].waiting)));
     unsigned missing = 0;
     while (!threads_[missing].exited) ++missing;
-    fail_at(barrier_, "__syncthreads: reached by " + std::to_string(at_barrier_) + " of " +
-                          std::to_string(count_) + " threads: " + state_of(missing));
+    fail_at(barrier_.at, text_of(barrier_) + ": reached by " + std::to_string(at_barrier_) +
+                             " of " + std::to_string(count_) + " threads: " + state_of(missing));
 }
 
 /* ---- who runs next ------------------------------------------------------------------------------
@@ -198,25 +207,45 @@ void Block::go_on(bool same_warp) {
 /* ---- meeting points -----------------------------------------------------------------------------
  */
 
-void Block::meet_all(bool with_host) {
+std::vector<Fiber *> &Block::gather(bool with_host) {
     static thread_local std::vector<Fiber *> fibers;
     fibers.clear();
     if (with_host) fibers.push_back(&host_);
     for (unsigned t = 0; t < count_; ++t) fibers.push_back(&threads_[t].fiber);
+    return fibers;
+}
+
+void Block::meet_all(bool with_host) {
+    std::vector<Fiber *> const &fibers = gather(with_host);
     fibers_meet(with_host ? &host_ : &self().fiber, fibers.data(), fibers.size());
 }
 
-void Block::meet_block(Site at) {
-    if (at_barrier_ == 0) barrier_ = at;
-    self().meeting = {SYNCTHREADS, 0, 0, 0, at};
-    if (at.line != barrier_.line || std::strcmp(at.file, barrier_.file) != 0)
-        fail_at(at, "__syncthreads in thread " + text_of(self().index) +
-                        ": diverged: others of the block are in that at " + text_of(barrier_));
+/* The block is all here: on its behalf. */
+void Block::meet_cluster() {
+    std::vector<Fiber *> const &fibers = gather(false);
+    void *const meeting = cluster_->next_barrier();
+    fibers_come(&self().fiber, fibers.data(), fibers.size(), meeting);
+    if (!cluster_->meet(rank()))
+        fail_at(barrier_.at,
+                text_of(barrier_) + ": not reached by a block of the cluster, which has ended");
+    fibers_go(&self().fiber, fibers.data(), fibers.size(), meeting);
+}
+
+void Block::meet_block(Primitive primitive, Site at) {
+    self().meeting = {primitive, 0, 0, 0, at};
+    if (at_barrier_ == 0) barrier_ = self().meeting;
+    if (at.line != barrier_.at.line || std::strcmp(at.file, barrier_.at.file) != 0)
+        fail_at(at, text_of(self().meeting) + " in thread " + text_of(self().index) +
+                        ": diverged: others of the block are in " + text_of(barrier_) + " at " +
+                        text_of(barrier_.at));
     warps_[warp_].ready &= ~(1u << lane());
     if (++at_barrier_ == count_) {
         at_barrier_ = 0;
         for (unsigned w = 0; w < warp_count_; ++w) warps_[w].ready = warps_[w].lanes;
-        meet_all(false);
+        if (primitive == CLUSTER_SYNC && cluster_)
+            meet_cluster();
+        else
+            meet_all(false);
     }
     go_on(at_barrier_ != 0);
 }
@@ -328,34 +357,70 @@ static void fill_shared(const Launch &launch) {
         std::memset(thread_local_storage() + variable.offset, 0xff, variable.bytes);
 }
 
-void Block::run(const Launch &launch, uint3 index) {
-    prepare(launch, index);
-    fill_shared(launch);
+/* Nobody may reach for the shared memory of a block that has ended. Who reads finds NaN bits. */
+void Block::leave_cluster() {
+    Fiber *const host = &host_;
+    unsigned char *const end = rs_shared + launch_->shared_bytes;
+    auto const filler = [](unsigned char byte) { return byte == 0xff; };
+    std::memset(rs_shared, 0xff, launch_->shared_bytes);
+    fibers_come(host, &host, 1, cluster_);
+    cluster_->leave(rank());
+    fibers_go(host, &host, 1, cluster_);
+    if (!std::all_of(rs_shared, end, filler))
+        fail_at(barrier_.at, "the block's shared memory was written to after the block had ended");
+}
+
+void Block::run_threads() {
+    fill_shared(*launch_);
     if (__asan_poison_memory_region)
-        __asan_poison_memory_region(rs_shared + launch.shared_bytes,
-                                    MOST_SHARED_BYTES - launch.shared_bytes);
+        __asan_poison_memory_region(rs_shared + launch_->shared_bytes,
+                                    MOST_SHARED_BYTES - launch_->shared_bytes);
     meet_all(true);
     fiber_switch(&host_, choose(false));
     meet_all(true);
+}
+
+/* Its shared memory begins when the block does: what another has written there before is lost. */
+void Block::run(const Launch &launch, uint3 index, Cluster *cluster) {
+    prepare(launch, index);
+    cluster_ = cluster;
+    if (cluster_) cluster_->enter(rank(), rs_shared);
+    run_threads();
+    if (cluster_) leave_cluster();
     if (__asan_unpoison_memory_region) __asan_unpoison_memory_region(rs_shared, MOST_SHARED_BYTES);
 }
 
-void run_block(const Launch &launch, uint3 index) {
+void run_block(const Launch &launch, uint3 index, Cluster *cluster) {
     static thread_local Block block;
     current = &block;
-    block.run(launch, index);
+    block.run(launch, index, cluster);
 }
 
 /* ---- what device code calls
  * ----------------------------------------------------------------------- */
 
-void meet_block(Site at) { current->meet_block(at); }
+void meet_block(Primitive primitive, Site at) { current->meet_block(primitive, at); }
 
 uint64_t meet_warp(Primitive primitive, unsigned mask, uint64_t value, unsigned source, Site at) {
     return current->meet_warp({primitive, mask, value, source, at});
 }
 
 unsigned lane_id() { return current->lane(); }
+
+unsigned cluster_rank() { return current->cluster() ? current->rank() : 0; }
+
+unsigned cluster_blocks() { return current->cluster() ? current->cluster()->blocks() : 1; }
+
+void *cluster_peer(const void *own, unsigned rank, Site at) {
+    auto const offset = static_cast<size_t>(static_cast<const unsigned char *>(own) - rs_shared);
+    if (rank >= cluster_blocks())
+        current->fail_at(at, "cluster_group::map_shared_rank: no block of rank " +
+                                 std::to_string(rank) + " among " +
+                                 std::to_string(cluster_blocks()));
+    if (offset >= MOST_SHARED_BYTES)
+        current->fail_at(at, "cluster_group::map_shared_rank: not of dynamic shared memory");
+    return (current->cluster() ? current->cluster()->shared(rank) : rs_shared) + offset;
+}
 
 unsigned source_lane(Primitive primitive, unsigned operand, unsigned width) {
     unsigned const lane = current->lane(), first = lane & ~(width - 1), end = first + width;

@@ -4,6 +4,7 @@
 #ifndef CUDA_ON_CPU_BLOCK_H
 #define CUDA_ON_CPU_BLOCK_H
 
+#include "cluster.h"
 #include "include/cuda_on_cpu_device.h"
 #include "symbols.h"
 
@@ -16,11 +17,13 @@ constexpr size_t MOST_BLOCK_THREADS = 1024, MOST_SHARED_BYTES = 232448;
 struct Launch {
     const KernelSymbols &symbols;
     dim3 grid, block;
+    unsigned cluster; /* blocks, side by side */
     size_t shared_bytes;
     std::function<void()> thread; /* what one CUDA thread does */
 };
 
-void run_block(const Launch &launch, uint3 index);
+/* `cluster` is the block's, or none where clusters have one block. */
+void run_block(const Launch &launch, uint3 index, Cluster *cluster);
 
 } // namespace cuda_on_cpu
 

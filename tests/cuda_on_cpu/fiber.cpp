@@ -131,18 +131,27 @@ void fiber_leave(Fiber *from, Fiber *to) {
     fail("a fiber that had ended was resumed");
 }
 
-void fibers_meet(Fiber *self, Fiber *const *fibers, size_t count) {
+static void in_each(Fiber *self, Fiber *const *fibers, size_t count, void (*tell)(void *),
+                    void *meeting) {
     if (!__tsan_switch_to_fiber) return;
-    void *const meeting = fibers[0];
     for (size_t i = 0; i < count; ++i) {
         __tsan_switch_to_fiber(fibers[i]->tsan_fiber, NO_SYNC);
-        __tsan_release(meeting);
-    }
-    for (size_t i = 0; i < count; ++i) {
-        __tsan_switch_to_fiber(fibers[i]->tsan_fiber, NO_SYNC);
-        __tsan_acquire(meeting);
+        tell(meeting);
     }
     __tsan_switch_to_fiber(self->tsan_fiber, NO_SYNC);
+}
+
+void fibers_come(Fiber *self, Fiber *const *fibers, size_t count, void *meeting) {
+    in_each(self, fibers, count, __tsan_release, meeting);
+}
+
+void fibers_go(Fiber *self, Fiber *const *fibers, size_t count, void *meeting) {
+    in_each(self, fibers, count, __tsan_acquire, meeting);
+}
+
+void fibers_meet(Fiber *self, Fiber *const *fibers, size_t count) {
+    fibers_come(self, fibers, count, fibers[0]);
+    fibers_go(self, fibers, count, fibers[0]);
 }
 
 } // namespace cuda_on_cpu

@@ -28,10 +28,13 @@ void fiber_enter();                                    /* the first thing that e
 void fiber_switch(Fiber *from, Fiber *to);             /* returns when someone switches to `from` */
 [[noreturn]] void fiber_leave(Fiber *from, Fiber *to); /* the last thing that entry does */
 
-/* What is written here in a fiber's past may be read in every other's future: for a race detector,
- * the meeting of `count` fibers, called by `self`. fibers[0] comes to every meeting of the others.
- */
+/* For a race detector, a meeting of `count` fibers, called by `self`: what one has written before
+ * is there for every other to read after. fibers[0] comes to every meeting of the others. */
 void fibers_meet(Fiber *self, Fiber *const *fibers, size_t count);
+
+/* The halves of a meeting at some address, where fibers of other OS threads come, too. */
+void fibers_come(Fiber *self, Fiber *const *fibers, size_t count, void *meeting);
+void fibers_go(Fiber *self, Fiber *const *fibers, size_t count, void *meeting);
 
 } // namespace cuda_on_cpu
 

@@ -1,11 +1,14 @@
 #include "grid.h"
 
+#include "cluster.h"
 #include "random_bits.h"
 #include "settings.h"
 
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <deque>
+#include <functional>
 #include <mutex>
 #include <numeric>
 #include <thread>
@@ -25,52 +28,39 @@ static std::vector<size_t> block_order(size_t count) {
     return order;
 }
 
-struct Grid {
-    const Launch &launch;
-    std::vector<size_t> order;
-    std::atomic<size_t> next{0};
-};
-
-static void run_blocks(Grid *grid) {
-    const dim3 &size = grid->launch.grid;
-    for (size_t i; (i = grid->next++) < grid->order.size();) {
-        size_t const block = grid->order[i];
-        run_block(grid->launch, {static_cast<unsigned>(block % size.x),
-                                 static_cast<unsigned>(block / size.x % size.y),
-                                 static_cast<unsigned>(block / size.x / size.y)});
-    }
-}
-
 /* Threads that live as long as the program, because their fibers are costly to make. */
 class Workers {
   public:
+    using Work = std::function<void(unsigned worker)>;
+
     explicit Workers(unsigned count) : count_(count) {
-        for (unsigned i = 0; i < count; ++i) std::thread([this] { work(); }).detach();
+        for (unsigned i = 1; i < count; ++i) std::thread([this, i] { serve(i); }).detach();
     }
 
-    void run(Grid *grid) {
-        begin(grid);
-        run_blocks(grid);
+    /* Once by every worker; the caller is worker 0. */
+    void run(const Work &work) {
+        begin(work);
+        work(0);
         std::unique_lock<std::mutex> lock(mutex_);
         changed_.wait(lock, [&] { return busy_ == 0; });
     }
 
   private:
-    void begin(Grid *grid) {
+    void begin(const Work &work) {
         std::lock_guard<std::mutex> const lock(mutex_);
-        grid_ = grid;
-        busy_ = count_;
+        work_ = &work;
+        busy_ = count_ - 1;
         ++turn_;
         changed_.notify_all();
     }
 
-    [[noreturn]] void work() {
+    [[noreturn]] void serve(unsigned worker) {
         std::unique_lock<std::mutex> lock(mutex_);
         for (uint64_t turn = 0;;) {
             changed_.wait(lock, [&] { return turn_ != turn; });
             turn = turn_;
             lock.unlock();
-            run_blocks(grid_);
+            (*work_)(worker);
             lock.lock();
             --busy_;
             changed_.notify_all();
@@ -79,21 +69,54 @@ class Workers {
 
     std::mutex mutex_;
     std::condition_variable changed_;
-    Grid *grid_ = nullptr;
+    const Work *work_ = nullptr;
     unsigned const count_;
     unsigned busy_ = 0;
     uint64_t turn_ = 0;
 };
 
+static uint3 index_of(const dim3 &grid, size_t block) {
+    return {static_cast<unsigned>(block % grid.x), static_cast<unsigned>(block / grid.x % grid.y),
+            static_cast<unsigned>(block / grid.x / grid.y)};
+}
+
+/* Any worker takes the next block. */
+static void run_blocks(const Launch &launch, size_t count) {
+    std::vector<size_t> const order = block_order(count);
+    std::atomic<size_t> next{0};
+    auto const take = [&](unsigned) {
+        for (size_t i; (i = next++) < count;)
+            run_block(launch, index_of(launch.grid, order[i]), nullptr);
+    };
+    static Workers &workers = *new Workers(settings().os_threads);
+    if (count == 1)
+        take(0);
+    else
+        workers.run(take);
+}
+
+/* One cluster after the other; a worker for each of its blocks. */
+static void run_clusters(const Launch &launch, size_t count) {
+    std::vector<size_t> const order = block_order(count);
+    std::deque<Cluster> clusters;
+    for (size_t number : order) clusters.emplace_back(launch.cluster, number);
+    auto const take = [&](unsigned rank) {
+        if (rank >= launch.cluster) return;
+        for (size_t i = 0; i < count; ++i)
+            run_block(launch, index_of(launch.grid, order[i] * launch.cluster + rank),
+                      &clusters[i]);
+    };
+    static Workers &workers = *new Workers(MOST_CLUSTER_BLOCKS);
+    workers.run(take);
+}
+
 void run_grid(const Launch &launch) {
     const dim3 &size = launch.grid;
-    Grid grid{launch, block_order(size_t{size.x} * size.y * size.z)};
-    if (grid.order.size() == 1 || settings().os_threads == 1) {
-        run_blocks(&grid);
-    } else {
-        static Workers &workers = *new Workers(settings().os_threads - 1);
-        workers.run(&grid);
-    }
+    size_t const blocks = size_t{size.x} * size.y * size.z;
+    if (launch.cluster > 1)
+        run_clusters(launch, blocks / launch.cluster);
+    else
+        run_blocks(launch, blocks);
 }
 
 } // namespace cuda_on_cpu

@@ -27,32 +27,35 @@ static size_t shared_limit(const void *kernel) {
 
 static uint64_t volume(const dim3 &size) { return uint64_t{size.x} * size.y * size.z; }
 
-/* Clusters of more than one block are beyond this runner. */
-static bool has_unknown_attributes(const cudaLaunchConfig_t &config) {
+/* The blocks of a cluster, which stand side by side in x. */
+static cudaError_t find_cluster(const cudaLaunchConfig_t &config, unsigned *blocks) {
+    *blocks = 1;
     for (unsigned i = 0; i < config.numAttrs; ++i) {
         auto const &cluster = config.attrs[i].val.clusterDim;
-        if (config.attrs[i].id != cudaLaunchAttributeClusterDimension ||
-            volume({cluster.x, cluster.y, cluster.z}) != 1)
-            return true;
+        if (config.attrs[i].id != cudaLaunchAttributeClusterDimension || cluster.y != 1 ||
+            cluster.z != 1)
+            return cudaErrorNotSupported;
+        *blocks = cluster.x;
     }
-    return false;
+    bool const fits = *blocks > 0 && *blocks <= MOST_CLUSTER_BLOCKS;
+    return fits && config.gridDim.x % *blocks == 0 ? cudaSuccess : cudaErrorInvalidClusterSize;
 }
 
-static cudaError_t check(const cudaLaunchConfig_t &config, const void *kernel) {
+static cudaError_t check(const cudaLaunchConfig_t &config, const void *kernel, unsigned *cluster) {
     const dim3 &grid = config.gridDim, &block = config.blockDim;
     if (volume(grid) == 0 || grid.x > 0x7fffffffu || grid.y > 0xffffu || grid.z > 0xffffu ||
         volume(block) == 0 || volume(block) > MOST_BLOCK_THREADS || block.z > 64)
         return cudaErrorInvalidConfiguration;
-    if (has_unknown_attributes(config)) return cudaErrorNotSupported;
     if (config.dynamicSmemBytes > shared_limit(kernel)) return cudaErrorInvalidValue;
-    return cudaSuccess;
+    return find_cluster(config, cluster);
 }
 
 cudaError_t cuda_on_cpu::launch(const cudaLaunchConfig_t &config, const void *kernel,
                                 std::function<void()> thread) {
     return call("cudaLaunchKernelEx", [&] {
-        if (cudaError_t const error = check(config, kernel)) return error;
-        Launch const launch = {kernel_symbols(kernel), config.gridDim, config.blockDim,
+        unsigned cluster = 1;
+        if (cudaError_t const error = check(config, kernel, &cluster)) return error;
+        Launch const launch = {kernel_symbols(kernel),  config.gridDim,   config.blockDim, cluster,
                                config.dynamicSmemBytes, std::move(thread)};
         return submit(config.stream, [launch] { run_grid(launch); });
     });
@@ -136,6 +139,18 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
         properties->l2CacheSize = 1 << 20;
         properties->memoryBusWidth = 64;
         properties->integrated = 1;
+        return cudaSuccess;
+    });
+}
+
+cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int device) {
+    return call("cudaDeviceGetAttribute", [&] {
+        if (device != 0) return cudaErrorInvalidDevice;
+        switch (attribute) {
+        case cudaDevAttrMultiProcessorCount: *value = SMS; break;
+        case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = MOST_SHARED_BYTES; break;
+        case cudaDevAttrClusterLaunch: *value = 1; break;
+        }
         return cudaSuccess;
     });
 }

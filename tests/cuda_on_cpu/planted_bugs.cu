@@ -1,5 +1,6 @@
 #include "planted_bugs.h"
 
+#include <cooperative_groups.h>
 #include <cuda_pipeline.h>
 #include <cuda_runtime.h>
 
@@ -139,6 +140,85 @@ template <bool planted> __global__ void missing_barrier_after_wait(const float *
     out[t] = s[(t + 32) % THREADS];
 }
 
+/* ---- clusters of two blocks, each with THREADS threads ------------------------------------------
+ */
+
+/* What both blocks have found goes to out: the second one's where it is not what it should be. */
+static void report(bool first, float found, float wanted, float *out) {
+    if (first) out[threadIdx.x] = found;
+    cooperative_groups::this_cluster().sync();
+    if (!first && found != wanted) out[threadIdx.x] = found;
+}
+
+/* Each block writes t into the other's memory. */
+template <bool planted> __global__ void missing_cluster_sync(const float *, float *out) {
+    auto const cluster = cooperative_groups::this_cluster();
+    auto *const s = reinterpret_cast<float *>(rs_shared);
+    unsigned const t = threadIdx.x, rank = cluster.block_rank(), next = (t + 32) % THREADS;
+    cluster.sync();
+    cluster.map_shared_rank(s, rank ^ 1)[t] = static_cast<float>(t);
+    if (planted)
+        __syncthreads();
+    else
+        cluster.sync();
+    report(rank == 0, s[next], static_cast<float>(next), out);
+}
+
+/* Each block reads the other's memory, and overwrites its own. */
+template <bool planted> __global__ void overwritten_in_peer(const float *, float *out) {
+    auto const cluster = cooperative_groups::this_cluster();
+    auto *const s = reinterpret_cast<float *>(rs_shared);
+    unsigned const t = threadIdx.x, rank = cluster.block_rank(), next = (t + 32) % THREADS;
+    s[t] = static_cast<float>(t);
+    cluster.sync();
+    float const found = cluster.map_shared_rank(s, rank ^ 1)[next];
+    if (!planted) cluster.sync();
+    s[t] = -1;
+    report(rank == 0, found, static_cast<float>(next), out);
+}
+
+/* A block may reach for another only when that has begun. */
+template <bool planted> __global__ void written_before_begun(const float *, float *out) {
+    auto const cluster = cooperative_groups::this_cluster();
+    auto *const s = reinterpret_cast<float *>(rs_shared);
+    unsigned const t = threadIdx.x, rank = cluster.block_rank();
+    if (!planted) cluster.sync();
+    cluster.map_shared_rank(s, rank ^ 1)[t] = static_cast<float>(t);
+    cluster.sync();
+    report(rank == 0, s[t], static_cast<float>(t), out);
+}
+
+template <bool planted> __global__ void written_after_end(const float *, float *out) {
+    auto const cluster = cooperative_groups::this_cluster();
+    auto *const s = reinterpret_cast<float *>(rs_shared);
+    report(cluster.block_rank() == 0, 1, 1, out);
+    cluster.map_shared_rank(s, cluster.block_rank() ^ 1)[threadIdx.x] = 1;
+    if (!planted) cluster.sync();
+}
+
+template <bool planted> __global__ void cluster_sync_not_reached(const float *, float *out) {
+    auto const cluster = cooperative_groups::this_cluster();
+    if (planted && cluster.block_rank() == 1) return;
+    report(cluster.block_rank() == 0, 1, 1, out);
+}
+
+template <bool planted> __global__ void past_the_end_of_peer(const float *, float *out) {
+    auto const cluster = cooperative_groups::this_cluster();
+    auto *const s = reinterpret_cast<float *>(rs_shared);
+    float *const peer = cluster.map_shared_rank(s, cluster.block_rank() ^ 1);
+    cluster.sync();
+    peer[threadIdx.x + (planted && threadIdx.x == THREADS - 1)] = 1;
+    report(cluster.block_rank() == 0, 1, 1, out);
+}
+
+template <bool planted> __global__ void no_such_peer(const float *, float *out) {
+    auto const cluster = cooperative_groups::this_cluster();
+    auto *const s = reinterpret_cast<float *>(rs_shared);
+    cluster.sync();
+    cluster.map_shared_rank(s, planted ? 2 : cluster.block_rank() ^ 1)[threadIdx.x] = 1;
+    report(cluster.block_rank() == 0, 1, 1, out);
+}
+
 /* ---- the host's part ----------------------------------------------------------------------------
  */
 
@@ -150,8 +230,8 @@ static void must(cudaError_t error) {
 
 using Kernel = void (*)(const float *, float *);
 
-/* Runs it on in[t] = t. */
-static std::vector<float> results(Kernel kernel) {
+/* Runs it on in[t] = t, in a cluster of so many blocks. */
+static std::vector<float> results(Kernel kernel, unsigned blocks) {
     std::vector<float> values(THREADS);
     size_t const bytes = THREADS * sizeof values[0];
     for (int t = 0; t < THREADS; ++t) values[static_cast<size_t>(t)] = static_cast<float>(t);
@@ -159,7 +239,11 @@ static std::vector<float> results(Kernel kernel) {
     must(cudaMalloc(&in, bytes));
     must(cudaMalloc(&out, bytes));
     must(cudaMemcpy(in, values.data(), bytes, cudaMemcpyHostToDevice));
+    cudaLaunchAttribute cluster = {cudaLaunchAttributeClusterDimension, {{blocks, 1, 1}}};
     cudaLaunchConfig_t config = {};
+    config.attrs = &cluster;
+    config.numAttrs = 1;
+    config.gridDim = blocks;
     config.blockDim = THREADS;
     config.dynamicSmemBytes = bytes;
     must(cudaLaunchKernelEx(&config, kernel, in, out));
@@ -176,16 +260,18 @@ static int neighbour(int t) { return (t + 32) % THREADS; }
 static int same(int t) { return t; }
 static int one(int) { return 1; }
 
-template <Kernel correct, Kernel wrong, int (*expected)(int)> static bool run(bool planted) {
-    std::vector<float> const values = results(planted ? wrong : correct);
+template <Kernel correct, Kernel wrong, int (*expected)(int), unsigned blocks>
+static bool run(bool planted) {
+    std::vector<float> const values = results(planted ? wrong : correct, blocks);
     for (int t = 0; t < THREADS; ++t)
         if (!(values[static_cast<size_t>(t)] == static_cast<float>(expected(t)))) return false;
     return true;
 }
 
-#define BUG(kernel, expected) #kernel, run < kernel < false>, kernel < true>, expected>
+#define BUG(kernel, expected)    #kernel, run < kernel < false>, kernel < true>, expected, 1>
+#define IN_TWO(kernel, expected) #kernel, run < kernel < false>, kernel < true>, expected, 2>
 
-static const char WRONG[] = "wrong results", RACE[] = "data race";
+static const char WRONG[] = "wrong results", RACE[] = "data race", ENDED[] = "after the block had";
 
 const PlantedBug planted_bugs[] = {
     {BUG(missing_syncthreads, neighbours), WRONG, RACE, WRONG},
@@ -207,6 +293,13 @@ const PlantedBug planted_bugs[] = {
     {BUG(missing_wait, same), WRONG, WRONG, WRONG},
     {BUG(never_waited_for, one), "unwaited for", "unwaited for", "unwaited for"},
     {BUG(missing_barrier_after_wait, neighbour), WRONG, RACE, WRONG},
+    {IN_TWO(missing_cluster_sync, neighbour), WRONG, RACE, WRONG},
+    {IN_TWO(overwritten_in_peer, neighbour), WRONG, RACE, WRONG},
+    {IN_TWO(written_before_begun, same), WRONG, WRONG, WRONG},
+    {IN_TWO(written_after_end, one), ENDED, ENDED, ENDED},
+    {IN_TWO(cluster_sync_not_reached, one), "not reached by a block", "not reached", "not reached"},
+    {IN_TWO(past_the_end_of_peer, one), nullptr, nullptr, "use-after-poison"},
+    {IN_TWO(no_such_peer, one), "no block of rank 2 among 2", "no block of rank", "no block"},
 };
 
 const size_t planted_bug_count = sizeof planted_bugs / sizeof planted_bugs[0];

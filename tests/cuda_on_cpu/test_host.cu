@@ -246,14 +246,25 @@ static void test_shared_memory_must_be_asked_for(void **) {
         cudaErrorInvalidValue);
 }
 
-static void test_clusters_refused(void **) {
+static void test_cluster_sizes(void **) {
     cudaLaunchAttribute cluster = {cudaLaunchAttributeClusterDimension, {{1, 1, 1}}};
     cudaLaunchConfig_t config = {};
+    config.gridDim = 12;
     config.attrs = &cluster;
     config.numAttrs = 1;
-    must(cudaLaunchKernelEx(&config, nothing));
-    cluster.val.clusterDim.x = 2;
+    for (unsigned blocks : {1u, 2u, 3u, 4u, 6u}) {
+        cluster.val.clusterDim.x = blocks;
+        must(cudaLaunchKernelEx(&config, nothing));
+    }
+    for (unsigned blocks : {0u, 5u, 8u, 12u}) { /* 12 would divide the grid, but are too many */
+        cluster.val.clusterDim.x = blocks;
+        assert_int_equal(cudaLaunchKernelEx(&config, nothing), cudaErrorInvalidClusterSize);
+    }
+    cluster.val.clusterDim = {1, 2, 1};
     assert_int_equal(cudaLaunchKernelEx(&config, nothing), cudaErrorNotSupported);
+    int clusters = 0;
+    must(cudaDeviceGetAttribute(&clusters, cudaDevAttrClusterLaunch, 0));
+    assert_int_equal(clusters, 1);
 }
 
 static void test_occupancy(void **) {
@@ -530,7 +541,7 @@ int main() {
         WITH_FIXTURE(test_waiting_spoils_a_capture),
         cmocka_unit_test(test_launches_refused),
         cmocka_unit_test(test_shared_memory_must_be_asked_for),
-        cmocka_unit_test(test_clusters_refused),
+        cmocka_unit_test(test_cluster_sizes),
         cmocka_unit_test(test_occupancy),
         WITH_FIXTURE(test_memory_is_limited),
         WITH_FIXTURE(test_copies_are_checked),

@@ -1,6 +1,7 @@
 /* Correct kernels do what CUDA says, in every order of threads and under every sanitizer. */
 #include "cmocka_cpp.h"
 
+#include <cooperative_groups.h>
 #include <cuda_pipeline.h>
 #include <cuda_runtime.h>
 
@@ -26,13 +27,22 @@ template <class T> static std::vector<T> take_back(T *memory, size_t count) {
 }
 
 template <class... Parameters, class... Arguments>
-static void launch(dim3 grid, dim3 block, size_t shared_bytes, void (*kernel)(Parameters...),
-                   Arguments... arguments) {
+static void launch_clusters(unsigned blocks, dim3 grid, dim3 block, size_t shared_bytes,
+                            void (*kernel)(Parameters...), Arguments... arguments) {
+    cudaLaunchAttribute cluster = {cudaLaunchAttributeClusterDimension, {{blocks, 1, 1}}};
     cudaLaunchConfig_t config = {};
+    config.attrs = &cluster;
+    config.numAttrs = 1;
     config.gridDim = grid;
     config.blockDim = block;
     config.dynamicSmemBytes = shared_bytes;
     must(cudaLaunchKernelEx(&config, kernel, arguments...));
+}
+
+template <class... Parameters, class... Arguments>
+static void launch(dim3 grid, dim3 block, size_t shared_bytes, void (*kernel)(Parameters...),
+                   Arguments... arguments) {
+    launch_clusters(1, grid, block, shared_bytes, kernel, arguments...);
 }
 
 /* ---- indices ------------------------------------------------------------------------------------
@@ -242,6 +252,13 @@ static __global__ void unroll(const float *w, float *states, int steps) {
     states[(blockIdx.x * COLUMNS + column) * H + i] = h[column * H + i];
 }
 
+static std::vector<float> some_weights() {
+    std::vector<float> weights(H * H);
+    for (unsigned i = 0; i < H * H; ++i)
+        weights[i] = static_cast<float>(i * 7919 % 101) / 101 - 0.5f;
+    return weights;
+}
+
 static std::vector<float> unroll_on_host(const std::vector<float> &w, unsigned column, int steps) {
     std::vector<float> h(H), next(H);
     for (unsigned i = 0; i < H; ++i)
@@ -259,9 +276,7 @@ static std::vector<float> unroll_on_host(const std::vector<float> &w, unsigned c
 
 static void test_recurrence(void **) {
     unsigned const blocks = 6;
-    std::vector<float> weights(H * H);
-    for (unsigned i = 0; i < H * H; ++i)
-        weights[i] = static_cast<float>(i * 7919 % 101) / 101 - 0.5f;
+    std::vector<float> const weights = some_weights();
     float *const w = device_copy(weights);
     float *const states = device_copy(std::vector<float>(blocks * COLUMNS * H));
     launch(blocks, COLUMNS * H, COLUMNS * H * sizeof *w, unroll, w, states, 20);
@@ -273,12 +288,54 @@ static void test_recurrence(void **) {
     }
 }
 
+/* The same, each block of a cluster with its rows of w; states go round by two buffers. */
+static __global__ void unroll_in_cluster(const float *w, float *states, int steps) {
+    auto const cluster = cooperative_groups::this_cluster();
+    auto *const h = reinterpret_cast<float *>(rs_shared); /* two of [COLUMNS][H] */
+    unsigned const rows = H / cluster.num_blocks(), column = threadIdx.x / rows;
+    unsigned const i = cluster.block_rank() * rows + threadIdx.x % rows;
+    unsigned const place = column * H + i, buffer = COLUMNS * H;
+    auto const send = [&](unsigned to, float value) {
+        for (unsigned rank = 0; rank < cluster.num_blocks(); ++rank)
+            cluster.map_shared_rank(h, rank)[to * buffer + place] = value;
+        cluster.sync();
+    };
+    cluster.sync();
+    send(0, static_cast<float>(column + 1) / static_cast<float>(i + 1));
+    for (int step = 0; step < steps; ++step) {
+        const float *const now = h + static_cast<unsigned>(step) % 2 * buffer;
+        float sum = 0;
+        for (unsigned k = 0; k < H; ++k) sum = fmaf(w[i * H + k], now[column * H + k], sum);
+        send(static_cast<unsigned>(step + 1) % 2, tanhf(sum));
+    }
+    unsigned const number = blockIdx.x / cluster.num_blocks();
+    states[number * buffer + place] = h[static_cast<unsigned>(steps) % 2 * buffer + place];
+}
+
+static void test_clusters(void **) {
+    unsigned const clusters = 3;
+    std::vector<float> const weights = some_weights();
+    for (unsigned blocks : {1u, 2u, 4u, 8u}) {
+        float *const w = device_copy(weights);
+        float *const states = device_copy(std::vector<float>(clusters * COLUMNS * H));
+        launch_clusters(blocks, clusters * blocks, COLUMNS * H / blocks,
+                        2 * COLUMNS * H * sizeof *w, unroll_in_cluster, w, states, 7);
+        std::vector<float> const values = take_back(states, clusters * COLUMNS * H);
+        must(cudaFree(w));
+        for (unsigned c = 0; c < clusters * COLUMNS; ++c) {
+            std::vector<float> const h = unroll_on_host(weights, c % COLUMNS, 7);
+            assert_memory_equal(&values[c * H], h.data(), H * sizeof h[0]);
+        }
+    }
+}
+
 int main() {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_indices),       cmocka_unit_test(test_shuffles),
         cmocka_unit_test(test_halves),        cmocka_unit_test(test_votes),
         cmocka_unit_test(test_partial_warps), cmocka_unit_test(test_atomics),
         cmocka_unit_test(test_pipeline),      cmocka_unit_test(test_recurrence),
+        cmocka_unit_test(test_clusters),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -32,6 +32,7 @@ enum [[nodiscard]] cudaError_t{
     cudaErrorNotSupported = 801,
     cudaErrorStreamCaptureUnsupported = 900,
     cudaErrorStreamCaptureInvalidated = 901,
+    cudaErrorInvalidClusterSize = 912,
     cudaErrorUnknown = 999,
 };
 
@@ -53,6 +54,7 @@ enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 enum cudaDeviceAttr {
     cudaDevAttrMultiProcessorCount = 16,
     cudaDevAttrMaxSharedMemoryPerBlockOptin = 97,
+    cudaDevAttrClusterLaunch = 120,
 };
 
 enum cudaLaunchAttributeID { cudaLaunchAttributeClusterDimension = 4 };
@@ -106,15 +108,7 @@ cudaError_t cudaGetDeviceCount(int *count);
 cudaError_t cudaGetDevice(int *device);
 cudaError_t cudaSetDevice(int device);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device);
-inline cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int device) {
-    cudaDeviceProp properties;
-    cudaError_t const error = cudaGetDeviceProperties(&properties, device);
-    if (error != cudaSuccess) return error;
-    *value = attribute == cudaDevAttrMultiProcessorCount
-                 ? properties.multiProcessorCount
-                 : static_cast<int>(properties.sharedMemPerBlockOptin);
-    return cudaSuccess;
-}
+cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int device);
 cudaError_t cudaDriverGetVersion(int *version);
 cudaError_t cudaRuntimeGetVersion(int *version);
 cudaError_t cudaDeviceSynchronize();
