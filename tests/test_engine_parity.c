@@ -38,7 +38,7 @@ static void check_engine(check run, const rs_engine *engine) {
         for (const rs_cpu_kernel *const *k = rs_cpu_kernels(RS_F32); *k; ++k) isa[n++] = (*k)->isa;
         for_each_name(run, engine, "RHOSWEEP_ISA", isa);
     } else if (strcmp(engine->name, "cuda") == 0) {
-        static const char *const path[] = {"", "small", "persistent", "stepwise", NULL};
+        static const char *const path[] = {"", "small", "cluster", "persistent", "stepwise", NULL};
         for_each_name(run, engine, "RHOSWEEP_CUDA_PATH", path);
     } else {
         run(engine);
@@ -452,6 +452,45 @@ static void reference_refuses_raw_f32(void **state) {
     assert_int_equal(reference->supports(&shape), RS_OK);
 }
 
+/* The CUDA engine chooses among these two by the number of columns, which bits must not show. */
+static void clusters_change_no_bits(void **state) {
+    (void)state;
+    static const size_t hidden[] = {37, 100, 130, 257};
+    const rs_engine *cuda = rs_engine_named("cuda");
+    rs_device device;
+    if (!cuda || cuda->device(&device) != RS_OK) {
+        print_message("skipped: %s\n", cuda ? rs_message() : "no CUDA engine in this build");
+        skip();
+    }
+    for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p)
+        for (size_t i = 0; i < (few_shapes() ? 1 : sizeof hidden / sizeof *hidden); ++i) {
+            rs_shape const shape = {.groups = 2,
+                                    .radii = 5,
+                                    .batch = 9,
+                                    .hidden = hidden[i],
+                                    .steps = 14,
+                                    .warmup = 1,
+                                    .precision = p,
+                                    .raw = i == 1,
+                                    .driven = true};
+            size_t const columns = shape.groups * shape.radii * shape.batch;
+            engine_case c = engine_case_make(shape, 0.3, 3.0, 17);
+            setenv("RHOSWEEP_CUDA_PATH", "persistent", 1);
+            rs_profile alone = run_engine(cuda, &c.job, 1);
+            setenv("RHOSWEEP_CUDA_PATH", "cluster", 1);
+            if (cuda->supports(&shape) == RS_OK) {
+                rs_profile together = run_engine(cuda, &c.job, 1);
+                assert_same_bits(&alone, &together, columns * shape.steps, columns);
+                profile_free(&together);
+            } else { /* a device without clusters */
+                print_message("skipped: %s\n", rs_message());
+            }
+            unsetenv("RHOSWEEP_CUDA_PATH");
+            profile_free(&alone);
+            engine_case_free(&c);
+        }
+}
+
 static void unknown_isa_is_refused(void **state) {
     (void)state;
     rs_shape const shape = {.groups = 1, .radii = 1, .batch = 1, .hidden = 2, .steps = 2};
@@ -485,7 +524,7 @@ int main(void) {
         cmocka_unit_test(saturation),   cmocka_unit_test(raw_bits),
         cmocka_unit_test(raw_limits),   cmocka_unit_test(nonfinite_forward),
         cmocka_unit_test(independence), cmocka_unit_test(interruption),
-        cmocka_unit_test(bytes),
+        cmocka_unit_test(bytes),        cmocka_unit_test(clusters_change_no_bits),
     };
     const struct CMUnitTest host[] = {
         cmocka_unit_test(drives_have_the_same_bits),

@@ -15,17 +15,31 @@ rs_status cuda_fail(cudaError_t error, const char *call);
         if (cuda_try_ != cudaSuccess) return cuda_fail(cuda_try_, #call);                          \
     } while (0)
 
-/* kernel<<<grid, block, shared, stream>>>(args...), checked. `name` is for the message. */
+/* kernel<<<grid, block, shared, stream>>>(args...) in clusters of so many blocks, checked. `name`
+ * is for the message. */
 template <typename... Parameter, typename... Argument>
-rs_status launch(const char *name, void (*kernel)(Parameter...), dim3 grid, dim3 block,
-                 size_t shared, cudaStream_t stream, Argument... args) {
+rs_status launch_clusters(const char *name, void (*kernel)(Parameter...), dim3 grid, dim3 block,
+                          int blocks, size_t shared, cudaStream_t stream, Argument... args) {
+    cudaLaunchAttribute cluster = {};
+    cluster.id = cudaLaunchAttributeClusterDimension;
+    cluster.val.clusterDim.x = (unsigned)blocks;
+    cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
     cudaLaunchConfig_t config = {};
+    config.attrs = &cluster;
+    config.numAttrs = blocks > 1;
     config.gridDim = grid;
     config.blockDim = block;
     config.dynamicSmemBytes = shared;
     config.stream = stream;
     cudaError_t const error = cudaLaunchKernelEx(&config, kernel, static_cast<Parameter>(args)...);
     return error == cudaSuccess ? RS_OK : cuda_fail(error, name);
+}
+
+/* The same without clusters. */
+template <typename... Parameter, typename... Argument>
+rs_status launch(const char *name, void (*kernel)(Parameter...), dim3 grid, dim3 block,
+                 size_t shared, cudaStream_t stream, Argument... args) {
+    return launch_clusters(name, kernel, grid, block, 1, shared, stream, args...);
 }
 
 #endif

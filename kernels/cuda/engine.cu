@@ -14,7 +14,8 @@
 
 namespace {
 
-const cuda_path *const paths[] = {&path_small, &path_persistent, &path_stepwise};
+/* In the order in which they are asked. */
+const cuda_path *const paths[] = {&path_small, &path_cluster, &path_persistent, &path_stepwise};
 
 struct cuda_engine {
     path_context context;
@@ -27,34 +28,33 @@ struct cuda_engine {
 /* ---- devices and paths ----------------------------------------------------------------------- */
 
 rs_status ask_limits(device_limits *out) {
-    int device, processors, shared;
+    int device, processors, shared, clusters;
     CUDA_TRY(cudaGetDevice(&device));
     CUDA_TRY(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device));
     CUDA_TRY(cudaDeviceGetAttribute(&shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+    CUDA_TRY(cudaDeviceGetAttribute(&clusters, cudaDevAttrClusterLaunch, device));
     out->processors = processors;
     out->shared_most = (size_t)shared;
+    out->clusters = clusters != 0;
     return RS_OK;
 }
-
-/* From this H on a product of all columns keeps cuBLAS busy, and a tile's W0 no longer fits. */
-enum { STEPWISE_FROM = 512 };
 
 /* The path that RHOSWEEP_CUDA_PATH names, or the first that suits the shape. */
 rs_status choose_path(const device_limits *limits, const rs_shape *shape, const cuda_path **out) {
     const char *wanted = getenv("RHOSWEEP_CUDA_PATH");
     bool const free_choice = !wanted || !*wanted;
     for (const cuda_path *candidate : paths) {
-        if (free_choice ? candidate == &path_persistent && shape->hidden >= STEPWISE_FROM
-                        : strcmp(candidate->name, wanted) != 0)
+        if (free_choice ? !candidate->suits(limits, shape) : strcmp(candidate->name, wanted) != 0)
             continue;
         if (!candidate->takes(limits, shape)) continue;
         *out = candidate;
         return RS_OK;
     }
-    return rs_fail(RS_EINPUT,
-                   "RHOSWEEP_CUDA_PATH: %s does not take %zu units in %s: use small, persistent or "
-                   "stepwise, or unset it",
-                   wanted, shape->hidden, rs_precision_name(shape->precision));
+    return rs_fail(
+        RS_EINPUT,
+        "RHOSWEEP_CUDA_PATH: %s does not take %zu units in %s on this device: use small, "
+        "cluster, persistent or stepwise, or unset it",
+        wanted, shape->hidden, rs_precision_name(shape->precision));
 }
 
 bool sizes_fit(const rs_shape *s) {

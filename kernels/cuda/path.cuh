@@ -13,6 +13,7 @@ enum { MOST_PADDING = 72 };
 struct device_limits {
     int processors;     /* streaming multiprocessors */
     size_t shared_most; /* shared memory that a block may ask for */
+    bool clusters;      /* blocks can run in clusters */
 };
 
 /* What a path needs to know and keep between jobs. */
@@ -27,6 +28,9 @@ struct cuda_path {
 
     /* Whether the path can run such a piece at all. */
     bool (*takes)(const device_limits *limits, const rs_shape *shape);
+
+    /* Whether it is the one to choose, unless a path before it is. */
+    bool (*suits)(const device_limits *limits, const rs_shape *shape);
 
     /* Row length Hp of the packed weights; 0 where the path reads W0 unpacked, [G][H][H]. */
     int (*padded)(const device_limits *limits, const rs_shape *shape);
@@ -45,7 +49,7 @@ struct cuda_path {
     void (*close)(path_context *context);
 };
 
-extern const cuda_path path_small, path_persistent, path_stepwise;
+extern const cuda_path path_small, path_cluster, path_persistent, path_stepwise;
 
 problem problem_of(const rs_shape *shape);
 

@@ -304,5 +304,5 @@ static uint64_t trace_bytes(const device_limits *, const rs_shape *shape) {
 } // namespace
 
 const cuda_path path_stepwise = {
-    "stepwise", takes, padded, true, trace_bytes, forward, backward, close_stepwise,
+    "stepwise", takes, takes, padded, true, trace_bytes, forward, backward, close_stepwise,
 };

@@ -67,6 +67,7 @@ static void every_failed_call_is_reported(const char *path, int error) {
 static void failures_in_turn(void **state) {
     (void)state;
     every_failed_call_is_reported("small", OUT_OF_MEMORY);
+    every_failed_call_is_reported("cluster", OUT_OF_MEMORY);
     every_failed_call_is_reported("persistent", OUT_OF_MEMORY);
     every_failed_call_is_reported("stepwise", OUT_OF_MEMORY);
     every_failed_call_is_reported("persistent", LAUNCH_FAILURE);

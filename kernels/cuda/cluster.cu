@@ -1,0 +1,227 @@
+/* The cluster path, for W0 beyond one processor's shared memory and columns too few to fill the
+ * device with streamed tiles: a cluster of blocks owns a tile of columns through all steps. Each
+ * block keeps its rows of W0 and all states of the tile in shared memory, and sends the states of
+ * its rows to the others after every step. Sums run as on the persistent path: the same bits. */
+#include "cluster.cuh"
+#include "tile.cuh"
+
+namespace {
+
+enum { RM = STRIP, MOST_BLOCKS = 8 }; /* eight is what every device with clusters takes */
+
+/* ---- between blocks -------------------------------------------------------------------------- */
+
+/* The thread's own rows, `pitch` apart, to the same place in every other block. Each block begins
+ * with its neighbour, so that they do not all write to one. */
+template <typename T, int ROWS, int COLUMNS>
+__device__ static void send(T *own, int pitch, int rank, int blocks) {
+#pragma unroll 1
+    for (int other = 1; other < blocks; ++other) {
+        T *const peer = cluster_peer(own, (rank + other) % blocks);
+#pragma unroll
+        for (int i = 0; i < ROWS; ++i) {
+            T row[COLUMNS];
+            load<T, COLUMNS>(own + i * pitch, row);
+            store<T, COLUMNS>(peer + i * pitch, row);
+        }
+    }
+}
+
+/* The block's rows of W0, which are columns of the packed weights. */
+template <typename real>
+__device__ static void load_rows(const shared_arrays<real> &s, const real *weights, const tiling &t,
+                                 int rank, int hidden) {
+    fetch_rows(s.w, weights + rank * t.rows, hidden, t.rows, t.padded);
+    __pipeline_wait_prior(0);
+}
+
+/* ---- the passes ------------------------------------------------------------------------------ */
+
+/* The block's part of W times the tile's states. */
+template <typename real, int RN>
+__device__ static void product(const shared_arrays<real> &s, const real *state, const tiling &t,
+                               int hidden, const place<RM, RN> &at, real acc[RM][RN]) {
+    clear<real, RM, RN>(acc);
+    multiply<real, RM, RN>(s.w + at.local_row, state + at.local, hidden, t.rows, t.width, acc);
+}
+
+template <typename real, int RN>
+__global__ void __launch_bounds__(MOST_THREADS, 1)
+    cluster_forward_kernel(problem p, arrays<real> a, tiling t) {
+    shared_arrays<real> const s = carve<real>(rs_shared, t);
+    int const rank = cluster_rank(), buffer = t.padded * t.width;
+    place<RM, RN> const at(p, t, rank);
+    const real *h0 = a.h0 + at.group * a.sheet_stride;
+    real *const own = s.state + at.part(t);
+    real scale[RN];
+    at.scales(p, a.scale + at.group * a.scale_stride, scale);
+
+#pragma unroll
+    for (int i = 0; i < RM; ++i)
+#pragma unroll
+        for (int j = 0; j < RN; ++j) own[i * t.width + j] = at.sample_value(p, h0, i, j);
+    if ((int)threadIdx.x < t.width) s.nonfinite[threadIdx.x] = NEVER;
+    load_rows(s, a.forward_w + at.group * a.weight_stride, t, rank, p.hidden);
+    cluster_sync(); /* all blocks have begun */
+    send<real, RM, RN>(own, t.width, rank, t.blocks);
+    cluster_sync();
+
+    int const all = p.warmup + p.steps;
+    for (int step = 0, now = 0; step < all; ++step, now ^= 1) {
+        real acc[RM][RN];
+        product<real, RN>(s, s.state + now * buffer, t, p.hidden, at, acc);
+        int const recorded = step < p.warmup ? 0 : step - p.warmup;
+        real *const next = own + (now ^ 1) * buffer;
+        activate_part<real, RM, RN>(p, at, scale, drive_at(p, a, at.group, step), acc, step,
+                                    t.width, next, a.slope + at.slope_at(p, t, recorded),
+                                    s.nonfinite);
+        send<real, RM, RN>(next, t.width, rank, t.blocks);
+        cluster_sync();
+    }
+    int const column = at.tile * t.width + threadIdx.x;
+    if (rank == 0 && (int)threadIdx.x < t.width && column < p.columns) {
+        unsigned first = NEVER;
+        for (int block = 0; block < t.blocks; ++block) {
+            unsigned const theirs = *cluster_peer(s.nonfinite + threadIdx.x, block);
+            if (theirs < first) first = theirs;
+        }
+        a.nonfinite[at.group * p.columns + column] = first;
+    }
+    cluster_sync(); /* no block ends while another reads its memory */
+}
+
+template <typename real, int RN>
+__global__ void __launch_bounds__(MOST_THREADS, 1)
+    cluster_backward_kernel(problem p, arrays<real> a, tiling t) {
+    shared_arrays<real> const s = carve<real>(rs_shared, t);
+    int const rank = cluster_rank(), buffer = t.padded * t.width;
+    place<RM, RN> const at(p, t, rank);
+    const real *loss = a.loss + at.group * a.sheet_stride;
+    bool const keeper = (int)threadIdx.x < t.width; /* looks after column threadIdx.x of the tile */
+    column_range<real> range = column_range_start(a.own[at.group]);
+    real scale[RN], delta[RM][RN];
+    at.scales(p, a.scale + at.group * a.scale_stride, scale);
+    if (keeper) s.norm_factor[threadIdx.x] = 1.0;
+    load_rows(s, a.backward_w + at.group * a.weight_stride, t, rank, p.hidden);
+    cluster_sync(); /* all blocks have begun */
+
+#pragma unroll
+    for (int i = 0; i < RM; ++i)
+#pragma unroll
+        for (int j = 0; j < RN; ++j) delta[i][j] = at.sample_value(p, loss, i, j);
+    for (int step = p.steps, now = 0;; --step, now ^= 1) {
+        double *const partial = s.partial + now * (buffer / STRIP);
+        real *const own = s.state + now * buffer + at.part(t);
+        add_squares<real, RM, RN>(delta, p.raw, s.norm_factor, at, t.width, partial);
+        gate<real, RM, RN>(p, a.slope + at.slope_at(p, t, step - 1), delta, t.width, own);
+        send<real, RM, RN>(own, t.width, rank, t.blocks);
+        send<double, 1, RN>(partial + at.row / STRIP * t.width + at.local, 0, rank, t.blocks);
+        cluster_sync();
+        if (keeper) /* in every block: all go on with the same range */
+            end_column(p, a, t, s, partial, at.group, at.tile * t.width + (int)threadIdx.x,
+                       rank == 0, step, &range);
+        if (step == 1) break;
+        product<real, RN>(s, s.state + now * buffer, t, p.hidden, at, delta);
+        __syncthreads();
+        finish_delta<real, RM, RN>(p, at, s, scale, delta);
+    }
+}
+
+/* ---- choosing and launching ------------------------------------------------------------------ */
+
+template <typename real> static tiling tile_with(const rs_shape *shape, int blocks, int tc) {
+    tiling t;
+    int const rn = columns_of(shape), strips = ((int)shape->hidden + RM - 1) / RM;
+    int const tr = (strips + blocks - 1) / blocks;
+    t.tc = tc;
+    t.tr = tr < rn ? rn : tr; /* a thread for every column of the tile */
+    t.threads = t.tr * tc;
+    t.width = tc * rn;
+    t.tiles = (int)((shape->radii * shape->batch + t.width - 1) / t.width);
+    t.blocks = blocks;
+    t.rows = t.tr * RM;
+    t.padded = blocks * t.rows;
+    t.w_rows = (int)shape->hidden;
+    t.buffers = 2;
+    t.resident = true;
+    t.shared = shared_bytes<real>(&t);
+    return t;
+}
+
+static bool fits(const device_limits *limits, const rs_shape *shape, const tiling *t) {
+    return t->threads <= MOST_THREADS && t->shared <= limits->shared_most &&
+           t->padded <= (int)shape->hidden + MOST_PADDING;
+}
+
+/* Steps of a processor's time, which works on four warps at once. */
+static size_t cost(const device_limits *limits, const rs_shape *shape, const tiling *t) {
+    size_t const blocks = (size_t)t->blocks * t->tiles * shape->groups;
+    size_t const turns = (blocks + limits->processors - 1) / limits->processors;
+    return turns * ((t->threads + 4 * WARP - 1) / (4 * WARP));
+}
+
+/* The cheapest tiling; among equals the smallest cluster and its widest tile. False where none
+ * fits. */
+template <typename real>
+static bool choose(const device_limits *limits, const rs_shape *shape, tiling *out) {
+    size_t least = SIZE_MAX;
+    for (int blocks = 2; blocks <= MOST_BLOCKS; blocks *= 2)
+        for (int tc = 16; tc >= 4; tc /= 2) {
+            tiling const t = tile_with<real>(shape, blocks, tc);
+            if (!fits(limits, shape, &t) || cost(limits, shape, &t) >= least) continue;
+            least = cost(limits, shape, &t);
+            *out = t;
+        }
+    return least < SIZE_MAX;
+}
+
+static bool choose_any(const device_limits *limits, const rs_shape *shape, tiling *out) {
+    return shape->precision == RS_F32 ? choose<float>(limits, shape, out)
+                                      : choose<double>(limits, shape, out);
+}
+
+static bool takes(const device_limits *limits, const rs_shape *shape) {
+    tiling t;
+    return limits->clusters && shape->hidden <= 1024 && choose_any(limits, shape, &t);
+}
+
+/* Where W0 fits one processor, or every processor gets a streamed tile, the persistent path needs
+ * no exchange. */
+static bool suits(const device_limits *limits, const rs_shape *shape) {
+    size_t const real = shape->precision == RS_F32 ? sizeof(float) : sizeof(double);
+    size_t const narrowest = 4 * columns_of(shape);
+    size_t const alone = shape->hidden * (shape->hidden + narrowest) * real;
+    return shape->hidden < 512 && alone > limits->shared_most &&
+           columns_in_all(shape) <= limits->processors * narrowest;
+}
+
+static int padded(const device_limits *limits, const rs_shape *shape) {
+    tiling t;
+    return choose_any(limits, shape, &t) ? t.padded : 0;
+}
+
+static rs_status run_either(path_context *context, const rs_shape *shape, const void *a,
+                            const char *name, tile_kernel<float> f32, tile_kernel<double> f64) {
+    tiling t;
+    if (!choose_any(&context->limits, shape, &t))
+        return rs_fail(RS_EINPUT, "engine cuda: path cluster does not take %zu units",
+                       shape->hidden);
+    return shape->precision == RS_F32 ? run_tiles<float>(context, shape, a, t, name, f32)
+                                      : run_tiles<double>(context, shape, a, t, name, f64);
+}
+
+static rs_status forward(path_context *context, const rs_shape *shape, const void *a) {
+    return run_either(context, shape, a, "cluster_forward_kernel", cluster_forward_kernel<float, 4>,
+                      cluster_forward_kernel<double, 2>);
+}
+
+static rs_status backward(path_context *context, const rs_shape *shape, const void *a) {
+    return run_either(context, shape, a, "cluster_backward_kernel",
+                      cluster_backward_kernel<float, 4>, cluster_backward_kernel<double, 2>);
+}
+
+} // namespace
+
+const cuda_path path_cluster = {
+    "cluster", takes, suits, padded, false, tile_trace_bytes, forward, backward, NULL,
+};

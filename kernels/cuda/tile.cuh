@@ -1,0 +1,330 @@
+/* A tile of columns, carried through all steps by a block or by a cluster of blocks: what the
+ * persistent and the cluster path have in common. A thread holds RM rows x RN columns of the
+ * product; TC threads side by side make the tile's width, TR above each other the block's rows. */
+#ifndef RS_CUDA_TILE_CUH
+#define RS_CUDA_TILE_CUH
+
+#include "check.cuh"
+#include "math.cuh"
+#include "path.cuh"
+
+#include "../sizes.h"
+
+#include <cuda_pipeline.h>
+
+/* A block's shared memory; its size comes with the launch. */
+extern __shared__ __align__(16) unsigned char rs_shared[];
+
+enum { WARP = 32, MOST_THREADS = 512, MOST_WIDTH = 64 };
+
+/* Squares are summed in strips of so many rows, and these from the first row to the last: the same
+ * bits, whatever the tiling. */
+enum { STRIP = 4 };
+
+/* How a piece is laid over blocks. */
+struct tiling {
+    int tc, tr, threads, width;
+    int tiles;   /* of each group */
+    int blocks;  /* that share a tile */
+    int rows;    /* of a block: TR * RM */
+    int padded;  /* of all its blocks: H and some zeros */
+    int w_rows;  /* rows of packed weights that a block has room for */
+    int buffers; /* of the states and of what is summed: two where other blocks write them */
+    bool resident;
+    size_t shared; /* bytes of a block */
+};
+
+/* ---- sixteen bytes at a time ----------------------------------------------------------------- */
+
+template <typename T> __host__ __device__ constexpr int per_move() { return 16 / (int)sizeof(T); }
+
+__device__ inline void load_some(const float *from, float *to) {
+    float4 const some = *(const float4 *)from;
+    to[0] = some.x, to[1] = some.y, to[2] = some.z, to[3] = some.w;
+}
+__device__ inline void load_some(const double *from, double *to) {
+    double2 const some = *(const double2 *)from;
+    to[0] = some.x, to[1] = some.y;
+}
+__device__ inline void store_some(float *to, const float *from) {
+#ifdef __CUDA_ARCH__ /* nvcc 13 makes four stores of one float4, with bank conflicts */
+    asm volatile("st.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(to), "f"(from[0]), "f"(from[1]),
+                 "f"(from[2]), "f"(from[3])
+                 : "memory");
+#else
+    *(float4 *)to = make_float4(from[0], from[1], from[2], from[3]);
+#endif
+}
+__device__ inline void store_some(double *to, const double *from) {
+    *(double2 *)to = make_double2(from[0], from[1]);
+}
+
+/* N numbers, which begin on a boundary of 16 bytes. */
+template <typename T, int N> __device__ static void load(const T *from, T to[N]) {
+#pragma unroll
+    for (int i = 0; i < N; i += per_move<T>()) load_some(from + i, to + i);
+}
+
+template <typename T, int N> __device__ static void store(T *to, const T from[N]) {
+#pragma unroll
+    for (int i = 0; i < N; i += per_move<T>()) store_some(to + i, from + i);
+}
+
+/* ---- shared memory --------------------------------------------------------------------------- */
+
+template <typename real> struct shared_arrays {
+    real *w;             /* [w_rows][rows] */
+    real *state;         /* [buffers][padded][width] h, or phi' * delta on the way back */
+    double *partial;     /* [buffers][padded / STRIP][width] sums of squares */
+    double *norm_factor; /* [width] */
+    real *factor, *own;  /* [width] */
+    unsigned *nonfinite; /* [width] */
+};
+
+template <typename real> static size_t shared_bytes(const tiling *t) {
+    size_t const area = (size_t)t->padded * t->width;
+    return (size_t)t->w_rows * t->rows * sizeof(real) +
+           t->buffers * (area * sizeof(real) + area / STRIP * sizeof(double)) +
+           t->width * (sizeof(double) + 2 * sizeof(real) + sizeof(unsigned));
+}
+
+template <typename real>
+__device__ static shared_arrays<real> carve(unsigned char *base, const tiling &t) {
+    size_t const area = (size_t)t.padded * t.width;
+    shared_arrays<real> s;
+    s.w = (real *)base;
+    s.state = s.w + (size_t)t.w_rows * t.rows;
+    s.partial = (double *)(s.state + t.buffers * area);
+    s.norm_factor = s.partial + t.buffers * (area / STRIP);
+    s.factor = (real *)(s.norm_factor + t.width);
+    s.own = s.factor + t.width;
+    s.nonfinite = (unsigned *)(s.own + t.width);
+    return s;
+}
+
+/* Copies `count` rows of `length` numbers, which stand `pitch` apart, to shared memory, without
+ * waiting. */
+template <typename real>
+__device__ static void fetch_rows(real *to, const real *from, int count, int length, int pitch) {
+    int const each = per_move<real>(), pieces = length / each;
+    for (int i = threadIdx.x; i < count * pieces; i += blockDim.x)
+        __pipeline_memcpy_async(to + i * each, from + i / pieces * pitch + i % pieces * each, 16);
+    __pipeline_commit();
+}
+
+/* ---- where a thread stands ------------------------------------------------------------------- */
+
+template <int RM, int RN> struct place {
+    int group, tile;
+    int row;       /* its first row of the tile */
+    int local_row; /* that, counted from the block's first row */
+    int local;     /* its first column of the tile */
+    int column;    /* that, counted from the group's first column */
+    int sample[RN];
+    bool real_column[RN];
+
+    __device__ place(const problem &p, const tiling &t, int rank) {
+        int const number = blockIdx.x / t.blocks;
+        group = number / t.tiles;
+        tile = number % t.tiles;
+        local_row = threadIdx.x / t.tc * RM;
+        row = rank * t.rows + local_row;
+        local = threadIdx.x % t.tc * RN;
+        column = tile * t.width + local;
+#pragma unroll
+        for (int j = 0; j < RN; ++j) {
+            real_column[j] = column + j < p.columns;
+            sample[j] = (column + j) % p.batch;
+        }
+    }
+
+    template <typename real>
+    __device__ void scales(const problem &p, const real *scale, real out[RN]) const {
+#pragma unroll
+        for (int j = 0; j < RN; ++j)
+            out[j] = real_column[j] ? scale[(column + j) / p.batch] : (real)0;
+    }
+
+    /* Element (row + i, sample of column j) of a [H][B] array, 0 beyond it. */
+    template <typename real>
+    __device__ real sample_value(const problem &p, const real *array, int i, int j) const {
+        return row + i < p.hidden && real_column[j] ? array[(row + i) * p.batch + sample[j]]
+                                                    : (real)0;
+    }
+
+    /* Start of the thread's part of a [padded][width] array. */
+    __device__ int part(const tiling &t) const { return row * t.width + local; }
+
+    /* Start of the thread's part of the slopes of step t (from 0): [T][G][tiles][padded][width]. */
+    __device__ size_t slope_at(const problem &p, const tiling &t, int step) const {
+        size_t const block = ((size_t)step * p.groups + group) * t.tiles + tile;
+        return (block * t.padded + row) * t.width + local;
+    }
+};
+
+/* ---- the product ----------------------------------------------------------------------------- */
+
+template <typename real, int RM, int RN> __device__ static void clear(real acc[RM][RN]) {
+#pragma unroll
+    for (int i = 0; i < RM; ++i)
+#pragma unroll
+        for (int j = 0; j < RN; ++j) acc[i][j] = 0;
+}
+
+/* acc += `count` rows of w, `pitch` apart, times those of state [count][width]: k ascending, one
+ * fma each. */
+template <typename real, int RM, int RN>
+__device__ static void multiply(const real *w, const real *state, int count, int pitch, int width,
+                                real acc[RM][RN]) {
+#pragma unroll 4
+    for (int k = 0; k < count; ++k) {
+        real a[RM], b[RN];
+        load<real, RM>(w + k * pitch, a);
+        load<real, RN>(state + k * width, b);
+#pragma unroll
+        for (int i = 0; i < RM; ++i)
+#pragma unroll
+            for (int j = 0; j < RN; ++j) acc[i][j] = fma(a[i], b[j], acc[i][j]);
+    }
+}
+
+/* ---- forward --------------------------------------------------------------------------------- */
+
+/* Ends a step: the thread's part of h = phi(s acc + u) into `state`, and of phi' into `slope`. Acc
+ * goes through `state`, so that a row at a time is in registers and not all of them. */
+template <typename real, int RM, int RN>
+__device__ static void activate_part(const problem &p, const place<RM, RN> &at,
+                                     const real scale[RN], const real *drive,
+                                     const real acc[RM][RN], int step, int width, real *state,
+                                     real *slope, unsigned *nonfinite) {
+    bool const recorded = step >= p.warmup;
+#pragma unroll
+    for (int i = 0; i < RM; ++i) store<real, RN>(state + i * width, acc[i]);
+#pragma unroll 1
+    for (int i = 0; i < RM; ++i) {
+        real h[RN], gain[RN];
+        load<real, RN>(state + i * width, h);
+#pragma unroll
+        for (int j = 0; j < RN; ++j) {
+            real const u = at.sample_value(p, drive, i, j);
+            activate(p.nonlinearity, p.raw, fma(scale[j], h[j], u), &h[j], &gain[j]);
+            if (recorded && !isfinite(h[j]))
+                atomicMin(&nonfinite[at.local + j], (unsigned)(step - p.warmup + 1));
+        }
+        store<real, RN>(state + i * width, h);
+        if (p.nonlinearity != RS_LINEAR) store<real, RN>(slope + i * width, gain);
+    }
+}
+
+/* What activate_part needs of step's input. */
+template <typename real>
+__device__ static const real *drive_at(const problem &p, const arrays<real> &a, int group,
+                                       int step) {
+    size_t const sheet = (size_t)p.hidden * p.batch;
+    return a.drive + group * a.drive_stride + (p.driven ? step : 0) * sheet;
+}
+
+/* ---- backward -------------------------------------------------------------------------------- */
+
+/* Sums the thread's squares, a strip at a time, into partial [padded / STRIP][width]. */
+template <typename real, int RM, int RN>
+__device__ static void add_squares(const real delta[RM][RN], bool raw, const double *norm_factor,
+                                   const place<RM, RN> &at, int width, double *partial) {
+#pragma unroll
+    for (int j = 0; j < RN; ++j) {
+        double const factor = raw ? norm_factor[at.local + j] : 1.0;
+#pragma unroll
+        for (int strip = 0; strip < RM / STRIP; ++strip) {
+            double sum = 0.0;
+#pragma unroll
+            for (int i = strip * STRIP; i < (strip + 1) * STRIP; ++i) {
+                double const x = raw ? (double)delta[i][j] * factor : (double)delta[i][j];
+                sum = fma(x, x, sum);
+            }
+            partial[(at.row / STRIP + strip) * width + at.local + j] = sum;
+        }
+    }
+}
+
+/* phi' * delta, which the next product multiplies. */
+template <typename real, int RM, int RN>
+__device__ static void gate(const problem &p, const real *slope, const real delta[RM][RN],
+                            int width, real *state) {
+    bool const sloped = p.nonlinearity != RS_LINEAR;
+#pragma unroll
+    for (int i = 0; i < RM; ++i) {
+        real gated[RN];
+        if (sloped) load<real, RN>(slope + i * width, gated);
+#pragma unroll
+        for (int j = 0; j < RN; ++j) gated[j] = sloped ? gated[j] * delta[i][j] : delta[i][j];
+        store<real, RN>(state + i * width, gated);
+    }
+}
+
+/* Ends a step of column threadIdx.x of the tile: its norm goes out, and its range is looked after.
+ */
+template <typename real>
+__device__ static void end_column(const problem &p, const arrays<real> &a, const tiling &t,
+                                  const shared_arrays<real> &s, const double *partial, int group,
+                                  int column, bool writes, int step, column_range<real> *range) {
+    double norm2 = 0.0;
+    for (int i = 0; i < t.padded / STRIP; ++i) norm2 += partial[i * t.width + threadIdx.x];
+    if (writes && column < p.columns) {
+        size_t const out = ((size_t)group * p.steps + step - 1) * p.columns + column;
+        a.norm2[out] = norm2;
+        a.exponent[out] = range->exponent;
+    }
+    column_range_update(range, p.raw, norm2);
+    s.factor[threadIdx.x] = range->factor;
+    s.own[threadIdx.x] = range->own;
+    s.norm_factor[threadIdx.x] = range->norm_factor;
+}
+
+/* delta of the step before, from the product. */
+template <typename real, int RM, int RN>
+__device__ static void finish_delta(const problem &p, const place<RM, RN> &at,
+                                    const shared_arrays<real> &s, const real scale[RN],
+                                    real delta[RM][RN]) {
+#pragma unroll
+    for (int j = 0; j < RN; ++j) {
+        real const factor = s.factor[at.local + j], term = s.own[at.local + j];
+#pragma unroll
+        for (int i = 0; i < RM; ++i)
+            delta[i][j] = at.row + i < p.hidden && at.real_column[j]
+                              ? fma(scale[j], delta[i][j] * factor, term)
+                              : (real)0;
+    }
+}
+
+/* ---- launching ------------------------------------------------------------------------------- */
+
+static inline size_t columns_in_all(const rs_shape *shape) {
+    return shape->groups * shape->radii * shape->batch;
+}
+
+/* Columns of the product that a thread holds. */
+static inline int columns_of(const rs_shape *shape) { return shape->precision == RS_F32 ? 4 : 2; }
+
+/* Room for any tiling there may be: bytes must not decrease as columns grow. */
+static inline uint64_t tile_trace_bytes(const device_limits *, const rs_shape *shape) {
+    if (shape->nonlinearity == RS_LINEAR) return 0;
+    uint64_t const columns = rs_size_mul(shape->radii, shape->batch);
+    uint64_t const most = rs_size_mul(shape->groups, rs_size_add(columns, MOST_WIDTH));
+    uint64_t const real = shape->precision == RS_F32 ? sizeof(float) : sizeof(double);
+    return rs_size_mul(rs_size_mul(shape->steps, most),
+                       rs_size_mul(rs_size_add(shape->hidden, MOST_PADDING), real));
+}
+
+template <typename real> using tile_kernel = void (*)(problem, arrays<real>, tiling);
+
+template <typename real>
+static rs_status run_tiles(path_context *context, const rs_shape *shape, const void *device_arrays,
+                           const tiling &t, const char *name, tile_kernel<real> kernel) {
+    CUDA_TRY(cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                  (int)t.shared));
+    dim3 const grid((unsigned)(t.blocks * t.tiles * shape->groups));
+    return launch_clusters(name, kernel, grid, dim3(t.threads), t.blocks, t.shared, context->stream,
+                           problem_of(shape), *(const arrays<real> *)device_arrays, t);
+}
+
+#endif
