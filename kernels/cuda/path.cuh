@@ -49,6 +49,13 @@ struct cuda_path {
     void (*close)(path_context *context);
 };
 
+/* Of the current device. */
+rs_status ask_limits(device_limits *out);
+
+/* The path that RHOSWEEP_CUDA_PATH names, or the first that suits the shape. RS_EINPUT where the
+ * named one does not take it. */
+rs_status choose_path(const device_limits *limits, const rs_shape *shape, const cuda_path **out);
+
 extern const cuda_path path_small, path_cluster, path_persistent, path_stepwise;
 
 problem problem_of(const rs_shape *shape);

@@ -9,6 +9,7 @@
 #include "../cuda_on_cpu/cuda_on_cpu.h"
 #include "../engine_case.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,10 @@ enum { PLENTY = 1 << 30 };
 
 static rs_shape const shape = {
     .groups = 1, .radii = 6, .batch = 5, .hidden = 10, .steps = 3, .warmup = 1, .driven = true};
+
+/* Enough columns that a quarter of the memory holds some of them. */
+static rs_shape const many = {
+    .groups = 1, .radii = 13, .batch = 20, .hidden = 10, .steps = 3, .warmup = 1, .driven = true};
 
 static const rs_engine *cuda(void) { return rs_engine_named("cuda"); }
 
@@ -33,15 +38,20 @@ static rs_status use(const rs_job *job, rs_profile *out) {
     return status;
 }
 
-static void every_failed_call_is_reported(const char *path, int error) {
+/* The device has memory for the whole job divided by `pieces`. Of many calls, every third: pieces
+ * are alike. */
+static void every_failed_call_is_reported(const char *path, int error, uint64_t pieces) {
     setenv("RHOSWEEP_CUDA_PATH", path, 1);
-    engine_case c = engine_case_make(shape, 0.5, 0.9, 3);
-    rs_profile profile = profile_make(&shape);
+    const rs_shape *all = pieces > 1 ? &many : &shape;
+    engine_case c = engine_case_make(*all, 0.5, 0.9, 3);
+    rs_profile profile = profile_make(all);
+    rs_resources const resources = {.threads = 1};
     rs_cuda_on_cpu_reset();
+    rs_cuda_on_cpu_set_memory(cuda()->bytes(all, &resources) / pieces + 4096);
     assert_int_equal(use(&c.job, &profile), RS_OK);
     uint64_t const calls = rs_cuda_on_cpu_calls();
     assert_true(calls > 10);
-    for (uint64_t n = 1; n <= calls; ++n) {
+    for (uint64_t n = 1; n <= calls; n += pieces > 1 ? 3 : 1) {
         rs_cuda_on_cpu_reset();
         uint64_t const held = rs_cuda_on_cpu_held();
         rs_cuda_on_cpu_fail(NULL, n, error);
@@ -59,6 +69,7 @@ static void every_failed_call_is_reported(const char *path, int error) {
         rs_cuda_on_cpu_reset();
         assert_int_equal(use(&c.job, &profile), RS_OK); /* and the next use is none the worse */
     }
+    rs_cuda_on_cpu_set_memory(PLENTY);
     profile_free(&profile);
     engine_case_free(&c);
     unsetenv("RHOSWEEP_CUDA_PATH");
@@ -66,11 +77,12 @@ static void every_failed_call_is_reported(const char *path, int error) {
 
 static void failures_in_turn(void **state) {
     (void)state;
-    every_failed_call_is_reported("small", OUT_OF_MEMORY);
-    every_failed_call_is_reported("cluster", OUT_OF_MEMORY);
-    every_failed_call_is_reported("persistent", OUT_OF_MEMORY);
-    every_failed_call_is_reported("stepwise", OUT_OF_MEMORY);
-    every_failed_call_is_reported("persistent", LAUNCH_FAILURE);
+    every_failed_call_is_reported("small", OUT_OF_MEMORY, 1);
+    every_failed_call_is_reported("cluster", OUT_OF_MEMORY, 1);
+    every_failed_call_is_reported("persistent", OUT_OF_MEMORY, 1);
+    every_failed_call_is_reported("persistent", OUT_OF_MEMORY, 2);
+    every_failed_call_is_reported("stepwise", OUT_OF_MEMORY, 1);
+    every_failed_call_is_reported("persistent", LAUNCH_FAILURE, 1);
 }
 
 /* A lost device names the call, and is an error of the device, not of the input. */
@@ -91,13 +103,12 @@ static void lost_device_fails_the_run(void **state) {
  * are those of the whole. With room for not even a column it says how much it would take. */
 static void little_memory_means_smaller_pieces(void **state) {
     (void)state;
-    static const char *const paths[] = {"persistent", "stepwise"};
+    static const char *const paths[] = {"cluster", "persistent", "stepwise"};
     rs_resources const resources = {.threads = 1};
-    for (size_t i = 0; i < 2; ++i) {
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; ++i) {
         setenv("RHOSWEEP_CUDA_PATH", paths[i], 1);
-        rs_shape large = shape;
-        large.radii = 24;
-        large.batch = 40;
+        rs_shape large = many;
+        large.radii = 40;
         large.steps = 30;
         engine_case c = engine_case_make(large, 0.5, 0.9, 3);
         rs_cuda_on_cpu_reset();
@@ -121,6 +132,43 @@ static void little_memory_means_smaller_pieces(void **state) {
     unsetenv("RHOSWEEP_CUDA_PATH");
 }
 
+static bool none_is_written(const rs_profile *p, size_t norms) {
+    for (size_t i = 0; i < norms; ++i)
+        if (!isnan(p->norm2[i])) return false;
+    return true;
+}
+
+/* Where a job takes several pieces, the second one is on its way before the first one's results are
+ * waited for: its only wait for another stream comes while nothing has been received. */
+static void pieces_travel_while_others_are_worked_on(void **state) {
+    (void)state;
+    setenv("RHOSWEEP_CUDA_PATH", "persistent", 1);
+    rs_shape large = many;
+    large.radii = 40;
+    large.steps = 30;
+    rs_resources const resources = {.threads = 1};
+    engine_case c = engine_case_make(large, 0.5, 0.9, 3);
+    rs_profile profile = profile_make(&large);
+    size_t const norms = large.steps * large.radii * large.batch;
+    for (int second = 0; second < 2; ++second) {
+        for (size_t i = 0; i < norms; ++i) profile.norm2[i] = NAN;
+        rs_cuda_on_cpu_reset();
+        rs_cuda_on_cpu_set_memory(cuda()->bytes(&large, &resources) / 2);
+        rs_cuda_on_cpu_fail("cudaStreamWaitEvent", second ? 2 : 1, LAUNCH_FAILURE);
+        assert_int_equal(use(&c.job, &profile), RS_EDEVICE);
+        assert_int_equal(none_is_written(&profile, norms), !second);
+    }
+    rs_cuda_on_cpu_reset();
+    rs_cuda_on_cpu_set_memory(PLENTY);
+    rs_cuda_on_cpu_fail("cudaStreamWaitEvent", 1, LAUNCH_FAILURE);
+    assert_int_equal(use(&c.job, &profile), RS_OK); /* in one piece there is no wait */
+    assert_true(profile.forward_seconds > 0.0 && profile.backward_seconds > 0.0);
+    rs_cuda_on_cpu_reset();
+    profile_free(&profile);
+    engine_case_free(&c);
+    unsetenv("RHOSWEEP_CUDA_PATH");
+}
+
 static void path_that_does_not_fit_is_refused(void **state) {
     (void)state;
     setenv("RHOSWEEP_CUDA_PATH", "small", 1);
@@ -139,6 +187,7 @@ int main(void) {
         cmocka_unit_test(failures_in_turn),
         cmocka_unit_test(lost_device_fails_the_run),
         cmocka_unit_test(little_memory_means_smaller_pieces),
+        cmocka_unit_test(pieces_travel_while_others_are_worked_on),
         cmocka_unit_test(path_that_does_not_fit_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

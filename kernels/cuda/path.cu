@@ -1,0 +1,57 @@
+#include "path.cuh"
+
+#include "check.cuh"
+
+#include <stdlib.h>
+#include <string.h>
+
+namespace {
+
+/* In the order in which they are asked. */
+const cuda_path *const paths[] = {&path_small, &path_cluster, &path_persistent, &path_stepwise};
+
+} // namespace
+
+rs_status ask_limits(device_limits *out) {
+    int device, processors, shared, clusters;
+    CUDA_TRY(cudaGetDevice(&device));
+    CUDA_TRY(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device));
+    CUDA_TRY(cudaDeviceGetAttribute(&shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+    CUDA_TRY(cudaDeviceGetAttribute(&clusters, cudaDevAttrClusterLaunch, device));
+    out->processors = processors;
+    out->shared_most = (size_t)shared;
+    out->clusters = clusters != 0;
+    return RS_OK;
+}
+
+rs_status choose_path(const device_limits *limits, const rs_shape *shape, const cuda_path **out) {
+    const char *wanted = getenv("RHOSWEEP_CUDA_PATH");
+    bool const free_choice = !wanted || !*wanted;
+    for (const cuda_path *candidate : paths) {
+        if (free_choice ? !candidate->suits(limits, shape) : strcmp(candidate->name, wanted) != 0)
+            continue;
+        if (!candidate->takes(limits, shape)) continue;
+        *out = candidate;
+        return RS_OK;
+    }
+    return rs_fail(
+        RS_EINPUT,
+        "RHOSWEEP_CUDA_PATH: %s does not take %zu units in %s on this device: use small, "
+        "cluster, persistent or stepwise, or unset it",
+        wanted, shape->hidden, rs_precision_name(shape->precision));
+}
+
+problem problem_of(const rs_shape *shape) {
+    problem p;
+    p.groups = (int)shape->groups;
+    p.radii = (int)shape->radii;
+    p.batch = (int)shape->batch;
+    p.hidden = (int)shape->hidden;
+    p.steps = (int)shape->steps;
+    p.warmup = (int)shape->warmup;
+    p.columns = p.radii * p.batch;
+    p.nonlinearity = shape->nonlinearity;
+    p.raw = shape->raw;
+    p.driven = shape->driven;
+    return p;
+}

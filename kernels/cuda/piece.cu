@@ -1,0 +1,294 @@
+#include "piece.cuh"
+
+#include "check.cuh"
+#include "pack.cuh"
+
+#include "../sizes.h"
+
+#include <limits.h>
+
+namespace {
+
+bool sizes_fit(const rs_shape *s) {
+    uint64_t const columns = rs_size_mul(s->groups, rs_size_mul(s->radii, s->batch));
+    uint64_t const steps = rs_size_add(s->steps, s->warmup);
+    return columns < INT_MAX / 64 && s->hidden < INT_MAX / 64 && steps < INT_MAX / 64 &&
+           rs_size_mul(s->batch, s->hidden) < INT_MAX && s->input_size < INT_MAX / 64;
+}
+
+/* ---- the block of memory --------------------------------------------------------------------- */
+
+enum { ALIGNMENT = 256, SLAB = 64 << 20 };
+
+uint64_t align(uint64_t bytes) {
+    uint64_t const up = rs_size_add(bytes, ALIGNMENT - 1);
+    return up == UINT64_MAX ? up : up / ALIGNMENT * ALIGNMENT;
+}
+
+/* Bytes of each array of a piece; the per-group ones are for one group. */
+struct layout {
+    int padded;
+    int driven_steps;                      /* 1 where u = 0 throughout */
+    int slab;                              /* steps of input that are staged at a time */
+    uint64_t weights, sheet, drive, scale; /* of one group */
+    uint64_t own, trace, norms, exponents, nonfinite, stage;
+    uint64_t total;
+};
+
+layout lay_out(const device_limits *limits, const cuda_path *path, const rs_shape *s) {
+    layout l = {};
+    uint64_t const real = s->precision == RS_F32 ? sizeof(float) : sizeof(double);
+    uint64_t const h = s->hidden, columns = rs_size_mul(s->radii, s->batch);
+    uint64_t const units = rs_size_mul(h, s->batch);
+    l.padded = path->padded(limits, s);
+    l.driven_steps = s->driven ? (int)(s->warmup + s->steps) : 1;
+    l.weights = align(rs_size_mul(rs_size_mul(h, l.padded ? h + MOST_PADDING : h), real));
+    l.sheet = align(rs_size_mul(units, real));
+    l.drive = align(rs_size_mul((uint64_t)l.driven_steps, rs_size_mul(units, real)));
+    l.scale = align(rs_size_mul(s->radii, real));
+    uint64_t const group = rs_size_add(rs_size_add(rs_size_mul(2, l.weights), l.drive),
+                                       rs_size_add(rs_size_mul(2, l.sheet), l.scale));
+    l.own = align(rs_size_mul(s->groups, real));
+    l.trace = align(path->trace_bytes(limits, s));
+    uint64_t const norms = rs_size_mul(rs_size_mul(s->groups, columns), s->steps);
+    l.norms = align(rs_size_mul(norms, sizeof(double)));
+    l.exponents = align(rs_size_mul(norms, sizeof(int)));
+    l.nonfinite = align(rs_size_mul(rs_size_mul(s->groups, columns), sizeof(unsigned)));
+
+    uint64_t const step = rs_size_mul(rs_size_mul(s->batch, s->input_size), sizeof(double));
+    uint64_t const slab = SLAB, all = rs_size_mul((uint64_t)l.driven_steps, step);
+    uint64_t const some = all < slab ? all : step > slab ? step : slab;
+    l.slab = step ? (int)(some / step) : l.driven_steps;
+    uint64_t const input = rs_size_add(some, rs_size_mul(rs_size_mul(h, s->input_size + 1), 8));
+    uint64_t const square = rs_size_mul(rs_size_mul(h, h), sizeof(double));
+    uint64_t const sheet = rs_size_mul(units > s->radii ? units : s->radii, sizeof(double));
+    uint64_t const arrays = square > sheet ? square : sheet;
+    l.stage = align(input > arrays ? input : arrays);
+
+    l.total = rs_size_mul(s->groups, group);
+    uint64_t const rest[] = {l.own, l.trace, l.norms, l.exponents, l.nonfinite, l.stage};
+    for (uint64_t part : rest) l.total = rs_size_add(l.total, part);
+    return l;
+}
+
+/* Deals the block out. Arrays of a kind stand together, group after group. */
+struct dealer {
+    unsigned char *at;
+
+    template <typename T> T *take(uint64_t bytes) {
+        T *const here = (T *)at;
+        at += bytes;
+        return here;
+    }
+};
+
+template <typename real> struct piece_arrays {
+    arrays<real> a;
+    double *stage;
+};
+
+template <typename real>
+piece_arrays<real> deal(unsigned char *memory, const layout *l, const rs_shape *s) {
+    dealer d = {memory};
+    piece_arrays<real> p;
+    p.a.padded = l->padded;
+    p.a.forward_w = d.take<real>(s->groups * l->weights);
+    p.a.backward_w = d.take<real>(s->groups * l->weights);
+    p.a.h0 = d.take<real>(s->groups * l->sheet);
+    p.a.loss = d.take<real>(s->groups * l->sheet);
+    p.a.drive = d.take<real>(s->groups * l->drive);
+    p.a.scale = d.take<real>(s->groups * l->scale);
+    p.a.own = d.take<real>(l->own);
+    p.a.slope = d.take<real>(l->trace);
+    p.a.norm2 = d.take<double>(l->norms);
+    p.a.exponent = d.take<int>(l->exponents);
+    p.a.nonfinite = d.take<unsigned>(l->nonfinite);
+    p.a.weight_stride = l->weights / sizeof(real);
+    p.a.sheet_stride = l->sheet / sizeof(real);
+    p.a.drive_stride = l->drive / sizeof(real);
+    p.a.scale_stride = l->scale / sizeof(real);
+    p.stage = d.take<double>(l->stage);
+    return p;
+}
+
+/* A piece in its lane's memory. */
+template <typename real> struct placed {
+    const cuda_path *path;
+    layout l;
+    piece_arrays<real> arrays;
+};
+
+template <typename real> rs_status place(const lane *on, const piece *p, placed<real> *out) {
+    RS_TRY(choose_path(&on->context.limits, &p->shape, &out->path));
+    out->l = lay_out(&on->context.limits, out->path, &p->shape);
+    out->arrays = deal<real>(on->memory, &out->l, &p->shape);
+    return RS_OK;
+}
+
+/* ---- sending a group ------------------------------------------------------------------------- */
+
+rs_status stage_in(cudaStream_t stream, const double *from, size_t count, double *stage) {
+    CUDA_TRY(cudaMemcpyAsync(stage, from, count * sizeof *from, cudaMemcpyHostToDevice, stream));
+    return RS_OK;
+}
+
+/* x of a slab of steps, drawn or copied from what the user gave. */
+rs_status bring_input(cudaStream_t stream, const rs_drive *drive, size_t step, size_t steps,
+                      size_t batch, double *x) {
+    size_t const row = batch * drive->input_size * sizeof *x;
+    size_t const pitch = drive->input_batch * drive->input_size * sizeof *x;
+    const double *from =
+        drive->input + (step * drive->input_batch + drive->first_sample) * drive->input_size;
+    CUDA_TRY(cudaMemcpy2DAsync(x, row, from, pitch, row, steps, cudaMemcpyHostToDevice, stream));
+    return RS_OK;
+}
+
+template <typename real>
+rs_status send_drive(const path_context *context, const cuda_path *path, const layout *l,
+                     const rs_shape *s, const rs_drive *drive, double *stage, real *to) {
+    cudaStream_t const stream = context->stream;
+    size_t const h = s->hidden, sheet = h * s->batch;
+    if (drive->kind == RS_DRIVE_NOISE)
+        return fill_drive(stream, s->precision, drive, (int)h, l->driven_steps, (int)s->batch,
+                          path->units_last, NULL, NULL, NULL, to);
+    double *const weight_ih = stage, *const bias = stage + h * drive->input_size;
+    double *const x = bias + h;
+    RS_TRY(stage_in(stream, drive->weight_ih, h * drive->input_size, weight_ih));
+    RS_TRY(stage_in(stream, drive->bias, h, bias));
+    for (int step = 0; step < l->driven_steps; step += l->slab) {
+        int const steps = l->driven_steps - step < l->slab ? l->driven_steps - step : l->slab;
+        if (drive->input)
+            RS_TRY(bring_input(stream, drive, (size_t)step, (size_t)steps, s->batch, x));
+        else
+            RS_TRY(draw_input(stream, drive, step, steps, (int)s->batch, x));
+        RS_TRY(fill_drive(stream, s->precision, drive, (int)h, steps, (int)s->batch,
+                          path->units_last, weight_ih, bias, x, to + (size_t)step * sheet));
+    }
+    return RS_OK;
+}
+
+/* [B][H] of the job's samples to the path's layout. */
+template <typename real>
+rs_status send_sheet(const path_context *context, const cuda_path *path, const piece *p,
+                     const double *from, double *stage, real *to) {
+    const rs_shape *s = &p->shape;
+    size_t const count = s->batch * s->hidden;
+    if (!from) {
+        CUDA_TRY(cudaMemsetAsync(to, 0, count * sizeof *to, context->stream));
+        return RS_OK;
+    }
+    RS_TRY(stage_in(context->stream, from + p->first_sample * s->hidden, count, stage));
+    return pack_array(context->stream, s->precision, (int)s->batch, (int)s->hidden,
+                      !path->units_last, stage, to);
+}
+
+template <typename real>
+rs_status send_group(const path_context *context, const cuda_path *path, const layout *l,
+                     const piece *p, const rs_group *group, size_t g,
+                     const piece_arrays<real> *out) {
+    const rs_shape *s = &p->shape;
+    size_t const h = s->hidden, w = l->weights / sizeof(real), sheet = l->sheet / sizeof(real);
+    const arrays<real> *a = &out->a;
+    cudaStream_t const stream = context->stream;
+    real *const rows = (real *)a->backward_w + g * w;
+    real *const transposed = (real *)a->forward_w + g * w;
+    RS_TRY(stage_in(stream, group->weight_hh, h * h, out->stage));
+    RS_TRY(pack_weights(stream, s->precision, (int)h, l->padded, out->stage, transposed, rows));
+    if (!l->padded) /* the path multiplies by W0 both ways */
+        CUDA_TRY(cudaMemcpyAsync(transposed, rows, h * h * sizeof(real), cudaMemcpyDeviceToDevice,
+                                 stream));
+    RS_TRY(stage_in(stream, group->scale + p->first_radius, s->radii, out->stage));
+    RS_TRY(pack_array(stream, s->precision, 1, (int)s->radii, false, out->stage,
+                      (real *)a->scale + g * (l->scale / sizeof(real))));
+    RS_TRY(stage_in(stream, &group->step_gradient, 1, out->stage));
+    RS_TRY(pack_array(stream, s->precision, 1, 1, false, out->stage, (real *)a->own + g));
+    RS_TRY(send_sheet(context, path, p, group->h0, out->stage, (real *)a->h0 + g * sheet));
+    RS_TRY(send_sheet(context, path, p, group->loss_gradient, out->stage,
+                      (real *)a->loss + g * sheet));
+    real *const drive = (real *)a->drive + g * (l->drive / sizeof(real));
+    if (!s->driven) {
+        CUDA_TRY(cudaMemsetAsync(drive, 0, l->drive, stream));
+        return RS_OK;
+    }
+    rs_drive from = group->drive;
+    from.first_sample += p->first_sample;
+    return send_drive(context, path, l, s, &from, out->stage, drive);
+}
+
+template <typename real> rs_status send_as(lane *on, const rs_job *job, const piece *p) {
+    placed<real> at;
+    RS_TRY(place(on, p, &at));
+    for (size_t g = 0; g < p->shape.groups; ++g)
+        RS_TRY(send_group(&on->context, at.path, &at.l, p, &job->group[g], g, &at.arrays));
+    return RS_OK;
+}
+
+/* ---- running --------------------------------------------------------------------------------- */
+
+template <typename real> rs_status run_as(lane *on, const piece *p, bool back) {
+    placed<real> at;
+    RS_TRY(place(on, p, &at));
+    if (on->last && on->last != at.path && on->last->close) on->last->close(&on->context);
+    on->last = at.path;
+    return (back ? at.path->backward : at.path->forward)(&on->context, &p->shape, &at.arrays.a);
+}
+
+/* ---- receiving ------------------------------------------------------------------------------- */
+
+/* The piece's norms into their places among the job's: its columns stand together in each row. */
+template <typename real>
+rs_status receive(const path_context *context, const rs_shape *whole, const piece *p,
+                  const arrays<real> *a, rs_profile *out) {
+    size_t const columns = p->shape.radii * p->shape.batch, all = whole->radii * whole->batch;
+    size_t const first = p->first_radius * whole->batch + p->first_sample;
+    for (size_t g = 0; g < whole->groups; ++g) {
+        size_t const from = g * whole->steps * columns, to = g * whole->steps * all + first;
+        CUDA_TRY(cudaMemcpy2DAsync(out->norm2 + to, all * sizeof(double), a->norm2 + from,
+                                   columns * sizeof(double), columns * sizeof(double), whole->steps,
+                                   cudaMemcpyDeviceToHost, context->stream));
+        CUDA_TRY(cudaMemcpy2DAsync(out->exponent + to, all * sizeof(int), a->exponent + from,
+                                   columns * sizeof(int), columns * sizeof(int), whole->steps,
+                                   cudaMemcpyDeviceToHost, context->stream));
+        CUDA_TRY(cudaMemcpyAsync(out->nonfinite_step + g * all + first, a->nonfinite + g * columns,
+                                 columns * sizeof(unsigned), cudaMemcpyDeviceToHost,
+                                 context->stream));
+    }
+    CUDA_TRY(cudaStreamSynchronize(context->stream));
+    for (size_t g = 0; g < whole->groups; ++g)
+        for (size_t c = 0; c < columns; ++c) {
+            uint32_t *const step = &out->nonfinite_step[g * all + first + c];
+            if (*step == NEVER) *step = 0;
+        }
+    return RS_OK;
+}
+
+template <typename real>
+rs_status receive_as(lane *on, const rs_job *job, const piece *p, rs_profile *out) {
+    placed<real> at;
+    RS_TRY(place(on, p, &at));
+    return receive(&on->context, &job->shape, p, &at.arrays.a, out);
+}
+
+} // namespace
+
+rs_status piece_bytes(const device_limits *limits, const rs_shape *shape, uint64_t *out) {
+    const cuda_path *path = NULL;
+    *out = UINT64_MAX;
+    if (!sizes_fit(shape)) return RS_OK;
+    RS_TRY(choose_path(limits, shape, &path));
+    *out = lay_out(limits, path, shape).total;
+    return RS_OK;
+}
+
+rs_status piece_send(lane *on, const rs_job *job, const piece *p) {
+    return p->shape.precision == RS_F32 ? send_as<float>(on, job, p) : send_as<double>(on, job, p);
+}
+
+rs_status piece_run(lane *on, const piece *p, bool back) {
+    return p->shape.precision == RS_F32 ? run_as<float>(on, p, back) : run_as<double>(on, p, back);
+}
+
+rs_status piece_receive(lane *on, const rs_job *job, const piece *p, rs_profile *out) {
+    return p->shape.precision == RS_F32 ? receive_as<float>(on, job, p, out)
+                                        : receive_as<double>(on, job, p, out);
+}

@@ -1,0 +1,29 @@
+/* A piece of a job, as it runs on the device: its memory, what is sent, and what comes back. */
+#ifndef RS_CUDA_PIECE_CUH
+#define RS_CUDA_PIECE_CUH
+
+#include "path.cuh"
+
+/* Some radii, or some samples of one radius: columns that stand together in every row. */
+struct piece {
+    rs_shape shape;
+    size_t first_radius, first_sample; /* among the job's */
+};
+
+/* Where pieces run, one after the other. */
+struct lane {
+    path_context context;
+    const cuda_path *last; /* whose state the context holds */
+    unsigned char *memory; /* dealt out anew for every piece */
+    uint64_t size;
+};
+
+/* Bytes of a lane's memory that a piece takes; UINT64_MAX where it is too large for one launch. */
+rs_status piece_bytes(const device_limits *limits, const rs_shape *shape, uint64_t *out);
+
+/* All three queue work on the lane's stream; the last one then waits for it. */
+rs_status piece_send(lane *on, const rs_job *job, const piece *p);
+rs_status piece_run(lane *on, const piece *p, bool back); /* one pass */
+rs_status piece_receive(lane *on, const rs_job *job, const piece *p, rs_profile *out);
+
+#endif
