@@ -31,7 +31,13 @@ __device__ static void send(T *own, int pitch, int rank, int blocks) {
 template <typename real>
 __device__ static void load_rows(const shared_arrays<real> &s, const real *weights, const tiling &t,
                                  int rank, int hidden) {
-    fetch_rows(s.w, weights + rank * t.rows, hidden, t.rows, t.padded);
+    int const each = per_move<real>(), pieces = t.rows / each;
+    for (int i = threadIdx.x; i < hidden * pieces; i += blockDim.x) {
+        int const k = i / pieces, j = i % pieces * each;
+        __pipeline_memcpy_async(s.w + k * t.rows + j, weights + k * t.padded + rank * t.rows + j,
+                                16);
+    }
+    __pipeline_commit();
     __pipeline_wait_prior(0);
 }
 

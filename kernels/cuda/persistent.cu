@@ -25,12 +25,12 @@ __device__ static void product(const shared_arrays<real> &s, const real *weights
         return;
     }
     size_t const stage = (size_t)STREAMED_ROWS * t.padded;
-    fetch_rows(s.w, weights, rows_from(0, hidden), t.padded, t.padded);
+    fetch(s.w, weights, rows_from(0, hidden) * t.padded);
     for (int k = 0, turn = 0; k < hidden; k += STREAMED_ROWS, turn ^= 1) {
         int const next = k + STREAMED_ROWS;
         if (next < hidden)
-            fetch_rows(s.w + (turn ^ 1) * stage, weights + (size_t)next * t.padded,
-                       rows_from(next, hidden), t.padded, t.padded);
+            fetch(s.w + (turn ^ 1) * stage, weights + (size_t)next * t.padded,
+                  rows_from(next, hidden) * t.padded);
         else
             __pipeline_commit(); /* an empty one: the count of those under way stays 2 */
         __pipeline_wait_prior(1);
@@ -45,7 +45,7 @@ template <typename real>
 __device__ static void load_resident(const shared_arrays<real> &s, const real *weights,
                                      const tiling &t, int hidden) {
     if (!t.resident) return;
-    fetch_rows(s.w, weights, hidden, t.padded, t.padded);
+    fetch(s.w, weights, hidden * t.padded);
     __pipeline_wait_prior(0);
     __syncthreads();
 }

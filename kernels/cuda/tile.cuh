@@ -102,13 +102,11 @@ __device__ static shared_arrays<real> carve(unsigned char *base, const tiling &t
     return s;
 }
 
-/* Copies `count` rows of `length` numbers, which stand `pitch` apart, to shared memory, without
- * waiting. */
-template <typename real>
-__device__ static void fetch_rows(real *to, const real *from, int count, int length, int pitch) {
-    int const each = per_move<real>(), pieces = length / each;
-    for (int i = threadIdx.x; i < count * pieces; i += blockDim.x)
-        __pipeline_memcpy_async(to + i * each, from + i / pieces * pitch + i % pieces * each, 16);
+/* Copies so many numbers to shared memory, without waiting. */
+template <typename real> __device__ static void fetch(real *to, const real *from, int count) {
+    int const each = per_move<real>();
+    for (int i = threadIdx.x * each; i < count; i += blockDim.x * each)
+        __pipeline_memcpy_async(to + i, from + i, 16);
     __pipeline_commit();
 }
 
