@@ -2,12 +2,16 @@
 
 #include "failure.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <string_view>
 #include <thread>
 
 namespace cuda_on_cpu {
+
+/* Unless told: each has a stack for every thread of a block, and mappings are limited. */
+static constexpr unsigned MOST_THREADS = 16;
 
 static uint64_t whole_number(std::string_view text, const char *what) {
     uint64_t value = 0;
@@ -41,7 +45,7 @@ static void read_os_threads(Settings *settings) {
         if (count < 1 || count > 1024) fail("RHOSWEEP_CUDA_THREADS: not in 1 .. 1024");
         settings->os_threads = static_cast<unsigned>(count);
     } else {
-        settings->os_threads = std::max(1u, std::thread::hardware_concurrency());
+        settings->os_threads = std::clamp(std::thread::hardware_concurrency(), 1u, MOST_THREADS);
     }
 }
 
