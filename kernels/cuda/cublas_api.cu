@@ -34,6 +34,7 @@ bool find_all(void *library, cublas_api *api) {
            find(library, TEXT(cublasDestroy), &api->Destroy) &&
            find(library, TEXT(cublasSetStream), &api->SetStream) &&
            find(library, TEXT(cublasSetMathMode), &api->SetMathMode) &&
+           find(library, TEXT(cublasSetWorkspace), &api->SetWorkspace) &&
            find(library, TEXT(cublasSgemmStridedBatched), &api->SgemmStridedBatched) &&
            find(library, TEXT(cublasDgemmStridedBatched), &api->DgemmStridedBatched) &&
            find(library, TEXT(cublasGetStatusString), &api->GetStatusString);
@@ -68,6 +69,7 @@ rs_status load_cublas(const cublas_api **out) {
         cublasDestroy,
         cublasSetStream,
         cublasSetMathMode,
+        cublasSetWorkspace,
         cublasSgemmStridedBatched,
         cublasDgemmStridedBatched,
         cublasGetStatusString,

@@ -13,6 +13,7 @@ struct cublas_api {
     decltype(&cublasDestroy) Destroy;
     decltype(&cublasSetStream) SetStream;
     decltype(&cublasSetMathMode) SetMathMode;
+    decltype(&cublasSetWorkspace) SetWorkspace;
     decltype(&cublasSgemmStridedBatched) SgemmStridedBatched;
     decltype(&cublasDgemmStridedBatched) DgemmStridedBatched;
     decltype(&cublasGetStatusString) GetStatusString;

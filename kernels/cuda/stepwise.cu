@@ -15,11 +15,16 @@ namespace {
 
 enum { WARP = 32, COLUMNS_PER_BLOCK = 4, THREADS = WARP * COLUMNS_PER_BLOCK };
 
+/* Of cuBLAS: enough for it to run, too little to split sums over H, which it would for few columns
+ * and not for many: the bits of a column would depend on how many others there are. */
+enum { WORKSPACE = 16 << 10 };
+
 /* Arrays of the path's own, behind the slopes. */
 template <typename real> struct step_arrays {
     real *product;             /* [G][columns][H] */
     real *state;               /* [G][columns][H] h, or phi' * delta on the way back */
     column_range<real> *range; /* [G][columns] */
+    void *workspace;
 };
 
 /* A block has a warp for each of its columns; lanes go through the units. */
@@ -124,25 +129,21 @@ static rs_status make_products(cudaStream_t stream, products *out) {
     return RS_OK;
 }
 
+static auto batched(const cublas_api *api, float) { return api->SgemmStridedBatched; }
+static auto batched(const cublas_api *api, double) { return api->DgemmStridedBatched; }
+
+/* y = op(W0) x, for the columns of each group. */
+template <typename real>
 static rs_status gemm(const products *with, cublasOperation_t how, const problem *p,
-                      const arrays<float> *a, const float *w, const float *x, float *y) {
-    float const one = 1.0f, zero = 0.0f;
+                      const arrays<real> *a, const real *w, const real *x, real *y) {
+    real const one = 1, zero = 0;
     int const h = p->hidden;
     long long const states = (long long)p->columns * h;
-    CUBLAS_TRY(with->api, SgemmStridedBatched(with->handle, how, CUBLAS_OP_N, h, p->columns, h,
-                                              &one, w, h, (long long)a->weight_stride, x, h, states,
-                                              &zero, y, h, states, p->groups));
-    return RS_OK;
-}
-static rs_status gemm(const products *with, cublasOperation_t how, const problem *p,
-                      const arrays<double> *a, const double *w, const double *x, double *y) {
-    double const one = 1.0, zero = 0.0;
-    int const h = p->hidden;
-    long long const states = (long long)p->columns * h;
-    CUBLAS_TRY(with->api, DgemmStridedBatched(with->handle, how, CUBLAS_OP_N, h, p->columns, h,
-                                              &one, w, h, (long long)a->weight_stride, x, h, states,
-                                              &zero, y, h, states, p->groups));
-    return RS_OK;
+    cublasStatus_t const status = batched(with->api, one)(
+        with->handle, how, CUBLAS_OP_N, h, p->columns, h, &one, w, h, (long long)a->weight_stride,
+        x, h, states, &zero, y, h, states, p->groups);
+    const char *name = sizeof one == 4 ? "cublasSgemmStridedBatched" : "cublasDgemmStridedBatched";
+    return status == CUBLAS_STATUS_SUCCESS ? RS_OK : cublas_fail(with->api, status, name);
 }
 
 /* A pass that has been captured, and what for. */
@@ -171,7 +172,8 @@ template <typename real> struct layout {
         ranges = align(rs_size_mul(columns, sizeof(column_range<real>)));
     }
     uint64_t total() const {
-        return rs_size_add(rs_size_add(slopes, ranges), rs_size_mul(2, states));
+        return rs_size_add(rs_size_add(slopes, rs_size_add(ranges, WORKSPACE)),
+                           rs_size_mul(2, states));
     }
     step_arrays<real> at(real *trace) const {
         unsigned char *base = (unsigned char *)trace + slopes;
@@ -179,6 +181,7 @@ template <typename real> struct layout {
         s.product = (real *)base;
         s.state = (real *)(base + states);
         s.range = (column_range<real> *)(base + 2 * states);
+        s.workspace = base + 2 * states + ranges;
         return s;
     }
 };
@@ -222,6 +225,8 @@ template <typename real>
 static rs_status record(path_context *context, const rs_shape *shape, const arrays<real> &a,
                         bool back, cudaGraph_t *graph) {
     step_launcher<real> const launcher(context, shape, a);
+    const products *multiply = launcher.multiply;
+    CUBLAS_TRY(multiply->api, SetWorkspace(multiply->handle, launcher.s.workspace, WORKSPACE));
     CUDA_TRY(cudaStreamBeginCapture(context->stream, cudaStreamCaptureModeThreadLocal));
     rs_status const status = back ? launcher.backward() : launcher.forward();
     cudaError_t const error = cudaStreamEndCapture(context->stream, graph);
