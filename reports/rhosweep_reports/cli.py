@@ -114,8 +114,12 @@ def _draw_all(planned, out, formats, options, progress):
     reasons = pictures.draw_all(planned, out, formats, options.style, options.width, progress.say)
     outcome = list(zip(planned, reasons, strict=True))
     drawn = [picture for picture, reason in outcome if reason is None]
-    absent = [(f"{picture.figure.title} ({picture.about})", reason)
-              for picture, reason in outcome if reason is not None]
+    lacking = {}
+    for picture, reason in outcome:
+        if reason is not None:
+            lacking.setdefault((picture.figure.title, reason), []).append(picture.about)
+    absent = [(f"{title} ({'; '.join(abouts)})", reason)
+              for (title, reason), abouts in lacking.items()]
     return drawn, absent
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from . import findings, style
 from .errors import ReportError
-from .figures import FIGURES
+from .figures import FIGURES, bench
 from .figures.drawing import Absent
 
 
@@ -46,22 +46,34 @@ def plan(tables, wanted=None):
     for figure in FIGURES:
         if wanted not in (None, figure.name):
             continue
-        lacking = [name for name in figure.tables if not len(tables.get(name, ()))]
+        lacking = _lacking(figure, tables)
         if lacking:
-            absent.append((figure.title, _why_lacking(lacking[0])))
+            absent.append((figure.title, lacking))
             continue
         whole = tables[figure.tables[0]]
         for parts in _parts(figure, tables):
-            about = " ".join(findings.describe(parts[0]).split("\n")) \
-                if figure.tables[0] != "bench" else ""
-            pictures.append(Picture(figure, _name(figure, parts[0], whole), parts, about))
+            if whole.name == "bench" and not bench.has_times(parts[0]):
+                continue  # ceilings alone, such as those of a precision
+            pictures.append(Picture(figure, _name(figure, parts[0], whole), parts,
+                                    _about(figure, parts[0])))
     return pictures, absent
 
 
-def _why_lacking(table):
-    if table == "bench":
-        return "no benchmark JSON was given (--bench)"
-    return f"the table {table} is empty"
+def _about(figure, part):
+    if figure.tables[0] == "bench":
+        return bench.describe(part, figure.split)
+    return " ".join(findings.describe(part).split("\n"))
+
+
+def _lacking(figure, tables):
+    """Why no row can be plotted; None where some can."""
+    for name in figure.tables:
+        if not len(tables.get(name, ())):
+            return "no benchmark JSON was given (--bench)" if name == "bench" else \
+                f"the table {name} is empty"
+    if "bench" in figure.tables and not bench.has_times(tables["bench"]):
+        return "the benchmark JSON holds no times"
+    return None
 
 
 def draw(picture, folder, formats, look, width):

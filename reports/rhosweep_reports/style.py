@@ -22,7 +22,8 @@ _POINTS = {"paper": 8.0, "talk": 13.0}
 _HEIGHT = {"column": 0.86, "page": 0.56}  # of the width
 
 SERIES = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+# More than colours, and no multiple of their number: 77 series look different.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 REFERENCE = "#666666"
 GRID = "#DDDDDD"
@@ -102,8 +103,10 @@ def apply(style):
         "pgf.texsystem": "pdflatex",
         "pgf.rcfonts": False,
         "pgf.preamble": _PGF_PREAMBLE,
+        # One for both: the layout is made at the first, where heights of letters are whole pixels,
+        # and a long legend would be higher at the second.
         "savefig.dpi": 300,
-        "figure.dpi": 100,
+        "figure.dpi": 300,
         "image.composite_image": True,
     })
 

@@ -48,13 +48,14 @@ FIGURES = (
       for axis in bench.AXES),
     *(Figure(f"speedup-{axis}", f"Speed-up against {axis}", ("bench",), bench.KIND,
              bench.speedup_against(axis),
-             "Time of the other over the time of ours, at the same shape; 1 is equal. "
+             "Time of the one named over the time of ours, at the same shape; 1 is equal. "
              + bench.CHOICE[axis])
       for axis in bench.AXES),
     Figure("roofline", "Roofline", ("bench",), ("device", "threads"), bench.roofline,
-           "Floating-point rate against operations per byte of state, input and norms moved. "
-           "Ceilings measured on the same machine: fused multiply-adds in registers, and a triad "
-           "through memory."),
+           "Floating-point rate against operations per byte of state, input and norms moved; a "
+           "mark for each shape timed, open for f32 and filled for f64. Ceilings measured on the "
+           "same device: fused multiply-adds in registers, and a triad (on a GPU, a copy) through "
+           "memory."),
     Figure("threads", "Scaling with threads", ("bench",), (*bench.KIND, "device"), bench.threads,
            "Rate relative to that of the fewest threads measured; the dashed line is in "
            "proportion."),

@@ -1,9 +1,11 @@
 """Figures of speed, from the table of benchmark JSON (benchjson.py)."""
 
+import textwrap
+
 import numpy as np
 
 from .. import style
-from .drawing import Absent, legend_below, number_axis
+from .drawing import Absent, legend_below, number_axis, value_ticks
 
 KIND = ("precision", "nonlinearity")
 AXES = {"H": "hidden", "B": "batch", "R": "radii"}
@@ -13,14 +15,28 @@ CHOICE = {"H": "At each H, the shape with the most columns and steps.",
 SHAPE = ("hidden", "batch", "radii", "steps")
 OURS = ("bptt/cuda", "bptt/cpu")
 PLACE = ("body", "device", "threads")
+FILLED = {"f32": False, "f64": True}  # marks of the roofline
 
 
 def _timed(bench):
-    """Rows of a shape, without the ceilings."""
-    parts = [part for part in bench.split(("body",)) if not part.one("body").startswith("peak/")]
-    if not parts:
-        raise Absent("the benchmark JSON holds no times")
-    return parts
+    """A part for each body, without the ceilings."""
+    return [part for part in bench.split(("body",)) if not part.one("body").startswith("peak/")]
+
+
+def has_times(bench):
+    return bool(_timed(bench))
+
+
+def _threads(count):
+    return f"{count} thread" + ("" if count == "1" else "s")
+
+
+def describe(part, columns):
+    """What the rows share in these columns, in a line."""
+    told = {column: part.one(column) for column in columns if part.one(column)}
+    if "threads" in told:
+        told["threads"] = _threads(told["threads"])
+    return ", ".join(told.values())
 
 
 def _largest(part):
@@ -48,11 +64,12 @@ def _runs_along(part, axis):
             if len({part.text(AXES[axis])[at] for at in group}) > 1]
 
 
-def _series_name(part, group, axis):
+def _series_name(part, group, axis, devices):
+    """`devices`: whether the body ran on several, and this one must be named."""
     name = part.one("body").removeprefix("baseline/")
-    name += f", {part.one('device')}" if "cuda" in name else ""
-    if part.one("threads") and "cuda" not in name:
-        name += f", {part.one('threads')} thread" + ("s" if part.one("threads") != "1" else "")
+    name += f", {part.one('device')}" if devices else ""
+    if part.one("threads") and "cuda" not in part.one("body"):
+        name += f", {_threads(part.one('threads'))}"
     if axis != "H":
         at = group[0]
         name += "; " + " ".join(f"{letter} {part.text(column)[at]}" for letter, column in
@@ -60,15 +77,15 @@ def _series_name(part, group, axis):
     return name
 
 
-def _head(bench):
-    devices = ", ".join(dict.fromkeys(name for name in bench.text("device") if name))
-    return f"{bench.one('precision')}, {bench.one('nonlinearity')}\n{devices}"
+def _head(first, bench):
+    """A title: each device in a line of its own, for two are wider than a column."""
+    devices = dict.fromkeys(name for name in bench.text("device") if name)
+    return "\n".join([first, *(textwrap.fill(name, 44) for name in devices)])
 
 
 def _log_axis(axes, axis, values):
     axes.set_xscale("log", base=2)
-    axes.set_xticks(sorted(set(values)), [f"{value:g}" for value in sorted(set(values))])
-    axes.minorticks_off()
+    value_ticks(axes, values)
     axes.set_xlabel(MEANING[axis])
 
 
@@ -81,23 +98,32 @@ def _rate_axis(axes, values):
         axes.set_ylim(0.0, 1.1 * max(values))
 
 
+def _draw_lines(axes, axis, lines, head):
+    """Lines are (name, places along the axis, values)."""
+    for at, (name, along, values) in enumerate(lines):
+        axes.plot(along, values, label=name, markerfacecolor="white", **style.series(at))
+    _log_axis(axes, axis, np.concatenate([along for _, along, _ in lines]))
+    axes.set_title(head)
+
+
+def _times(bench, axis):
+    for part in _timed(bench):
+        for place in part.split(PLACE):
+            for group in _runs_along(place, axis):
+                name = _series_name(place, group, axis, part.varies("device"))
+                along, values = (place.numbers(column)[group]
+                                 for column in (AXES[axis], "ns_per_column_step"))
+                yield name, along, values
+
+
 def time_against(axis):
     def draw(axes, bench):
-        seen, times = [], []
-        for part in _timed(bench):
-            for place in part.split(PLACE):
-                for group in _runs_along(place, axis):
-                    along = place.numbers(AXES[axis])[group]
-                    value = place.numbers("ns_per_column_step")[group]
-                    axes.plot(along, value, label=_series_name(place, group, axis),
-                              markerfacecolor="white", **style.series(len(seen)))
-                    seen.append(along)
-                    times += list(value)
-        if not seen:
+        lines = list(_times(bench, axis))
+        if not lines:
             raise Absent(f"no two shapes of one engine that differ in {axis}")
-        _rate_axis(axes, times)
-        _log_axis(axes, axis, np.concatenate(seen))
-        axes.set(ylabel="time per column and step, ns", title=_head(bench))
+        _draw_lines(axes, axis, lines, _head(describe(bench, KIND), bench))
+        _rate_axis(axes, np.concatenate([values for _, _, values in lines]))
+        axes.set_ylabel("time per column and step, ns")
         legend_below(axes)
     return draw
 
@@ -107,39 +133,46 @@ def _shape(table, at):
 
 
 def _times_beside(ours, place):
-    """Our time of every shape, for peers of one place: on a CPU, with as many threads."""
-    any_threads = ours.one("body") == "bptt/cuda"
+    """Our time of every shape, for peers of one place: on a CPU, the same with as many threads."""
+    anywhere = ours.one("body") == "bptt/cuda"
     return {_shape(ours, at): value for at, value in enumerate(ours.numbers("time_ms"))
-            if any_threads or ours.text("threads")[at] == place.one("threads")}
+            if anywhere or all(ours.text(column)[at] == place.one(column)
+                               for column in ("device", "threads"))}
+
+
+def _our_engine(parts):
+    """The one of ours to compare with: that of the GPU where it was timed."""
+    ours = next((body for body in OURS if body in parts), None)
+    if ours is None or len(parts) < 2:
+        raise Absent("needs an engine of ours and something to compare it with")
+    if ours == "bptt/cuda" and parts[ours].varies("device"):
+        raise Absent("our times are of several GPUs: give the JSON of one")
+    return ours
+
+
+def _speedups(parts, ours, axis):
+    for body, part in parts.items():
+        for place in part.split(PLACE) if body != ours else ():
+            time = _times_beside(parts[ours], place)
+            for group in _runs_along(place, axis):
+                group = [at for at in group if _shape(place, at) in time]
+                if group:
+                    ratio = [place.numbers("time_ms")[at] / time[_shape(place, at)] for at in group]
+                    name = _series_name(place, group, axis, part.varies("device"))
+                    yield f"over {name}", place.numbers(AXES[axis])[group], ratio
 
 
 def speedup_against(axis):
     def draw(axes, bench):
         parts = {part.one("body"): part for part in _timed(bench)}
-        ours = next((body for body in OURS if body in parts), None)
-        if ours is None or len(parts) < 2:
-            raise Absent("needs an engine of ours and something to compare it with")
-        seen, ratios = [], []
-        for place in bench.split(PLACE):
-            if place.one("body") == ours or place.one("body") not in parts:
-                continue
-            time = _times_beside(parts[ours], place)
-            for group in _runs_along(place, axis):
-                group = [at for at in group if _shape(place, at) in time]
-                if not group:
-                    continue
-                along = place.numbers(AXES[axis])[group]
-                ratio = [place.numbers("time_ms")[at] / time[_shape(place, at)] for at in group]
-                axes.plot(along, ratio, label=_series_name(place, group, axis),
-                          markerfacecolor="white", **style.series(len(seen)))
-                seen.append(along)
-                ratios += ratio
-        if not seen:
+        ours = _our_engine(parts)
+        lines = list(_speedups(parts, ours, axis))
+        if not lines:
             raise Absent(f"no peer was timed at two shapes that differ in {axis}")
+        _draw_lines(axes, axis, lines, _head(describe(bench, KIND), bench))
         axes.axhline(1.0, color="#000000", linewidth=style.stroke(0.7))
-        _rate_axis(axes, [*ratios, 1.0])
-        _log_axis(axes, axis, np.concatenate(seen))
-        axes.set(ylabel=f"times faster: {ours}", title=_head(bench))
+        _rate_axis(axes, np.concatenate([[1.0], *(ratio for _, _, ratio in lines)]))
+        axes.set_ylabel(f"speed-up of {ours}")
         legend_below(axes)
     return draw
 
@@ -152,8 +185,31 @@ def _peak(bench, bodies, column):
 
 
 def _ceilings(axes, precision, dash, compute, bandwidth, reach):
-    axes.plot(reach, np.minimum(compute, reach * bandwidth / 1e9), color="#000000",
-              linewidth=style.stroke(1.0), linestyle=dash, label=f"{precision}: {compute:.0f} GFLOP/s, {bandwidth / 1e9:.0f} GB/s")
+    marks = "filled" if FILLED[precision] else "open"
+    axes.plot(reach, np.minimum(compute, reach * bandwidth / 1e9), color="#000000", zorder=1.7,
+              linewidth=style.stroke(1.0), linestyle=dash,
+              label=f"{precision} ({marks}): {compute:.0f} GFLOP/s, {bandwidth / 1e9:.0f} GB/s")
+
+
+def _points(axes, part, looks):
+    """A mark for each shape. H is told by its form, for which a legend has room: beside the marks,
+    which stand close where shapes share H, names would cover others. Returns the intensities."""
+    rate, moved = part.numbers("gflops"), part.numbers("bytes_per_s")
+    intensity = 1e9 * rate / moved
+    hidden = part.numbers("hidden")
+    filled = FILLED[part.one("precision")]
+    for size, look in looks.items():
+        axes.plot(intensity[hidden == size], rate[hidden == size],
+                  markerfacecolor=look["color"] if filled else "white", **look)
+    return intensity
+
+
+def _looks(axes, sizes):
+    """How each H looks, with its entry of the legend."""
+    looks = {size: style.series(at) | {"linestyle": "none"} for at, size in enumerate(sizes)}
+    for size, look in looks.items():
+        axes.plot([], [], label=f"H {size:.0f}", markerfacecolor="white", **look)
+    return looks
 
 
 def roofline(axes, bench):
@@ -166,15 +222,10 @@ def roofline(axes, bench):
     if bandwidth is None or not timed:
         raise Absent("needs times of an engine beside the ceilings peak/...")
     spans = []
-    for at, part in enumerate(timed):
-        look = style.series(at)
-        rate, moved = part.numbers("gflops"), part.numbers("bytes_per_s")
-        intensity = 1e9 * rate / moved
+    looks = _looks(axes, sorted({size for part in timed for size in part.numbers("hidden")}))
+    for part in timed:
         ridge = compute[part.one("precision")] * 1e9 / bandwidth
-        spans += [ridge / 10, ridge * 2, *intensity]
-        axes.plot(intensity, rate, linestyle="none", marker=look["marker"], color=look["color"],
-                  markerfacecolor="white", label=f"{part.one('body')}, {part.one('precision')}")
-        _name_points(axes, part, intensity, rate)
+        spans += [ridge / 10, ridge * 2, *_points(axes, part, looks)]
     reach = np.geomspace(0.8 * min(spans), 1.6 * max(spans), 200)
     for dash, precision in zip(style.DASHES, sorted({p.one("precision") for p in timed}),
                                strict=False):
@@ -184,43 +235,39 @@ def roofline(axes, bench):
     axes.margins(y=0.1)
     number_axis(axes.xaxis)
     number_axis(axes.yaxis)
+    shared = ("body",) if "cuda" in timed[0].one("body") else ("body", "threads")
     axes.set(xlabel="operations per byte moved", ylabel="GFLOP/s",
-             title=f"{bench.one('device')}\n{bench.one('threads')} CPU threads")
+             title=_head(describe(timed[0], shared), bench))
     legend_below(axes)
 
 
-def _name_points(axes, part, intensity, rate):
-    """The sizes, each once, at its highest point."""
-    hidden = part.numbers("hidden")
-    for size in sorted(set(hidden)):
-        at = max(np.flatnonzero(hidden == size), key=lambda k: rate[k])
-        axes.annotate(f"H {size:.0f}", (intensity[at], rate[at]), (0, -3),
-                      textcoords="offset points", fontsize="x-small", ha="center", va="top")
+def _scaling(bench):
+    """Name, threads and times of each shape timed with several numbers of threads; ascending."""
+    for part in _timed(bench):
+        if part.one("body") != "bptt/cpu":
+            continue
+        for shape in part.split(SHAPE):
+            order = np.argsort(shape.numbers("threads"), kind="stable")
+            if shape.varies("threads"):
+                name = " ".join(f"{letter} {shape.one(column)}" for letter, column in
+                                zip("HBRT", SHAPE, strict=True))
+                yield name, shape.numbers("threads")[order], shape.numbers("time_ms")[order]
 
 
 def threads(axes, bench):
-    seen = 0
-    for part in _timed(bench):
-        if part.one("body") not in OURS:
-            continue
-        for shape in part.split(SHAPE):
-            count = shape.numbers("threads")
-            order = np.argsort(count, kind="stable")
-            if len(set(count)) < 2:
-                continue
-            rate = 1.0 / shape.numbers("time_ms")[order]
-            name = " ".join(f"{letter} {shape.one(column)}" for letter, column in
-                            zip("HBRT", SHAPE, strict=True))
-            axes.plot(count[order], rate / rate[0], label=name, markerfacecolor="white",
-                      **style.series(seen))
-            axes.plot(count[order], count[order] / count[order][0], color=style.REFERENCE,
-                      linestyle=(0, (4, 3)), linewidth=style.stroke(0.8))
-            seen += 1
-    if not seen:
+    if "bptt/cpu" not in bench.text("body"):
+        raise Absent("no times of the engine cpu")
+    scaling = list(_scaling(bench))
+    if not scaling:
         raise Absent("needs one shape timed with two numbers of threads (two JSON files)")
+    for at, (name, count, time) in enumerate(scaling):
+        axes.plot(count, time[0] / time, label=name, markerfacecolor="white", **style.series(at))
+    for at, fewest in enumerate(sorted({count[0] for _, count, _ in scaling})):
+        most = max(count[-1] for _, count, _ in scaling if count[0] == fewest)
+        axes.plot([fewest, most], [1.0, most / fewest], color=style.REFERENCE, zorder=1.7,
+                  linestyle=(0, (4, 3)), linewidth=style.stroke(0.8),
+                  label="" if at else "in proportion")
     axes.set_ylim(bottom=0.0)
-    axes.set(xlabel="threads", ylabel="speed-up", title=_head(bench))
+    axes.set(xlabel="threads", ylabel="speed-up", title=_head(describe(bench, KIND), bench))
     axes.xaxis.get_major_locator().set_params(integer=True)
     legend_below(axes)
-
-

@@ -1,8 +1,12 @@
 """What several figures share."""
 
+import math
+import textwrap
+
 import numpy as np
 from matplotlib import rcParams
 from matplotlib.font_manager import FontProperties
+from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
@@ -36,9 +40,36 @@ def number_axis(axis):
     axis.set_minor_formatter(NullFormatter())
 
 
+def _points(size):
+    """The points of a font size from matplotlib's parameters, which may be a word."""
+    return FontProperties(size=rcParams[size]).get_size_in_points()
+
+
+def value_ticks(axes, values):
+    """Ticks of a logarithmic x axis at each of the values; named as far as there is room."""
+    values = sorted(set(values))
+    # Lengths in ems. The axes take at least three quarters of the figure's width.
+    em = 0.75 * 72.0 * axes.figure.get_figwidth() / _points("xtick.labelsize")
+    em /= math.log(values[-1] / values[0]) or 1.0
+    names, taken = [], -math.inf
+    for value in values:
+        name, place = f"{value:g}", em * math.log(value / values[0])
+        half = 0.32 * len(name) + 0.2  # digits are 0.64 wide
+        names.append(name if place - half >= taken else "")
+        taken = place + half if names[-1] else taken
+    axes.set_xticks(values, names)
+    axes.minorticks_off()
+
+
+def _width(line):
+    """Of a line of text in ems."""
+    path = TextPath((0, 0), line, size=1)
+    return np.ptp(path.vertices[path.codes != Path.CLOSEPOLY, 0])
+
+
 def _columns(labels, room):
     """How many columns of a legend fit into `room` ems. Labels run down the columns."""
-    width = [TextPath((0, 0), label, size=1).get_extents().width for label in labels]
+    width = [max(_width(line) for line in label.split("\n")) for label in labels]
     beside = sum(rcParams[f"legend.{name}"] for name in
                  ("handlelength", "handletextpad", "columnspacing"))
     for columns in range(len(labels), 1, -1):
@@ -48,14 +79,24 @@ def _columns(labels, room):
     return 1
 
 
+ROWS = 4  # of a legend for which a figure's height has room
+ROW = 1.5  # height in ems
+LETTERS = 54  # in the widest label that fits a column
+
+
 def legend_below(axes):
-    """Under the axes, where it covers no data; left out where it would name nothing."""
+    """Under the axes, where it covers no data; left out where it would name nothing. A long one
+    makes the figure higher, not the axes smaller."""
     handles, labels = axes.get_legend_handles_labels()
     if not handles:
         return
-    points = FontProperties(size=rcParams["legend.fontsize"]).get_size_in_points()
-    room = 72.0 * axes.figure.get_figwidth() / points - 1.5
-    axes.figure.legend(handles, labels, loc="outside lower center", ncols=_columns(labels, room))
+    labels = [textwrap.fill(label, LETTERS) for label in labels]
+    figure, inches = axes.figure, _points("legend.fontsize") / 72.0
+    columns = _columns(labels, figure.get_figwidth() / inches - 1.5)
+    lines = [1 + label.count("\n") for label in labels]
+    rows = max(sum(column) for column in np.array_split(lines, columns))
+    figure.set_figheight(figure.get_figheight() + max(0, rows - ROWS) * ROW * inches)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 
 def spread(values, gap):

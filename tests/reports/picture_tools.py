@@ -1,0 +1,71 @@
+"""Draws figures for tests, and measures what stands in them."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+from rhosweep_reports import style
+from rhosweep_reports.figures.drawing import Absent
+
+
+def draw(picture, look, width):
+    """The figure with its layout made; None where the picture is absent."""
+    style.apply(look)
+    figure = Figure(figsize=style.size(look, width), layout="constrained")
+    try:
+        picture.figure.draw(figure.add_subplot(), *picture.parts)
+    except Absent:
+        return None
+    figure.draw_without_rendering()
+    return figure
+
+
+def overlap(a, b):
+    return a.x0 < b.x1 and b.x0 < a.x1 and a.y0 < b.y1 and b.y0 < a.y1
+
+
+def undrawn_ticks(axes):
+    """Labels of ticks outside the view, which matplotlib keeps but does not draw."""
+    for axis in (axes.xaxis, axes.yaxis):
+        low, high = sorted(axis.get_transform().transform(axis.get_view_interval()))
+        places = axis.get_transform().transform(axis.get_ticklocs())
+        for place, label in zip(places, axis.get_ticklabels(), strict=True):
+            if not low - 1e-9 <= place <= high + 1e-9:
+                yield label
+
+
+def names_of(figure):
+    """(text, box) of all that is written."""
+    undrawn = {label for axes in figure.axes for label in undrawn_ticks(axes)}
+    return [(text.get_text(), Text.get_window_extent(text))  # of an annotation without its arrow
+            for text in set(figure.findobj(Text)) - undrawn
+            if text.get_visible() and text.get_text().strip()]
+
+
+def marks_of(axes):
+    """Boxes of the marks of all lines."""
+    for line in axes.lines:
+        if line.get_marker() in (None, "None", "", " "):
+            continue
+        size = line.get_markersize() + line.get_markeredgewidth()
+        half = 0.5 * size * axes.figure.dpi / 72.0
+        for x, y in line.get_transform().transform(np.asarray(line.get_xydata(), float)):
+            if np.isfinite(x) and np.isfinite(y):
+                yield Bbox.from_extents(x - half, y - half, x + half, y + half)
+
+
+def assert_readable(figure, about):
+    """Nothing is clipped; no name covers another, a mark or a line of the frame."""
+    names = names_of(figure)
+    marks = [mark for axes in figure.axes for mark in marks_of(axes)]
+    for at, (name, box) in enumerate(names):
+        assert box.x0 >= -1 and box.x1 <= figure.bbox.x1 + 1, (about, name)
+        assert box.y0 >= -1 and box.y1 <= figure.bbox.y1 + 1, (about, name)
+        for other, another in names[at + 1:]:
+            assert not overlap(box, another), (about, name, other)
+        assert not any(overlap(box, mark) for mark in marks), (about, name, "a mark")
+        for axes in figure.axes:
+            view = axes.get_window_extent()
+            within = view.padded(1.0).containsx(box.x0) and view.padded(1.0).containsx(box.x1) \
+                and view.padded(1.0).containsy(box.y0) and view.padded(1.0).containsy(box.y1)
+            assert within or not overlap(box, view.padded(-1.0)), (about, name, "the frame")
