@@ -128,11 +128,10 @@ static int rows_of(const rs_shape *shape) {
 template <typename real>
 static tiling tile_with(const device_limits *limits, const rs_shape *shape, int tc) {
     tiling t;
-    int const rm = rows_of(shape), rn = columns_of(shape), together = WARP / tc;
-    int tr = ((int)shape->hidden + rm - 1) / rm;
-    if (tr < rn) tr = rn; /* a thread for every column of the tile */
+    int const rm = rows_of(shape), rn = columns_of(shape);
+    int const tr = ((int)shape->hidden + rm - 1) / rm;
     t.tc = tc;
-    t.tr = (tr + together - 1) / together * together; /* whole warps */
+    t.tr = tr < rn ? rn : tr; /* a thread for every column of the tile */
     t.threads = t.tr * tc;
     t.width = tc * rn;
     t.tiles = (int)((shape->radii * shape->batch + t.width - 1) / t.width);
