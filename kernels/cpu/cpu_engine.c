@@ -106,6 +106,18 @@ static group_arrays arrays_of(const cpu *self, const layout *l, size_t group) {
     return a;
 }
 
+/* One run, as its threads share it. */
+typedef struct run_state {
+    const cpu *self;
+    const rs_cpu_kernel *kernel;
+    const rs_job *job;
+    const layout *l;
+    rs_profile *out;
+    size_t tiles;
+    atomic_size_t next, done; /* tiles taken up, and finished */
+    atomic_bool stop;
+} run_state;
+
 /* ---- filling ------------------------------------------------------------------------------- */
 
 static void put(void *array, size_t i, double x, rs_precision precision) {
@@ -115,15 +127,6 @@ static void put(void *array, size_t i, double x, rs_precision precision) {
         ((double *)array)[i] = x;
 }
 
-/* A [H][period] array from x [B][H] (or zeros): transposed, the first samples repeated. */
-static void put_samples(void *array, const rs_shape *shape, size_t period, const double *x) {
-    for (size_t i = 0; i < shape->hidden; ++i)
-        for (size_t start = 0; start < period; start += shape->batch)
-            for (size_t b = 0; b < shape->batch && start + b < period; ++b)
-                put(array, i * period + start + b, x ? x[b * shape->hidden + i] : 0.0,
-                    shape->precision);
-}
-
 static void fill_scale(const rs_group *group, const rs_shape *shape, const layout *l, size_t lanes,
                        void *scale) {
     size_t const columns = shape->radii * shape->batch;
@@ -131,37 +134,46 @@ static void fill_scale(const rs_group *group, const rs_shape *shape, const layou
         put(scale, c, c < columns ? group->scale[c / shape->batch] : 0.0, shape->precision);
 }
 
-/* All that a tile reads of a group. Steps are independent, so threads share them. */
-static void fill_group(const cpu *self, const rs_cpu_kernel *kernel, const rs_group *group,
-                       const rs_shape *shape, const layout *l, group_arrays a) {
-    size_t const hidden = shape->hidden, batch = shape->batch;
-    kernel->pack(hidden, group->weight_hh, a.forward_w, a.backward_w);
-    fill_scale(group, shape, l, kernel->lanes, a.scale);
-    put_samples(a.h0, shape, l->period, group->h0);
-    put_samples(a.loss, shape, l->period, group->loss_gradient);
-    size_t const steps = (size_t)driven_steps(shape);
-    unsigned char *rows = self->memory + l->total - (uint64_t)self->threads * l->rows;
-#pragma omp parallel for num_threads(self->threads) schedule(static)
-    for (size_t step = 0; step < steps; ++step) {
-        double *u = (double *)(void *)(rows + (uint64_t)omp_get_thread_num() * l->rows);
-        for (size_t b = 0; shape->driven && b < batch; ++b)
-            kernel->fill_drive(&group->drive, hidden, step, b, u + b * hidden);
-        put_samples((unsigned char *)a.drive + step * l->start, shape, l->period,
-                    shape->driven ? u : NULL);
+static void fill_constants(const run_state *r, const rs_group *group, group_arrays a) {
+    const rs_shape *shape = &r->job->shape;
+    const rs_cpu_kernel *kernel = r->kernel;
+    kernel->pack(shape->hidden, group->weight_hh, a.forward_w, a.backward_w);
+    fill_scale(group, shape, r->l, kernel->lanes, a.scale);
+    kernel->put_samples(shape->hidden, shape->batch, group->h0, a.h0);
+    kernel->put_samples(shape->hidden, shape->batch, group->loss_gradient, a.loss);
+}
+
+/* `rows` is room for the drive of one step, [B][H] in double. */
+static void fill_step(const run_state *r, const rs_group *group, size_t step, double *rows,
+                      void *out) {
+    const rs_shape *shape = &r->job->shape;
+    size_t const hidden = shape->hidden;
+    for (size_t b = 0; shape->driven && b < shape->batch; ++b)
+        r->kernel->fill_drive(&group->drive, hidden, step, b, rows + b * hidden);
+    r->kernel->put_samples(hidden, shape->batch, shape->driven ? rows : NULL, out);
+}
+
+/* This thread's share of all that tiles read: a group's constants, and steps, which are
+ * independent. All threads call it together, and wait for each other afterwards. */
+static void fill_groups(const run_state *r) {
+    const layout *l = r->l;
+    size_t const steps = (size_t)driven_steps(&r->job->shape);
+    uint64_t const all_rows = (uint64_t)r->self->threads * l->rows;
+    unsigned char *rows =
+        r->self->memory + l->total - all_rows + (uint64_t)omp_get_thread_num() * l->rows;
+    for (size_t g = 0; g < r->job->shape.groups; ++g) {
+        const rs_group *group = &r->job->group[g];
+        group_arrays const a = arrays_of(r->self, l, g);
+#pragma omp single nowait
+        fill_constants(r, group, a);
+#pragma omp for schedule(static) nowait
+        for (size_t step = 0; step < steps; ++step)
+            fill_step(r, group, step, (double *)(void *)rows,
+                      (unsigned char *)a.drive + step * l->start);
     }
 }
 
 /* ---- running ------------------------------------------------------------------------------- */
-
-typedef struct run_state {
-    const cpu *self;
-    const rs_cpu_kernel *kernel;
-    const rs_job *job;
-    const layout *l;
-    rs_profile *out;
-    atomic_size_t done;
-    atomic_bool stop;
-} run_state;
 
 static void run_tile(const run_state *r, size_t index, int thread, double seconds[2]) {
     const rs_shape *shape = &r->job->shape;
@@ -206,10 +218,22 @@ static void run_tile(const run_state *r, size_t index, int thread, double second
 }
 
 /* Counts a finished tile; the calling thread alone may ask the driver whether to go on. */
-static void report(run_state *r, size_t tiles) {
+static void report(run_state *r, int thread) {
     size_t const done = atomic_fetch_add(&r->done, 1) + 1;
-    if (omp_get_thread_num() != 0 || !r->job->tick) return;
-    if (!r->job->tick(r->job->tick_arg, (double)done / (double)tiles)) atomic_store(&r->stop, true);
+    if (thread != 0 || !r->job->tick) return;
+    if (!r->job->tick(r->job->tick_arg, (double)done / (double)r->tiles))
+        atomic_store(&r->stop, true);
+}
+
+/* Takes up tiles until there are no more. Threads beyond those that have scratch take none. */
+static void run_tiles(run_state *r, double seconds[2]) {
+    int const thread = omp_get_thread_num();
+    if (thread >= r->l->threads) return;
+    size_t index;
+    while (!atomic_load(&r->stop) && (index = atomic_fetch_add(&r->next, 1)) < r->tiles) {
+        run_tile(r, index, thread, seconds);
+        report(r, thread);
+    }
 }
 
 static rs_status run(void *handle, const rs_job *job, rs_profile *out) {
@@ -219,23 +243,25 @@ static rs_status run(void *handle, const rs_job *job, rs_profile *out) {
     if (l.total > self->size)
         return rs_fail(RS_EMEMORY, "engine cpu: the job needs more memory than it was opened for");
 
+    run_state r = {.self = self,
+                   .kernel = kernel,
+                   .job = job,
+                   .l = &l,
+                   .out = out,
+                   .tiles = job->shape.groups * l.tiling.tiles};
     double const start = rs_seconds();
-    for (size_t g = 0; g < job->shape.groups; ++g)
-        fill_group(self, kernel, &job->group[g], &job->shape, &l, arrays_of(self, &l, g));
-    double const filled = rs_seconds();
-
-    run_state r = {.self = self, .kernel = kernel, .job = job, .l = &l, .out = out};
-    size_t const tiles = job->shape.groups * l.tiling.tiles;
-    double forward = 0.0, backward = 0.0; /* summed over threads */
-#pragma omp parallel for num_threads(l.threads) schedule(dynamic, 1)                               \
-    reduction(+ : forward, backward)
-    for (size_t index = 0; index < tiles; ++index) {
-        if (atomic_load(&r.stop)) continue;
+    double filled = start, forward = 0.0, backward = 0.0; /* the passes summed over threads */
+    /* One region for both halves: starting one costs as much as a step of a small network. */
+#pragma omp parallel num_threads(self->threads) reduction(+ : forward, backward)
+    {
         double seconds[2] = {0.0, 0.0};
-        run_tile(&r, index, omp_get_thread_num(), seconds);
+        fill_groups(&r);
+#pragma omp barrier
+#pragma omp master
+        filled = rs_seconds();
+        run_tiles(&r, seconds);
         forward += seconds[0];
         backward += seconds[1];
-        report(&r, tiles);
     }
     /* A tile goes forward and back in one go: the wall time is shared out by the threads' sums. */
     double const wall = rs_seconds() - filled, both = forward + backward;

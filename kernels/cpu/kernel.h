@@ -39,6 +39,8 @@ typedef struct rs_cpu_kernel {
     uint64_t (*packed_bytes)(size_t hidden);
     /* Packs W0 [H][H], and its transpose, into panels of rows. */
     void (*pack)(size_t hidden, const double *w, void *forward_w, void *backward_w);
+    /* A real [H][period] array from x [B][H], or of zeros where x is NULL. */
+    void (*put_samples)(size_t hidden, size_t batch, const double *x, void *out);
     rs_drive_filler *fill_drive; /* rs_drive_fill, compiled for this instruction set */
     uint64_t (*scratch_bytes)(const rs_shape *shape, size_t vectors);
     void (*forward)(const rs_cpu_tile *tile);

@@ -60,6 +60,20 @@ static void pack(size_t hidden, const double *w, void *forward_w, void *backward
     }
 }
 
+/* ---- samples ------------------------------------------------------------------------------- */
+
+static void put_samples(size_t hidden, size_t batch, const double *x, void *out) {
+    size_t const period = batch + LANES - 1;
+    real *row = out;
+    for (size_t i = 0; i < hidden; ++i, row += period)
+        for (size_t b = 0; b < batch; ++b) {
+            real const value = x ? (real)x[b * hidden + i] : 0;
+            for (size_t at = b; at < period; at += batch) row[at] = value;
+        }
+}
+
+/* ---- products ------------------------------------------------------------------------------ */
+
 /* z [rows][width] = panel [rows][H] times x [H][width]. */
 typedef void (*product_fn)(size_t hidden, const real *panel, const real *x, real *z);
 
@@ -443,6 +457,7 @@ const rs_cpu_kernel RS_KERNEL = {
     .real_bytes = sizeof(real),
     .packed_bytes = packed_bytes,
     .pack = pack,
+    .put_samples = put_samples,
     .fill_drive = RS_DRIVE_FILL,
     .scratch_bytes = scratch_bytes,
     .forward = forward,
