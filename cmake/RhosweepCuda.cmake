@@ -1,13 +1,18 @@
 # Finds nvcc, unless RHOSWEEP_CUDA is OFF. Without it everything but the CUDA engine is built.
+include(RhosweepCudaArchitectures)
+
 option(RHOSWEEP_CUDA "Build the CUDA engine where nvcc is found" ON)
-set(RHOSWEEP_CUDA_ARCHITECTURES "80-real;90-real;100" CACHE STRING
-    "Compute capabilities; the last one leaves PTX for later ones")
 if(RHOSWEEP_CUDA)
   include(CheckLanguage)
   check_language(CUDA)
   if(CMAKE_CUDA_COMPILER)
     enable_language(CXX CUDA)
     find_package(CUDAToolkit REQUIRED)
+    if(NOT RHOSWEEP_CUDA_ARCHITECTURES)
+      rs_cuda_architectures(${CMAKE_CUDA_COMPILER} default_architectures)
+      set(RHOSWEEP_CUDA_ARCHITECTURES "${default_architectures}" CACHE STRING
+          "Compute capabilities; the last one leaves PTX for later ones" FORCE)
+    endif()
     message(STATUS "CUDA engine: ${CMAKE_CUDA_COMPILER} for ${RHOSWEEP_CUDA_ARCHITECTURES}")
   else()
     message(STATUS "CUDA engine: left out, there is no nvcc")
