@@ -74,13 +74,14 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
 
     int const all = p.warmup + p.steps;
     for (int step = 0, now = 0; step < all; ++step, now ^= 1) {
-        real acc[RM][RN];
+        const real *const drive = drive_at(p, a, at.group, step);
+        real acc[RM][RN], u[STRIP][RN];
+        load_drive<real, RM, RN>(p, at, drive, 0, u);
         product<real, RN>(s, s.state + now * buffer, t, p.hidden, at, acc);
         int const recorded = step < p.warmup ? 0 : step - p.warmup;
         real *const next = own + (now ^ 1) * buffer;
-        activate_part<real, RM, RN>(p, at, scale, drive_at(p, a, at.group, step), acc, step,
-                                    t.width, next, a.slope + at.slope_at(p, t, recorded),
-                                    s.nonfinite);
+        activate_part<real, RM, RN>(p, at, scale, drive, u, acc, step, t.width, next,
+                                    a.slope + at.slope_at(p, t, recorded), s.nonfinite);
         send<real, RM, RN>(next, t.width, rank, t.blocks);
         cluster_sync();
     }
@@ -118,8 +119,7 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
     for (int step = p.steps, now = 0;; --step, now ^= 1) {
         double *const partial = s.partial + now * (buffer / STRIP);
         real *const own = s.state + now * buffer + at.part(t);
-        add_squares<real, RM, RN>(delta, p.raw, s.norm_factor, at, t.width, partial);
-        gate<real, RM, RN>(p, a.slope + at.slope_at(p, t, step - 1), delta, t.width, own);
+        begin_step<real, RM, RN>(p, at, t, a.slope, s.norm_factor, step, delta, partial, own);
         send<real, RM, RN>(own, t.width, rank, t.blocks);
         send<double, 1, RN>(partial + at.row / STRIP * t.width + at.local, 0, rank, t.blocks);
         cluster_sync();
@@ -192,13 +192,13 @@ static bool takes(const device_limits *limits, const rs_shape *shape) {
 }
 
 /* Where W0 fits one processor, or every processor gets a streamed tile, the persistent path needs
- * no exchange. */
+ * no exchange. Columns decide between these two alone, whose bits are the same. */
 static bool suits(const device_limits *limits, const rs_shape *shape) {
     size_t const real = shape->precision == RS_F32 ? sizeof(float) : sizeof(double);
     size_t const narrowest = 4 * columns_of(shape);
     size_t const alone = shape->hidden * (shape->hidden + narrowest) * real;
-    return shape->hidden < 512 && alone > limits->shared_most &&
-           columns_in_all(shape) <= limits->processors * narrowest;
+    return shape->hidden < 512 && path_persistent.takes(limits, shape) &&
+           alone > limits->shared_most && columns_in_all(shape) <= limits->processors * narrowest;
 }
 
 static int padded(const device_limits *limits, const rs_shape *shape) {

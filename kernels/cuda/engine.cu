@@ -181,8 +181,9 @@ rs_status device(rs_device *out) {
              properties.sharedMemPerBlockOptin / 1024);
     out->free_bytes = free_bytes;
     out->threads = 1;
-    /* Two tiles of 64 columns for every processor. */
-    out->columns_wanted = (size_t)properties.multiProcessorCount * 128;
+    /* Four warps for each of a processor's schedulers on the small path, and eight tiles of 64
+     * columns for every processor on the persistent one. */
+    out->columns_wanted = (size_t)properties.multiProcessorCount * 512;
     return RS_OK;
 }
 

@@ -21,9 +21,11 @@ template <> struct limits<double> {
     static constexpr int most = 1000;
 };
 
-__device__ inline float power_of_two(float, int n) { return __int_as_float((n + 127) << 23); }
+__device__ inline float power_of_two(float, int n) {
+    return __uint_as_float((unsigned)(n + 127) << 23);
+}
 __device__ inline double power_of_two(double, int n) {
-    return __longlong_as_double((long long)(n + 1023) << 52);
+    return __longlong_as_double((long long)((unsigned long long)(n + 1023) << 52));
 }
 
 __device__ inline float reduce(float y, float n) { return fmaf(n, -RS_HALF_LN2_F32, y); }
@@ -46,47 +48,116 @@ __device__ inline double expm1_2y(double y) {
     return fma(p, y * y, y + y);
 }
 
-__device__ inline float halves_of_ln2(float minus_abs) {
-    return rintf(minus_abs * RS_TWO_LOG2_E_F32);
-}
-__device__ inline double halves_of_ln2(double minus_abs) {
-    return rint(minus_abs * RS_TWO_LOG2_E_F64);
-}
+__device__ inline float times_two_log2_e(float y) { return y * RS_TWO_LOG2_E_F32; }
+__device__ inline double times_two_log2_e(double y) { return y * RS_TWO_LOG2_E_F64; }
 __device__ inline float least_y(float) { return RS_LEAST_Y_F32; }
 __device__ inline double least_y(double) { return RS_LEAST_Y_F64; }
+
+/* x rounded to the nearest integer, ties to even, for |x| < 2^22 (f64: 2^31): the sum with 1.5 *
+ * 2^23 (1.5 * 2^52) has that integer in its last bits. Of a NaN it is NaN, and *whole is arbitrary.
+ */
+__device__ inline float nearest(float x, int *whole) {
+    float const shifted = x + 0x1.8p23f;
+    *whole = __float_as_int(shifted) - __float_as_int(0x1.8p23f);
+    return shifted - 0x1.8p23f;
+}
+__device__ inline double nearest(double x, int *whole) {
+    double const shifted = x + 0x1.8p52;
+    *whole = (int)(__double_as_longlong(shifted) & 0xFFFFFFFF);
+    return shifted - 0x1.8p52;
+}
+
+/* One Newton step from an approximation of 1 / d. */
+__device__ inline float refine_reciprocal(float d, float approximation) {
+    return fmaf(approximation, fmaf(-d, approximation, 1.0f), approximation);
+}
+
+/* 1 / d, correctly rounded, for d in [1, 2] or NaN. A compiled division does the same, but branches
+ * to take care of other d, and the branches keep independent divisions from overlapping. That the
+ * step rounds correctly from every approximation allowed is what test_reciprocal.cu shows. */
+__device__ inline float reciprocal(float d) {
+#ifdef __CUDA_ARCH__
+    float approximation;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(approximation) : "f"(d));
+    return refine_reciprocal(d, approximation);
+#else
+    return 1 / d;
+#endif
+}
+__device__ inline double reciprocal(double d) { return 1 / d; }
 
 /* tanh and sech^2 from one exponential: see kernels/cpu/tanh.h. NaN goes through. */
 template <typename real> __device__ inline void tanh_and_slope(real a, real *h, real *slope) {
     real const one = 1;
     real minus_abs = -fabs(a);
     if (minus_abs < least_y(one)) minus_abs = least_y(one);
-    real const n = halves_of_ln2(minus_abs);
+    int whole;
+    real const n = nearest(times_two_log2_e(minus_abs), &whole);
     real const q = expm1_2y(reduce(minus_abs, n));
-    int const whole = isnan(a) ? 0 : (int)n;
     int const half = whole >> 1; /* both halves of 2^n are normal where n itself is not */
     real const first = power_of_two(one, half), second = power_of_two(one, whole - half);
     real const power = first * second;
     real const e = (q + one) * first * second;
-    real const p = fma(q, power, power - one);
-    real const d = one / (2 + p);
+    real const p = fma(q, power, power - one); /* exp(-2 |a|) - 1, in [-1, 0] */
+    real const d = reciprocal(2 + p);
     *h = copysign(p * d, a);
     *slope = e * (d + d) * (d + d);
 }
 
-/* h = phi(a) and its slope; in a raw job tanh's slope is 1 - h^2. */
-template <typename real>
-__device__ inline void activate(rs_nonlinearity nonlinearity, bool raw, real a, real *h,
-                                real *slope) {
-    if (nonlinearity == RS_TANH) {
+/* ---- activations: phi(a) and its slope ---------------------------------------------------------
+ */
+
+struct tanh_activation {
+    template <typename real> __device__ void operator()(real a, real *h, real *slope) const {
         tanh_and_slope(a, h, slope);
-        if (raw) *slope = 1 - *h * *h;
-    } else if (nonlinearity == RS_RELU) {
+    }
+};
+
+/* Of a raw job: the slope is 1 - h^2. */
+struct raw_tanh_activation {
+    template <typename real> __device__ void operator()(real a, real *h, real *slope) const {
+        tanh_and_slope(a, h, slope);
+        *slope = 1 - *h * *h;
+    }
+};
+
+struct relu_activation {
+    template <typename real> __device__ void operator()(real a, real *h, real *slope) const {
         *h = a < 0 ? (real)0 : a;
         *slope = a > 0 ? (real)1 : a <= 0 ? (real)0 : a;
-    } else {
+    }
+};
+
+struct linear_activation {
+    template <typename real> __device__ void operator()(real a, real *h, real *slope) const {
         *h = a;
         *slope = 1;
     }
+};
+
+/* work(activation), with the activation of the job: chosen once, outside of the loops in `work`. */
+template <typename Work>
+__device__ inline void with_activation(rs_nonlinearity nonlinearity, bool raw, Work work) {
+    if (nonlinearity == RS_TANH && raw)
+        work(raw_tanh_activation());
+    else if (nonlinearity == RS_TANH)
+        work(tanh_activation());
+    else if (nonlinearity == RS_RELU)
+        work(relu_activation());
+    else
+        work(linear_activation());
+}
+
+/* The same for a single number. */
+template <typename real>
+__device__ inline void activate(rs_nonlinearity nonlinearity, bool raw, real a, real *h,
+                                real *slope) {
+    with_activation(nonlinearity, raw, [&](auto phi) { phi(a, h, slope); });
+}
+
+/* 0 for finite x, NaN for others; added to `sum`, it stays there. */
+template <typename real> __device__ inline real add_fault(real x, real sum) {
+    return fma(x, (real)0, sum);
 }
 
 /* What the backward pass keeps of a column between steps. */

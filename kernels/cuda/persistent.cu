@@ -73,12 +73,13 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
 
     int const all = p.warmup + p.steps;
     for (int step = 0; step < all; ++step) {
-        real acc[RM][RN];
+        const real *const drive = drive_at(p, a, at.group, step);
+        real acc[RM][RN], u[STRIP][RN];
+        load_drive<real, RM, RN>(p, at, drive, 0, u);
         product<real, RM, RN>(s, weights, t, p.hidden, at, acc);
         int const recorded = step < p.warmup ? 0 : step - p.warmup;
-        activate_part<real, RM, RN>(p, at, scale, drive_at(p, a, at.group, step), acc, step,
-                                    t.width, state, a.slope + at.slope_at(p, t, recorded),
-                                    s.nonfinite);
+        activate_part<real, RM, RN>(p, at, scale, drive, u, acc, step, t.width, state,
+                                    a.slope + at.slope_at(p, t, recorded), s.nonfinite);
         __syncthreads();
     }
     int const column = at.tile * t.width + threadIdx.x;
@@ -106,9 +107,8 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
 #pragma unroll
         for (int j = 0; j < RN; ++j) delta[i][j] = at.sample_value(p, loss, i, j);
     for (int step = p.steps;; --step) {
-        add_squares<real, RM, RN>(delta, p.raw, s.norm_factor, at, t.width, s.partial);
-        gate<real, RM, RN>(p, a.slope + at.slope_at(p, t, step - 1), delta, t.width,
-                           s.state + at.part(t));
+        begin_step<real, RM, RN>(p, at, t, a.slope, s.norm_factor, step, delta, s.partial,
+                                 s.state + at.part(t));
         __syncthreads();
         if (keeper)
             end_column(p, a, t, s, s.partial, at.group, at.tile * t.width + (int)threadIdx.x, true,
@@ -121,15 +121,14 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
 
 /* ---- choosing and launching ------------------------------------------------------------------ */
 
-static int rows_of(const rs_shape *shape) {
-    return shape->precision == RS_F32 && shape->hidden > 32 ? 8 : 4;
-}
+/* Rows of the product that a thread holds: with eight, a number from shared memory is multiplied
+ * more often; with four there are twice the warps. */
+enum { SHORT = 4, TALL = 8, SCHEDULERS = 4, RESERVED_SHARED = 1024 /* beside each block's */ };
 
 template <typename real>
-static tiling tile_with(const device_limits *limits, const rs_shape *shape, int tc) {
+static tiling tile_with(const device_limits *limits, const rs_shape *shape, int rm, int tc) {
     tiling t;
-    int const rm = rows_of(shape), rn = columns_of(shape);
-    int const tr = ((int)shape->hidden + rm - 1) / rm;
+    int const rn = columns_of(shape), tr = ((int)shape->hidden + rm - 1) / rm;
     t.tc = tc;
     t.tr = tr < rn ? rn : tr; /* a thread for every column of the tile */
     t.threads = t.tr * tc;
@@ -148,15 +147,41 @@ static tiling tile_with(const device_limits *limits, const rs_shape *shape, int 
     return t;
 }
 
-/* Wide tiles use each row of W0 more often; narrow ones give every processor a tile. */
-template <typename real> static tiling choose(const device_limits *limits, const rs_shape *shape) {
-    tiling t = tile_with<real>(limits, shape, 16);
-    for (int tc = 8; tc >= 4; tc /= 2) {
-        bool const fits = t.threads <= MOST_THREADS && t.shared <= limits->shared_most;
-        if (fits && (size_t)t.tiles * shape->groups >= (size_t)limits->processors) break;
-        t = tile_with<real>(limits, shape, tc);
+static bool fits(const device_limits *limits, const tiling *t) {
+    return t->threads <= MOST_THREADS && t->shared <= limits->shared_most;
+}
+
+/* Wide tiles use each row of W0 more often; narrow ones give every processor a tile. The narrowest
+ * where none that fits does both. */
+template <typename real>
+static tiling widest(const device_limits *limits, const rs_shape *shape, int rm) {
+    for (int tc = 16; tc > 4; tc /= 2) {
+        tiling const t = tile_with<real>(limits, shape, rm, tc);
+        if (fits(limits, &t) && (size_t)t.tiles * shape->groups >= (size_t)limits->processors)
+            return t;
     }
-    return t;
+    return tile_with<real>(limits, shape, rm, 4);
+}
+
+/* Threads that run on a processor at once, where the work is spread evenly. The launch bounds give
+ * registers for MOST_THREADS. */
+static int threads_at_once(const device_limits *limits, const rs_shape *shape, const tiling *t) {
+    size_t const all = (size_t)t->tiles * shape->groups;
+    size_t const share = (all + limits->processors - 1) / limits->processors;
+    size_t const room = (limits->shared_most + RESERVED_SHARED) / (t->shared + RESERVED_SHARED);
+    size_t const most = (size_t)MOST_THREADS / t->threads;
+    size_t const blocks = share < room ? share : room;
+    return (int)(blocks < most ? blocks : most) * t->threads;
+}
+
+/* Tall parts for large H, unless they leave a scheduler fewer than two warps. No bit depends on
+ * it. */
+template <typename real> static tiling choose(const device_limits *limits, const rs_shape *shape) {
+    tiling const short_parts = widest<real>(limits, shape, SHORT);
+    if (shape->precision != RS_F32 || shape->hidden <= 32) return short_parts;
+    tiling const tall_parts = widest<real>(limits, shape, TALL);
+    bool const starved = threads_at_once(limits, shape, &tall_parts) < 2 * SCHEDULERS * WARP;
+    return starved && fits(limits, &short_parts) ? short_parts : tall_parts;
 }
 
 static tiling choose_any(const device_limits *limits, const rs_shape *shape) {
@@ -164,14 +189,24 @@ static tiling choose_any(const device_limits *limits, const rs_shape *shape) {
                                       : choose<double>(limits, shape);
 }
 
+static int rows_of(const tiling *t) { return t->rows / t->tr; }
+
+/* If a tile of any width fits, then the narrowest does: no more columns change the answer. */
 static bool takes(const device_limits *limits, const rs_shape *shape) {
     if (shape->hidden > 4096) return false; /* keeps the sums below inside int */
     tiling const t = choose_any(limits, shape);
-    return t.threads <= MOST_THREADS && t.shared <= limits->shared_most;
+    return fits(limits, &t);
 }
 
-/* Beyond, a product of all columns keeps cuBLAS busy. */
-static bool suits(const device_limits *, const rs_shape *shape) { return shape->hidden < 512; }
+/* Beyond, cuBLAS multiplies all columns at once, which is faster than W0 streaming past narrow
+ * tiles: from 512 units of f64 on, and of f32 where not even half the widest tile fits. By H,
+ * precision and device alone: the stepwise path rounds otherwise. */
+static bool suits(const device_limits *limits, const rs_shape *shape) {
+    if (shape->hidden < 512) return true;
+    if (shape->hidden > 512 || shape->precision != RS_F32) return false;
+    tiling const half = tile_with<float>(limits, shape, TALL, 8);
+    return fits(limits, &half);
+}
 
 static int padded(const device_limits *limits, const rs_shape *shape) {
     return choose_any(limits, shape).padded;
@@ -181,20 +216,20 @@ static rs_status forward(path_context *context, const rs_shape *shape, const voi
     tiling const t = choose_any(&context->limits, shape);
     if (shape->precision == RS_F64)
         return run_tiles<double>(context, shape, a, t, "forward_kernel",
-                                 forward_kernel<double, 4, 2>);
+                                 forward_kernel<double, SHORT, 2>);
     return run_tiles<float>(context, shape, a, t, "forward_kernel",
-                            rows_of(shape) == 8 ? forward_kernel<float, 8, 4>
-                                                : forward_kernel<float, 4, 4>);
+                            rows_of(&t) == TALL ? forward_kernel<float, TALL, 4>
+                                                : forward_kernel<float, SHORT, 4>);
 }
 
 static rs_status backward(path_context *context, const rs_shape *shape, const void *a) {
     tiling const t = choose_any(&context->limits, shape);
     if (shape->precision == RS_F64)
         return run_tiles<double>(context, shape, a, t, "backward_kernel",
-                                 backward_kernel<double, 4, 2>);
+                                 backward_kernel<double, SHORT, 2>);
     return run_tiles<float>(context, shape, a, t, "backward_kernel",
-                            rows_of(shape) == 8 ? backward_kernel<float, 8, 4>
-                                                : backward_kernel<float, 4, 4>);
+                            rows_of(&t) == TALL ? backward_kernel<float, TALL, 4>
+                                                : backward_kernel<float, SHORT, 4>);
 }
 
 } // namespace

@@ -11,6 +11,11 @@ namespace {
 /* Above these H the registers of a thread no longer hold W0 and its states. */
 enum { THREADS = 64, MOST_HIDDEN_F32 = 12, MOST_HIDDEN_F64 = 8 };
 
+/* Blocks for which every processor has registers: four warps a scheduler, and for the largest H as
+ * many as do not spill. */
+template <typename real, int H>
+constexpr int blocks_at_once = H * sizeof(real) <= 10 * sizeof(float) ? 8 : 4;
+
 /* Reads W0 [H][H] from packed weights [hidden][padded], zeros beyond. */
 template <typename real, int H>
 __device__ static void load_weights(const real *from, int hidden, int padded, real w[H][H]) {
@@ -32,7 +37,7 @@ __device__ static void multiply(const real w[H][H], const real x[H], real y[H]) 
         for (int i = 0; i < H; ++i) y[i] = fma(w[k][i], x[k], y[i]);
 }
 
-/* Where a thread stands: its group, column and sample. Slopes are [T][G][H][columns]. */
+/* A thread's column: its group, number and sample. Slopes are [T][G][H][columns]. */
 struct own_column {
     int group, column, sample;
     bool is_real;
@@ -44,57 +49,107 @@ struct own_column {
         is_real = column < p.columns;
         sample = column % p.batch;
     }
-    __device__ size_t slope_at(const problem &p, int t, int i) const {
-        return (((size_t)t * p.groups + group) * p.hidden + i) * p.columns + column;
+    /* Of the column's first unit at recorded step t, from 0; units are `columns` apart. */
+    __device__ size_t slope_at(const problem &p, int t) const {
+        return ((size_t)t * p.groups + group) * p.hidden * p.columns + column;
     }
 };
 
+/* The kernel of an even H takes H - 1 units too: the last of its H may be missing. */
+template <int H> __device__ static bool is_unit(const problem &p, int i) {
+    return i < H - 1 || p.hidden == H;
+}
+
+/* The column's numbers of all units, `pitch` apart; `beyond` where there is no unit. */
 template <typename real, int H>
-__global__ void __launch_bounds__(THREADS) small_forward(problem p, arrays<real> a) {
+__device__ static void load_units(const problem &p, const real *from, int pitch, real beyond,
+                                  real to[H]) {
+#pragma unroll
+    for (int i = 0; i < H; ++i) to[i] = is_unit<H>(p, i) ? from[i * pitch] : beyond;
+}
+
+/* ---- forward --------------------------------------------------------------------------------- */
+
+/* h = phi(a), slopes to [H][pitch] unless they are all 1; whether all h are finite. */
+template <typename real, int H, typename Activation>
+__device__ static bool activate_units(const problem &p, Activation phi, const real a[H], real h[H],
+                                      real *slope) {
+    real gain[H], fault = 0;
+#pragma unroll
+    for (int i = 0; i < H; ++i) {
+        phi(a[i], &h[i], &gain[i]);
+        fault = add_fault(h[i], fault);
+    }
+    if (p.nonlinearity != RS_LINEAR) {
+#pragma unroll
+        for (int i = 0; i < H; ++i)
+            if (is_unit<H>(p, i)) slope[i * p.columns] = gain[i];
+    }
+    return !isnan(fault);
+}
+
+/* Each step's drive is on its way during the activations of the step before. */
+template <typename real, int H>
+__global__ void __launch_bounds__(THREADS, (blocks_at_once<real, H>))
+    small_forward(problem p, arrays<real> a) {
     __shared__ __align__(16) real w[H][H];
     own_column const own(p);
     load_weights<real, H>(a.forward_w + own.group * a.weight_stride, p.hidden, a.padded, w);
     if (!own.is_real) return;
-    size_t const sheet = (size_t)p.hidden * p.batch;
+    size_t const sheet = p.driven ? (size_t)p.hidden * p.batch : 0;
     real const scale = a.scale[own.group * a.scale_stride + own.column / p.batch];
-    const real *h0 = a.h0 + own.group * a.sheet_stride + own.sample;
-    real h[H], product[H];
-#pragma unroll
-    for (int i = 0; i < H; ++i) h[i] = i < p.hidden ? h0[i * p.batch] : (real)0;
+    const real *drive = a.drive + own.group * a.drive_stride + own.sample;
+    real h[H], u[H];
+    load_units<real, H>(p, a.h0 + own.group * a.sheet_stride + own.sample, p.batch, 0, h);
+    load_units<real, H>(p, drive, p.batch, 0, u);
 
     unsigned nonfinite = NEVER;
     int const all = p.warmup + p.steps;
     for (int step = 0; step < all; ++step) {
-        const real *drive = a.drive + own.group * a.drive_stride + (p.driven ? step : 0) * sheet;
         bool const recorded = step >= p.warmup;
-        multiply<real, H>(w, h, product);
+        real argument[H];
+        multiply<real, H>(w, h, argument);
 #pragma unroll
-        for (int i = 0; i < H; ++i) {
-            if (i >= p.hidden) continue;
-            real slope;
-            real const u = drive[i * p.batch + own.sample];
-            activate(p.nonlinearity, p.raw, fma(scale, product[i], u), &h[i], &slope);
-            if (p.nonlinearity != RS_LINEAR)
-                a.slope[own.slope_at(p, recorded ? step - p.warmup : 0, i)] = slope;
-            if (recorded && nonfinite == NEVER && !isfinite(h[i]))
-                nonfinite = (unsigned)(step - p.warmup + 1);
-        }
+        for (int i = 0; i < H; ++i) /* 0 where there is no unit: 0 * inf is NaN */
+            argument[i] = is_unit<H>(p, i) ? fma(scale, argument[i], u[i]) : (real)0;
+        if (step + 1 < all) load_units<real, H>(p, drive += sheet, p.batch, 0, u);
+        real *const slope = a.slope + own.slope_at(p, recorded ? step - p.warmup : 0);
+        bool finite = true;
+        with_activation(p.nonlinearity, p.raw, [&](auto phi) {
+            finite = activate_units<real, H>(p, phi, argument, h, slope);
+        });
+        if (recorded && nonfinite == NEVER && !finite) nonfinite = (unsigned)(step - p.warmup + 1);
     }
     a.nonfinite[own.group * p.columns + own.column] = nonfinite;
 }
 
+/* ---- backward -------------------------------------------------------------------------------- */
+
+/* Slopes of recorded step t, from 0: 1 where phi is linear. */
 template <typename real, int H>
-__global__ void __launch_bounds__(THREADS) small_backward(problem p, arrays<real> a) {
+__device__ static void load_slopes(const problem &p, const arrays<real> &a, const own_column &own,
+                                   int t, real slope[H]) {
+    if (p.nonlinearity != RS_LINEAR) {
+        load_units<real, H>(p, a.slope + own.slope_at(p, t), p.columns, 1, slope);
+        return;
+    }
+#pragma unroll
+    for (int i = 0; i < H; ++i) slope[i] = 1;
+}
+
+/* Each step's slopes are on their way during the product of the step after it. */
+template <typename real, int H>
+__global__ void __launch_bounds__(THREADS, (blocks_at_once<real, H>))
+    small_backward(problem p, arrays<real> a) {
     __shared__ __align__(16) real w[H][H];
     own_column const own(p);
     load_weights<real, H>(a.backward_w + own.group * a.weight_stride, p.hidden, a.padded, w);
     if (!own.is_real) return;
     real const scale = a.scale[own.group * a.scale_stride + own.column / p.batch];
-    const real *loss = a.loss + own.group * a.sheet_stride + own.sample;
     column_range<real> range = column_range_start(a.own[own.group]);
-    real delta[H], q[H];
-#pragma unroll
-    for (int i = 0; i < H; ++i) delta[i] = i < p.hidden ? loss[i * p.batch] : (real)0;
+    real delta[H], slope[H];
+    load_units<real, H>(p, a.loss + own.group * a.sheet_stride + own.sample, p.batch, 0, delta);
+    load_slopes<real, H>(p, a, own, p.steps - 1, slope);
 
     for (int step = p.steps;; --step) {
         double norm2 = 0.0;
@@ -108,15 +163,14 @@ __global__ void __launch_bounds__(THREADS) small_backward(problem p, arrays<real
         a.exponent[out] = range.exponent;
         if (step == 1) break;
         column_range_update(&range, p.raw, norm2);
+        real gated[H];
 #pragma unroll
-        for (int i = 0; i < H; ++i) {
-            bool const sloped = i < p.hidden && p.nonlinearity != RS_LINEAR;
-            q[i] = sloped ? a.slope[own.slope_at(p, step - 1, i)] * delta[i] : delta[i];
-        }
-        multiply<real, H>(w, q, delta);
+        for (int i = 0; i < H; ++i) gated[i] = slope[i] * delta[i];
+        load_slopes<real, H>(p, a, own, step - 2, slope);
+        multiply<real, H>(w, gated, delta);
 #pragma unroll
         for (int i = 0; i < H; ++i)
-            delta[i] = i < p.hidden ? fma(scale, delta[i] * range.factor, range.own) : (real)0;
+            delta[i] = is_unit<H>(p, i) ? fma(scale, delta[i] * range.factor, range.own) : (real)0;
     }
 }
 

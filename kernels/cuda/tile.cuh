@@ -47,7 +47,8 @@ __device__ inline void load_some(const double *from, double *to) {
     to[0] = some.x, to[1] = some.y;
 }
 __device__ inline void store_some(float *to, const float *from) {
-#ifdef __CUDA_ARCH__ /* nvcc 13 makes four stores of one float4, with bank conflicts */
+#ifdef __CUDA_ARCH__ /* nvcc 13 makes four stores of one float4, with bank conflicts. No load is   \
+                      * moved across: what should be in flight is loaded before. */
     asm volatile("st.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(to), "f"(from[0]), "f"(from[1]),
                  "f"(from[2]), "f"(from[3])
                  : "memory");
@@ -56,7 +57,11 @@ __device__ inline void store_some(float *to, const float *from) {
 #endif
 }
 __device__ inline void store_some(double *to, const double *from) {
+#ifdef __CUDA_ARCH__
+    asm volatile("st.v2.f64 [%0], {%1, %2};" ::"l"(to), "d"(from[0]), "d"(from[1]) : "memory");
+#else
     *(double2 *)to = make_double2(from[0], from[1]);
+#endif
 }
 
 /* N numbers, which begin on a boundary of 16 bytes. */
@@ -72,20 +77,34 @@ template <typename T, int N> __device__ static void store(T *to, const T from[N]
 
 /* ---- shared memory --------------------------------------------------------------------------- */
 
+/* A block's shared memory, each array behind the one before it:
+ *
+ *     w            [w_rows][rows]               W0: row k holds what unit k gives to the block's
+ * rows; all of it, or the stages that it streams through state        [buffers][padded][width] a
+ * row for each unit, a column for each of the tile's partial      [buffers][padded / 4][width]
+ * backward only norm_factor  [width]                      backward only factor       [width]
+ * backward; nonfinite on the way forward own          [width]                      backward only
+ *
+ * A thread's part of `state` (and of a block of slopes) is RM rows x RN columns of it:
+ *
+ *              column  0   4   8  ..  60
+ *       row 0 .. 7     t0  t2  t4 ..  t30        f32, 8 x 4 a thread, 64 columns: threads 0 to 31
+ *       row 8 .. 15    t1  t3  t5 ..  t31
+ */
 template <typename real> struct shared_arrays {
     real *w;             /* [w_rows][rows] */
     real *state;         /* [buffers][padded][width] h, or phi' * delta on the way back */
     double *partial;     /* [buffers][padded / STRIP][width] sums of squares */
     double *norm_factor; /* [width] */
     real *factor, *own;  /* [width] */
-    unsigned *nonfinite; /* [width] */
+    unsigned *nonfinite; /* [width], in the room of `factor` */
 };
 
 template <typename real> static size_t shared_bytes(const tiling *t) {
     size_t const area = (size_t)t->padded * t->width;
     return (size_t)t->w_rows * t->rows * sizeof(real) +
            t->buffers * (area * sizeof(real) + area / STRIP * sizeof(double)) +
-           t->width * (sizeof(double) + 2 * sizeof(real) + sizeof(unsigned));
+           t->width * (sizeof(double) + 2 * sizeof(real));
 }
 
 template <typename real>
@@ -98,7 +117,8 @@ __device__ static shared_arrays<real> carve(unsigned char *base, const tiling &t
     s.norm_factor = s.partial + t.buffers * (area / STRIP);
     s.factor = (real *)(s.norm_factor + t.width);
     s.own = s.factor + t.width;
-    s.nonfinite = (unsigned *)(s.own + t.width);
+    static_assert(sizeof(real) >= sizeof(unsigned), "room for nonfinite");
+    s.nonfinite = (unsigned *)s.factor;
     return s;
 }
 
@@ -110,7 +130,23 @@ template <typename real> __device__ static void fetch(real *to, const real *from
     __pipeline_commit();
 }
 
-/* ---- where a thread stands ------------------------------------------------------------------- */
+/* ---- a thread's place ------------------------------------------------------------------------ */
+
+/* A thread's row and column in the block's TR x TC threads. Lanes 2 i and 2 i + 1 have the same
+ * column in neighbouring rows, and lanes i and i + 2 mostly the same row: only where one of these
+ * holds throughout does a warp's load of 16 bytes a lane take two cycles of shared memory and not
+ * four. An odd last row has nobody to pair with. */
+struct thread_place {
+    int row, column;
+
+    __device__ explicit thread_place(const tiling &t) {
+        int const number = threadIdx.x, first = number / (2 * t.tc) * 2,
+                  within = number % (2 * t.tc);
+        bool const paired = first + 1 < t.tr;
+        row = paired ? first + within % 2 : first;
+        column = paired ? within / 2 : within;
+    }
+};
 
 template <int RM, int RN> struct place {
     int group, tile;
@@ -123,11 +159,12 @@ template <int RM, int RN> struct place {
 
     __device__ place(const problem &p, const tiling &t, int rank) {
         int const number = blockIdx.x / t.blocks;
+        thread_place const thread(t);
         group = number / t.tiles;
         tile = number % t.tiles;
-        local_row = threadIdx.x / t.tc * RM;
+        local_row = thread.row * RM;
         row = rank * t.rows + local_row;
-        local = threadIdx.x % t.tc * RN;
+        local = thread.column * RN;
         column = tile * t.width + local;
 #pragma unroll
         for (int j = 0; j < RN; ++j) {
@@ -188,33 +225,72 @@ __device__ static void multiply(const real *w, const real *state, int count, int
 
 /* ---- forward --------------------------------------------------------------------------------- */
 
-/* Ends a step: the thread's part of h = phi(s acc + u) into `state`, and of phi' into `slope`. Acc
- * goes through `state`, so that a row at a time is in registers and not all of them. */
+/* Of the thread's part of u, a step's drive [H][B], the strip whose first row is its row `first`: 0
+ * beyond the drive. Whole rows at a time where B allows: then the RN columns of a thread are
+ * neighbouring samples, all of them real or none. */
 template <typename real, int RM, int RN>
-__device__ static void activate_part(const problem &p, const place<RM, RN> &at,
-                                     const real scale[RN], const real *drive,
-                                     const real acc[RM][RN], int step, int width, real *state,
-                                     real *slope, unsigned *nonfinite) {
-    bool const recorded = step >= p.warmup;
+__device__ static void load_drive(const problem &p, const place<RM, RN> &at, const real *drive,
+                                  int first, real u[STRIP][RN]) {
+    bool const whole_rows = p.batch % RN == 0;
+    const real *row = drive + (at.row + first) * p.batch;
 #pragma unroll
-    for (int i = 0; i < RM; ++i) store<real, RN>(state + i * width, acc[i]);
+    for (int i = 0; i < STRIP; ++i, row += p.batch) {
+        bool const is_real = at.row + first + i < p.hidden;
+#pragma unroll
+        for (int j = 0; j < RN; ++j)
+            u[i][j] = !whole_rows && is_real && at.real_column[j] ? row[at.sample[j]] : (real)0;
+        if (whole_rows && is_real && at.real_column[0]) load<real, RN>(row + at.sample[0], u[i]);
+    }
+}
+
+/* h = phi(a) in place of a, and phi' to `slope`. `fault` is NaN afterwards in columns with an h
+ * that is not finite. */
+template <typename real, int RM, int RN, typename Activation>
+__device__ static void activate_rows(Activation phi, int width, bool sloped, real *state,
+                                     real *slope, real fault[RN]) {
 #pragma unroll 1
     for (int i = 0; i < RM; ++i) {
         real h[RN], gain[RN];
         load<real, RN>(state + i * width, h);
 #pragma unroll
         for (int j = 0; j < RN; ++j) {
-            real const u = at.sample_value(p, drive, i, j);
-            activate(p.nonlinearity, p.raw, fma(scale[j], h[j], u), &h[j], &gain[j]);
-            if (recorded && !isfinite(h[j]))
-                atomicMin(&nonfinite[at.local + j], (unsigned)(step - p.warmup + 1));
+            phi(h[j], &h[j], &gain[j]);
+            fault[j] = add_fault(h[j], fault[j]);
         }
         store<real, RN>(state + i * width, h);
-        if (p.nonlinearity != RS_LINEAR) store<real, RN>(slope + i * width, gain);
+        if (sloped) store<real, RN>(slope + i * width, gain);
     }
 }
 
-/* What activate_part needs of step's input. */
+/* Ends a step: the thread's part of h = phi(s acc + u) into `state`, and of phi' into `slope`. What
+ * phi takes goes through `state`, so that a row at a time is in registers and not all of them. `u`
+ * is the first strip of the drive, which was on its way during the product. */
+template <typename real, int RM, int RN>
+__device__ static void activate_part(const problem &p, const place<RM, RN> &at,
+                                     const real scale[RN], const real *drive, real u[STRIP][RN],
+                                     const real acc[RM][RN], int step, int width, real *state,
+                                     real *slope, unsigned *nonfinite) {
+#pragma unroll
+    for (int i = 0; i < RM; ++i) {
+        if (i > 0 && i % STRIP == 0) load_drive<real, RM, RN>(p, at, drive, i, u);
+        real a[RN];
+#pragma unroll
+        for (int j = 0; j < RN; ++j) a[j] = fma(scale[j], acc[i][j], u[i % STRIP][j]);
+        store<real, RN>(state + i * width, a);
+    }
+    real fault[RN];
+#pragma unroll
+    for (int j = 0; j < RN; ++j) fault[j] = 0;
+    with_activation(p.nonlinearity, p.raw, [&](auto phi) {
+        activate_rows<real, RM, RN>(phi, width, p.nonlinearity != RS_LINEAR, state, slope, fault);
+    });
+    if (step < p.warmup) return;
+#pragma unroll
+    for (int j = 0; j < RN; ++j)
+        if (isnan(fault[j])) atomicMin(&nonfinite[at.local + j], (unsigned)(step - p.warmup + 1));
+}
+
+/* Drive of a step, counted from the first of the warm-up. */
 template <typename real>
 __device__ static const real *drive_at(const problem &p, const arrays<real> &a, int group,
                                        int step) {
@@ -224,39 +300,65 @@ __device__ static const real *drive_at(const problem &p, const arrays<real> &a, 
 
 /* ---- backward -------------------------------------------------------------------------------- */
 
+/* The thread's part of phi', to multiply delta with: 1 where phi is linear. */
+template <typename real, int RM, int RN>
+__device__ static void load_slopes(const problem &p, const real *slope, int width,
+                                   real out[RM][RN]) {
+#pragma unroll
+    for (int i = 0; i < RM; ++i)
+        if (p.nonlinearity != RS_LINEAR)
+            load<real, RN>(slope + i * width, out[i]);
+        else
+#pragma unroll
+            for (int j = 0; j < RN; ++j) out[i][j] = 1;
+}
+
 /* Sums the thread's squares, a strip at a time, into partial [padded / STRIP][width]. */
 template <typename real, int RM, int RN>
 __device__ static void add_squares(const real delta[RM][RN], bool raw, const double *norm_factor,
                                    const place<RM, RN> &at, int width, double *partial) {
+    double factor[RN];
 #pragma unroll
-    for (int j = 0; j < RN; ++j) {
-        double const factor = raw ? norm_factor[at.local + j] : 1.0;
+    for (int j = 0; j < RN; ++j) factor[j] = raw ? norm_factor[at.local + j] : 1.0;
 #pragma unroll
-        for (int strip = 0; strip < RM / STRIP; ++strip) {
-            double sum = 0.0;
+    for (int strip = 0; strip < RM / STRIP; ++strip) {
+        double sum[RN];
+#pragma unroll
+        for (int j = 0; j < RN; ++j) {
+            sum[j] = 0.0;
 #pragma unroll
             for (int i = strip * STRIP; i < (strip + 1) * STRIP; ++i) {
-                double const x = raw ? (double)delta[i][j] * factor : (double)delta[i][j];
-                sum = fma(x, x, sum);
+                double const x = raw ? (double)delta[i][j] * factor[j] : (double)delta[i][j];
+                sum[j] = fma(x, x, sum[j]);
             }
-            partial[(at.row / STRIP + strip) * width + at.local + j] = sum;
         }
+        store<double, RN>(partial + (at.row / STRIP + strip) * width + at.local, sum);
     }
 }
 
 /* phi' * delta, which the next product multiplies. */
 template <typename real, int RM, int RN>
-__device__ static void gate(const problem &p, const real *slope, const real delta[RM][RN],
-                            int width, real *state) {
-    bool const sloped = p.nonlinearity != RS_LINEAR;
+__device__ static void gate(const real slope[RM][RN], const real delta[RM][RN], int width,
+                            real *state) {
 #pragma unroll
     for (int i = 0; i < RM; ++i) {
         real gated[RN];
-        if (sloped) load<real, RN>(slope + i * width, gated);
 #pragma unroll
-        for (int j = 0; j < RN; ++j) gated[j] = sloped ? gated[j] * delta[i][j] : delta[i][j];
+        for (int j = 0; j < RN; ++j) gated[j] = slope[i][j] * delta[i][j];
         store<real, RN>(state + i * width, gated);
     }
+}
+
+/* What every step back begins with: the thread's squares into `partial`, and its part of
+ * phi' * delta into `state`. The slopes are under way while squares are summed. */
+template <typename real, int RM, int RN>
+__device__ static void begin_step(const problem &p, const place<RM, RN> &at, const tiling &t,
+                                  const real *slope, const double *norm_factor, int step,
+                                  const real delta[RM][RN], double *partial, real *state) {
+    real slopes[RM][RN];
+    load_slopes<real, RM, RN>(p, slope + at.slope_at(p, t, step - 1), t.width, slopes);
+    add_squares<real, RM, RN>(delta, p.raw, norm_factor, at, t.width, partial);
+    gate<real, RM, RN>(slopes, delta, t.width, state);
 }
 
 /* Ends a step of column threadIdx.x of the tile: its norm goes out, and its range is looked after.
@@ -278,20 +380,27 @@ __device__ static void end_column(const problem &p, const arrays<real> &a, const
     s.norm_factor[threadIdx.x] = range->norm_factor;
 }
 
-/* delta of the step before, from the product. */
+/* delta of the step before, from the product. Rows beyond H stay 0, and so do columns beyond the
+ * tile's last, whose scale is 0. */
 template <typename real, int RM, int RN>
 __device__ static void finish_delta(const problem &p, const place<RM, RN> &at,
                                     const shared_arrays<real> &s, const real scale[RN],
                                     real delta[RM][RN]) {
+    real factor[RN], term[RN];
+    load<real, RN>(s.factor + at.local, factor);
+    load<real, RN>(s.own + at.local, term);
 #pragma unroll
     for (int j = 0; j < RN; ++j) {
-        real const factor = s.factor[at.local + j], term = s.own[at.local + j];
+        if (!at.real_column[j]) term[j] = 0;
 #pragma unroll
-        for (int i = 0; i < RM; ++i)
-            delta[i][j] = at.row + i < p.hidden && at.real_column[j]
-                              ? fma(scale[j], delta[i][j] * factor, term)
-                              : (real)0;
+        for (int i = 0; i < RM; ++i) delta[i][j] = fma(scale[j], delta[i][j] * factor[j], term[j]);
     }
+    if (at.row + RM <= p.hidden) return;
+#pragma unroll
+    for (int i = 0; i < RM; ++i)
+#pragma unroll
+        for (int j = 0; j < RN; ++j)
+            if (at.row + i >= p.hidden) delta[i][j] = 0;
 }
 
 /* ---- launching ------------------------------------------------------------------------------- */
@@ -318,8 +427,12 @@ template <typename real> using tile_kernel = void (*)(problem, arrays<real>, til
 template <typename real>
 static rs_status run_tiles(path_context *context, const rs_shape *shape, const void *device_arrays,
                            const tiling &t, const char *name, tile_kernel<real> kernel) {
-    CUDA_TRY(cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                  (int)t.shared));
+    const void *const function = (const void *)kernel;
+    CUDA_TRY(
+        cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)t.shared));
+    /* As many blocks a processor as its shared memory holds: nothing else needs its L1 cache. */
+    CUDA_TRY(cudaFuncSetAttribute(function, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                  cudaSharedmemCarveoutMaxShared));
     dim3 const grid((unsigned)(t.blocks * t.tiles * shape->groups));
     return launch_clusters(name, kernel, grid, dim3(t.threads), t.blocks, t.shared, context->stream,
                            problem_of(shape), *(const arrays<real> *)device_arrays, t);

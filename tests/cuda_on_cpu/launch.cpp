@@ -66,6 +66,11 @@ cudaError_t cuda_on_cpu::launch(const cudaLaunchConfig_t &config, const void *ke
 
 cudaError_t cudaFuncSetAttribute(const void *kernel, cudaFuncAttribute attribute, int value) {
     return call("cudaFuncSetAttribute", [&] {
+        if (attribute ==
+            cudaFuncAttributePreferredSharedMemoryCarveout) /* a wish, and a percentage */
+            return value < cudaSharedmemCarveoutDefault || value > cudaSharedmemCarveoutMaxShared
+                       ? cudaErrorInvalidValue
+                       : cudaSuccess;
         if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || value < 0 ||
             static_cast<size_t>(value) > MOST_SHARED_BYTES)
             return cudaErrorInvalidValue;
