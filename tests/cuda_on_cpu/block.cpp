@@ -4,6 +4,7 @@
 #include "fiber.h"
 #include "include/cooperative_groups.h"
 #include "include/cuda_pipeline.h"
+#include "mbarrier.h"
 #include "random_bits.h"
 #include "settings.h"
 #include "symbols.h"
@@ -49,6 +50,11 @@ struct Thread {
     uint64_t taken;
     std::vector<PendingCopy> copies;
     size_t batches; /* committed */
+    bool arrived;   /* at the cluster's barrier, and has not waited since */
+    unsigned phase; /* of that barrier */
+    bool waits_for_cluster;
+    const Mbarrier *mbarrier; /* what it waits for, if any */
+    unsigned parity;
 };
 
 /* Bit i is lane i. A lane that is neither ready nor waiting has exited or is at the barrier. */
@@ -60,14 +66,23 @@ class Block {
   public:
     Block() : threads_(MOST_BLOCK_THREADS), warps_(MOST_BLOCK_THREADS / WARP) {
         fiber_adopt(&host_);
+        fiber_pretend(&copier_);
     }
     void run(const Launch &launch, uint3 index, Cluster *cluster);
     void run_thread();
-    void meet_block(Primitive primitive, Site at);
+    void meet_block(Site at);
+    void arrive_at_cluster(Primitive primitive, Site at);
+    void wait_for_cluster(Primitive primitive, Site at);
+    mbarrier begin_mbarrier(const mbarrier *address, unsigned count, Site at);
+    void fence_mbarriers() { mbarriers_.fence(); }
+    void arrive_at_mbarrier(const mbarrier *address, mbarrier held, unsigned bytes, Site at);
+    void wait_for_mbarrier(const mbarrier *address, mbarrier held, unsigned parity, Site at);
+    void check_copy(const BulkCopy &copy, mbarrier held);
+    void begin_copy(const BulkCopy &copy);
     uint64_t meet_warp(const Meeting &meeting);
     Thread &self() { return threads_[self_]; }
     unsigned lane() const { return self_ % WARP; }
-    const Cluster *cluster() const { return cluster_; }
+    const Cluster &cluster() const { return *cluster_; }
     unsigned rank() const { return index_.x % launch_->cluster; }
     [[noreturn]] void fail_at(Site at, const std::string &what_why) const;
 
@@ -76,8 +91,17 @@ class Block {
     void run_threads();
     std::vector<Fiber *> &gather(bool with_host);
     void meet_all(bool with_host);
-    void meet_cluster();
     void leave_cluster();
+    void check_same_place(const Meeting &first) const;
+    Mbarrier *find_mbarrier(const mbarrier *address, mbarrier held, const char *call, Site at);
+    void land_copy();
+    void wake_waiting_for(const Mbarrier *barrier);
+    bool wake_from_cluster();
+    bool waits_for_cluster() const;
+    void let_others_arrive();
+    bool help_waiting();
+    void block_self();
+    void wake(unsigned thread) { warps_[thread / WARP].ready |= 1u << thread % WARP; }
     bool all_wait(const Meeting &meeting) const;
     void exchange(const Meeting &meeting);
     bool choose_warp();
@@ -96,8 +120,11 @@ class Block {
     std::vector<Warp> warps_;
     unsigned stacks_ = 0; /* threads that have one */
     unsigned count_ = 0, warp_count_ = 0, alive_ = 0, at_barrier_ = 0;
+    unsigned arrived_ = 0; /* threads, in this phase of the cluster's barrier */
+    Mbarriers mbarriers_;
+    Fiber copier_ = {}; /* who does the bulk copies, to a race detector */
     unsigned self_ = 0, warp_ = 0;
-    Meeting barrier_ = {}; /* which one the first has come to */
+    Meeting barrier_ = {}, cluster_barrier_ = {}; /* which ones the first has come to */
     RandomBits random_{0};
 };
 
@@ -114,9 +141,17 @@ static std::string text_of(uint3 index) {
 static std::string text_of(Site at) { return std::string(at.file) + ":" + std::to_string(at.line); }
 
 static std::string text_of(const Meeting &meeting) {
-    static const char *const names[] = {
-        "__syncthreads",  "cluster_group::sync", "__syncwarp",      "__shfl_sync",
-        "__shfl_up_sync", "__shfl_down_sync",    "__shfl_xor_sync", "__ballot_sync"};
+    static const char *const names[] = {"__syncthreads",
+                                        "cluster_group::sync",
+                                        "cluster_group::barrier_arrive",
+                                        "cluster_group::barrier_wait",
+                                        "mbarrier_wait",
+                                        "__syncwarp",
+                                        "__shfl_sync",
+                                        "__shfl_up_sync",
+                                        "__shfl_down_sync",
+                                        "__shfl_xor_sync",
+                                        "__ballot_sync"};
     if (meeting.primitive < SYNCWARP) return names[meeting.primitive];
     char mask[32];
     std::snprintf(mask, sizeof mask, " with mask 0x%08x", meeting.mask);
@@ -157,7 +192,18 @@ void Block::fail_stuck() const {
     for (unsigned w = 0; w < warp_count_; ++w)
         if (warps_[w].waiting)
             fail_waiting(w * WARP + static_cast<unsigned>(__builtin_ctz(warps_[w].waiting)));
+    for (unsigned t = 0; t < count_; ++t)
+        if (threads_[t].mbarrier)
+            fail_at(threads_[t].meeting.at, text_of(threads_[t].meeting) + " in thread " +
+                                                text_of(threads_[t].index) +
+                                                ": never ends: " + threads_[t].mbarrier->state());
     unsigned missing = 0;
+    if (waits_for_cluster()) {
+        while (threads_[missing].waits_for_cluster) ++missing;
+        fail_at(cluster_barrier_.at, text_of(cluster_barrier_) + ": reached by " +
+                                         std::to_string(arrived_) + " of " +
+                                         std::to_string(count_) + " threads: " + state_of(missing));
+    }
     while (!threads_[missing].exited) ++missing;
     fail_at(barrier_.at, text_of(barrier_) + ": reached by " + std::to_string(at_barrier_) +
                              " of " + std::to_string(count_) + " threads: " + state_of(missing));
@@ -189,9 +235,9 @@ unsigned Block::choose_lane() {
 }
 
 Fiber *Block::choose(bool same_warp) {
-    if (!(same_warp && warps_[warp_].ready) && !choose_warp()) {
-        if (alive_ > 0) fail_stuck();
-        return &host_;
+    while (!(same_warp && warps_[warp_].ready) && !choose_warp()) {
+        if (alive_ == 0) return &host_;
+        if (!help_waiting()) fail_stuck();
     }
     self_ = warp_ * WARP + choose_lane();
     threadIdx = self().index;
@@ -220,35 +266,176 @@ void Block::meet_all(bool with_host) {
     fibers_meet(with_host ? &host_ : &self().fiber, fibers.data(), fibers.size());
 }
 
-/* The block is all here: on its behalf. */
-void Block::meet_cluster() {
-    std::vector<Fiber *> const &fibers = gather(false);
-    void *const meeting = cluster_->next_barrier();
-    fibers_come(&self().fiber, fibers.data(), fibers.size(), meeting);
-    if (!cluster_->meet(rank()))
-        fail_at(barrier_.at,
-                text_of(barrier_) + ": not reached by a block of the cluster, which has ended");
-    fibers_go(&self().fiber, fibers.data(), fibers.size(), meeting);
+void Block::check_same_place(const Meeting &first) const {
+    const Meeting &own = threads_[self_].meeting;
+    if (own.at.line != first.at.line || std::strcmp(own.at.file, first.at.file) != 0)
+        fail_at(own.at, text_of(own) + " in thread " + text_of(threads_[self_].index) +
+                            ": diverged: others of the block are in " + text_of(first) + " at " +
+                            text_of(first.at));
 }
 
-void Block::meet_block(Primitive primitive, Site at) {
-    self().meeting = {primitive, 0, 0, 0, at};
+void Block::meet_block(Site at) {
+    self().meeting = {SYNCTHREADS, 0, 0, 0, at};
     if (at_barrier_ == 0) barrier_ = self().meeting;
-    if (at.line != barrier_.at.line || std::strcmp(at.file, barrier_.at.file) != 0)
-        fail_at(at, text_of(self().meeting) + " in thread " + text_of(self().index) +
-                        ": diverged: others of the block are in " + text_of(barrier_) + " at " +
-                        text_of(barrier_.at));
+    check_same_place(barrier_);
     warps_[warp_].ready &= ~(1u << lane());
     if (++at_barrier_ == count_) {
         at_barrier_ = 0;
         for (unsigned w = 0; w < warp_count_; ++w) warps_[w].ready = warps_[w].lanes;
-        if (primitive == CLUSTER_SYNC && cluster_)
-            meet_cluster();
-        else
-            meet_all(false);
+        meet_all(false);
     }
     go_on(at_barrier_ != 0);
 }
+
+/* Until somebody wakes it. */
+void Block::block_self() {
+    warps_[warp_].ready &= ~(1u << lane());
+    go_on(true);
+}
+
+/* ---- the cluster's barrier ----------------------------------------------------------------------
+ */
+
+void Block::arrive_at_cluster(Primitive primitive, Site at) {
+    Thread &me = self();
+    me.meeting = {primitive, 0, 0, 0, at};
+    if (me.arrived)
+        fail_at(at, text_of(me.meeting) + " in thread " + text_of(me.index) +
+                        ": arrives twice and has not waited");
+    if (arrived_ == 0) cluster_barrier_ = me.meeting;
+    check_same_place(cluster_barrier_);
+    me.arrived = true;
+    me.phase = cluster_->phase();
+    Fiber *const fiber = &me.fiber;
+    fibers_come(fiber, &fiber, 1, cluster_->meeting(me.phase));
+    if (++arrived_ < count_) return;
+    arrived_ = 0;
+    cluster_->arrive(rank());
+}
+
+void Block::wait_for_cluster(Primitive primitive, Site at) {
+    Thread &me = self();
+    me.meeting = {primitive, 0, 0, 0, at};
+    if (!me.arrived)
+        fail_at(at, text_of(me.meeting) + " in thread " + text_of(me.index) +
+                        ": waits and has not arrived");
+    me.waits_for_cluster = true;
+    while (cluster_->phase() == me.phase) block_self();
+    me.waits_for_cluster = me.arrived = false;
+    Fiber *const fiber = &me.fiber;
+    fibers_go(fiber, &fiber, 1, cluster_->meeting(me.phase));
+}
+
+/* Threads that wait for a phase that is complete. */
+bool Block::wake_from_cluster() {
+    bool found = false;
+    for (unsigned t = 0; t < count_; ++t) {
+        if (!threads_[t].waits_for_cluster || threads_[t].phase == cluster_->phase()) continue;
+        wake(t);
+        found = true;
+    }
+    return found;
+}
+
+bool Block::waits_for_cluster() const {
+    return std::any_of(threads_.begin(), threads_.begin() + count_,
+                       [](const Thread &t) { return t.waits_for_cluster; });
+}
+
+/* The block can do no more before other blocks have arrived. */
+void Block::let_others_arrive() {
+    if (!cluster_->wait(rank(), cluster_->phase()))
+        fail_at(cluster_barrier_.at,
+                text_of(cluster_barrier_) +
+                    ": not reached by a block of the cluster, which has ended");
+}
+
+/* ---- mbarriers and bulk copies ------------------------------------------------------------------
+ */
+
+mbarrier Block::begin_mbarrier(const mbarrier *address, unsigned count, Site at) {
+    mbarrier held = 0;
+    std::string const refused = mbarriers_.init(address, count, &held);
+    if (!refused.empty()) fail_at(at, "mbarrier_init: " + refused);
+    return held;
+}
+
+Mbarrier *Block::find_mbarrier(const mbarrier *address, mbarrier held, const char *call, Site at) {
+    Mbarrier *found = nullptr;
+    std::string const refused = mbarriers_.find(address, held, &found);
+    if (!refused.empty()) fail_at(at, call + (": " + refused));
+    return found;
+}
+
+void Block::arrive_at_mbarrier(const mbarrier *address, mbarrier held, unsigned bytes, Site at) {
+    Mbarrier *const barrier = find_mbarrier(address, held, "mbarrier_arrive", at);
+    Fiber *const fiber = &self().fiber;
+    bool completed = false;
+    fibers_come(fiber, &fiber, 1, &barrier->phases[barrier->phase % 2]);
+    std::string const refused = mbarriers_.arrive(barrier, bytes, &completed);
+    if (!refused.empty()) fail_at(at, "mbarrier_arrive: " + refused);
+    if (completed) wake_waiting_for(barrier);
+}
+
+void Block::wait_for_mbarrier(const mbarrier *address, mbarrier held, unsigned parity, Site at) {
+    Mbarrier *const barrier = find_mbarrier(address, held, "mbarrier_wait", at);
+    Thread &me = self();
+    me.meeting = {MBARRIER_WAIT, 0, 0, 0, at};
+    if (parity > 1) fail_at(at, "mbarrier_wait: a parity is 0 or 1, not " + std::to_string(parity));
+    me.mbarrier = barrier;
+    me.parity = parity;
+    while (!barrier->is_complete(parity)) block_self();
+    me.mbarrier = nullptr;
+    Fiber *const fiber = &me.fiber;
+    fibers_go(fiber, &fiber, 1, &barrier->phases[parity]);
+}
+
+void Block::wake_waiting_for(const Mbarrier *barrier) {
+    for (unsigned t = 0; t < count_; ++t)
+        if (threads_[t].mbarrier == barrier && barrier->is_complete(threads_[t].parity)) wake(t);
+}
+
+void Block::check_copy(const BulkCopy &copy, mbarrier held) {
+    (void)find_mbarrier(copy.barrier, held, "bulk_copy", copy.at);
+    std::string const refused = mbarriers_.check(copy, rs_shared, launch_->shared_bytes);
+    if (!refused.empty()) fail_at(copy.at, "bulk_copy: " + refused);
+}
+
+void Block::begin_copy(const BulkCopy &copy) {
+    Fiber *const fiber = &self().fiber;
+    fibers_come(fiber, &fiber, 1, copy.to);
+    if (__asan_poison_memory_region) __asan_poison_memory_region(copy.to, copy.bytes);
+    mbarriers_.begin(copy);
+}
+
+void Block::land_copy() {
+    BulkCopy const copy = mbarriers_.take_copy(&random_);
+    Mbarrier *const barrier = find_mbarrier(copy.barrier, *copy.barrier, "bulk_copy", copy.at);
+    Fiber *const copier = &copier_;
+    if (__asan_unpoison_memory_region) __asan_unpoison_memory_region(copy.to, copy.bytes);
+    fibers_go(&self().fiber, &copier, 1, copy.to);
+    fiber_act_as(&self().fiber, copier, [&] { copy.take_place(copy); });
+    fibers_come(&self().fiber, &copier, 1, &barrier->phases[barrier->phase % 2]);
+    bool completed = false;
+    std::string const refused = mbarriers_.count_down(barrier, copy.bytes, &completed);
+    if (!refused.empty()) fail_at(copy.at, "bulk_copy: " + refused);
+    if (completed) wake_waiting_for(barrier);
+}
+
+/* For threads none of which can go on: the last things that may help them. */
+bool Block::help_waiting() {
+    if (!mbarriers_.copies().empty()) {
+        land_copy();
+        return true;
+    }
+    if (wake_from_cluster()) return true;
+    if (arrived_ > 0 || !waits_for_cluster()) return false;
+    let_others_arrive();
+    return wake_from_cluster();
+}
+
+/* ---- warps --------------------------------------------------------------------------------------
+ */
 
 bool Block::all_wait(const Meeting &meeting) const {
     if ((warps_[warp_].waiting & meeting.mask) != meeting.mask) return false;
@@ -314,12 +501,19 @@ void Block::run_thread() {
     if (!self().copies.empty())
         fail_at(self().meeting.at, "thread " + text_of(self().index) +
                                        ": exits and leaves a __pipeline_memcpy_async unwaited for");
+    if (self().arrived)
+        fail_at(self().meeting.at,
+                "thread " + text_of(self().index) +
+                    ": exits and has not waited after cluster_group::barrier_arrive");
     self().exited = true;
     warps_[warp_].ready &= ~(1u << lane());
-    --alive_;
+    if (--alive_ == 0 && !mbarriers_.copies().empty())
+        fail_at(mbarriers_.copies().front().at, "bulk_copy: the block ends before it has come");
     Fiber *const from = &self().fiber;
     fiber_leave(from, choose(true));
 }
+
+static constexpr Site nowhere = {"before any meeting point", 0};
 
 static uint64_t block_number(const dim3 &grid, uint3 index) {
     return index.x + uint64_t{grid.x} * (index.y + uint64_t{grid.y} * index.z);
@@ -332,15 +526,19 @@ void Block::prepare(const Launch &launch, uint3 index) {
     count_ = alive_ = size.x * size.y * size.z;
     warp_count_ = (count_ + WARP - 1) / WARP;
     random_ = RandomBits(settings().seed ^ (block_number(launch.grid, index) << 32));
+    mbarriers_.clear();
     for (; stacks_ < count_; ++stacks_) fiber_create(&threads_[stacks_].fiber);
+    cluster_barrier_.at = nowhere;
     for (unsigned w = 0; w < warp_count_; ++w) warps_[w] = {};
     for (unsigned t = 0; t < count_; ++t) {
         Thread &thread = threads_[t];
         thread.index = {t % size.x, t / size.x % size.y, t / (size.x * size.y)};
         thread.exited = false;
         thread.meeting = {};
-        thread.meeting.at = {"before any meeting point", 0};
+        thread.meeting.at = nowhere;
         thread.batches = 0;
+        thread.arrived = thread.waits_for_cluster = false;
+        thread.mbarrier = nullptr;
         fiber_start(&thread.fiber, thread_main);
         warps_[t / WARP].lanes |= 1u << t % WARP;
     }
@@ -367,7 +565,8 @@ void Block::leave_cluster() {
     cluster_->leave(rank());
     fibers_go(host, &host, 1, cluster_);
     if (!std::all_of(rs_shared, end, filler))
-        fail_at(barrier_.at, "the block's shared memory was written to after the block had ended");
+        fail_at(cluster_barrier_.at,
+                "the block's shared memory was written to after the block had ended");
 }
 
 void Block::run_threads() {
@@ -384,9 +583,9 @@ void Block::run_threads() {
 void Block::run(const Launch &launch, uint3 index, Cluster *cluster) {
     prepare(launch, index);
     cluster_ = cluster;
-    if (cluster_) cluster_->enter(rank(), rs_shared);
+    cluster_->enter(rank(), rs_shared);
     run_threads();
-    if (cluster_) leave_cluster();
+    if (cluster_->blocks() > 1) leave_cluster();
     if (__asan_unpoison_memory_region) __asan_unpoison_memory_region(rs_shared, MOST_SHARED_BYTES);
 }
 
@@ -399,7 +598,11 @@ void run_block(const Launch &launch, uint3 index, Cluster *cluster) {
 /* ---- what device code calls
  * ----------------------------------------------------------------------- */
 
-void meet_block(Primitive primitive, Site at) { current->meet_block(primitive, at); }
+void meet_block(Site at) { current->meet_block(at); }
+
+void cluster_arrive(Primitive primitive, Site at) { current->arrive_at_cluster(primitive, at); }
+
+void cluster_wait(Primitive primitive, Site at) { current->wait_for_cluster(primitive, at); }
 
 uint64_t meet_warp(Primitive primitive, unsigned mask, uint64_t value, unsigned source, Site at) {
     return current->meet_warp({primitive, mask, value, source, at});
@@ -407,9 +610,9 @@ uint64_t meet_warp(Primitive primitive, unsigned mask, uint64_t value, unsigned 
 
 unsigned lane_id() { return current->lane(); }
 
-unsigned cluster_rank() { return current->cluster() ? current->rank() : 0; }
+unsigned cluster_rank() { return current->rank(); }
 
-unsigned cluster_blocks() { return current->cluster() ? current->cluster()->blocks() : 1; }
+unsigned cluster_blocks() { return current->cluster().blocks(); }
 
 void *cluster_peer(const void *own, unsigned rank, Site at) {
     auto const offset = static_cast<size_t>(static_cast<const unsigned char *>(own) - rs_shared);
@@ -419,7 +622,7 @@ void *cluster_peer(const void *own, unsigned rank, Site at) {
                                  std::to_string(cluster_blocks()));
     if (offset >= MOST_SHARED_BYTES)
         current->fail_at(at, "cluster_group::map_shared_rank: not of dynamic shared memory");
-    return (current->cluster() ? current->cluster()->shared(rank) : rs_shared) + offset;
+    return current->cluster().shared(rank) + offset;
 }
 
 unsigned source_lane(Primitive primitive, unsigned operand, unsigned width) {
@@ -431,6 +634,24 @@ unsigned source_lane(Primitive primitive, unsigned operand, unsigned width) {
     default: return (lane ^ operand) < end ? lane ^ operand : lane;
     }
 }
+
+mbarrier mbarrier_begin(mbarrier *barrier, unsigned count, Site at) {
+    return current->begin_mbarrier(barrier, count, at);
+}
+
+void mbarrier_fence() { current->fence_mbarriers(); }
+
+void mbarrier_come(mbarrier *barrier, mbarrier held, unsigned bytes, Site at) {
+    current->arrive_at_mbarrier(barrier, held, bytes, at);
+}
+
+void mbarrier_await(mbarrier *barrier, mbarrier held, unsigned parity, Site at) {
+    current->wait_for_mbarrier(barrier, held, parity, at);
+}
+
+void bulk_copy_check(const BulkCopy &copy, mbarrier held) { current->check_copy(copy, held); }
+
+void bulk_copy_begin(const BulkCopy &copy) { current->begin_copy(copy); }
 
 void copy_issue(const Copy &copy, Site at) {
     Thread &self = current->self();

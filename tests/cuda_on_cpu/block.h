@@ -22,7 +22,7 @@ struct Launch {
     std::function<void()> thread; /* what one CUDA thread does */
 };
 
-/* `cluster` is the block's, or none where clusters have one block. */
+/* `cluster` is the block's, which may have it alone. */
 void run_block(const Launch &launch, uint3 index, Cluster *cluster);
 
 } // namespace cuda_on_cpu

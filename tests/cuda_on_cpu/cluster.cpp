@@ -30,7 +30,7 @@ static void wake(std::atomic<unsigned> *word) {
  */
 
 Cluster::Cluster(unsigned blocks, uint64_t number)
-    : states_(blocks, READY), random_(settings().seed ^ (number << 32)) {
+    : states_(blocks, READY), arrived_(blocks, false), random_(settings().seed ^ (number << 32)) {
     turn_ = next_ready();
 }
 
@@ -50,10 +50,6 @@ unsigned Cluster::next_ready() {
 }
 
 void Cluster::hand_on() {
-    if (count(WAITING) == blocks()) {
-        ++crossed_;
-        std::fill(states_.begin(), states_.end(), READY);
-    }
     if (count(READY) > 0) {
         turn_ = next_ready();
     } else if (count(WAITING) > 0) {
@@ -77,7 +73,19 @@ void Cluster::enter(unsigned rank, unsigned char *shared) {
     await(&turn_, rank);
 }
 
-bool Cluster::meet(unsigned rank) {
+void Cluster::arrive(unsigned rank) {
+    arrived_[rank] = true;
+    if (std::count(arrived_.begin(), arrived_.end(), true) == blocks()) {
+        ++phase_;
+        std::fill(arrived_.begin(), arrived_.end(), false);
+        std::replace(states_.begin(), states_.end(), WAITING, READY);
+    }
+    hand_on();
+    await(&turn_, rank);
+}
+
+bool Cluster::wait(unsigned rank, unsigned phase) {
+    if (phase_ != phase) return true;
     states_[rank] = WAITING;
     hand_on();
     await(&turn_, rank);

@@ -1,6 +1,6 @@
 /* A cluster of blocks. Each block runs on an OS thread of its own, where its shared memory lives,
- * but one at a time, until it waits for the others or ends: blocks drift as far apart as the
- * cluster's barriers let them. */
+ * but one at a time, until it waits for the others or ends, or has come to the cluster's barrier:
+ * blocks drift as far apart as that lets them. */
 #ifndef CUDA_ON_CPU_CLUSTER_H
 #define CUDA_ON_CPU_CLUSTER_H
 
@@ -23,12 +23,15 @@ class Cluster {
     /* The block's shared memory. All have entered before the first one runs. */
     unsigned char *shared(unsigned rank) const { return shared_[rank]; }
 
-    /* What stands for the barrier that comes next, to a race detector. */
-    void *next_barrier() { return &barriers_[crossed_ % 2]; }
+    /* The barrier's phases, from 0; what stands for one, to a race detector. */
+    unsigned phase() const { return phase_; }
+    void *meeting(unsigned phase) { return &meetings_[phase % 2]; }
 
     void enter(unsigned rank, unsigned char *shared); /* returns when it is the block's turn */
-    bool meet(unsigned rank);  /* false: never will all meet, because a block has ended */
-    void leave(unsigned rank); /* returns once all blocks have ended */
+    void arrive(unsigned rank); /* all of the block; others may run before this returns */
+    bool wait(unsigned rank, unsigned phase); /* until it is complete; false: never, because a block
+                                                 that has not arrived has ended */
+    void leave(unsigned rank);                /* returns once all blocks have ended */
 
   private:
     enum State { READY, WAITING, ENDED };
@@ -38,9 +41,10 @@ class Cluster {
     void hand_on();
 
     std::vector<State> states_;
+    std::vector<bool> arrived_;
     std::array<unsigned char *, MOST_CLUSTER_BLOCKS> shared_{};
-    char barriers_[2] = {};
-    unsigned crossed_ = 0;
+    char meetings_[2] = {};
+    unsigned phase_ = 0;
     bool stuck_ = false;
     std::atomic<unsigned> entered_{0}, turn_;
     RandomBits random_;

@@ -131,6 +131,17 @@ void fiber_leave(Fiber *from, Fiber *to) {
     fail("a fiber that had ended was resumed");
 }
 
+void fiber_pretend(Fiber *fiber) {
+    *fiber = {};
+    if (__tsan_create_fiber) fiber->tsan_fiber = __tsan_create_fiber(0);
+}
+
+void fiber_act_as(Fiber *self, Fiber *other, const std::function<void()> &act) {
+    if (__tsan_switch_to_fiber) __tsan_switch_to_fiber(other->tsan_fiber, NO_SYNC);
+    act();
+    if (__tsan_switch_to_fiber) __tsan_switch_to_fiber(self->tsan_fiber, NO_SYNC);
+}
+
 static void in_each(Fiber *self, Fiber *const *fibers, size_t count, void (*tell)(void *),
                     void *meeting) {
     if (!__tsan_switch_to_fiber) return;

@@ -4,6 +4,7 @@
 #define CUDA_ON_CPU_FIBER_H
 
 #include <cstddef>
+#include <functional>
 #if !defined(__x86_64__)
 #include <ucontext.h>
 #endif
@@ -27,6 +28,10 @@ void fiber_start(Fiber *fiber, void (*entry)());       /* the next switch to it 
 void fiber_enter();                                    /* the first thing that entry does */
 void fiber_switch(Fiber *from, Fiber *to);             /* returns when someone switches to `from` */
 [[noreturn]] void fiber_leave(Fiber *from, Fiber *to); /* the last thing that entry does */
+
+/* A flow of control for a race detector alone: nobody switches to it, others act as it. */
+void fiber_pretend(Fiber *fiber);
+void fiber_act_as(Fiber *self, Fiber *other, const std::function<void()> &act);
 
 /* For a race detector, a meeting of `count` fibers, called by `self`: what one has written before
  * is there for every other to read after. fibers[0] comes to every meeting of the others. */

@@ -85,8 +85,10 @@ static void run_blocks(const Launch &launch, size_t count) {
     std::vector<size_t> const order = block_order(count);
     std::atomic<size_t> next{0};
     auto const take = [&](unsigned) {
-        for (size_t i; (i = next++) < count;)
-            run_block(launch, index_of(launch.grid, order[i]), nullptr);
+        for (size_t i; (i = next++) < count;) {
+            Cluster alone(1, order[i]);
+            run_block(launch, index_of(launch.grid, order[i]), &alone);
+        }
     };
     static Workers &workers = *new Workers(settings().os_threads);
     if (count == 1)

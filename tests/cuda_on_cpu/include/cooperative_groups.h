@@ -21,8 +21,17 @@ class cluster_group {
   public:
     unsigned block_rank() const { return cuda_on_cpu::cluster_rank(); }
     unsigned num_blocks() const { return cuda_on_cpu::cluster_blocks(); }
+    struct arrival_token {};
+    arrival_token barrier_arrive(cuda_on_cpu::Site at = cuda_on_cpu::Site::here()) const {
+        cuda_on_cpu::cluster_arrive(cuda_on_cpu::CLUSTER_ARRIVE, at);
+        return {};
+    }
+    void barrier_wait(cuda_on_cpu::Site at = cuda_on_cpu::Site::here()) const {
+        cuda_on_cpu::cluster_wait(cuda_on_cpu::CLUSTER_WAIT, at);
+    }
     void sync(cuda_on_cpu::Site at = cuda_on_cpu::Site::here()) const {
-        cuda_on_cpu::meet_block(cuda_on_cpu::CLUSTER_SYNC, at);
+        cuda_on_cpu::cluster_arrive(cuda_on_cpu::CLUSTER_SYNC, at);
+        cuda_on_cpu::cluster_wait(cuda_on_cpu::CLUSTER_SYNC, at);
     }
     template <class T>
     T *map_shared_rank(T *own, unsigned rank,

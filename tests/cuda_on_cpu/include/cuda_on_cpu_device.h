@@ -3,9 +3,9 @@
  * which the runner implements; everything else is inline here, so that a sanitizer sees it.
  *
  * Differences that matter: a mask must name existing, running lanes only; all threads of a block
- * must reach a __syncthreads or cluster_group::sync in the same source line; __shared__ variables
- * stand in a kernel's body (elsewhere they would not be filled with NaN), or are rs_shared,
- * declared outside namespaces.
+ * must reach a __syncthreads, or an arrival at the cluster's barrier, in the same source line;
+ * __shared__ variables stand in a kernel's body (elsewhere they would not be filled with NaN), or
+ * are rs_shared, declared outside namespaces.
  */
 #ifndef CUDA_ON_CPU_DEVICE_H
 #define CUDA_ON_CPU_DEVICE_H
@@ -91,11 +91,26 @@ struct Site {
     }
 };
 
-enum Primitive { SYNCTHREADS, CLUSTER_SYNC, SYNCWARP, SHFL, SHFL_UP, SHFL_DOWN, SHFL_XOR, BALLOT };
+enum Primitive {
+    SYNCTHREADS,
+    CLUSTER_SYNC,
+    CLUSTER_ARRIVE,
+    CLUSTER_WAIT,
+    MBARRIER_WAIT,
+    SYNCWARP,
+    SHFL,
+    SHFL_UP,
+    SHFL_DOWN,
+    SHFL_XOR,
+    BALLOT
+};
 
-/* Returns once all threads of the block have come; for CLUSTER_SYNC, of all its cluster's blocks.
- */
-void meet_block(Primitive primitive, Site at);
+/* Returns once all threads of the block have come. */
+void meet_block(Site at);
+
+/* The halves of a barrier of all threads of the cluster: `primitive` is what the kernel called. */
+void cluster_arrive(Primitive primitive, Site at);
+void cluster_wait(Primitive primitive, Site at);
 
 /* Returns once all lanes of mask have come: the value that lane `source` brought; of BALLOT, a bit
  * for each lane whose value is not 0. */
@@ -120,7 +135,7 @@ inline T shuffle(Primitive primitive, unsigned mask, T var, unsigned operand, in
 } // namespace cuda_on_cpu
 
 inline void __syncthreads(cuda_on_cpu::Site at = cuda_on_cpu::Site::here()) {
-    cuda_on_cpu::meet_block(cuda_on_cpu::SYNCTHREADS, at);
+    cuda_on_cpu::meet_block(at);
 }
 
 inline void __syncwarp(unsigned mask = 0xffffffffu,
