@@ -148,6 +148,7 @@ template <typename real> static tiling tile_with(const rs_shape *shape, int bloc
     t.rows = t.tr * RM;
     t.padded = blocks * t.rows;
     t.w_rows = (int)shape->hidden;
+    t.stages = t.stage_rows = 0;
     t.buffers = 2;
     t.resident = true;
     t.shared = shared_bytes<real>(&t);

@@ -1,44 +1,28 @@
 /* The persistent path: a block owns a tile of columns through all steps. Its states live in shared
  * memory, and so does W0 where it fits; otherwise W0 streams through shared memory from L2, a few
  * rows at a time, ahead of the arithmetic. Blocks never talk to each other. */
-#include "tile.cuh"
+#include "stream.cuh"
 
 namespace {
 
-enum { STREAMED_ROWS = 8 };
-
 /* ---- the product ----------------------------------------------------------------------------- */
-
-/* Rows of the chunk that starts at row k. */
-__device__ static int rows_from(int k, int hidden) {
-    return hidden - k < STREAMED_ROWS ? hidden - k : STREAMED_ROWS;
-}
 
 /* The thread's part of W times the tile's states. Ends with all threads past their last read. */
 template <typename real, int RM, int RN>
-__device__ static void product(const shared_arrays<real> &s, const real *weights, const tiling &t,
-                               int hidden, const place<RM, RN> &at, real acc[RM][RN]) {
+__device__ static void product(const shared_arrays<real> &s, weight_stream<real> &stream,
+                               const tiling &t, int hidden, const place<RM, RN> &at,
+                               real acc[RM][RN]) {
     clear<real, RM, RN>(acc);
-    if (t.resident) {
+    if (t.resident)
         multiply<real, RM, RN>(s.w + at.row, s.state + at.local, hidden, t.padded, t.width, acc);
-        __syncthreads();
-        return;
+    for (int k = 0; !t.resident && k < hidden; k += t.stage_rows) {
+        const real *const rows = stream.take();
+        int const count = hidden - k < t.stage_rows ? hidden - k : t.stage_rows;
+        multiply<real, RM, RN>(rows + at.row, s.state + k * t.width + at.local, count, t.padded,
+                               t.width, acc);
+        stream.give_back();
     }
-    size_t const stage = (size_t)STREAMED_ROWS * t.padded;
-    fetch(s.w, weights, rows_from(0, hidden) * t.padded);
-    for (int k = 0, turn = 0; k < hidden; k += STREAMED_ROWS, turn ^= 1) {
-        int const next = k + STREAMED_ROWS;
-        if (next < hidden)
-            fetch(s.w + (turn ^ 1) * stage, weights + (size_t)next * t.padded,
-                  rows_from(next, hidden) * t.padded);
-        else
-            __pipeline_commit(); /* an empty one: the count of those under way stays 2 */
-        __pipeline_wait_prior(1);
-        __syncthreads();
-        multiply<real, RM, RN>(s.w + turn * stage + at.row, s.state + k * t.width + at.local,
-                               rows_from(k, hidden), t.padded, t.width, acc);
-        __syncthreads();
-    }
+    __syncthreads();
 }
 
 template <typename real>
@@ -69,14 +53,15 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
         for (int j = 0; j < RN; ++j) state[i * t.width + j] = at.sample_value(p, h0, i, j);
     if ((int)threadIdx.x < t.width) s.nonfinite[threadIdx.x] = NEVER;
     load_resident(s, weights, t, p.hidden);
+    int const all = p.warmup + p.steps;
+    weight_stream<real> stream(s, weights, t, p.hidden, all);
     __syncthreads();
 
-    int const all = p.warmup + p.steps;
     for (int step = 0; step < all; ++step) {
         const real *const drive = drive_at(p, a, at.group, step);
         real acc[RM][RN], u[STRIP][RN];
         load_drive<real, RM, RN>(p, at, drive, 0, u);
-        product<real, RM, RN>(s, weights, t, p.hidden, at, acc);
+        product<real, RM, RN>(s, stream, t, p.hidden, at, acc);
         int const recorded = step < p.warmup ? 0 : step - p.warmup;
         activate_part<real, RM, RN>(p, at, scale, drive, u, acc, step, t.width, state,
                                     a.slope + at.slope_at(p, t, recorded), s.nonfinite);
@@ -100,6 +85,7 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
     at.scales(p, a.scale + at.group * a.scale_stride, scale);
     if (keeper) s.norm_factor[threadIdx.x] = 1.0;
     load_resident(s, weights, t, p.hidden);
+    weight_stream<real> stream(s, weights, t, p.hidden, p.steps - 1);
     __syncthreads();
 
 #pragma unroll
@@ -114,7 +100,7 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
             end_column(p, a, t, s, s.partial, at.group, at.tile * t.width + (int)threadIdx.x, true,
                        step, &range);
         if (step == 1) break;
-        product<real, RM, RN>(s, weights, t, p.hidden, at, delta);
+        product<real, RM, RN>(s, stream, t, p.hidden, at, delta);
         finish_delta<real, RM, RN>(p, at, s, scale, delta);
     }
 }
@@ -124,6 +110,19 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
 /* Rows of the product that a thread holds: with eight, a number from shared memory is multiplied
  * more often; with four there are twice the warps. */
 enum { SHORT = 4, TALL = 8, SCHEDULERS = 4, RESERVED_SHARED = 1024 /* beside each block's */ };
+
+/* A ring for W0 beside the states: the most stages and the longest that fit. The least is taken
+ * where none does. */
+template <typename real> static void make_ring(const device_limits *limits, tiling *t) {
+    static const struct { int stages, rows; } rings[] = {{4, 16}, {4, 8}, {3, 8}, {2, 8}};
+    for (auto const &ring : rings) {
+        t->stages = ring.stages;
+        t->stage_rows = ring.rows;
+        t->w_rows = ring.stages * ring.rows;
+        t->shared = shared_bytes<real>(t);
+        if (t->shared <= limits->shared_most) return;
+    }
+}
 
 template <typename real>
 static tiling tile_with(const device_limits *limits, const rs_shape *shape, int rm, int tc) {
@@ -138,12 +137,10 @@ static tiling tile_with(const device_limits *limits, const rs_shape *shape, int 
     t.padded = t.rows = t.tr * rm;
     t.buffers = 1;
     t.w_rows = (int)shape->hidden;
+    t.stages = t.stage_rows = 0;
     t.shared = shared_bytes<real>(&t);
     t.resident = t.shared <= limits->shared_most;
-    if (!t.resident) {
-        t.w_rows = 2 * STREAMED_ROWS;
-        t.shared = shared_bytes<real>(&t);
-    }
+    if (!t.resident) make_ring<real>(limits, &t);
     return t;
 }
 

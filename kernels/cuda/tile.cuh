@@ -24,11 +24,13 @@ enum { STRIP = 4 };
 /* How a piece is laid over blocks. */
 struct tiling {
     int tc, tr, threads, width;
-    int tiles;   /* of each group */
-    int blocks;  /* that share a tile */
-    int rows;    /* of a block: TR * RM */
-    int padded;  /* of all its blocks: H and some zeros */
-    int w_rows;  /* rows of packed weights that a block has room for */
+    int tiles;  /* of each group */
+    int blocks; /* that share a tile */
+    int rows;   /* of a block: TR * RM */
+    int padded; /* of all its blocks: H and some zeros */
+    int w_rows; /* rows of packed weights that a block has room for */
+    int stages; /* of the ring that streams W0; 0 where it is resident */
+    int stage_rows;
     int buffers; /* of the states and of what is summed: two where other blocks write them */
     bool resident;
     size_t shared; /* bytes of a block */
@@ -77,13 +79,17 @@ template <typename T, int N> __device__ static void store(T *to, const T from[N]
 
 /* ---- shared memory --------------------------------------------------------------------------- */
 
+/* clang-format off */
 /* A block's shared memory, each array behind the one before it:
  *
- *     w            [w_rows][rows]               W0: row k holds what unit k gives to the block's
- * rows; all of it, or the stages that it streams through state        [buffers][padded][width] a
- * row for each unit, a column for each of the tile's partial      [buffers][padded / 4][width]
- * backward only norm_factor  [width]                      backward only factor       [width]
- * backward; nonfinite on the way forward own          [width]                      backward only
+ *     w               [w_rows][rows]               W0: row k holds what unit k gives to the block's
+ *                                                  rows; all of it, or the stages of a stream
+ *     stage_barriers  [2][stages]                  of a stream only
+ *     state           [buffers][padded][width]     a row for each unit, a column for each of the tile's
+ *     partial         [buffers][padded / 4][width] backward only
+ *     norm_factor     [width]                      backward only
+ *     factor          [width]                      backward; nonfinite on the way forward
+ *     own             [width]                      backward only
  *
  * A thread's part of `state` (and of a block of slopes) is RM rows x RN columns of it:
  *
@@ -91,18 +97,20 @@ template <typename T, int N> __device__ static void store(T *to, const T from[N]
  *       row 0 .. 7     t0  t2  t4 ..  t30        f32, 8 x 4 a thread, 64 columns: threads 0 to 31
  *       row 8 .. 15    t1  t3  t5 ..  t31
  */
+/* clang-format on */
 template <typename real> struct shared_arrays {
-    real *w;             /* [w_rows][rows] */
-    real *state;         /* [buffers][padded][width] h, or phi' * delta on the way back */
-    double *partial;     /* [buffers][padded / STRIP][width] sums of squares */
-    double *norm_factor; /* [width] */
-    real *factor, *own;  /* [width] */
-    unsigned *nonfinite; /* [width], in the room of `factor` */
+    real *w;                  /* [w_rows][rows]; of a stream its ring of stages */
+    uint64_t *stage_barriers; /* [2][stages]: see stream.cuh */
+    real *state;              /* [buffers][padded][width] h, or phi' * delta on the way back */
+    double *partial;          /* [buffers][padded / STRIP][width] sums of squares */
+    double *norm_factor;      /* [width] */
+    real *factor, *own;       /* [width] */
+    unsigned *nonfinite;      /* [width], in the room of `factor` */
 };
 
 template <typename real> static size_t shared_bytes(const tiling *t) {
     size_t const area = (size_t)t->padded * t->width;
-    return (size_t)t->w_rows * t->rows * sizeof(real) +
+    return (size_t)t->w_rows * t->rows * sizeof(real) + 2 * t->stages * sizeof(uint64_t) +
            t->buffers * (area * sizeof(real) + area / STRIP * sizeof(double)) +
            t->width * (sizeof(double) + 2 * sizeof(real));
 }
@@ -112,7 +120,8 @@ __device__ static shared_arrays<real> carve(unsigned char *base, const tiling &t
     size_t const area = (size_t)t.padded * t.width;
     shared_arrays<real> s;
     s.w = (real *)base;
-    s.state = s.w + (size_t)t.w_rows * t.rows;
+    s.stage_barriers = (uint64_t *)(s.w + (size_t)t.w_rows * t.rows);
+    s.state = (real *)(s.stage_barriers + 2 * t.stages);
     s.partial = (double *)(s.state + t.buffers * area);
     s.norm_factor = s.partial + t.buffers * (area / STRIP);
     s.factor = (real *)(s.norm_factor + t.width);
@@ -428,8 +437,8 @@ template <typename real>
 static rs_status run_tiles(path_context *context, const rs_shape *shape, const void *device_arrays,
                            const tiling &t, const char *name, tile_kernel<real> kernel) {
     const void *const function = (const void *)kernel;
-    CUDA_TRY(
-        cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)t.shared));
+    CUDA_TRY(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                  (int)context->limits.shared_most));
     /* As many blocks a processor as its shared memory holds: nothing else needs its L1 cache. */
     CUDA_TRY(cudaFuncSetAttribute(function, cudaFuncAttributePreferredSharedMemoryCarveout,
                                   cudaSharedmemCarveoutMaxShared));
