@@ -139,6 +139,7 @@ static rs_status run(void *handle, const rs_job *job, rs_profile *out) {
                               (part + 1) * columns / threads, out);
     out->forward_seconds = middle - start;
     out->backward_seconds = rs_seconds() - middle;
+    out->transfer_seconds = 0.0;
     /* tanh of finite numbers is finite. */
     memset(out->nonfinite_step, 0, columns * sizeof(uint32_t));
     return RS_OK;

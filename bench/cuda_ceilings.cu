@@ -1,7 +1,8 @@
 #include "cuda_ceilings.h"
 
+#include "cublas_api.cuh"
+
 #include "../kernels/cuda/check.cuh"
-#include "../kernels/cuda/cublas_api.cuh"
 
 #include <math.h>
 

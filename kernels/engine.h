@@ -72,8 +72,13 @@ typedef struct rs_profile {
     double *norm2;            /* [G][T][R * B]  sum of squares; 0, inf and NaN as they come */
     int32_t *exponent;        /* [G][T][R * B]  binary exponent beside it */
     uint32_t *nonfinite_step; /* [G][R * B]     first t whose h_t is not finite, 0 for none */
-    double forward_seconds;   /* wall time of the forward passes, packing and input included */
+    double forward_seconds;   /* wall time of the forward passes; packing and input included where
+                                 the engine's memory is the host's */
     double backward_seconds;  /* wall time of the backward passes, norms included */
+    double transfer_seconds;  /* wall time that weights, input and start states take to the device,
+                                 packing and drawing there included, and norms take back; part of
+                                 it may pass beside the passes of other columns. 0 where the
+                                 engine's memory is the host's */
 } rs_profile;
 
 /* The machine part that an engine runs on. */
@@ -89,9 +94,12 @@ typedef struct rs_device {
 
 typedef struct rs_resources {
     int threads; /* at least 1; CPU engines use at most so many */
+    int device;  /* which of the engine's devices, from 0; the host's engines have the one */
 } rs_resources;
 
-/* An engine. Every function but close() relays its failures as a status. */
+/* An engine. Every function but close() relays its failures as a status. Handles are independent of
+ * each other: each may be used by one thread at a time, different ones at once, on whichever
+ * devices. device() and supports() speak of the first device. */
 typedef struct rs_engine {
     const char *name; /* "reference", "cpu", "cuda" */
 

@@ -131,6 +131,7 @@ static rs_status run(void *self, const rs_job *job, rs_profile *out) {
     fill_profile(job, out);
     out->forward_seconds = fake_forward_seconds;
     out->backward_seconds = fake_backward_seconds;
+    out->transfer_seconds = fake_transfer_seconds;
     RS_TRY(tick(job, 1.0));
     if (interrupt && fake.interrupt_late) raise(SIGINT);
     return RS_OK;

@@ -47,6 +47,7 @@ double fake_log10_norm(size_t sample, double weight, double h0, double gradient,
 uint32_t fake_nonfinite_step(size_t sample);
 
 /* Seconds that every run says it took. */
-static double const fake_forward_seconds = 2.0, fake_backward_seconds = 3.0;
+static double const fake_forward_seconds = 2.0, fake_backward_seconds = 3.0,
+                    fake_transfer_seconds = 0.5;
 
 #endif

@@ -267,6 +267,7 @@ static rs_status run(void *handle, const rs_job *job, rs_profile *out) {
     double const wall = rs_seconds() - filled, both = forward + backward;
     out->forward_seconds = filled - start + (both > 0.0 ? wall * (forward / both) : 0.0);
     out->backward_seconds = both > 0.0 ? wall * (backward / both) : 0.0;
+    out->transfer_seconds = 0.0;
     if (atomic_load(&r.stop)) return rs_fail(RS_EINTERRUPTED, "engine cpu: interrupted");
     return RS_OK;
 }

@@ -230,5 +230,5 @@ static rs_status backward(path_context *context, const rs_shape *shape, const vo
 } // namespace
 
 const cuda_path path_cluster = {
-    "cluster", takes, suits, padded, false, tile_trace_bytes, forward, backward, NULL,
+    "cluster", takes, suits, padded, tile_trace_bytes, forward, backward, NULL,
 };

@@ -14,14 +14,9 @@ namespace {
 
 enum { LANES = 2, ALIGNMENT = 256 };
 
-/* Of one piece, on its lane's stream. */
-struct marks {
-    cudaEvent_t begin, middle, end;
-};
-
 struct cuda_engine {
+    int device; /* every entry point makes it the thread's own */
     lane lanes[LANES];
-    marks mark[LANES + 1]; /* in turn: a piece is timed from the end of the one before it */
     unsigned char *memory; /* of all lanes */
     uint64_t size;
 };
@@ -38,18 +33,20 @@ struct course {
 
 /* ---- a piece's way --------------------------------------------------------------------------- */
 
-marks *marks_of(course *c, size_t number) { return &c->self->mark[number % (LANES + 1)]; }
+lane *lane_of(course *c, size_t number) { return &c->self->lanes[number % c->lanes]; }
 
 /* Queues all of it but the way back. Passes of different lanes do not overlap: each would only slow
  * the other, and neither could be timed. */
 rs_status begin(course *c, const piece *p) {
-    lane *on = &c->self->lanes[c->begun % c->lanes];
-    marks const *m = marks_of(c, c->begun);
+    lane *on = lane_of(c, c->begun);
+    marks const *m = &on->mark;
     cudaStream_t const stream = on->context.stream;
-    CUDA_TRY(cudaEventRecord(m->begin, stream));
+    CUDA_TRY(cudaEventRecord(m->send, stream));
     RS_TRY(piece_send(on, c->job, p));
+    CUDA_TRY(cudaEventRecord(m->sent, stream));
     if (c->lanes > 1 && c->begun > 0)
-        CUDA_TRY(cudaStreamWaitEvent(stream, marks_of(c, c->begun - 1)->end, 0));
+        CUDA_TRY(cudaStreamWaitEvent(stream, lane_of(c, c->begun - 1)->mark.end, 0));
+    CUDA_TRY(cudaEventRecord(m->start, stream));
     RS_TRY(piece_run(on, p, false));
     CUDA_TRY(cudaEventRecord(m->middle, stream));
     RS_TRY(piece_run(on, p, true));
@@ -58,28 +55,29 @@ rs_status begin(course *c, const piece *p) {
     return RS_OK;
 }
 
-/* Packing that was hidden behind the piece before costs no time. */
-rs_status add_times(course *c) {
-    marks const *m = marks_of(c, c->finished);
-    float forward, backward; /* milliseconds */
-    CUDA_TRY(cudaEventElapsedTime(&forward, m->begin, m->middle));
-    CUDA_TRY(cudaEventElapsedTime(&backward, m->middle, m->end));
-    if (c->finished > 0) {
-        float since;
-        CUDA_TRY(cudaEventElapsedTime(&since, marks_of(c, c->finished - 1)->end, m->middle));
-        if (since < forward) forward = since;
-    }
-    c->out->forward_seconds += 1e-3 * (double)forward;
-    c->out->backward_seconds += 1e-3 * (double)backward;
+rs_status add_time(cudaEvent_t from, cudaEvent_t to, double *seconds) {
+    float milliseconds;
+    CUDA_TRY(cudaEventElapsedTime(&milliseconds, from, to));
+    *seconds += 1e-3 * (double)milliseconds;
     return RS_OK;
+}
+
+rs_status receive(course *c, lane *on, const piece *p) {
+    marks const *m = &on->mark;
+    CUDA_TRY(cudaEventRecord(m->receive, on->context.stream));
+    RS_TRY(piece_receive(on, c->job, p, c->out));
+    CUDA_TRY(cudaEventRecord(m->received, on->context.stream));
+    CUDA_TRY(cudaEventSynchronize(m->received));
+    RS_TRY(add_time(m->send, m->sent, &c->out->transfer_seconds));
+    RS_TRY(add_time(m->start, m->middle, &c->out->forward_seconds));
+    RS_TRY(add_time(m->middle, m->end, &c->out->backward_seconds));
+    return add_time(m->receive, m->received, &c->out->transfer_seconds);
 }
 
 rs_status finish(course *c) {
     size_t const batch = c->job->shape.batch, all = c->job->shape.radii * batch;
-    size_t const turn = c->finished % c->lanes;
-    const piece *p = &c->at[turn];
-    RS_TRY(piece_receive(&c->self->lanes[turn], c->job, p, c->out));
-    RS_TRY(add_times(c));
+    const piece *p = &c->at[c->finished % c->lanes];
+    RS_TRY(receive(c, lane_of(c, c->finished), p));
     ++c->finished;
     size_t const done = p->first_radius * batch + p->first_sample + p->shape.radii * p->shape.batch;
     if (c->job->tick && !c->job->tick(c->job->tick_arg, (double)done / (double)all))
@@ -147,7 +145,8 @@ rs_status run(void *handle, const rs_job *job, rs_profile *out) {
     c.self = (cuda_engine *)handle;
     c.job = job;
     c.out = out;
-    out->forward_seconds = out->backward_seconds = 0.0;
+    out->forward_seconds = out->backward_seconds = out->transfer_seconds = 0.0;
+    CUDA_TRY(cudaSetDevice(c.self->device));
     rs_status const status = run_all(&c);
     if (status != RS_OK) /* nothing that was queued may outlive the job's arrays */
         for (const lane &on : c.self->lanes) (void)cudaStreamSynchronize(on.context.stream);
@@ -157,7 +156,8 @@ rs_status run(void *handle, const rs_job *job, rs_profile *out) {
 /* ---- the table ------------------------------------------------------------------------------- */
 
 rs_status device(rs_device *out) {
-    int count = 0, id, driver, runtime;
+    int const first = 0;
+    int count = 0, driver, runtime;
     cudaError_t const error = cudaGetDeviceCount(&count);
     if (error != cudaSuccess || count == 0) {
         (void)cudaGetLastError();
@@ -166,8 +166,8 @@ rs_status device(rs_device *out) {
     }
     cudaDeviceProp properties;
     size_t free_bytes, total_bytes;
-    CUDA_TRY(cudaGetDevice(&id));
-    CUDA_TRY(cudaGetDeviceProperties(&properties, id));
+    CUDA_TRY(cudaSetDevice(first));
+    CUDA_TRY(cudaGetDeviceProperties(&properties, first));
     CUDA_TRY(cudaMemGetInfo(&free_bytes, &total_bytes));
     CUDA_TRY(cudaDriverGetVersion(&driver));
     CUDA_TRY(cudaRuntimeGetVersion(&runtime));
@@ -190,28 +190,49 @@ rs_status device(rs_device *out) {
 rs_status supports(const rs_shape *shape) {
     device_limits limits;
     const cuda_path *path = NULL;
-    RS_TRY(ask_limits(&limits));
+    RS_TRY(ask_limits(0, &limits));
     return choose_path(&limits, shape, &path);
 }
 
-uint64_t bytes(const rs_shape *shape, const rs_resources *) {
+uint64_t bytes(const rs_shape *shape, const rs_resources *resources) {
     device_limits limits;
     uint64_t total;
-    if (ask_limits(&limits) != RS_OK) return UINT64_MAX;
+    if (ask_limits(resources->device, &limits) != RS_OK) return UINT64_MAX;
     return piece_bytes(&limits, shape, &total) == RS_OK ? total : UINT64_MAX;
+}
+
+/* All events of a lane. */
+struct lane_events {
+    cudaEvent_t *event[9];
+
+    explicit lane_events(lane *on)
+        : event{&on->mark.send,     &on->mark.sent,      &on->mark.start,
+                &on->mark.middle,   &on->mark.end,       &on->mark.receive,
+                &on->mark.received, &on->host.copied[0], &on->host.copied[1]} {}
+};
+
+rs_status open_lane(lane *on, const device_limits *limits) {
+    on->context.limits = *limits;
+    CUDA_TRY(cudaStreamCreateWithFlags(&on->context.stream, cudaStreamNonBlocking));
+    for (cudaEvent_t *event : lane_events(on).event) CUDA_TRY(cudaEventCreate(event));
+    CUDA_TRY(cudaMallocHost((void **)&on->host.memory, 2 * PINNED_HALF));
+    return RS_OK;
+}
+
+void close_lane(lane *on) {
+    if (on->last && on->last->close) on->last->close(&on->context);
+    for (cudaEvent_t *event : lane_events(on).event)
+        if (*event) (void)cudaEventDestroy(*event);
+    if (on->context.stream) (void)cudaStreamDestroy(on->context.stream);
+    if (on->host.memory) (void)cudaFreeHost(on->host.memory);
 }
 
 /* A device that was lost cannot be tidied: what closing says is of no use to anyone. */
 void close_cuda(void *handle) {
     cuda_engine *self = (cuda_engine *)handle;
     if (!self) return;
-    for (lane &on : self->lanes) {
-        if (on.last && on.last->close) on.last->close(&on.context);
-        if (on.context.stream) (void)cudaStreamDestroy(on.context.stream);
-    }
-    for (marks const &m : self->mark)
-        for (cudaEvent_t event : {m.begin, m.middle, m.end})
-            if (event) (void)cudaEventDestroy(event);
+    (void)cudaSetDevice(self->device);
+    for (lane &on : self->lanes) close_lane(&on);
     if (self->memory) (void)cudaFree(self->memory);
     free(self);
 }
@@ -232,21 +253,18 @@ rs_status allocate(cuda_engine *self, uint64_t bytes) {
 rs_status fill_engine(cuda_engine *self, const rs_shape *largest) {
     device_limits limits;
     uint64_t needed;
-    RS_TRY(ask_limits(&limits));
+    CUDA_TRY(cudaSetDevice(self->device));
+    RS_TRY(ask_limits(self->device, &limits));
     RS_TRY(piece_bytes(&limits, largest, &needed));
     if (needed >= SIZE_MAX) return rs_fail(RS_EMEMORY, "engine cuda: the job is too large");
-    for (lane &on : self->lanes) {
-        on.context.limits = limits;
-        CUDA_TRY(cudaStreamCreateWithFlags(&on.context.stream, cudaStreamNonBlocking));
-    }
-    for (marks &m : self->mark)
-        for (cudaEvent_t *event : {&m.begin, &m.middle, &m.end}) CUDA_TRY(cudaEventCreate(event));
+    for (lane &on : self->lanes) RS_TRY(open_lane(&on, &limits));
     return allocate(self, needed);
 }
 
-rs_status open_cuda(const rs_shape *largest, const rs_resources *, void **handle) {
+rs_status open_cuda(const rs_shape *largest, const rs_resources *resources, void **handle) {
     cuda_engine *self = (cuda_engine *)calloc(1, sizeof *self);
     if (!self) return rs_fail(RS_EMEMORY, "engine cuda: no memory");
+    self->device = resources->device;
     rs_status const status = fill_engine(self, largest);
     if (status != RS_OK) {
         close_cuda(self);

@@ -19,20 +19,18 @@ __global__ void pack_weights_kernel(int hidden, int padded, const double *w, rea
     if (at >= (size_t)hidden * padded) return;
     int const k = (int)(at / padded), i = (int)(at % padded);
     bool const inside = i < hidden;
-    if (transposed) transposed[at] = inside ? (real)w[(size_t)i * hidden + k] : (real)0;
+    transposed[at] = inside ? (real)w[(size_t)i * hidden + k] : (real)0;
     rows[at] = inside ? (real)w[(size_t)k * hidden + i] : (real)0;
 }
 
 rs_status pack_weights(cudaStream_t stream, rs_precision precision, int hidden, int padded,
                        const double *w, void *transposed, void *rows) {
-    int const width = padded ? padded : hidden;
-    dim3 const grid = blocks_for((size_t)hidden * width);
-    void *second = padded ? transposed : NULL;
+    dim3 const grid = blocks_for((size_t)hidden * padded);
     if (precision == RS_F64)
         return launch("pack_weights_kernel", pack_weights_kernel<double>, grid, dim3(THREADS), 0,
-                      stream, hidden, width, w, (double *)second, (double *)rows);
+                      stream, hidden, padded, w, (double *)transposed, (double *)rows);
     return launch("pack_weights_kernel", pack_weights_kernel<float>, grid, dim3(THREADS), 0, stream,
-                  hidden, width, w, (float *)second, (float *)rows);
+                  hidden, padded, w, (float *)transposed, (float *)rows);
 }
 
 template <typename real>
@@ -96,14 +94,9 @@ rs_status draw_input(cudaStream_t stream, const rs_drive *drive, int first_step,
                   steps, batch, x);
 }
 
-/* Where unit i of a sample stands in the drive of a step. */
-__device__ static size_t unit_at(bool units_last, int hidden, int batch, int sample, int i) {
-    return units_last ? (size_t)sample * hidden + i : (size_t)i * batch + sample;
-}
-
 template <typename real>
 __global__ void noise_kernel(uint64_t seed, double sigma, int first_sample, int hidden, int steps,
-                             int batch, bool units_last, real *to) {
+                             int batch, real *to) {
     pair_place const own(steps, batch, hidden);
     if (!own.is_real) return;
     double pair[2];
@@ -111,13 +104,12 @@ __global__ void noise_kernel(uint64_t seed, double sigma, int first_sample, int 
                    (uint32_t)own.pair, pair);
     real *sheet = to + own.step * (size_t)hidden * batch;
     for (int k = 0; k < 2 && 2 * own.pair + k < hidden; ++k)
-        sheet[unit_at(units_last, hidden, batch, own.sample, 2 * own.pair + k)] =
-            (real)(sigma * pair[k]);
+        sheet[(size_t)(2 * own.pair + k) * batch + own.sample] = (real)(sigma * pair[k]);
 }
 
 /* The same sums in the same order as rs_drive_fill's: the bits agree. */
 template <typename real>
-__global__ void weighted_kernel(int hidden, int steps, int batch, int input_size, bool units_last,
+__global__ void weighted_kernel(int hidden, int steps, int batch, int input_size,
                                 const double *weight_ih, const double *bias, const double *x,
                                 real *to) {
     size_t const at = item(), sheet = (size_t)hidden * batch;
@@ -128,27 +120,25 @@ __global__ void weighted_kernel(int hidden, int steps, int batch, int input_size
     const double *input = x + (step * batch + sample) * input_size;
     double u = 0.0;
     for (int k = 0; k < input_size; ++k) u = fma(w[k], input[k], u);
-    to[step * sheet + unit_at(units_last, hidden, batch, sample, i)] = (real)(u + bias[i]);
+    to[at] = (real)(u + bias[i]); /* [steps][H][B] */
 }
 
 template <typename real>
 static rs_status fill(cudaStream_t stream, const rs_drive *drive, int hidden, int steps, int batch,
-                      bool units_last, const double *weight_ih, const double *bias, const double *x,
-                      real *to) {
+                      const double *weight_ih, const double *bias, const double *x, real *to) {
     if (drive->kind == RS_DRIVE_NOISE)
         return launch("noise_kernel", noise_kernel<real>, blocks_for_pairs(steps, batch, hidden),
                       dim3(THREADS), 0, stream, drive->seed, drive->sigma, (int)drive->first_sample,
-                      hidden, steps, batch, units_last, to);
+                      hidden, steps, batch, to);
     return launch("weighted_kernel", weighted_kernel<real>,
                   blocks_for((size_t)steps * hidden * batch), dim3(THREADS), 0, stream, hidden,
-                  steps, batch, (int)drive->input_size, units_last, weight_ih, bias, x, to);
+                  steps, batch, (int)drive->input_size, weight_ih, bias, x, to);
 }
 
 rs_status fill_drive(cudaStream_t stream, rs_precision precision, const rs_drive *drive, int hidden,
-                     int steps, int batch, bool units_last, const double *weight_ih,
-                     const double *bias, const double *x, void *to) {
+                     int steps, int batch, const double *weight_ih, const double *bias,
+                     const double *x, void *to) {
     if (precision == RS_F64)
-        return fill(stream, drive, hidden, steps, batch, units_last, weight_ih, bias, x,
-                    (double *)to);
-    return fill(stream, drive, hidden, steps, batch, units_last, weight_ih, bias, x, (float *)to);
+        return fill(stream, drive, hidden, steps, batch, weight_ih, bias, x, (double *)to);
+    return fill(stream, drive, hidden, steps, batch, weight_ih, bias, x, (float *)to);
 }

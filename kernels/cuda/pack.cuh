@@ -7,8 +7,7 @@
 #include "../drive.h"
 #include "../status.h"
 
-/* W0 [H][H] in double: rows of `padded` numbers with zeros behind, as they are and transposed.
- * With padded = 0 the one array `rows` alone is written, unpadded. */
+/* W0 [H][H] in double: rows of `padded` numbers with zeros behind, as they are and transposed. */
 rs_status pack_weights(cudaStream_t stream, rs_precision precision, int hidden, int padded,
                        const double *w, void *transposed, void *rows);
 
@@ -21,11 +20,10 @@ rs_status pack_array(cudaStream_t stream, rs_precision precision, int rows, int 
 rs_status draw_input(cudaStream_t stream, const rs_drive *drive, int first_step, int steps,
                      int batch, double *x);
 
-/* u_t of some steps (noise: from the first on) and all samples, [steps][H][B], or [steps][B][H]
- * with units_last. For a weighted drive `weight_ih` [H][I], `bias` [H] and `x` [steps][B][I] are on
- * the device. */
+/* u_t of some steps (noise: from the first on) and all samples, [steps][H][B]. For a weighted drive
+ * `weight_ih` [H][I], `bias` [H] and `x` [steps][B][I] are on the device. */
 rs_status fill_drive(cudaStream_t stream, rs_precision precision, const rs_drive *drive, int hidden,
-                     int steps, int batch, bool units_last, const double *weight_ih,
-                     const double *bias, const double *x, void *to);
+                     int steps, int batch, const double *weight_ih, const double *bias,
+                     const double *x, void *to);
 
 #endif

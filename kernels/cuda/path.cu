@@ -12,9 +12,8 @@ const cuda_path *const paths[] = {&path_small, &path_cluster, &path_persistent, 
 
 } // namespace
 
-rs_status ask_limits(device_limits *out) {
-    int device, processors, shared, clusters;
-    CUDA_TRY(cudaGetDevice(&device));
+rs_status ask_limits(int device, device_limits *out) {
+    int processors, shared, clusters;
     CUDA_TRY(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device));
     CUDA_TRY(cudaDeviceGetAttribute(&shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
     CUDA_TRY(cudaDeviceGetAttribute(&clusters, cudaDevAttrClusterLaunch, device));

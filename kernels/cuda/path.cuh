@@ -32,11 +32,8 @@ struct cuda_path {
     /* Whether it is the one to choose, unless a path before it is. */
     bool (*suits)(const device_limits *limits, const rs_shape *shape);
 
-    /* Row length Hp of the packed weights; 0 where the path reads W0 unpacked, [G][H][H]. */
+    /* Row length Hp of the packed weights, H or more. */
     int (*padded)(const device_limits *limits, const rs_shape *shape);
-
-    /* Whether units or samples stand last in drive, h0 and loss. */
-    bool units_last;
 
     /* Bytes of the slopes and of whatever else the path keeps beside them. */
     uint64_t (*trace_bytes)(const device_limits *limits, const rs_shape *shape);
@@ -49,8 +46,7 @@ struct cuda_path {
     void (*close)(path_context *context);
 };
 
-/* Of the current device. */
-rs_status ask_limits(device_limits *out);
+rs_status ask_limits(int device, device_limits *out);
 
 /* The path that RHOSWEEP_CUDA_PATH names, or the first that suits the shape. RS_EINPUT where the
  * named one does not take it. */

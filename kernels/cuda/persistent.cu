@@ -195,9 +195,9 @@ static bool takes(const device_limits *limits, const rs_shape *shape) {
     return fits(limits, &t);
 }
 
-/* Beyond, cuBLAS multiplies all columns at once, which is faster than W0 streaming past narrow
- * tiles: from 512 units of f64 on, and of f32 where not even half the widest tile fits. By H,
- * precision and device alone: the stepwise path rounds otherwise. */
+/* Beyond, the stepwise path's larger tiles use each number more often once it is on the processor:
+ * from 512 units of f64 on, and of f32 where not even half the widest tile fits. By H, precision
+ * and device alone: the stepwise path sums norms in another order. */
 static bool suits(const device_limits *limits, const rs_shape *shape) {
     if (shape->hidden < 512) return true;
     if (shape->hidden > 512 || shape->precision != RS_F32) return false;
@@ -232,5 +232,5 @@ static rs_status backward(path_context *context, const rs_shape *shape, const vo
 } // namespace
 
 const cuda_path path_persistent = {
-    "persistent", takes, suits, padded, false, tile_trace_bytes, forward, backward, NULL,
+    "persistent", takes, suits, padded, tile_trace_bytes, forward, backward, NULL,
 };

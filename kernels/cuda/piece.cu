@@ -6,6 +6,7 @@
 #include "../sizes.h"
 
 #include <limits.h>
+#include <string.h>
 
 namespace {
 
@@ -42,7 +43,7 @@ layout lay_out(const device_limits *limits, const cuda_path *path, const rs_shap
     uint64_t const units = rs_size_mul(h, s->batch);
     l.padded = path->padded(limits, s);
     l.driven_steps = s->driven ? (int)(s->warmup + s->steps) : 1;
-    l.weights = align(rs_size_mul(rs_size_mul(h, l.padded ? h + MOST_PADDING : h), real));
+    l.weights = align(rs_size_mul(rs_size_mul(h, rs_size_add(h, MOST_PADDING)), real));
     l.sheet = align(rs_size_mul(units, real));
     l.drive = align(rs_size_mul((uint64_t)l.driven_steps, rs_size_mul(units, real)));
     l.scale = align(rs_size_mul(s->radii, real));
@@ -125,86 +126,144 @@ template <typename real> rs_status place(const lane *on, const piece *p, placed<
     return RS_OK;
 }
 
-/* ---- sending a group ------------------------------------------------------------------------- */
+/* ---- page-locked memory --------------------------------------------------------------------- */
 
-rs_status stage_in(cudaStream_t stream, const double *from, size_t count, double *stage) {
-    CUDA_TRY(cudaMemcpyAsync(stage, from, count * sizeof *from, cudaMemcpyHostToDevice, stream));
+/* Bytes [offset, offset + bytes) of rows of `width` bytes, `pitch` apart, seen as one after the
+ * other: between their places and `packed`. */
+void move_rows(unsigned char *rows, size_t width, size_t pitch, size_t offset, size_t bytes,
+               unsigned char *packed, bool to_rows) {
+    while (bytes > 0) {
+        size_t const at = offset % width, some = width - at < bytes ? width - at : bytes;
+        unsigned char *const row = rows + offset / width * pitch + at;
+        memcpy(to_rows ? row : packed, to_rows ? packed : row, some);
+        packed += some;
+        offset += some;
+        bytes -= some;
+    }
+}
+
+unsigned char *half_of(const pinned *p, size_t half) { return p->memory + half * PINNED_HALF; }
+
+/* The other half, once nothing is copied from it any more. */
+rs_status turn_over(pinned *p, cudaStream_t stream) {
+    CUDA_TRY(cudaEventRecord(p->copied[p->half], stream));
+    p->half ^= 1;
+    p->used = 0;
+    CUDA_TRY(cudaEventSynchronize(p->copied[p->half]));
     return RS_OK;
 }
 
-/* x of a slab of steps, drawn or copied from what the user gave. */
-rs_status bring_input(cudaStream_t stream, const rs_drive *drive, size_t step, size_t steps,
-                      size_t batch, double *x) {
-    size_t const row = batch * drive->input_size * sizeof *x;
-    size_t const pitch = drive->input_batch * drive->input_size * sizeof *x;
-    const double *from =
-        drive->input + (step * drive->input_batch + drive->first_sample) * drive->input_size;
-    CUDA_TRY(cudaMemcpy2DAsync(x, row, from, pitch, row, steps, cudaMemcpyHostToDevice, stream));
+/* Packs `rows` rows into device memory at `to`. The host's memory is free when this returns. */
+rs_status send_rows(lane *on, const void *from, size_t width, size_t pitch, size_t rows, void *to) {
+    pinned *const p = &on->host;
+    size_t const all = width * rows;
+    for (size_t done = 0, some; done < all; done += some) {
+        if (p->used == PINNED_HALF) RS_TRY(turn_over(p, on->context.stream));
+        size_t const room = PINNED_HALF - p->used;
+        some = all - done < room ? all - done : room;
+        unsigned char *const here = half_of(p, p->half) + p->used;
+        move_rows((unsigned char *)from, width, pitch, done, some, here, false);
+        CUDA_TRY(cudaMemcpyAsync((unsigned char *)to + done, here, some, cudaMemcpyHostToDevice,
+                                 on->context.stream));
+        p->used += some;
+    }
     return RS_OK;
+}
+
+/* Device memory at `from` into `rows` rows of the host's. Waits for all that the stream holds; one
+ * half is emptied while the other is filled. */
+rs_status receive_rows(lane *on, const void *from, void *to, size_t width, size_t pitch,
+                       size_t rows) {
+    pinned *const p = &on->host;
+    size_t const all = width * rows, parts = (all + PINNED_HALF - 1) / PINNED_HALF;
+    for (size_t part = 0; part <= parts; ++part) {
+        size_t const begin = part * PINNED_HALF;
+        if (part < parts) {
+            size_t const some = all - begin < PINNED_HALF ? all - begin : PINNED_HALF;
+            CUDA_TRY(cudaMemcpyAsync(half_of(p, part % 2), (const unsigned char *)from + begin,
+                                     some, cudaMemcpyDeviceToHost, on->context.stream));
+            CUDA_TRY(cudaEventRecord(p->copied[part % 2], on->context.stream));
+        }
+        if (part == 0) continue;
+        size_t const before = begin - PINNED_HALF;
+        size_t const some = all - before < PINNED_HALF ? all - before : PINNED_HALF;
+        CUDA_TRY(cudaEventSynchronize(p->copied[(part - 1) % 2]));
+        move_rows((unsigned char *)to, width, pitch, before, some, half_of(p, (part - 1) % 2),
+                  true);
+    }
+    return RS_OK;
+}
+
+/* ---- sending a group ------------------------------------------------------------------------- */
+
+rs_status stage_in(lane *on, const double *from, size_t count, double *stage) {
+    size_t const bytes = count * sizeof *from;
+    return send_rows(on, from, bytes, bytes, 1, stage);
+}
+
+/* x of a slab of steps, as the user gave it. */
+rs_status send_input(lane *on, const rs_drive *drive, size_t step, size_t steps, size_t batch,
+                     double *x) {
+    size_t const pitch = drive->input_batch * drive->input_size;
+    return send_rows(on, drive->input + step * pitch + drive->first_sample * drive->input_size,
+                     batch * drive->input_size * sizeof *x, pitch * sizeof *x, steps, x);
 }
 
 template <typename real>
-rs_status send_drive(const path_context *context, const cuda_path *path, const layout *l,
-                     const rs_shape *s, const rs_drive *drive, double *stage, real *to) {
-    cudaStream_t const stream = context->stream;
+rs_status send_drive(lane *on, const layout *l, const rs_shape *s, const rs_drive *drive,
+                     double *stage, real *to) {
+    cudaStream_t const stream = on->context.stream;
     size_t const h = s->hidden, sheet = h * s->batch;
     if (drive->kind == RS_DRIVE_NOISE)
-        return fill_drive(stream, s->precision, drive, (int)h, l->driven_steps, (int)s->batch,
-                          path->units_last, NULL, NULL, NULL, to);
+        return fill_drive(stream, s->precision, drive, (int)h, l->driven_steps, (int)s->batch, NULL,
+                          NULL, NULL, to);
     double *const weight_ih = stage, *const bias = stage + h * drive->input_size;
     double *const x = bias + h;
-    RS_TRY(stage_in(stream, drive->weight_ih, h * drive->input_size, weight_ih));
-    RS_TRY(stage_in(stream, drive->bias, h, bias));
+    RS_TRY(stage_in(on, drive->weight_ih, h * drive->input_size, weight_ih));
+    RS_TRY(stage_in(on, drive->bias, h, bias));
     for (int step = 0; step < l->driven_steps; step += l->slab) {
         int const steps = l->driven_steps - step < l->slab ? l->driven_steps - step : l->slab;
         if (drive->input)
-            RS_TRY(bring_input(stream, drive, (size_t)step, (size_t)steps, s->batch, x));
+            RS_TRY(send_input(on, drive, (size_t)step, (size_t)steps, s->batch, x));
         else
             RS_TRY(draw_input(stream, drive, step, steps, (int)s->batch, x));
-        RS_TRY(fill_drive(stream, s->precision, drive, (int)h, steps, (int)s->batch,
-                          path->units_last, weight_ih, bias, x, to + (size_t)step * sheet));
+        RS_TRY(fill_drive(stream, s->precision, drive, (int)h, steps, (int)s->batch, weight_ih,
+                          bias, x, to + (size_t)step * sheet));
     }
     return RS_OK;
 }
 
-/* [B][H] of the job's samples to the path's layout. */
+/* [B][H] of the job's samples, transposed. */
 template <typename real>
-rs_status send_sheet(const path_context *context, const cuda_path *path, const piece *p,
-                     const double *from, double *stage, real *to) {
+rs_status send_sheet(lane *on, const piece *p, const double *from, double *stage, real *to) {
     const rs_shape *s = &p->shape;
     size_t const count = s->batch * s->hidden;
     if (!from) {
-        CUDA_TRY(cudaMemsetAsync(to, 0, count * sizeof *to, context->stream));
+        CUDA_TRY(cudaMemsetAsync(to, 0, count * sizeof *to, on->context.stream));
         return RS_OK;
     }
-    RS_TRY(stage_in(context->stream, from + p->first_sample * s->hidden, count, stage));
-    return pack_array(context->stream, s->precision, (int)s->batch, (int)s->hidden,
-                      !path->units_last, stage, to);
+    RS_TRY(stage_in(on, from + p->first_sample * s->hidden, count, stage));
+    return pack_array(on->context.stream, s->precision, (int)s->batch, (int)s->hidden, true, stage,
+                      to);
 }
 
 template <typename real>
-rs_status send_group(const path_context *context, const cuda_path *path, const layout *l,
-                     const piece *p, const rs_group *group, size_t g,
+rs_status send_group(lane *on, const layout *l, const piece *p, const rs_group *group, size_t g,
                      const piece_arrays<real> *out) {
     const rs_shape *s = &p->shape;
     size_t const h = s->hidden, w = l->weights / sizeof(real), sheet = l->sheet / sizeof(real);
     const arrays<real> *a = &out->a;
-    cudaStream_t const stream = context->stream;
-    real *const rows = (real *)a->backward_w + g * w;
-    real *const transposed = (real *)a->forward_w + g * w;
-    RS_TRY(stage_in(stream, group->weight_hh, h * h, out->stage));
-    RS_TRY(pack_weights(stream, s->precision, (int)h, l->padded, out->stage, transposed, rows));
-    if (!l->padded) /* the path multiplies by W0 both ways */
-        CUDA_TRY(cudaMemcpyAsync(transposed, rows, h * h * sizeof(real), cudaMemcpyDeviceToDevice,
-                                 stream));
-    RS_TRY(stage_in(stream, group->scale + p->first_radius, s->radii, out->stage));
+    cudaStream_t const stream = on->context.stream;
+    RS_TRY(stage_in(on, group->weight_hh, h * h, out->stage));
+    RS_TRY(pack_weights(stream, s->precision, (int)h, l->padded, out->stage,
+                        (real *)a->forward_w + g * w, (real *)a->backward_w + g * w));
+    RS_TRY(stage_in(on, group->scale + p->first_radius, s->radii, out->stage));
     RS_TRY(pack_array(stream, s->precision, 1, (int)s->radii, false, out->stage,
                       (real *)a->scale + g * (l->scale / sizeof(real))));
-    RS_TRY(stage_in(stream, &group->step_gradient, 1, out->stage));
+    RS_TRY(stage_in(on, &group->step_gradient, 1, out->stage));
     RS_TRY(pack_array(stream, s->precision, 1, 1, false, out->stage, (real *)a->own + g));
-    RS_TRY(send_sheet(context, path, p, group->h0, out->stage, (real *)a->h0 + g * sheet));
-    RS_TRY(send_sheet(context, path, p, group->loss_gradient, out->stage,
-                      (real *)a->loss + g * sheet));
+    RS_TRY(send_sheet(on, p, group->h0, out->stage, (real *)a->h0 + g * sheet));
+    RS_TRY(send_sheet(on, p, group->loss_gradient, out->stage, (real *)a->loss + g * sheet));
     real *const drive = (real *)a->drive + g * (l->drive / sizeof(real));
     if (!s->driven) {
         CUDA_TRY(cudaMemsetAsync(drive, 0, l->drive, stream));
@@ -212,14 +271,14 @@ rs_status send_group(const path_context *context, const cuda_path *path, const l
     }
     rs_drive from = group->drive;
     from.first_sample += p->first_sample;
-    return send_drive(context, path, l, s, &from, out->stage, drive);
+    return send_drive(on, l, s, &from, out->stage, drive);
 }
 
 template <typename real> rs_status send_as(lane *on, const rs_job *job, const piece *p) {
     placed<real> at;
     RS_TRY(place(on, p, &at));
     for (size_t g = 0; g < p->shape.groups; ++g)
-        RS_TRY(send_group(&on->context, at.path, &at.l, p, &job->group[g], g, &at.arrays));
+        RS_TRY(send_group(on, &at.l, p, &job->group[g], g, &at.arrays));
     return RS_OK;
 }
 
@@ -237,23 +296,18 @@ template <typename real> rs_status run_as(lane *on, const piece *p, bool back) {
 
 /* The piece's norms into their places among the job's: its columns stand together in each row. */
 template <typename real>
-rs_status receive(const path_context *context, const rs_shape *whole, const piece *p,
-                  const arrays<real> *a, rs_profile *out) {
+rs_status receive(lane *on, const rs_shape *whole, const piece *p, const arrays<real> *a,
+                  rs_profile *out) {
     size_t const columns = p->shape.radii * p->shape.batch, all = whole->radii * whole->batch;
     size_t const first = p->first_radius * whole->batch + p->first_sample;
-    for (size_t g = 0; g < whole->groups; ++g) {
-        size_t const from = g * whole->steps * columns, to = g * whole->steps * all + first;
-        CUDA_TRY(cudaMemcpy2DAsync(out->norm2 + to, all * sizeof(double), a->norm2 + from,
-                                   columns * sizeof(double), columns * sizeof(double), whole->steps,
-                                   cudaMemcpyDeviceToHost, context->stream));
-        CUDA_TRY(cudaMemcpy2DAsync(out->exponent + to, all * sizeof(int), a->exponent + from,
-                                   columns * sizeof(int), columns * sizeof(int), whole->steps,
-                                   cudaMemcpyDeviceToHost, context->stream));
-        CUDA_TRY(cudaMemcpyAsync(out->nonfinite_step + g * all + first, a->nonfinite + g * columns,
-                                 columns * sizeof(unsigned), cudaMemcpyDeviceToHost,
-                                 context->stream));
-    }
-    CUDA_TRY(cudaStreamSynchronize(context->stream));
+    size_t const rows = whole->groups * whole->steps;
+    RS_TRY(receive_rows(on, a->norm2, out->norm2 + first, columns * sizeof *out->norm2,
+                        all * sizeof *out->norm2, rows));
+    RS_TRY(receive_rows(on, a->exponent, out->exponent + first, columns * sizeof *out->exponent,
+                        all * sizeof *out->exponent, rows));
+    RS_TRY(receive_rows(on, a->nonfinite, out->nonfinite_step + first,
+                        columns * sizeof *out->nonfinite_step, all * sizeof *out->nonfinite_step,
+                        whole->groups));
     for (size_t g = 0; g < whole->groups; ++g)
         for (size_t c = 0; c < columns; ++c) {
             uint32_t *const step = &out->nonfinite_step[g * all + first + c];
@@ -266,7 +320,7 @@ template <typename real>
 rs_status receive_as(lane *on, const rs_job *job, const piece *p, rs_profile *out) {
     placed<real> at;
     RS_TRY(place(on, p, &at));
-    return receive(&on->context, &job->shape, p, &at.arrays.a, out);
+    return receive(on, &job->shape, p, &at.arrays.a, out);
 }
 
 } // namespace

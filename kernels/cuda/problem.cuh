@@ -16,18 +16,17 @@ struct problem {
 };
 
 /* Device arrays of the piece. A sample's arrays have `batch` last, so that neighbouring columns
- * read neighbouring numbers; the stepwise path has units last instead, like its states. */
+ * read neighbouring numbers. */
 template <typename real> struct arrays {
-    int padded; /* Hp: row length of the packed weights, or H where they are not padded */
+    int padded; /* Hp: row length of the packed weights */
     /* Numbers from one group's array to the next group's. */
     size_t weight_stride, sheet_stride, drive_stride, scale_stride;
-    const real
-        *forward_w; /* [G] of [H][Hp]: row k holds column k of W0, zeros behind; or W0 itself */
+    const real *forward_w;  /* [G] of [H][Hp]: row k holds column k of W0, zeros behind */
     const real *backward_w; /* [G] of [H][Hp]: row i of W0, zeros behind */
     const real *scale;      /* [G] of [R] */
     const real *own;        /* [G] the loss's term at every step */
-    const real *drive;      /* [G] of [warmup + T][H][B] or [..][B][H]; one step where not driven */
-    const real *h0;         /* [G] of [H][B] or [B][H] */
+    const real *drive;      /* [G] of [warmup + T][H][B]; one step where not driven */
+    const real *h0;         /* [G] of [H][B] */
     const real *loss;       /* likewise */
     real *slope;            /* phi'(a_t) of every recorded step; layout is the path's own */
     double *norm2;          /* [G][T][columns] */

@@ -231,5 +231,5 @@ static rs_status backward(path_context *context, const rs_shape *shape, const vo
 } // namespace
 
 const cuda_path path_small = {
-    "small", takes, takes, padded, false, trace_bytes, forward, backward, NULL,
+    "small", takes, takes, padded, trace_bytes, forward, backward, NULL,
 };

@@ -1,232 +1,574 @@
-/* The stepwise path, for large H: each step is one cuBLAS product of W0 with all columns of all
- * groups and one kernel for the rest. A whole pass is a CUDA graph, kept for the next piece of the
- * same shape. States have units last: [G][columns][H]. */
-#include "check.cuh"
-#include "cublas_api.cuh"
-#include "math.cuh"
-#include "path.cuh"
-
-#include "../sizes.h"
+/* The stepwise path, for large H: one kernel per step multiplies W0 by the states of all columns of
+ * all groups and ends the step for its tile. A pass is a CUDA graph, kept for the next piece of the
+ * same shape.
+ *
+ * The product is the engine's own: each sum runs over k ascending in one accumulator, one fma each,
+ * so a column's bits do not depend on the tile, on the columns beside it or on their number. A BLAS
+ * picks kernels, and with them the order of its sums, by the number of columns.
+ *
+ * A block computes a tile of rows x columns. W0 and the states both have k first and go through
+ * shared memory, DEPTH values of k at a time:
+ *
+ *                      columns of the tile                shared memory, for each of the stages
+ *                    +---------------------+              +----------------------------+
+ *      state [k] ..  |  16 bytes a move    |              | w     [DEPTH][tile rows]   |
+ *                    +---------------------+              | state [DEPTH][tile columns]|
+ *        w [k]       +----------+----------+              +----------------------------+
+ *       rows of      |  warp 0  |  warp 1  | 32 rows      after the product, in their place:
+ *       the tile     +----------+----------+              sums [warps][32][warp's columns]
+ *       (k first)    |  warp 2  |  warp 3  |              behind them, backward only: factor,
+ *                    +----------+----------+              own, norm_factor [tile columns]
+ *
+ * A warp has 32 rows x 64 columns (f64: 32). In the product its lanes are 4 down x 8 across, each
+ * with 8 rows and two pieces of 16 bytes, one in each half of the columns. The sums then go through
+ * shared memory to lanes that are 2 down x 16 across, a row of a piece at a time: few registers,
+ * and whole rows in global memory.
+ */
+#include "tile.cuh"
 
 #include <stdlib.h>
 #include <string.h>
 
 namespace {
 
-enum { WARP = 32, COLUMNS_PER_BLOCK = 4, THREADS = WARP * COLUMNS_PER_BLOCK };
+enum { LANE_ROWS = 8, WARP_ROWS = 32, DEPTH = 16 };
+enum { LANES_DOWN = 2, LANES_ACROSS = 16 }; /* once the product is done */
+enum { ELEMENTWISE_THREADS = 256 };
 
-/* Of cuBLAS: enough for it to run, too little to split sums over H, which it would for few columns
- * and not for many: the bits of a column would depend on how many others there are. */
-enum { WORKSPACE = 16 << 10 };
-
-/* Arrays of the path's own, behind the slopes. */
+/* Arrays of the path's own, behind the slopes [T][G][H][pitch]. Rows of columns are `pitch` long,
+ * which is a multiple of 16 bytes; what the columns beyond the last one hold is never used. */
 template <typename real> struct step_arrays {
-    real *product;             /* [G][columns][H] */
-    real *state;               /* [G][columns][H] h, or phi' * delta on the way back */
-    column_range<real> *range; /* [G][columns] */
-    void *workspace;
+    int pitch, strips;
+    real *state[2];               /* [G][H][pitch] h, or phi' * delta on the way back */
+    double *partial[2];           /* [G][strips][pitch] sums of squares of WARP_ROWS rows */
+    column_range<real> *range[2]; /* [G][pitch] */
 };
 
-/* A block has a warp for each of its columns; lanes go through the units. */
-struct own_column {
-    int group, column, lane;
-    bool is_real;
-    size_t flat; /* among all columns of all groups */
+/* ---- a tile ---------------------------------------------------------------------------------- */
 
-    __device__ explicit own_column(const problem &p) {
-        int const blocks = (p.columns + COLUMNS_PER_BLOCK - 1) / COLUMNS_PER_BLOCK;
-        group = blockIdx.x / blocks;
-        column = blockIdx.x % blocks * COLUMNS_PER_BLOCK + threadIdx.x / WARP;
-        lane = threadIdx.x % WARP;
-        is_real = column < p.columns;
-        flat = (size_t)group * p.columns + column;
+/* Sizes of a tile of TALL x WIDE warps, and where the thread is in it. */
+template <typename real, int TALL, int WIDE> struct tile {
+    static constexpr int EACH = per_move<real>(), LANE_COLUMNS = 2 * EACH;
+    static constexpr int WARP_COLUMNS = LANES_ACROSS * EACH;
+    static constexpr int ROWS = TALL * WARP_ROWS, COLUMNS = WIDE * WARP_COLUMNS;
+    static constexpr int THREADS = WARP * TALL * WIDE;
+    static constexpr int STAGE = DEPTH * (ROWS + COLUMNS), SUMS = ROWS * COLUMNS;
+    static constexpr int STAGES = sizeof(real) == 4 ? 4 : 3;
+    static constexpr int NUMBERS = STAGES * STAGE > SUMS ? STAGES *STAGE : SUMS;
+    static constexpr size_t BYTES =
+        NUMBERS * sizeof(real) + COLUMNS * (sizeof(double) + 2 * sizeof(real));
+    static constexpr int RESIDENT = THREADS > 64 ? 512 / THREADS : 6; /* blocks, by registers */
+
+    int group, row_tile;
+    int first_row, first_column; /* of the tile */
+    int warp_row, warp_column;   /* of the warp, within the tile */
+
+    /* Tiles of the same columns are neighbours. */
+    __device__ explicit tile(const problem &p) {
+        int const down = tiles_down(p), across = tiles_across(p), warp = threadIdx.x / WARP;
+        row_tile = blockIdx.x % down;
+        group = blockIdx.x / down / across;
+        first_row = row_tile * ROWS;
+        first_column = blockIdx.x / down % across * COLUMNS;
+        warp_row = warp / WIDE * WARP_ROWS;
+        warp_column = warp % WIDE * WARP_COLUMNS;
+    }
+
+    __host__ __device__ static int tiles_down(const problem &p) {
+        return (p.hidden + ROWS - 1) / ROWS;
+    }
+    __host__ __device__ static int tiles_across(const problem &p) {
+        return (p.columns + COLUMNS - 1) / COLUMNS;
+    }
+
+    /* Where the warp's sums are, [WARP_ROWS][WARP_COLUMNS]. */
+    __device__ static real *sums() {
+        return (real *)rs_shared + threadIdx.x / WARP * (WARP_ROWS * WARP_COLUMNS);
+    }
+
+    /* First row, and first column of its piece, that the thread ends the step of. */
+    __device__ int row() const { return threadIdx.x % WARP / LANES_ACROSS; }
+    __device__ int piece() const { return threadIdx.x % LANES_ACROSS * EACH; }
+    __device__ int column() const { return first_column + warp_column + piece(); }
+};
+
+/* ---- the product ----------------------------------------------------------------------------- */
+
+/* Brings DEPTH rows after DEPTH rows of WIDTH columns of an array; zeros beyond its end. */
+template <typename real, int WIDTH, int THREADS> struct staging {
+    static constexpr int PIECES = WIDTH / per_move<real>(), ROUND = THREADS / PIECES;
+    static_assert(THREADS % PIECES == 0 && DEPTH % ROUND == 0, "all threads copy equally often");
+    const real *from; /* the thread's first piece of the next rows */
+    int pitch, rows;  /* between rows; left, from the thread's first one on */
+
+    __device__ staging(const real *array, int all_rows, int row_pitch, int first) {
+        int const row = threadIdx.x / PIECES;
+        int const column = first + threadIdx.x % PIECES * per_move<real>();
+        from = array + (size_t)row * row_pitch + column;
+        pitch = row_pitch;
+        rows = column < row_pitch ? all_rows - row : 0;
+    }
+
+    __device__ void bring(real *to) {
+        to += threadIdx.x * per_move<real>();
+#pragma unroll
+        for (int i = 0; i < DEPTH; i += ROUND)
+            __pipeline_memcpy_async(to + i * WIDTH, from + (size_t)i * pitch, 16,
+                                    i < rows ? 0 : 16);
+        from += (size_t)DEPTH * pitch;
+        rows -= DEPTH;
     }
 };
 
-/* Start of the sample's row in row `row` of a group's [rows][B][H]. */
-__device__ static size_t sample_at(const problem &p, const own_column &own, int row) {
-    return ((size_t)row * p.batch + own.column % p.batch) * p.hidden;
-}
+/* W0 times the states for one tile. Begins in the constructor, before other work that the block has
+ * to do. */
+template <typename real, int TALL, int WIDE> struct tile_product {
+    using shape = tile<real, TALL, WIDE>;
+    staging<real, shape::ROWS, shape::THREADS> w;
+    staging<real, shape::COLUMNS, shape::THREADS> state;
+    int hidden;
+
+    __device__ tile_product(const problem &p, const arrays<real> &a, const step_arrays<real> &s,
+                            shape at, const real *weights, const real *states)
+        : w(weights + at.group * a.weight_stride, p.hidden, a.padded, at.first_row),
+          state(states + (size_t)at.group * p.hidden * s.pitch, p.hidden, s.pitch, at.first_column),
+          hidden(p.hidden) {
+#pragma unroll
+        for (int i = 0; i < shape::STAGES - 1; ++i) bring(i);
+    }
+
+    __device__ void bring(int stage) {
+        real *const to = (real *)rs_shared + stage * shape::STAGE;
+        w.bring(to);
+        state.bring(to + DEPTH * shape::ROWS);
+        __pipeline_commit();
+    }
+
+    /* The warp's sums to where shape::sums() says. All threads of the block meet in it. */
+    __device__ void finish(shape at) {
+        /* A row bit in lane bit 0 and a column bit in lane bit 1: pairs of lanes read the same 16
+         * bytes of both operands. */
+        int const lane = threadIdx.x % WARP;
+        int const row = ((lane & 1) | (lane >> 3 & 2)) * LANE_ROWS;
+        int const column = (lane >> 1 & 7) * shape::EACH;
+        const real *rows = (real *)rs_shared + at.warp_row + row;
+        const real *columns = (real *)rs_shared + DEPTH * shape::ROWS + at.warp_column + column;
+        real acc[LANE_ROWS][shape::LANE_COLUMNS];
+        clear<real, LANE_ROWS, shape::LANE_COLUMNS>(acc);
+        int now = 0, next = shape::STAGES - 1;
+#pragma unroll 1
+        for (int k = 0; k < hidden; k += DEPTH) {
+            __pipeline_wait_prior(shape::STAGES - 2);
+            __syncthreads(); /* these rows are here, and nobody reads those before them */
+            bring(next);
+            multiply_stage(rows + now * shape::STAGE, columns + now * shape::STAGE, acc);
+            now = now + 1 < shape::STAGES ? now + 1 : 0;
+            next = next + 1 < shape::STAGES ? next + 1 : 0;
+        }
+        __pipeline_wait_prior(0); /* what was brought beyond the end */
+        __syncthreads();
+        real *const sums = shape::sums() + row * shape::WARP_COLUMNS + column;
+#pragma unroll
+        for (int i = 0; i < LANE_ROWS; ++i) {
+            store_some(sums + i * shape::WARP_COLUMNS, acc[i]);
+            store_some(sums + i * shape::WARP_COLUMNS + shape::WARP_COLUMNS / 2,
+                       acc[i] + shape::EACH);
+        }
+        __syncwarp();
+    }
+
+    __device__ static void multiply_stage(const real *rows, const real *columns,
+                                          real acc[LANE_ROWS][shape::LANE_COLUMNS]) {
+#pragma unroll
+        for (int k = 0; k < DEPTH; ++k) {
+            real a[LANE_ROWS], b[shape::LANE_COLUMNS];
+            load<real, LANE_ROWS>(rows + k * shape::ROWS, a);
+            load_some(columns + k * shape::COLUMNS, b);
+            load_some(columns + k * shape::COLUMNS + shape::WARP_COLUMNS / 2, b + shape::EACH);
+#pragma unroll
+            for (int i = 0; i < LANE_ROWS; ++i)
+#pragma unroll
+                for (int j = 0; j < shape::LANE_COLUMNS; ++j)
+                    acc[i][j] = fma(a[i], b[j], acc[i][j]);
+        }
+    }
+};
+
+/* Scale and sample of the columns of a thread's piece. Those beyond the last column repeat it. */
+template <typename real> struct piece_columns {
+    static constexpr int EACH = per_move<real>();
+    real scale[EACH];
+    int sample[EACH];
+
+    __device__ piece_columns(const problem &p, const arrays<real> &a, int group, int column) {
+        const real *scales = a.scale + group * a.scale_stride;
+#pragma unroll
+        for (int j = 0; j < EACH; ++j) {
+            int const some = column + j < p.columns ? column + j : p.columns - 1;
+            scale[j] = scales[some / p.batch];
+            sample[j] = some % p.batch;
+        }
+    }
+};
 
 /* ---- forward --------------------------------------------------------------------------------- */
 
+/* h_0, and zeros beyond the last column. Marks all columns as finite. */
 template <typename real>
-__global__ void start_forward(problem p, arrays<real> a, step_arrays<real> s) {
-    own_column const own(p);
-    if (!own.is_real) return;
-    const real *h0 = a.h0 + own.group * a.sheet_stride + sample_at(p, own, 0);
-    for (int i = own.lane; i < p.hidden; i += WARP) s.state[own.flat * p.hidden + i] = h0[i];
-    if (own.lane == 0) a.nonfinite[own.flat] = NEVER;
+__global__ void start_forward_kernel(problem p, arrays<real> a, step_arrays<real> s) {
+    size_t const at = (size_t)blockIdx.x * ELEMENTWISE_THREADS + threadIdx.x;
+    size_t const sheet = (size_t)p.hidden * s.pitch;
+    if (at >= sheet * p.groups) return;
+    int const column = (int)(at % s.pitch);
+    size_t const group = at / sheet, row = at % sheet / s.pitch;
+    const real *h0 = a.h0 + group * a.sheet_stride;
+    s.state[0][at] = column < p.columns ? h0[row * p.batch + column % p.batch] : (real)0;
+    if (at < (size_t)p.groups * p.columns) a.nonfinite[at] = NEVER;
 }
 
-/* h_t from the product; `step` counts from 0 and includes the warm-up. */
-template <typename real>
-__global__ void forward_step(problem p, arrays<real> a, step_arrays<real> s, int step) {
-    own_column const own(p);
-    if (!own.is_real) return;
-    const real *drive =
-        a.drive + own.group * a.drive_stride + sample_at(p, own, p.driven ? step : 0);
-    real const scale = a.scale[own.group * a.scale_stride + own.column / p.batch];
-    bool const recorded = step >= p.warmup;
-    size_t const columns = (size_t)p.groups * p.columns;
-    real *slopes = a.slope + ((recorded ? step - p.warmup : 0) * columns + own.flat) * p.hidden;
-    bool finite = true;
-    for (int i = own.lane; i < p.hidden; i += WARP) {
-        size_t const at = own.flat * p.hidden + i;
-        real h, slope;
-        activate(p.nonlinearity, p.raw, fma(scale, s.product[at], drive[i]), &h, &slope);
-        s.state[at] = h;
-        if (p.nonlinearity != RS_LINEAR) slopes[i] = slope;
-        finite = finite && isfinite(h);
+/* h_t of the warp's rows and the thread's piece. Recorded: a column that is not finite is noted
+ * with its step, counted from 1. */
+template <typename real, typename shape>
+__device__ static void activate_tile(const problem &p, const arrays<real> &a,
+                                     const step_arrays<real> &s, shape at, const real *drive,
+                                     int recorded, real *state, real *slopes) {
+    constexpr int each = shape::EACH;
+    if (at.column() >= p.columns) return;
+    piece_columns<real> const columns(p, a, at.group, at.column());
+    const real *sums = shape::sums() + at.piece();
+    int const first = at.first_row + at.warp_row;
+    bool finite[each];
+#pragma unroll
+    for (int j = 0; j < each; ++j) finite[j] = true;
+#pragma unroll 4
+    for (int i = at.row(); i < WARP_ROWS; i += LANES_DOWN) {
+        if (first + i >= p.hidden) break;
+        real h[each], slope[each];
+        load_some(sums + i * shape::WARP_COLUMNS, h);
+        const real *u = drive + (size_t)(first + i) * p.batch;
+#pragma unroll
+        for (int j = 0; j < each; ++j) {
+            real const sum = fma(columns.scale[j], h[j], u[columns.sample[j]]);
+            activate(p.nonlinearity, p.raw, sum, &h[j], &slope[j]);
+            finite[j] = finite[j] && isfinite(h[j]);
+        }
+        size_t const to = (size_t)(first + i) * s.pitch + at.column();
+        store_some(state + to, h);
+        if (p.nonlinearity != RS_LINEAR) store_some(slopes + to, slope);
     }
-    if (recorded && !finite) atomicMin(&a.nonfinite[own.flat], (unsigned)(step - p.warmup + 1));
+#pragma unroll
+    for (int j = 0; j < each; ++j)
+        if (recorded > 0 && !finite[j] && at.column() + j < p.columns)
+            atomicMin(&a.nonfinite[(size_t)at.group * p.columns + at.column() + j],
+                      (unsigned)recorded);
+}
+
+/* `step` counts from 0 and includes the warm-up; it reads state[step % 2]. */
+template <typename real, int TALL, int WIDE>
+__global__ void __launch_bounds__(tile<real, TALL, WIDE>::THREADS, tile<real, TALL, WIDE>::RESIDENT)
+    stepwise_forward_kernel(problem p, arrays<real> a, step_arrays<real> s, int step) {
+    tile<real, TALL, WIDE> const at(p);
+    tile_product<real, TALL, WIDE> product(p, a, s, at, a.forward_w, s.state[step % 2]);
+    product.finish(at);
+
+    size_t const sheet = (size_t)p.hidden * s.pitch, group = at.group * sheet;
+    int const recorded = step < p.warmup ? 0 : step - p.warmup + 1;
+    size_t const row = recorded > 0 ? recorded - 1 : 0; /* the warm-up's is written over */
+    activate_tile(p, a, s, at, drive_at(p, a, at.group, step), recorded,
+                  s.state[(step + 1) % 2] + group, a.slope + row * p.groups * sheet + group);
 }
 
 /* ---- backward -------------------------------------------------------------------------------- */
 
-/* delta_t of one column, from the loss at T and from the product before: its norm goes out, and
- * phi'(a_t) * delta_t stays. Lanes sum over units in a fixed order. */
+/* Ends step t of a column, whose squares are summed in partial[t % 2]: its range for the step
+ * before. The norm goes out where `writes`. */
 template <typename real>
-__global__ void backward_step(problem p, arrays<real> a, step_arrays<real> s, int t) {
-    own_column const own(p);
-    if (!own.is_real) return;
-    bool const first = t == p.steps;
-    column_range<real> range = first ? column_range_start(a.own[own.group]) : s.range[own.flat];
-    real const scale = a.scale[own.group * a.scale_stride + own.column / p.batch];
-    const real *loss = a.loss + own.group * a.sheet_stride + sample_at(p, own, 0);
-    size_t const columns = (size_t)p.groups * p.columns;
-    const real *slopes = a.slope + ((t - 1) * columns + own.flat) * p.hidden;
+__device__ static column_range<real> end_step(const problem &p, const arrays<real> &a,
+                                              const step_arrays<real> &s, int group, int column,
+                                              int t, bool writes) {
+    const double *partial = s.partial[t % 2] + (size_t)group * s.strips * s.pitch + column;
+    size_t const flat = (size_t)group * s.pitch + column;
+    column_range<real> range =
+        t == p.steps ? column_range_start(a.own[group]) : s.range[t % 2][flat];
     double norm2 = 0.0;
-    for (int i = own.lane; i < p.hidden; i += WARP) {
-        size_t const at = own.flat * p.hidden + i;
-        real const delta = first ? loss[i] : fma(scale, s.product[at] * range.factor, range.own);
-        double const x = p.raw ? (double)delta * range.norm_factor : (double)delta;
-        norm2 = fma(x, x, norm2);
-        s.state[at] = p.nonlinearity != RS_LINEAR ? slopes[i] * delta : delta;
+#pragma unroll 8
+    for (int strip = 0; strip < s.strips; ++strip) norm2 += partial[(size_t)strip * s.pitch];
+    if (writes) {
+        size_t const out = ((size_t)group * p.steps + t - 1) * p.columns + column;
+        a.norm2[out] = norm2;
+        a.exponent[out] = range.exponent;
     }
-    for (int step = 1; step < WARP; step *= 2) norm2 += __shfl_xor_sync(0xFFFFFFFFu, norm2, step);
-    if (own.lane != 0) return;
-    size_t const out = ((size_t)own.group * p.steps + t - 1) * p.columns + own.column;
-    a.norm2[out] = norm2;
-    a.exponent[out] = range.exponent;
     column_range_update(&range, p.raw, norm2);
-    s.range[own.flat] = range;
+    if (writes) s.range[(t + 1) % 2][flat] = range; /* which is that of step t - 1 */
+    return range;
 }
 
-/* ---- products and graphs --------------------------------------------------------------------- */
+/* What ends a step needs of the tile's columns, in shared memory. */
+template <typename real> struct column_terms {
+    double *norm_factor;
+    real *factor, *own;
 
-/* cuBLAS, bound to the engine's stream. */
-struct products {
-    const cublas_api *api;
-    cublasHandle_t handle;
+    __device__ column_terms(void *base, int columns) {
+        norm_factor = (double *)base;
+        factor = (real *)(norm_factor + columns);
+        own = factor + columns;
+    }
 };
 
-static rs_status make_products(cudaStream_t stream, products *out) {
-    RS_TRY(load_cublas(&out->api));
-    CUBLAS_TRY(out->api, Create(&out->handle));
-    CUBLAS_TRY(out->api, SetStream(out->handle, stream));
-    CUBLAS_TRY(out->api, SetMathMode(out->handle, CUBLAS_PEDANTIC_MATH)); /* no TF32 */
-    return RS_OK;
+/* A thread for each column of the tile; all tiles of a column find the same. */
+template <typename real, typename shape>
+__device__ static void end_step_before(const problem &p, const arrays<real> &a,
+                                       const step_arrays<real> &s, shape at, int t,
+                                       const column_terms<real> &terms) {
+    static_assert(shape::COLUMNS <= shape::THREADS, "a thread for every column");
+    int const i = threadIdx.x, column = at.first_column + i;
+    if (i >= shape::COLUMNS || column >= p.columns) return;
+    column_range<real> const range =
+        t == p.steps ? column_range_start(a.own[at.group])
+                     : end_step(p, a, s, at.group, column, t + 1, at.row_tile == 0);
+    terms.norm_factor[i] = range.norm_factor;
+    terms.factor[i] = range.factor;
+    terms.own[i] = range.own;
 }
 
-static auto batched(const cublas_api *api, float) { return api->SgemmStridedBatched; }
-static auto batched(const cublas_api *api, double) { return api->DgemmStridedBatched; }
+/* delta_t of the warp's rows and the thread's piece: phi' * delta into `state`, which the next
+ * product multiplies, and the rows' squares, summed as each lane meets them and then over the lanes
+ * of a column. All lanes take part. */
+template <typename real, typename shape>
+__device__ static void gate_tile(const problem &p, const arrays<real> &a,
+                                 const step_arrays<real> &s, shape at,
+                                 const column_terms<real> &terms, bool first_step,
+                                 const real *slopes, real *state, double *partial) {
+    constexpr int each = shape::EACH;
+    bool const sloped = p.nonlinearity != RS_LINEAR, inside = at.column() < p.columns;
+    piece_columns<real> const columns(p, a, at.group, at.column());
+    const real *sums = shape::sums() + at.piece();
+    const real *loss = a.loss + at.group * a.sheet_stride;
+    int const first = at.first_row + at.warp_row, local = at.warp_column + at.piece();
+    double sum[each];
+    real factor[each], own[each];
+#pragma unroll
+    for (int j = 0; j < each; ++j) {
+        bool const is_real = at.column() + j < p.columns;
+        factor[j] = is_real ? terms.factor[local + j] : (real)0;
+        own[j] = is_real ? terms.own[local + j] : (real)0;
+        sum[j] = 0.0;
+    }
+#pragma unroll 4
+    for (int i = at.row(); i < WARP_ROWS; i += LANES_DOWN) {
+        if (!inside || first + i >= p.hidden) break;
+        size_t const to = (size_t)(first + i) * s.pitch + at.column();
+        real delta[each], gated[each];
+        if (sloped) load_some(slopes + to, gated);
+        if (!first_step) load_some(sums + i * shape::WARP_COLUMNS, delta);
+#pragma unroll
+        for (int j = 0; j < each; ++j) {
+            delta[j] = first_step ? loss[(size_t)(first + i) * p.batch + columns.sample[j]]
+                                  : fma(columns.scale[j], delta[j] * factor[j], own[j]);
+            double const x =
+                p.raw ? (double)delta[j] * terms.norm_factor[local + j] : (double)delta[j];
+            sum[j] = fma(x, x, sum[j]);
+            gated[j] = sloped ? gated[j] * delta[j] : delta[j];
+        }
+        store_some(state + to, gated);
+    }
+    int const strip = first / WARP_ROWS;
+#pragma unroll
+    for (int j = 0; j < each; ++j) {
+        sum[j] += __shfl_xor_sync(0xFFFFFFFFu, sum[j], LANES_ACROSS);
+        if (at.row() == 0 && at.column() + j < p.columns && strip < s.strips)
+            partial[((size_t)at.group * s.strips + strip) * s.pitch + at.column() + j] = sum[j];
+    }
+}
 
-/* y = op(W0) x, for the columns of each group. */
+/* delta_t, from the loss at T and from the product of step t + 1 else. It reads state[(t + 1) % 2]
+ * and the sums of step t + 1; its own sums go to partial[t % 2]. */
+template <typename real, int TALL, int WIDE>
+__global__ void __launch_bounds__(tile<real, TALL, WIDE>::THREADS, tile<real, TALL, WIDE>::RESIDENT)
+    stepwise_backward_kernel(problem p, arrays<real> a, step_arrays<real> s, int t) {
+    using shape = tile<real, TALL, WIDE>;
+    shape const at(p);
+    column_terms<real> const terms((real *)rs_shared + shape::NUMBERS, shape::COLUMNS);
+    if (t == p.steps) {
+        end_step_before(p, a, s, at, t, terms);
+        __syncthreads();
+    } else {
+        tile_product<real, TALL, WIDE> product(p, a, s, at, a.backward_w, s.state[(t + 1) % 2]);
+        end_step_before(p, a, s, at, t, terms);
+        product.finish(at);
+    }
+    size_t const sheet = (size_t)p.hidden * s.pitch, group = at.group * sheet;
+    gate_tile(p, a, s, at, terms, t == p.steps,
+              a.slope + (size_t)(t - 1) * p.groups * sheet + group, s.state[t % 2] + group,
+              s.partial[t % 2]);
+}
+
+/* The norms of step 1, which no product follows. */
 template <typename real>
-static rs_status gemm(const products *with, cublasOperation_t how, const problem *p,
-                      const arrays<real> *a, const real *w, const real *x, real *y) {
-    real const one = 1, zero = 0;
-    int const h = p->hidden;
-    long long const states = (long long)p->columns * h;
-    cublasStatus_t const status = batched(with->api, one)(
-        with->handle, how, CUBLAS_OP_N, h, p->columns, h, &one, w, h, (long long)a->weight_stride,
-        x, h, states, &zero, y, h, states, p->groups);
-    const char *name = sizeof one == 4 ? "cublasSgemmStridedBatched" : "cublasDgemmStridedBatched";
-    return status == CUBLAS_STATUS_SUCCESS ? RS_OK : cublas_fail(with->api, status, name);
+__global__ void end_backward_kernel(problem p, arrays<real> a, step_arrays<real> s) {
+    size_t const at = (size_t)blockIdx.x * ELEMENTWISE_THREADS + threadIdx.x;
+    if (at >= (size_t)p.groups * p.columns) return;
+    (void)end_step(p, a, s, (int)(at / p.columns), (int)(at % p.columns), 1, true);
 }
 
-/* A pass that has been captured, and what for. */
-struct captured {
-    cudaGraphExec_t graph;
-    rs_shape shape;
-    unsigned char device_arrays[sizeof(arrays<double>)];
-};
-
-struct stepwise_state {
-    products multiply;
-    captured forward, backward;
-};
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static uint64_t align(uint64_t bytes) { return rs_size_add(bytes, 255) / 256 * 256; }
 
+static uint64_t round_up(uint64_t number, uint64_t to) {
+    return rs_size_add(number, to - 1) / to * to;
+}
+
 template <typename real> struct layout {
-    uint64_t slopes, states, ranges;
+    uint64_t pitch, strips, slopes, states, partials, ranges;
 
     explicit layout(const rs_shape *shape) {
-        uint64_t const columns =
-            rs_size_mul(shape->groups, rs_size_mul(shape->radii, shape->batch));
+        pitch = round_up(rs_size_mul(shape->radii, shape->batch), per_move<real>());
+        strips = round_up(shape->hidden, WARP_ROWS) / WARP_ROWS;
+        uint64_t const columns = rs_size_mul(shape->groups, pitch);
+        uint64_t const sheets = rs_size_mul(rs_size_mul(columns, shape->hidden), sizeof(real));
         uint64_t const traced = shape->nonlinearity == RS_LINEAR ? 0 : shape->steps;
-        states = align(rs_size_mul(rs_size_mul(columns, shape->hidden), sizeof(real)));
-        slopes = rs_size_mul(traced, states);
+        slopes = align(rs_size_mul(traced, sheets));
+        states = align(sheets);
+        partials = align(rs_size_mul(rs_size_mul(columns, strips), sizeof(double)));
         ranges = align(rs_size_mul(columns, sizeof(column_range<real>)));
     }
     uint64_t total() const {
-        return rs_size_add(rs_size_add(slopes, rs_size_add(ranges, WORKSPACE)),
-                           rs_size_mul(2, states));
+        uint64_t const one = rs_size_add(states, rs_size_add(partials, ranges));
+        return rs_size_add(slopes, rs_size_mul(2, one));
     }
     step_arrays<real> at(real *trace) const {
         unsigned char *base = (unsigned char *)trace + slopes;
         step_arrays<real> s;
-        s.product = (real *)base;
-        s.state = (real *)(base + states);
-        s.range = (column_range<real> *)(base + 2 * states);
-        s.workspace = base + 2 * states + ranges;
+        s.pitch = (int)pitch;
+        s.strips = (int)strips;
+        for (int i = 0; i < 2; ++i) {
+            s.state[i] = (real *)base;
+            s.partial[i] = (double *)(base + states);
+            s.range[i] = (column_range<real> *)(base + states + partials);
+            base += states + partials + ranges;
+        }
         return s;
     }
 };
 
-template <typename real> struct step_launcher {
-    path_context *context;
-    const products *multiply;
-    problem p;
-    arrays<real> a;
-    step_arrays<real> s;
-    dim3 grid;
+/* ---- launches -------------------------------------------------------------------------------- */
 
-    step_launcher(path_context *c, const rs_shape *shape, const arrays<real> &device)
-        : context(c), multiply(&((stepwise_state *)c->state)->multiply), p(problem_of(shape)),
-          a(device), s(layout<real>(shape).at(device.slope)),
-          grid((unsigned)((p.columns + COLUMNS_PER_BLOCK - 1) / COLUMNS_PER_BLOCK * p.groups)) {}
+template <typename real>
+using step_kernel = void (*)(problem, arrays<real>, step_arrays<real>, int);
 
-    rs_status forward() const {
-        RS_TRY(launch("start_forward", start_forward<real>, grid, dim3(THREADS), 0, context->stream,
-                      p, a, s));
-        for (int step = 0; step < p.warmup + p.steps; ++step) {
-            /* Row-major W0 is column-major W0^T. */
-            RS_TRY(gemm(multiply, CUBLAS_OP_T, &p, &a, a.forward_w, s.state, s.product));
-            RS_TRY(launch("forward_step", forward_step<real>, grid, dim3(THREADS), 0,
-                          context->stream, p, a, s, step));
-        }
-        return RS_OK;
-    }
-    rs_status backward() const {
-        for (int t = p.steps; t > 0; --t) {
-            RS_TRY(launch("backward_step", backward_step<real>, grid, dim3(THREADS), 0,
-                          context->stream, p, a, s, t));
-            if (t > 1)
-                RS_TRY(gemm(multiply, CUBLAS_OP_N, &p, &a, a.backward_w, s.state, s.product));
-        }
-        return RS_OK;
+/* The kernels of one tile size. The bits do not depend on it. */
+template <typename real> struct step_kernels {
+    step_kernel<real> forward, backward;
+    unsigned blocks;
+    int threads;
+    size_t shared;
+
+    template <int TALL, int WIDE> static step_kernels of(const problem &p) {
+        using shape = tile<real, TALL, WIDE>;
+        return {stepwise_forward_kernel<real, TALL, WIDE>,
+                stepwise_backward_kernel<real, TALL, WIDE>,
+                (unsigned)(shape::tiles_down(p) * shape::tiles_across(p) * p.groups),
+                shape::THREADS, shape::BYTES};
     }
 };
 
+/* Large tiles read each number more often once it is in shared memory; small ones give every
+ * processor work. */
 template <typename real>
-static rs_status record(path_context *context, const rs_shape *shape, const arrays<real> &a,
-                        bool back, cudaGraph_t *graph) {
-    step_launcher<real> const launcher(context, shape, a);
-    const products *multiply = launcher.multiply;
-    CUBLAS_TRY(multiply->api, SetWorkspace(multiply->handle, launcher.s.workspace, WORKSPACE));
+static step_kernels<real> choose(const device_limits *limits, const problem &p) {
+    auto const large = step_kernels<real>::template of<4, 2>(p);
+    return large.blocks >= (unsigned)limits->processors ? large
+                                                        : step_kernels<real>::template of<2, 1>(p);
+}
+
+template <typename real> struct step_launcher {
+    cudaStream_t stream;
+    problem p;
+    arrays<real> a;
+    step_arrays<real> s;
+    step_kernels<real> kernels;
+
+    step_launcher(const path_context *context, const rs_shape *shape, const arrays<real> &device)
+        : stream(context->stream), p(problem_of(shape)), a(device),
+          s(layout<real>(shape).at(device.slope)), kernels(choose<real>(&context->limits, p)) {}
+
+    /* The first launch of a kernel loads it, which may not happen while a stream captures; to ask
+     * for its attributes, or set one, loads it too. */
+    rs_status load() const {
+        cudaFuncAttributes unused;
+        for (step_kernel<real> kernel : {kernels.forward, kernels.backward})
+            CUDA_TRY(cudaFuncSetAttribute((const void *)kernel,
+                                          cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                          (int)kernels.shared));
+        CUDA_TRY(cudaFuncGetAttributes(&unused, (const void *)start_forward_kernel<real>));
+        CUDA_TRY(cudaFuncGetAttributes(&unused, (const void *)end_backward_kernel<real>));
+        return RS_OK;
+    }
+
+    static dim3 blocks_for(size_t items) {
+        return dim3((unsigned)((items + ELEMENTWISE_THREADS - 1) / ELEMENTWISE_THREADS));
+    }
+    rs_status step(const char *name, step_kernel<real> kernel, int number) const {
+        return launch(name, kernel, dim3(kernels.blocks), dim3(kernels.threads), kernels.shared,
+                      stream, p, a, s, number);
+    }
+    rs_status forward() const {
+        RS_TRY(launch("start_forward_kernel", start_forward_kernel<real>,
+                      blocks_for((size_t)p.groups * p.hidden * s.pitch), dim3(ELEMENTWISE_THREADS),
+                      0, stream, p, a, s));
+        for (int i = 0; i < p.warmup + p.steps; ++i)
+            RS_TRY(step("stepwise_forward_kernel", kernels.forward, i));
+        return RS_OK;
+    }
+    rs_status backward() const {
+        for (int t = p.steps; t > 0; --t)
+            RS_TRY(step("stepwise_backward_kernel", kernels.backward, t));
+        return launch("end_backward_kernel", end_backward_kernel<real>,
+                      blocks_for((size_t)p.groups * p.columns), dim3(ELEMENTWISE_THREADS), 0,
+                      stream, p, a, s);
+    }
+};
+
+/* ---- graphs ---------------------------------------------------------------------------------- */
+
+/* All that the launches of a pass depend on: each array's place follows from these. */
+struct pass_key {
+    enum { NUMBERS = 12 };
+    uint64_t number[NUMBERS];
+
+    pass_key(const rs_shape *s, const void *memory)
+        : number{s->groups,
+                 s->radii,
+                 s->batch,
+                 s->hidden,
+                 s->steps,
+                 s->warmup,
+                 s->raw,
+                 s->input_size,
+                 s->driven,
+                 (uint64_t)s->nonlinearity,
+                 (uint64_t)s->precision,
+                 (uint64_t)(uintptr_t)memory} {}
+    bool operator==(const pass_key &other) const {
+        return memcmp(number, other.number, sizeof number) == 0;
+    }
+};
+
+/* A pass that has been captured, and what for. */
+struct captured {
+    cudaGraphExec_t graph;
+    pass_key key;
+};
+
+struct stepwise_state {
+    captured pass[2]; /* forward, backward */
+};
+
+template <typename real>
+static rs_status record(const path_context *context, const step_launcher<real> &launcher, bool back,
+                        cudaGraph_t *graph) {
+    RS_TRY(launcher.load());
     CUDA_TRY(cudaStreamBeginCapture(context->stream, cudaStreamCaptureModeThreadLocal));
     rs_status const status = back ? launcher.backward() : launcher.forward();
     cudaError_t const error = cudaStreamEndCapture(context->stream, graph);
@@ -237,50 +579,37 @@ static rs_status record(path_context *context, const rs_shape *shape, const arra
 
 /* Makes the graph of a pass anew unless it is the one that was made last. */
 template <typename real>
-static rs_status capture(path_context *context, const rs_shape *shape, const arrays<real> &a,
+static rs_status capture(const path_context *context, const rs_shape *shape, const arrays<real> &a,
                          bool back, captured *kept) {
-    bool const same = kept->graph && memcmp(&kept->shape, shape, sizeof *shape) == 0 &&
-                      memcmp(kept->device_arrays, &a, sizeof a) == 0;
-    if (same) return RS_OK;
+    pass_key const key(shape, a.forward_w);
+    if (kept->graph && kept->key == key) return RS_OK;
     if (kept->graph) (void)cudaGraphExecDestroy(kept->graph);
     kept->graph = NULL;
     cudaGraph_t graph;
-    RS_TRY(record(context, shape, a, back, &graph));
+    RS_TRY(record(context, step_launcher<real>(context, shape, a), back, &graph));
     cudaError_t const error = cudaGraphInstantiate(&kept->graph, graph, 0);
     (void)cudaGraphDestroy(graph);
     if (error != cudaSuccess) {
         kept->graph = NULL;
         return cuda_fail(error, "cudaGraphInstantiate");
     }
-    kept->shape = *shape;
-    memcpy(kept->device_arrays, &a, sizeof a);
+    kept->key = key;
     return RS_OK;
 }
 
 static void close_stepwise(path_context *context) {
     stepwise_state *state = (stepwise_state *)context->state;
     if (!state) return;
-    if (state->forward.graph) (void)cudaGraphExecDestroy(state->forward.graph);
-    if (state->backward.graph) (void)cudaGraphExecDestroy(state->backward.graph);
-    if (state->multiply.handle) (void)state->multiply.api->Destroy(state->multiply.handle);
+    for (captured const &pass : state->pass)
+        if (pass.graph) (void)cudaGraphExecDestroy(pass.graph);
     free(state);
     context->state = NULL;
 }
 
-static rs_status make_state(path_context *context) {
-    if (context->state) return RS_OK;
-    stepwise_state *state = (stepwise_state *)calloc(1, sizeof *state);
-    if (!state) return rs_fail(RS_EMEMORY, "engine cuda: no memory for a graph");
-    context->state = state;
-    rs_status const status = make_products(context->stream, &state->multiply);
-    if (status != RS_OK) close_stepwise(context);
-    return status;
-}
-
 static rs_status run(path_context *context, const rs_shape *shape, const void *a, bool back) {
-    RS_TRY(make_state(context));
-    stepwise_state *state = (stepwise_state *)context->state;
-    captured *kept = back ? &state->backward : &state->forward;
+    if (!context->state) context->state = calloc(1, sizeof(stepwise_state));
+    if (!context->state) return rs_fail(RS_EMEMORY, "engine cuda: no memory for a graph");
+    captured *kept = &((stepwise_state *)context->state)->pass[back];
     if (shape->precision == RS_F64)
         RS_TRY(capture(context, shape, *(const arrays<double> *)a, back, kept));
     else
@@ -297,9 +626,13 @@ static rs_status backward(path_context *context, const rs_shape *shape, const vo
     return run(context, shape, a, true);
 }
 
-static bool takes(const device_limits *, const rs_shape *) { return true; }
+static bool takes(const device_limits *limits, const rs_shape *) {
+    return tile<double, 4, 2>::BYTES <= limits->shared_most; /* the most of all */
+}
 
-static int padded(const device_limits *, const rs_shape *) { return 0; }
+static int padded(const device_limits *, const rs_shape *shape) {
+    return (int)round_up(shape->hidden, per_move<float>());
+}
 
 static uint64_t trace_bytes(const device_limits *, const rs_shape *shape) {
     return shape->precision == RS_F32 ? layout<float>(shape).total()
@@ -309,5 +642,5 @@ static uint64_t trace_bytes(const device_limits *, const rs_shape *shape) {
 } // namespace
 
 const cuda_path path_stepwise = {
-    "stepwise", takes, takes, padded, true, trace_bytes, forward, backward, close_stepwise,
+    "stepwise", takes, takes, padded, trace_bytes, forward, backward, close_stepwise,
 };

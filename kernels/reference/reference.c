@@ -130,7 +130,7 @@ static rs_status run(void *handle, const rs_job *job, rs_profile *out) {
     const reference *self = handle;
     const rs_shape *shape = &job->shape;
     size_t const hidden = shape->hidden, columns = shape->radii * shape->batch;
-    out->forward_seconds = out->backward_seconds = 0.0;
+    out->forward_seconds = out->backward_seconds = out->transfer_seconds = 0.0;
     for (size_t g = 0; g < shape->groups; ++g) {
         const rs_group *group = &job->group[g];
         for (size_t i = 0; i < hidden * hidden; ++i)

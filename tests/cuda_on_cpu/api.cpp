@@ -68,16 +68,6 @@ cudaError_t due_failure(const char *call) {
     return state().lost;
 }
 
-cublasStatus_t due_blas_failure(const char *call) {
-    PlannedFailure due;
-    if (!take_due(call, &due))
-        return device_lost() ? CUBLAS_STATUS_EXECUTION_FAILED : CUBLAS_STATUS_SUCCESS;
-    if (!due.call.empty()) return static_cast<cublasStatus_t>(due.error);
-    auto const error = remember(static_cast<cudaError_t>(due.error));
-    return error == cudaErrorMemoryAllocation ? CUBLAS_STATUS_ALLOC_FAILED
-                                              : CUBLAS_STATUS_EXECUTION_FAILED;
-}
-
 } // namespace cuda_on_cpu
 
 using namespace cuda_on_cpu;

@@ -3,7 +3,7 @@
 #ifndef CUDA_ON_CPU_API_H
 #define CUDA_ON_CPU_API_H
 
-#include "include/cublas_v2.h"
+#include "include/cuda_runtime.h"
 
 #include <memory>
 #include <mutex>
@@ -15,7 +15,6 @@ std::mutex &api_lock();
 
 /* The failure that is due in this call, if any. */
 cudaError_t due_failure(const char *call);
-cublasStatus_t due_blas_failure(const char *call);
 
 bool device_lost();
 cudaError_t remember(cudaError_t error); /* for cudaGetLastError; returns it */
@@ -35,12 +34,6 @@ template <class Body> cudaError_t give_back(const char *name, Body body) {
     std::lock_guard<std::mutex> const lock(api_lock());
     cudaError_t const failure = due_failure(name), result = body();
     return remember(failure == cudaSuccess ? result : failure);
-}
-
-template <class Body> cublasStatus_t blas_call(const char *name, Body body) {
-    std::lock_guard<std::mutex> const lock(api_lock());
-    cublasStatus_t const failure = due_blas_failure(name);
-    return failure == CUBLAS_STATUS_SUCCESS ? body() : failure;
 }
 
 /* The living objects of one type, so that a stale handle is an error and not a crash. */

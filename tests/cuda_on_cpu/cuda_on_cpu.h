@@ -12,9 +12,8 @@ extern "C" {
  * Memory stays allocated. */
 void rs_cuda_on_cpu_reset(void);
 
-/* The nth call from now (1: the next) of the CUDA or cuBLAS function `call` fails with `error`, a
- * cudaError_t or cublasStatus_t value; call NULL: of any function (then always a cudaError_t, which
- * cuBLAS reports in its own terms). After an error that loses a real device (ECC, illegal address,
+/* The nth call from now (1: the next) of the CUDA function `call` fails with `error`, a cudaError_t
+ * value; call NULL: of any function. After an error that loses a real device (ECC, illegal address,
  * launch failure) every later call fails with it, until reset. */
 void rs_cuda_on_cpu_fail(const char *call, uint64_t nth, int error);
 
@@ -24,7 +23,7 @@ uint64_t rs_cuda_on_cpu_calls(void);
 /* The device's memory: 1 GiB unless told. */
 void rs_cuda_on_cpu_set_memory(uint64_t bytes);
 
-/* Device and page-locked memory, streams, events, graphs and cuBLAS handles not given back. */
+/* Device and page-locked memory, streams, events and graphs not given back. */
 uint64_t rs_cuda_on_cpu_held(void);
 
 #ifdef __cplusplus

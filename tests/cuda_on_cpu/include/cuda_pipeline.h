@@ -44,6 +44,13 @@ inline void __pipeline_memcpy_async(void *to, const void *from, size_t bytes,
     cuda_on_cpu::copy_now({to, nan_bits, bytes});
 }
 
+/* With zfill = bytes, nothing is read and zeros are written. */
+inline void __pipeline_memcpy_async(void *to, const void *from, size_t bytes, size_t zfill,
+                                    cuda_on_cpu::Site at = cuda_on_cpu::Site::here()) {
+    alignas(16) static const uint64_t zeros[2] = {};
+    __pipeline_memcpy_async(to, zfill < bytes ? from : zeros, bytes, at);
+}
+
 inline void __pipeline_commit() { cuda_on_cpu::copy_commit(); }
 
 inline void __pipeline_wait_prior(size_t prior) {

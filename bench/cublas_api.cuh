@@ -1,13 +1,13 @@
-/* cuBLAS, loaded when it is first needed: it takes longer to load than most commands take to run,
- * and only the stepwise path needs it. */
-#ifndef RS_CUDA_CUBLAS_API_CUH
-#define RS_CUDA_CUBLAS_API_CUH
+/* cuBLAS, which the engine does not need, for what it is measured against: loaded when it is first
+ * needed, so that the benchmarks run where it is not. */
+#ifndef RS_BENCH_CUBLAS_API_CUH
+#define RS_BENCH_CUBLAS_API_CUH
 
-#include "../status.h"
+#include "../kernels/status.h"
 
 #include <cublas_v2.h>
 
-/* The functions that the engine calls, by their names without "cublas". */
+/* The functions that are called, by their names without "cublas". */
 struct cublas_api {
     decltype(&cublasCreate) Create;
     decltype(&cublasDestroy) Destroy;

@@ -1,16 +1,13 @@
 #include "cublas_api.cuh"
 
+#include <dlfcn.h>
+#include <mutex>
 #include <string.h>
 
 rs_status cublas_fail(const cublas_api *api, cublasStatus_t error, const char *call) {
-    return rs_fail(error == CUBLAS_STATUS_ALLOC_FAILED ? RS_EMEMORY : RS_EDEVICE,
-                   "engine cuda: %.*s: %s", (int)strcspn(call, "("), call,
-                   api->GetStatusString(error));
+    return rs_fail(error == CUBLAS_STATUS_ALLOC_FAILED ? RS_EMEMORY : RS_EDEVICE, "%.*s: %s",
+                   (int)strcspn(call, "("), call, api->GetStatusString(error));
 }
-
-#ifdef __CUDACC__
-
-#include <dlfcn.h>
 
 #define TEXT(x)  TEXT_(x)
 #define TEXT_(x) #x
@@ -44,38 +41,19 @@ bool find_all(void *library, cublas_api *api) {
 
 /* The library stays until the program ends. */
 rs_status load_cublas(const cublas_api **out) {
+    static std::mutex lock;
     static cublas_api api;
     static void *library;
+    std::lock_guard<std::mutex> const locked(lock);
     if (!library) {
         library = open_library();
         if (!library || !find_all(library, &api)) {
             const char *why = dlerror();
             library = NULL;
-            return rs_fail(RS_EDEVICE,
-                           "engine cuda: cuBLAS, which large networks need: %s: install it, or use "
-                           "--engine cpu",
+            return rs_fail(RS_EDEVICE, "cuBLAS: %s: install it, or leave out peak/cuda/gemm",
                            why ? why : "not found");
         }
     }
     *out = &api;
     return RS_OK;
 }
-
-#else /* the CPU runner brings it along */
-
-rs_status load_cublas(const cublas_api **out) {
-    static const cublas_api api = {
-        cublasCreate,
-        cublasDestroy,
-        cublasSetStream,
-        cublasSetMathMode,
-        cublasSetWorkspace,
-        cublasSgemmStridedBatched,
-        cublasDgemmStridedBatched,
-        cublasGetStatusString,
-    };
-    *out = &api;
-    return RS_OK;
-}
-
-#endif
