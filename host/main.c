@@ -11,6 +11,8 @@
 
 static void print_summary(const rs_sweep_outcome *outcome, const char *database) {
     printf("%zu of %zu cases done in %.1f s", outcome->done, outcome->cases, outcome->seconds);
+    if (outcome->transfer_seconds > 0.0)
+        printf(", %.1f s between host and device", outcome->transfer_seconds);
     if (outcome->skipped) printf("; %zu were in the database already", outcome->skipped);
     fputs("\nNext:\n  rhosweep table decay ", stdout);
     rs_cli_quote(stdout, database);

@@ -336,6 +336,7 @@ static rs_status run_piece(sweep *s, size_t groups, const rs_chunk *chunk, doubl
     for (size_t g = 0; g < groups; ++g) reduce_piece(s, &piece, chunk, &s->slot[g], g);
     seconds[0] += s->profile.forward_seconds;
     seconds[1] += s->profile.backward_seconds;
+    s->outcome->transfer_seconds += s->profile.transfer_seconds;
     return RS_OK;
 }
 

@@ -9,6 +9,7 @@ typedef struct rs_sweep_outcome {
     size_t skipped; /* were complete in the database */
     size_t done, failed;
     double seconds;
+    double transfer_seconds; /* of the engine: see rs_profile */
 } rs_sweep_outcome;
 
 /* Runs or resumes the sweep of a checked spec. `command_line` is kept as provenance. Nothing is

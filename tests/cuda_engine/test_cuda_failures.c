@@ -163,6 +163,7 @@ static void pieces_travel_while_others_are_worked_on(void **state) {
     rs_cuda_on_cpu_fail("cudaStreamWaitEvent", 1, LAUNCH_FAILURE);
     assert_int_equal(use(&c.job, &profile), RS_OK); /* in one piece there is no wait */
     assert_true(profile.forward_seconds > 0.0 && profile.backward_seconds > 0.0);
+    assert_true(profile.transfer_seconds > 0.0);
     rs_cuda_on_cpu_reset();
     profile_free(&profile);
     engine_case_free(&c);

@@ -1,6 +1,7 @@
 #include "api.h"
 
 #include "cuda_on_cpu.h"
+#include "failure.h"
 
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@ struct State {
     std::vector<PlannedFailure> planned;
     cudaError_t lost = cudaSuccess; /* why the device is gone */
     uint64_t calls = 0, held = 0;
+    int devices = 1;
 };
 
 static State &state() {
@@ -26,6 +28,7 @@ static State &state() {
 }
 
 static thread_local cudaError_t last_error = cudaSuccess;
+static thread_local int current = 0;
 
 std::mutex &api_lock() { return state().lock; }
 
@@ -33,6 +36,10 @@ static bool loses_device(cudaError_t error) {
     return error == cudaErrorECCUncorrectable || error == cudaErrorIllegalAddress ||
            error == cudaErrorLaunchFailure;
 }
+
+int device_count() { return state().devices; }
+
+int current_device() { return current; }
 
 bool device_lost() { return state().lost != cudaSuccess; }
 
@@ -84,6 +91,12 @@ void rs_cuda_on_cpu_fail(const char *call, uint64_t nth, int error) {
     state().planned.push_back({call ? call : "", nth, error});
 }
 
+void rs_cuda_on_cpu_set_devices(int count) {
+    std::lock_guard<std::mutex> const lock(api_lock());
+    if (count < 1 || count > 8) fail("rs_cuda_on_cpu_set_devices: not in 1 .. 8");
+    state().devices = count;
+}
+
 uint64_t rs_cuda_on_cpu_calls(void) {
     std::lock_guard<std::mutex> const lock(api_lock());
     return state().calls;
@@ -92,6 +105,28 @@ uint64_t rs_cuda_on_cpu_calls(void) {
 uint64_t rs_cuda_on_cpu_held(void) {
     std::lock_guard<std::mutex> const lock(api_lock());
     return state().held;
+}
+
+cudaError_t cudaGetDeviceCount(int *count) {
+    return call("cudaGetDeviceCount", [&] {
+        *count = device_count();
+        return cudaSuccess;
+    });
+}
+
+cudaError_t cudaGetDevice(int *device) {
+    return call("cudaGetDevice", [&] {
+        *device = current;
+        return cudaSuccess;
+    });
+}
+
+cudaError_t cudaSetDevice(int device) {
+    return call("cudaSetDevice", [&] {
+        if (device < 0 || device >= device_count()) return cudaErrorInvalidDevice;
+        current = device;
+        return cudaSuccess;
+    });
 }
 
 /* A lost device stays lost, whoever asks. */

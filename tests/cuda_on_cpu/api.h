@@ -16,6 +16,9 @@ std::mutex &api_lock();
 /* The failure that is due in this call, if any. */
 cudaError_t due_failure(const char *call);
 
+int device_count();
+int current_device(); /* the calling thread's */
+
 bool device_lost();
 cudaError_t remember(cudaError_t error); /* for cudaGetLastError; returns it */
 
@@ -36,18 +39,23 @@ template <class Body> cudaError_t give_back(const char *name, Body body) {
     return remember(failure == cudaSuccess ? result : failure);
 }
 
-/* The living objects of one type, so that a stale handle is an error and not a crash. */
+/* The living objects of one type, so that a stale handle is an error and not a crash. Each belongs
+ * to the device on which it was made, and is not to be had on others. */
 template <class T> class Handles {
   public:
     T *add(std::unique_ptr<T> object) {
+        object->device = current_device();
         count_held(1);
         T *const handle = object.release();
         living_.insert(handle);
         return handle;
     }
-    bool has(T *object) const { return living_.count(object) != 0; }
+    bool has(T *object) const {
+        return living_.count(object) != 0 && object->device == current_device();
+    }
     bool remove(T *object) {
-        if (living_.erase(object) == 0) return false;
+        if (!has(object)) return false;
+        living_.erase(object);
         count_held(-1);
         delete object;
         return true;

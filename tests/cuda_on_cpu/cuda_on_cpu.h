@@ -20,8 +20,13 @@ void rs_cuda_on_cpu_fail(const char *call, uint64_t nth, int error);
 /* Calls that could have been made to fail, since the reset. */
 uint64_t rs_cuda_on_cpu_calls(void);
 
-/* The device's memory: 1 GiB unless told. */
+/* Each device's memory: 1 GiB unless told. */
 void rs_cuda_on_cpu_set_memory(uint64_t bytes);
+
+/* How many devices there are, 1 to 8: 1 unless told. All are alike. A thread has one of them as its
+ * own, the first unless it calls cudaSetDevice, and may use no stream, event, graph or memory of
+ * another; CUDA itself allows some of that. */
+void rs_cuda_on_cpu_set_devices(int count);
 
 /* Device and page-locked memory, streams, events and graphs not given back. */
 uint64_t rs_cuda_on_cpu_held(void);

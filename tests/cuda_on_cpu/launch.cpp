@@ -14,13 +14,15 @@ static constexpr size_t PLAIN_SHARED_BYTES = 48 << 10; /* without asking for mor
 static constexpr size_t SM_SHARED_BYTES = 228 << 10, RESERVED_SHARED_BYTES = 1 << 10;
 static constexpr int SM_THREADS = 2048, SM_BLOCKS = 32, SMS = 2;
 
-/* What cudaFuncSetAttribute allowed each kernel. */
-static std::map<const void *, size_t> shared_limits;
+/* A kernel on one device: what cudaFuncSetAttribute allowed it. It is loaded by the first call that
+ * names it, and so is in the map. */
+static std::map<std::pair<int, const void *>, size_t> loaded;
 
-static size_t shared_limit(const void *kernel) {
-    auto const limit = shared_limits.find(kernel);
-    return limit == shared_limits.end() ? PLAIN_SHARED_BYTES : limit->second;
+static size_t &shared_limit(const void *kernel) {
+    return loaded.emplace(std::pair{current_device(), kernel}, PLAIN_SHARED_BYTES).first->second;
 }
+
+static bool is_loaded(const void *kernel) { return loaded.count({current_device(), kernel}) != 0; }
 
 /* ---- launches -----------------------------------------------------------------------------------
  */
@@ -54,6 +56,8 @@ cudaError_t cuda_on_cpu::launch(const cudaLaunchConfig_t &config, const void *ke
                                 std::function<void()> thread) {
     return call("cudaLaunchKernelEx", [&] {
         unsigned cluster = 1;
+        /* A kernel that is loaded as late as this would wait for the device. */
+        if (is_capturing(config.stream) && !is_loaded(kernel)) return refuse_in_capture();
         if (cudaError_t const error = check(config, kernel, &cluster)) return error;
         Launch const launch = {kernel_symbols(kernel),  config.gridDim,   config.blockDim, cluster,
                                config.dynamicSmemBytes, std::move(thread)};
@@ -74,7 +78,7 @@ cudaError_t cudaFuncSetAttribute(const void *kernel, cudaFuncAttribute attribute
         if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || value < 0 ||
             static_cast<size_t>(value) > MOST_SHARED_BYTES)
             return cudaErrorInvalidValue;
-        shared_limits[kernel] = static_cast<size_t>(value);
+        shared_limit(kernel) = static_cast<size_t>(value);
         return cudaSuccess;
     });
 }
@@ -105,28 +109,9 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, const voi
 /* ---- the device ---------------------------------------------------------------------------------
  */
 
-cudaError_t cudaGetDeviceCount(int *count) {
-    return call("cudaGetDeviceCount", [&] {
-        *count = 1;
-        return cudaSuccess;
-    });
-}
-
-cudaError_t cudaGetDevice(int *device) {
-    return call("cudaGetDevice", [&] {
-        *device = 0;
-        return cudaSuccess;
-    });
-}
-
-cudaError_t cudaSetDevice(int device) {
-    return call("cudaSetDevice",
-                [&] { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; });
-}
-
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
     return call("cudaGetDeviceProperties", [&] {
-        if (device != 0) return cudaErrorInvalidDevice;
+        if (device < 0 || device >= device_count()) return cudaErrorInvalidDevice;
         *properties = {};
         std::snprintf(properties->name, sizeof properties->name, "CUDA on CPU");
         properties->totalGlobalMem = device_memory();
@@ -150,7 +135,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
 
 cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int device) {
     return call("cudaDeviceGetAttribute", [&] {
-        if (device != 0) return cudaErrorInvalidDevice;
+        if (device < 0 || device >= device_count()) return cudaErrorInvalidDevice;
         switch (attribute) {
         case cudaDevAttrMultiProcessorCount: *value = SMS; break;
         case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = MOST_SHARED_BYTES; break;

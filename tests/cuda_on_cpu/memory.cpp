@@ -10,43 +10,58 @@
 
 using namespace cuda_on_cpu;
 
-/* Allocations of one kind. Fresh memory holds NaN bits. */
+/* Allocations of one kind, on one device or another. Fresh memory holds NaN bits. */
 class Heap {
   public:
     void *allocate(size_t bytes) {
         void *memory = nullptr;
         if (posix_memalign(&memory, 256, bytes) != 0) return nullptr;
         std::memset(memory, 0xff, bytes);
-        blocks_[static_cast<const char *>(memory)] = bytes;
-        used_ += bytes;
+        blocks_[static_cast<const char *>(memory)] = {bytes, current_device()};
+        used_[current_device()] += bytes;
         count_held(1);
         return memory;
     }
 
     bool release(void *memory) {
         auto const block = blocks_.find(static_cast<const char *>(memory));
-        if (block == blocks_.end()) return false;
-        used_ -= block->second;
+        if (block == blocks_.end() || block->second.device != current_device()) return false;
+        used_[current_device()] -= block->second.bytes;
         blocks_.erase(block);
         count_held(-1);
         std::free(memory);
         return true;
     }
 
+    /* Whether all of [memory, memory + bytes) lies in one allocation of the current device. */
     bool has(const void *memory, size_t bytes) const {
-        auto const first = static_cast<const char *>(memory);
-        auto block = blocks_.upper_bound(first);
-        if (block == blocks_.begin()) return false;
-        --block;
-        size_t const offset = static_cast<size_t>(first - block->first);
-        return offset <= block->second && bytes <= block->second - offset;
+        const auto *const block = find(memory);
+        if (!block || block->second.device != current_device()) return false;
+        auto const offset = static_cast<size_t>(static_cast<const char *>(memory) - block->first);
+        return bytes <= block->second.bytes - offset;
     }
 
-    uint64_t used() const { return used_; }
+    /* Whether any device has it. */
+    bool has_anywhere(const void *memory) const { return find(memory) != nullptr; }
+
+    uint64_t used() { return used_[current_device()]; }
 
   private:
-    std::map<const char *, size_t> blocks_;
-    uint64_t used_ = 0;
+    struct Block {
+        size_t bytes;
+        int device;
+    };
+    /* The allocation that the address lies in. */
+    const std::pair<const char *const, Block> *find(const void *memory) const {
+        auto const first = static_cast<const char *>(memory);
+        auto block = blocks_.upper_bound(first);
+        if (block == blocks_.begin()) return nullptr;
+        --block;
+        return static_cast<size_t>(first - block->first) < block->second.bytes ? &*block : nullptr;
+    }
+
+    std::map<const char *, Block> blocks_;
+    std::map<int, uint64_t> used_;
 };
 
 static Heap device, pinned;
@@ -55,10 +70,6 @@ static uint64_t device_bytes = uint64_t{1} << 30;
 void rs_cuda_on_cpu_set_memory(uint64_t bytes) {
     std::lock_guard<std::mutex> const lock(api_lock());
     device_bytes = bytes;
-}
-
-bool cuda_on_cpu::is_on_device(const void *memory, size_t bytes) {
-    return device.has(memory, bytes);
 }
 
 uint64_t cuda_on_cpu::device_memory() { return device_bytes; }
@@ -148,8 +159,8 @@ static cudaError_t check(const Rows &rows, cudaMemcpyKind kind) {
     if (rows.width > rows.to_pitch || rows.width > rows.from_pitch) return cudaErrorInvalidValue;
     bool const to_fits = device.has(rows.to, extent(rows, rows.to_pitch));
     bool const from_fits = device.has(rows.from, extent(rows, rows.from_pitch));
-    if (to_device ? !to_fits : device.has(rows.to, 1)) return cudaErrorInvalidValue;
-    if (from_device ? !from_fits : device.has(rows.from, 1)) return cudaErrorInvalidValue;
+    if (to_device ? !to_fits : device.has_anywhere(rows.to)) return cudaErrorInvalidValue;
+    if (from_device ? !from_fits : device.has_anywhere(rows.from)) return cudaErrorInvalidValue;
     return cudaSuccess;
 }
 

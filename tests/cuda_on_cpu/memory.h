@@ -7,9 +7,6 @@
 
 namespace cuda_on_cpu {
 
-/* Whether all of [memory, memory + bytes) lies in one allocation of the device. */
-bool is_on_device(const void *memory, size_t bytes);
-
 uint64_t device_memory(); /* in all */
 
 } // namespace cuda_on_cpu

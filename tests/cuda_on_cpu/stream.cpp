@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <deque>
+#include <thread>
 #include <vector>
 
 using namespace cuda_on_cpu;
@@ -44,20 +45,26 @@ struct Mark {
 } // namespace cuda_on_cpu
 
 struct CUgraph_st {
+    int device = 0;
     std::vector<Work> nodes;
 };
 
 struct CUgraphExec_st {
+    int device = 0;
     std::vector<Work> nodes;
 };
 
 struct CUstream_st {
+    int device = 0;
     std::shared_ptr<Queue> queue = std::make_shared<Queue>();
     bool non_blocking = false, invalidated = false;
     std::unique_ptr<CUgraph_st> capture;
+    cudaStreamCaptureMode mode = cudaStreamCaptureModeGlobal; /* of the capture */
+    std::thread::id capturer;
 };
 
 struct CUevent_st {
+    int device = 0;
     bool timed = true;
     std::shared_ptr<Mark> mark; /* none: never recorded */
 };
@@ -77,7 +84,7 @@ void finish_all() {
 
 static void finish_blocking() {
     for (CUstream_st *stream : streams.all())
-        if (!stream->non_blocking) finish(stream);
+        if (!stream->non_blocking && streams.has(stream)) finish(stream);
 }
 
 bool is_capturing(cudaStream_t stream) { return streams.has(stream) && stream->capture; }
@@ -85,7 +92,8 @@ bool is_capturing(cudaStream_t stream) { return streams.has(stream) && stream->c
 cudaError_t refuse_in_capture() {
     cudaError_t error = cudaSuccess;
     for (CUstream_st *stream : streams.all())
-        if (stream->capture) {
+        if (stream->capture && (stream->mode == cudaStreamCaptureModeGlobal ||
+                                stream->capturer == std::this_thread::get_id())) {
             stream->invalidated = true;
             error = cudaErrorStreamCaptureUnsupported;
         }
@@ -240,12 +248,14 @@ cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t start, cudaEve
 /* ---- graphs -------------------------------------------------------------------------------------
  */
 
-cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
     return call("cudaStreamBeginCapture", [&] {
         if (!stream || is_capturing(stream)) return cudaErrorStreamCaptureUnsupported;
         if (!streams.has(stream)) return cudaErrorInvalidResourceHandle;
         stream->capture = std::make_unique<CUgraph_st>();
         stream->invalidated = false;
+        stream->mode = mode;
+        stream->capturer = std::this_thread::get_id();
         return cudaSuccess;
     });
 }

@@ -14,8 +14,8 @@ cudaError_t submit(cudaStream_t stream, Work work);
 
 bool is_capturing(cudaStream_t stream);
 
-/* For calls that wait for the device or change its memory: not allowed while a stream captures,
- * whose graph is then lost. */
+/* For calls that wait for the device or change its memory: not allowed while a stream captures (by
+ * its mode: in any thread, or in this one), whose graph is then lost. */
 cudaError_t refuse_in_capture();
 
 void finish(cudaStream_t stream);

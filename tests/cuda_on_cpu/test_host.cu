@@ -5,6 +5,7 @@
 #include <cuda_runtime.h>
 
 #include <cmath>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -202,6 +203,44 @@ static void test_waiting_spoils_a_capture(void **state) {
         assert_int_equal(call(), cudaErrorStreamCaptureUnsupported);
         assert_int_equal(cudaStreamEndCapture(f->first, &graph), cudaErrorStreamCaptureInvalidated);
         assert_null(graph);
+    }
+}
+
+/* A kernel is loaded by the first call that names it, which waits for the device. */
+static __global__ void late(float *x) { x[threadIdx.x] = 1; }
+
+static void test_kernels_are_loaded_before_a_capture(void **state) {
+    Fixture *const f = fixture(state);
+    cudaGraph_t graph = nullptr;
+    cudaFuncAttributes attributes;
+    cudaLaunchConfig_t config = {};
+    config.blockDim = COUNT;
+    config.stream = f->first;
+    must(cudaStreamBeginCapture(f->first, cudaStreamCaptureModeThreadLocal));
+    assert_int_equal(cudaLaunchKernelEx(&config, late, f->device),
+                     cudaErrorStreamCaptureUnsupported);
+    assert_int_equal(cudaStreamEndCapture(f->first, &graph), cudaErrorStreamCaptureInvalidated);
+    must(cudaFuncGetAttributes(&attributes, late));
+    must(cudaStreamBeginCapture(f->first, cudaStreamCaptureModeThreadLocal));
+    must(cudaLaunchKernelEx(&config, late, f->device));
+    must(cudaStreamEndCapture(f->first, &graph));
+    must(cudaGraphDestroy(graph));
+}
+
+/* Of a mode that spoils nothing for other threads. */
+static void test_other_threads_may_wait_during_a_capture(void **state) {
+    Fixture *const f = fixture(state);
+    for (cudaStreamCaptureMode mode :
+         {cudaStreamCaptureModeThreadLocal, cudaStreamCaptureModeGlobal}) {
+        cudaGraph_t graph = nullptr;
+        cudaError_t waited = cudaSuccess;
+        must(cudaStreamBeginCapture(f->first, mode));
+        std::thread([&] { waited = cudaStreamSynchronize(f->second); }).join();
+        cudaError_t const ended = cudaStreamEndCapture(f->first, &graph);
+        bool const local = mode == cudaStreamCaptureModeThreadLocal;
+        assert_int_equal(waited, local ? cudaSuccess : cudaErrorStreamCaptureUnsupported);
+        assert_int_equal(ended, local ? cudaSuccess : cudaErrorStreamCaptureInvalidated);
+        if (graph) must(cudaGraphDestroy(graph));
     }
 }
 
@@ -408,6 +447,37 @@ static void test_device(void **) {
     assert_string_equal(cudaGetErrorString(cudaErrorMemoryAllocation), "out of memory");
 }
 
+/* Each thread begins on the first device; nothing of one device can be used on another. */
+static void test_devices(void **state) {
+    Fixture *const f = fixture(state);
+    constexpr int MORE = 100 << 10;
+    int count = 0, device = -1;
+    float *there = nullptr;
+    cudaFuncAttributes attributes;
+    rs_cuda_on_cpu_set_devices(2);
+    must(cudaGetDeviceCount(&count));
+    assert_int_equal(count, 2);
+    must(cudaFuncSetAttribute(add, cudaFuncAttributeMaxDynamicSharedMemorySize, MORE));
+    must(cudaSetDevice(1));
+    assert_int_equal(cudaSetDevice(2), cudaErrorInvalidDevice);
+    must(cudaMalloc(&there, BYTES));
+    assert_int_equal(cudaMemsetAsync(f->device, 0, BYTES), cudaErrorInvalidValue);
+    assert_int_equal(cudaMemcpy(there, f->device, BYTES, cudaMemcpyHostToDevice),
+                     cudaErrorInvalidValue);
+    assert_int_equal(cudaFree(f->device), cudaErrorInvalidValue);
+    assert_int_equal(cudaMemsetAsync(there, 0, BYTES, f->first), cudaErrorInvalidResourceHandle);
+    assert_int_equal(launch_add(there, COUNT, 1, f->first), cudaErrorInvalidResourceHandle);
+    assert_int_equal(cudaEventRecord(f->event, nullptr), cudaErrorInvalidResourceHandle);
+    assert_int_equal(cudaStreamDestroy(f->first), cudaErrorInvalidResourceHandle);
+    must(cudaFuncGetAttributes(&attributes, add)); /* those of the other device are its own */
+    assert_int_equal(attributes.maxDynamicSharedSizeBytes, 48 << 10);
+    std::thread([&] { must(cudaGetDevice(&device)); }).join();
+    assert_int_equal(device, 0);
+    must(cudaFree(there));
+    must(cudaSetDevice(0));
+    rs_cuda_on_cpu_set_devices(1);
+}
+
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main() {
@@ -421,6 +491,8 @@ int main() {
         WITH_FIXTURE(test_stale_handles),
         WITH_FIXTURE(test_graph),
         WITH_FIXTURE(test_waiting_spoils_a_capture),
+        WITH_FIXTURE(test_kernels_are_loaded_before_a_capture),
+        WITH_FIXTURE(test_other_threads_may_wait_during_a_capture),
         cmocka_unit_test(test_launches_refused),
         cmocka_unit_test(test_shared_memory_must_be_asked_for),
         cmocka_unit_test(test_cluster_sizes),
@@ -432,6 +504,7 @@ int main() {
         WITH_FIXTURE(test_lost_device),
         cmocka_unit_test(test_any_call_can_fail),
         cmocka_unit_test(test_device),
+        WITH_FIXTURE(test_devices),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

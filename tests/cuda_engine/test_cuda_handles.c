@@ -1,0 +1,198 @@
+/* What one handle keeps between jobs, and what several have in common: the graphs of the stepwise
+ * path, devices, threads. On the CPU runner, where a thread may use nothing of a device that is not
+ * its own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "../cuda_on_cpu/cuda_on_cpu.h"
+#include "../engine_case.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+static rs_shape const small = {
+    .groups = 2, .radii = 4, .batch = 3, .hidden = 20, .steps = 6, .warmup = 1, .driven = true};
+
+static const rs_engine *cuda(void) { return rs_engine_named("cuda"); }
+
+/* A job and what it gives on a handle of its own. */
+typedef struct known {
+    engine_case given;
+    rs_profile right;
+} known;
+
+static known make_known(rs_shape shape, uint64_t seed) {
+    known k = {.given = engine_case_make(shape, 0.4, 1.2, seed)};
+    k.right = run_engine(cuda(), &k.given.job, 1);
+    return k;
+}
+
+static void free_known(known *k) {
+    profile_free(&k->right);
+    engine_case_free(&k->given);
+}
+
+/* Whether running the job on the handle gives the same bits again. */
+static bool runs_alike(void *handle, const known *k) {
+    const rs_shape *s = &k->given.job.shape;
+    size_t const columns = s->groups * s->radii * s->batch, norms = columns * s->steps;
+    rs_profile got = profile_make(s);
+    bool const same = cuda()->run(handle, &k->given.job, &got) == RS_OK &&
+                      memcmp(got.norm2, k->right.norm2, norms * sizeof *got.norm2) == 0 &&
+                      memcmp(got.exponent, k->right.exponent, norms * sizeof *got.exponent) == 0 &&
+                      memcmp(got.nonfinite_step, k->right.nonfinite_step,
+                             columns * sizeof *got.nonfinite_step) == 0;
+    profile_free(&got);
+    return same;
+}
+
+/* ---- graphs ---------------------------------------------------------------------------------- */
+
+/* A pass is captured anew for whatever differs in the shape, even where all arrays are where they
+ * were. */
+static void graphs_follow_the_shape(void **state) {
+    (void)state;
+    enum { N = 9 };
+    rs_shape shape[N];
+    for (size_t i = 0; i < N; ++i) shape[i] = small;
+    shape[1].nonlinearity = RS_RELU;
+    shape[2].raw = true;
+    shape[3].nonlinearity = RS_LINEAR;
+    shape[4].driven = false;
+    shape[5].steps = 5, shape[5].warmup = 2; /* as many steps in all */
+    shape[6].radii = 3, shape[6].batch = 4;  /* as many columns */
+    shape[7].precision = RS_F64;
+    shape[8].hidden = 19;
+    rs_shape const largest = {.groups = 2,
+                              .radii = 8,
+                              .batch = 8,
+                              .hidden = 32,
+                              .steps = 12,
+                              .warmup = 2,
+                              .precision = RS_F64,
+                              .driven = true,
+                              .input_size = 2};
+    rs_resources const resources = {.threads = 1};
+    known job[N];
+    void *handle = NULL;
+    rs_cuda_on_cpu_reset();
+    setenv("RHOSWEEP_CUDA_PATH", "stepwise", 1);
+    for (size_t i = 0; i < N; ++i) job[i] = make_known(shape[i], 5);
+    assert_int_equal(cuda()->open(&largest, &resources, &handle), RS_OK);
+    for (size_t i = 0; i < N; ++i)
+        for (size_t again = 0; again < 2; ++again)
+            if (!runs_alike(handle, &job[i])) fail_msg("job %d, turn %d", (int)i, (int)again);
+    for (size_t i = N; i-- > 0;) assert_true(runs_alike(handle, &job[i]));
+    cuda()->close(handle);
+    for (size_t i = 0; i < N; ++i) free_known(&job[i]);
+    unsetenv("RHOSWEEP_CUDA_PATH");
+}
+
+/* The same radius alone and among others: with few columns in small tiles, with many in large ones,
+ * and with rows and columns that fill no tile. */
+static void tiles_change_no_bits(void **state) {
+    (void)state;
+    setenv("RHOSWEEP_CUDA_PATH", "stepwise", 1);
+    rs_cuda_on_cpu_reset();
+    for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p) {
+        rs_shape shape = small;
+        shape.groups = 1, shape.radii = 21, shape.batch = 7, shape.hidden = 109;
+        shape.precision = p;
+        engine_case c = engine_case_make(shape, 0.5, 3.0, 11);
+        rs_profile whole = run_engine(cuda(), &c.job, 1);
+        size_t const columns = shape.radii * shape.batch;
+        for (size_t r = 0; r < shape.radii; r += 4) {
+            rs_group one = c.group[0];
+            one.scale += r;
+            rs_job job = {.shape = c.job.shape, .group = &one};
+            job.shape.radii = 1;
+            rs_profile alone = run_engine(cuda(), &job, 1);
+            for (size_t t = 0; t < shape.steps; ++t)
+                assert_memory_equal(alone.norm2 + t * shape.batch,
+                                    whole.norm2 + t * columns + r * shape.batch,
+                                    shape.batch * sizeof *whole.norm2);
+            profile_free(&alone);
+        }
+        profile_free(&whole);
+        engine_case_free(&c);
+    }
+    unsetenv("RHOSWEEP_CUDA_PATH");
+}
+
+/* ---- devices --------------------------------------------------------------------------------- */
+
+typedef struct worker {
+    pthread_t thread;
+    int device;
+    const known *job;
+    bool good;
+} worker;
+
+static void *work(void *arg) {
+    worker *w = arg;
+    rs_resources const resources = {.threads = 1, .device = w->device};
+    void *handle = NULL;
+    w->good = cuda()->open(&w->job->given.job.shape, &resources, &handle) == RS_OK;
+    for (int i = 0; i < 3 && w->good; ++i) w->good = runs_alike(handle, w->job);
+    cuda()->close(handle);
+    return NULL;
+}
+
+/* Two threads, each with an engine on a device of its own, and one that uses both in turn. */
+static void devices_and_threads(void **state) {
+    (void)state;
+    static const char *const paths[] = {"small", "cluster", "persistent", "stepwise"};
+    rs_shape shape = small;
+    shape.hidden = 10;
+    rs_cuda_on_cpu_reset();
+    uint64_t const held = rs_cuda_on_cpu_held();
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; ++i) {
+        setenv("RHOSWEEP_CUDA_PATH", paths[i], 1);
+        rs_cuda_on_cpu_set_devices(2);
+        known const job[2] = {make_known(shape, 1), make_known(shape, 2)};
+        worker w[2];
+        for (int k = 0; k < 2; ++k) {
+            w[k] = (worker){.device = k, .job = &job[k]};
+            assert_int_equal(pthread_create(&w[k].thread, NULL, work, &w[k]), 0);
+        }
+        for (int k = 0; k < 2; ++k) pthread_join(w[k].thread, NULL);
+        assert_true(w[0].good && w[1].good);
+
+        void *handle[2] = {NULL, NULL};
+        for (int k = 0; k < 2; ++k) {
+            rs_resources const resources = {.threads = 1, .device = k};
+            assert_int_equal(cuda()->open(&shape, &resources, &handle[k]), RS_OK);
+        }
+        for (int turn = 0; turn < 4; ++turn)
+            assert_true(runs_alike(handle[turn % 2], &job[turn % 2]));
+        for (int k = 0; k < 2; ++k) cuda()->close(handle[k]);
+        for (int k = 0; k < 2; ++k) free_known((known *)&job[k]);
+        assert_int_equal(rs_cuda_on_cpu_held(), held);
+    }
+    rs_cuda_on_cpu_set_devices(1);
+    unsetenv("RHOSWEEP_CUDA_PATH");
+}
+
+static void no_such_device(void **state) {
+    (void)state;
+    rs_resources const resources = {.threads = 1, .device = 1};
+    void *handle = NULL;
+    rs_cuda_on_cpu_reset();
+    assert_int_equal(cuda()->open(&small, &resources, &handle), RS_EDEVICE);
+    assert_non_null(strstr(rs_message(), "cudaSetDevice: invalid device"));
+    assert_true(cuda()->bytes(&small, &resources) == UINT64_MAX);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(graphs_follow_the_shape),
+        cmocka_unit_test(tiles_change_no_bits),
+        cmocka_unit_test(devices_and_threads),
+        cmocka_unit_test(no_such_device),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
