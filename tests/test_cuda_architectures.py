@@ -14,7 +14,8 @@ def default_architectures(tmp_path, nvcc):
     compiler.write_text(f"#!/bin/sh\n{nvcc}\n")
     compiler.chmod(0o755)
     script = tmp_path / "ask.cmake"
-    script.write_text(f"cmake_policy(VERSION 3.25)\ninclude({FUNCTION})\nrs_cuda_architectures({compiler} found)\n"
+    script.write_text(f"cmake_policy(VERSION 3.25)\ninclude({FUNCTION})\n"
+                      f"rs_cuda_architectures({compiler} found)\n"
                       'message("found ${found}")\n')
     return subprocess.run(["cmake", "-P", script], capture_output=True, text=True, check=False)
 

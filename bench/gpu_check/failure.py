@@ -1,0 +1,2 @@
+class CheckError(Exception):
+    """The run cannot begin. Says "what: why" to the user."""

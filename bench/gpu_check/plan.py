@@ -1,0 +1,227 @@
+"""Every step, in order: parity, paths, ours against the peers, sanitizer.
+
+A shape is H, B, R, T: units, samples, radii, steps; it has B x R columns.
+"""
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import sanitizer
+from programs import said_by
+from steps import FAILED, PASSED, SKIPPED, Step, judge_by_code
+
+# Seconds of 470 that each group has at least; a group that is done early leaves the rest.
+SHARES = {"parity": 90, "paths": 150, "peers": 120, "sanitizer": 110}
+
+PATHS = ("small", "cluster", "persistent", "stepwise")
+RADII = 64  # of every shape: peers call their library once for each
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What is measured. By the model of the kernels an H100 takes the paths in two to three
+    minutes; the largest trace, of H = 1024 with 64K columns in f64, is 54 GB."""
+
+    hidden: tuple = (64, 256, 128, 512, 1024, 10)  # the most telling first
+    batches: tuple = (16, 128, 1024)  # 1K, 8K and 64K columns
+    radii: int = RADII
+    steps: int = 100
+    precisions: tuple = ("f32", "f64")
+    seconds: float = 0.1  # of each benchmark, at least
+    peer_shapes: tuple = ((64, 16, RADII, 100), (256, 16, RADII, 100), (64, 128, RADII, 100),
+                          (256, 128, RADII, 100), (512, 128, RADII, 100), (10, 16, RADII, 100))
+    peer_seconds: float = 1.0
+
+
+DRY_SIZES = Sizes(hidden=(10,), batches=(2, 4), radii=4, steps=5, seconds=0.001,
+                  peer_shapes=((10, 2, 4, 5),), peer_seconds=0.01)
+
+
+@dataclass(frozen=True)
+class Run:
+    """All that the steps are made from."""
+
+    root: Path  # of the tree or bundle with bench/
+    device: object
+    programs: object
+    results: object
+    python: str  # that has the peers' libraries
+
+    @property
+    def sizes(self):
+        return Sizes() if self.device.is_real else DRY_SIZES
+
+
+def shape_text(shape):
+    return ",".join(map(str, shape))
+
+
+# ---- parity --------------------------------------------------------------------------------------
+
+
+def parity(run):
+    small = {} if run.device.is_real else {"RHOSWEEP_TEST_SMALL": "1"}
+    environment = run.programs.environment(RHOSWEEP_TEST_ENGINE=run.device.engine, **small)
+    yield Step("parity", "parity", [run.programs.parity], limit=90, environment=environment)
+
+
+# ---- paths ---------------------------------------------------------------------------------------
+
+
+def bytes_needed(shape, precision):
+    """Of the device, about: the trace and two states with some padding, norms and exponents."""
+    hidden, batch, radii, steps = shape
+    real = 4 if precision == "f32" else 8
+    columns = batch * radii
+    return columns * (real * (hidden + 8) * (steps + 2) + 12 * steps)
+
+
+def judge_bench(outcome):
+    """A path need not take every shape; then none of its benchmarks is left."""
+    left_out = re.findall(r"left out: (.+)", outcome.log)
+    if outcome.code != 0 and left_out and "matches no benchmark" in outcome.log:
+        return SKIPPED, left_out[-1]
+    return judge_by_code(outcome)
+
+
+def bench_step(run, group, name, shapes, pattern, forced="", limit=40.0):
+    """rhosweep-bench with a filter, its rows taken into the results."""
+    out = run.results.work / f"{name}.json"
+    environment = run.programs.environment(**({"RHOSWEEP_CUDA_PATH": forced} if forced else {}))
+    command = [run.programs.bench, *(f"--shape={shape_text(shape)}" for shape in shapes),
+               f"--benchmark_filter={pattern}",
+               f"--benchmark_min_time={run.sizes.seconds}", f"--benchmark_out={out}",
+               "--benchmark_out_format=json"]
+    return Step(group, name, command, limit=limit, environment=environment, judge=judge_bench,
+                gather=lambda: run.results.add_benchmarks(out, forced))
+
+
+def path_steps(run, hidden, precision, forced):
+    """One H by one path: the shapes that fit the device's memory, and a word on the others."""
+    name = f"paths-{hidden}-{precision}-{forced or 'chosen'}"
+    shapes = [(hidden, batch, run.sizes.radii, run.sizes.steps) for batch in run.sizes.batches]
+    fit = [s for s in shapes if bytes_needed(s, precision) <= run.device.free_bytes]
+    for shape in shapes:
+        if shape not in fit:
+            yield Step("paths", f"{name}-{shape[1] * shape[2]}-columns",
+                       skip=f"{bytes_needed(shape, precision) / 1e9:.1f} GB, the device has "
+                            f"{run.device.free_bytes / 1e9:.1f} GB free")
+    engine = run.device.engine
+    pattern = f"^bptt/{engine}/{precision}/tanh/"
+    if not forced:
+        pattern += f"|^peak/{engine}/gemm/{precision}/"
+    if fit:
+        yield bench_step(run, "paths", name, fit, pattern, forced)
+
+
+def paths(run):
+    """The engine as it chooses before the paths by force, f32 before f64: should time run out, the
+    least telling is lost."""
+    sizes = run.sizes
+    peaks = "^peak/cuda/(fma|copy)" if run.device.is_real else "^peak/fma"
+    yield bench_step(run, "paths", "ceilings", [(10, 1, 4, 5)], peaks)
+    for precision in sizes.precisions:
+        for hidden in sizes.hidden:
+            yield from path_steps(run, hidden, precision, "")
+        for hidden in sizes.hidden:
+            for forced in PATHS:
+                if forced != "small" or hidden <= 16:
+                    yield from path_steps(run, hidden, precision, forced)
+
+
+# ---- ours against the peers ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A program of bench/peers, and how to see whether its library is here with a GPU."""
+
+    name: str
+    program: str
+    probe: dict  # by --device
+    options: tuple = ()
+
+
+PEERS = (
+    Peer("PyTorch", "torch_peer.py",
+         {"cuda": "import numpy, torch; raise SystemExit(not torch.cuda.is_available())",
+          "cpu": "import numpy, torch"},
+         ("--peers", "bmm_hooks,nn_rnn_loop")),  # cell_hooks takes seconds a run on a GPU
+    Peer("JAX", "jax_peer.py",
+         {"cuda": "import jax; jax.devices('cuda')", "cpu": "import jax"}),
+)
+
+
+def why_not(run, peer):
+    """Why this peer cannot run here; empty where it can."""
+    if not (run.root / "bench" / "peers" / peer.program).is_file():
+        return f"no {peer.program} here"
+    probe = f"{peer.probe[run.device.peers]}\nprint('usable')"
+    usable = said_by([run.python, "-c", probe]).endswith("usable")
+    with_gpu = " with CUDA" if run.device.is_real else ""
+    return "" if usable else f"no {peer.name}{with_gpu} here"
+
+
+def peer_step(run, peer, number, shapes, skip):
+    name = f"{Path(peer.program).stem}-{number}"
+    out = run.results.work / f"{name}.json"
+    command = [run.python, str(run.root / "bench" / "peers" / peer.program),
+               "--device", run.device.peers, "--seconds", str(run.sizes.peer_seconds),
+               *peer.options]
+    for shape in shapes:
+        command += ["--shape", shape_text(shape)]
+    return Step("peers", name, command, limit=75, needs=8, stdout=out, skip=skip,
+                gather=lambda: run.results.add_peers(out, peer.name))
+
+
+def peers(run):
+    """Ours, then each peer, first at the two shapes that matter most, then at the others: a peer
+    that is cut short loses the latter."""
+    every = run.sizes.peer_shapes
+    engines = "cpu" if run.device.engine == "cpu" else "cuda|cpu"
+    skip = {}
+    for number, shapes in enumerate((every[:2], every[2:]), 1):
+        if shapes:
+            yield bench_step(run, "peers", f"ours-{number}", shapes,
+                             f"^(bptt|forward|backward)/({engines})/f32/tanh/")
+            for peer in PEERS:
+                if peer.name not in skip:
+                    skip[peer.name] = why_not(run, peer)
+                yield peer_step(run, peer, number, shapes, skip[peer.name])
+
+
+# ---- sanitizer -----------------------------------------------------------------------------------
+
+
+def judge_sanitizer(outcome):
+    """Errors have an exit code; a tool that says nothing of errors has not looked."""
+    found = sanitizer.found_by(outcome.log)
+    if found is None:
+        return FAILED, f"exit code {outcome.code}, and no summary of errors"
+    if found > 0 or outcome.code != 0:
+        return FAILED, f"{found} errors or hazards, exit code {outcome.code}"
+    return PASSED, ""
+
+
+def sanitize(run):
+    device = run.device
+    command = sanitizer.find(run.python) if device.is_real else [sys.executable, sanitizer.STAND_IN]
+    facts = sanitizer.Facts(device.capability, *sanitizer.versions(command, run.programs))
+    for tool, case, precision in sanitizer.matrix():
+        name = f"{tool}-{case.name}-{precision}"
+        database = run.results.work / f"{name}.db"
+        target = [run.programs.rhosweep, "sweep", "--engine", device.engine, "--quiet",
+                  "--hidden", case.hidden, "--precision", precision, "--nonlinearity", "tanh,relu",
+                  "--steps", "6", "--batch", "3", "--seeds", "1", "--rho", "0.5,1.5",
+                  "--output", str(database)]
+        yield Step("sanitizer", name,
+                   [*command, "--tool", tool, "--error-exitcode", "9", *target],
+                   limit=30, needs=4, judge=judge_sanitizer,
+                   environment=run.programs.environment(RHOSWEEP_CUDA_PATH=case.path),
+                   skip=sanitizer.why_not(tool, case, facts),
+                   tags={"tool": tool, "case": case.name, "precision": precision})
+
+
+GROUPS = {"parity": parity, "paths": paths, "peers": peers, "sanitizer": sanitize}
