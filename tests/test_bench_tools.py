@@ -1,20 +1,26 @@
-"""The arithmetic and tables of scripts/bench on fixed measurements: no clock, no PyTorch."""
+"""The arithmetic and tables of scripts/bench on fixed measurements, without a clock; its peers
+where their libraries are installed."""
 
+import argparse
 import copy
+import importlib
 import importlib.util
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "scripts" / "bench"
-COMPARE = ROOT / "bench" / "peers" / "compare.py"
+PEERS = ROOT / "bench" / "peers"
+COMPARE = PEERS / "compare.py"
 
-spec = importlib.util.spec_from_file_location("compare", COMPARE)
-compare = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(compare)
+sys.path.insert(0, str(PEERS))
+common, compare, shapes = map(importlib.import_module, ("common", "compare", "shapes"))
 
 SHAPE = (64, 16, 32, 100)
 SUFFIX = "f32/tanh/H:64/B:16/R:32/T:100/manual_time"
@@ -37,33 +43,42 @@ def ours(milliseconds, blas):
     }
 
 
-def torch(**milliseconds):
+def peer(library, version, **milliseconds):
+    """What a peer's program writes, as far as it is read."""
     return {
-        "torch": "2.8.0", "device": "cpu", "threads": 2, "radii": [0.9, 1.5],
-        "weight_gradients": False,
+        "library": library, "version": version, "device": "cpu", "threads": 2,
+        "radii": [0.9, 1.5], "weight_gradients": False,
         "results": [{"peer": name, "shape": list(SHAPE), "median_ms": value}
                     for name, value in milliseconds.items()],
     }
 
 
-# The second round met a machine of half the speed; the third disturbed the peer alone.
+def sides(own, torch, jax):
+    return {"ours": own, "torch": peer("PyTorch", "2.8.0", **torch),
+            "jax": peer("JAX", "0.10.2", **jax)}
+
+
+# The second round met a machine of half the speed; the third disturbed the peers alone.
 ROUNDS = [
-    (ours(4.0, 8.0), torch(bmm_hooks=40.0, nn_rnn_loop=100.0, cell_hooks=200.0)),
-    (ours(8.0, 16.0), torch(bmm_hooks=88.0, nn_rnn_loop=200.0, cell_hooks=400.0)),
-    (ours(5.0, 15.0), torch(bmm_hooks=100.0, nn_rnn_loop=100.0, cell_hooks=250.0)),
+    sides(ours(4.0, 8.0), dict(bmm_hooks=40.0, nn_rnn_loop=100.0, cell_hooks=200.0),
+          dict(jax_vmap_grad=32.0, jax_shared_w0=16.0)),
+    sides(ours(8.0, 16.0), dict(bmm_hooks=88.0, nn_rnn_loop=200.0, cell_hooks=400.0),
+          dict(jax_vmap_grad=64.0, jax_shared_w0=32.0)),
+    sides(ours(5.0, 15.0), dict(bmm_hooks=100.0, nn_rnn_loop=100.0, cell_hooks=250.0),
+          dict(jax_vmap_grad=50.0, jax_shared_w0=30.0)),
 ]
 
 
 @pytest.fixture
 def rounds():
-    return [compare.load_round(*sides, SHAPE) for sides in ROUNDS]
+    return [compare.load_round(documents, SHAPE) for documents in ROUNDS]
 
 
 def test_a_round(rounds):
     assert rounds[0] == {
         "ours_ms": 4.0, "gflops": 200.0, "peak_fraction": 0.5,
-        "rival_ms": {"baseline/blas_stepwise": 8.0, "bmm_hooks": 40.0, "nn_rnn_loop": 100.0,
-                     "cell_hooks": 200.0},
+        "rival_ms": {"baseline/blas_stepwise": 8.0, "jax_vmap_grad": 32.0, "jax_shared_w0": 16.0,
+                     "bmm_hooks": 40.0, "nn_rnn_loop": 100.0, "cell_hooks": 200.0},
     }
 
 
@@ -72,6 +87,8 @@ def test_ratios_are_taken_within_rounds(rounds):
     ratios = compare.summarise({SHAPE: rounds})[SHAPE]["ratios"]
     assert ratios == {
         "baseline/blas_stepwise": {"median": 2.0, "min": 2.0, "max": 3.0},
+        "jax_vmap_grad": {"median": 8.0, "min": 8.0, "max": 10.0},
+        "jax_shared_w0": {"median": 4.0, "min": 4.0, "max": 6.0},
         "bmm_hooks": {"median": 11.0, "min": 10.0, "max": 20.0},
         "nn_rnn_loop": {"median": 25.0, "min": 20.0, "max": 25.0},
         "cell_hooks": {"median": 50.0, "min": 50.0, "max": 50.0},
@@ -89,19 +106,34 @@ def test_table(rounds):
     header, rule, row = compare.ratio_table(compare.summarise({SHAPE: rounds})).splitlines()
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert [cell.strip() for cell in header.strip("|").split("|")] == [
-        "H,B,R,T", "ours, ms", "GFLOP/s", "of FMA peak", "x blas_stepwise", "x bmm_hooks",
-        "x nn_rnn_loop", "x cell_hooks"]
+        "H,B,R,T", "ours, ms", "GFLOP/s", "of FMA peak", "x blas_stepwise",
+        "x jax_vmap_grad", "x jax_shared_w0", "x bmm_hooks", "x nn_rnn_loop", "x cell_hooks"]
     assert cells == ["64,16,32,100", "5.00 (4.00 to 8.00)", "160 (100 to 200)", "40% (25 to 50)",
-                     "2.00 (2.00 to 3.00)", "11.0 (10.0 to 20.0)", "25.0 (20.0 to 25.0)",
-                     "50.0 (50.0 to 50.0)"]
+                     "2.00 (2.00 to 3.00)", "8.00 (8.00 to 10.0)", "4.00 (4.00 to 6.00)",
+                     "11.0 (10.0 to 20.0)", "25.0 (20.0 to 25.0)", "50.0 (50.0 to 50.0)"]
     assert len(header) == len(rule) == len(row)
 
 
-def test_without_peers():
-    summary = compare.summarise({SHAPE: [compare.load_round(sides[0], None, SHAPE)
-                                         for sides in ROUNDS]})
-    assert list(summary[SHAPE]["ratios"]) == ["baseline/blas_stepwise"]
-    assert "bmm_hooks" not in compare.ratio_table(summary)
+def rounds_of(*chosen):
+    return [{side: documents[side] for side in chosen} for documents in ROUNDS]
+
+
+@pytest.mark.parametrize("chosen, rivals", [
+    (["ours"], ["baseline/blas_stepwise"]),
+    (["ours", "jax"], ["baseline/blas_stepwise", "jax_vmap_grad", "jax_shared_w0"])])
+def test_without_some_peers(chosen, rivals):
+    summary = compare.summarise({SHAPE: [compare.load_round(documents, SHAPE)
+                                         for documents in rounds_of(*chosen)]})
+    assert list(summary[SHAPE]["ratios"]) == rivals
+    assert "bmm_hooks" not in compare.ratio_table(summary) + compare.legend(summary)
+
+
+def test_the_legend_says_what_each_column_computes(rounds):
+    lines = compare.legend(compare.summarise({SHAPE: rounds})).splitlines()
+    named = [line.partition(":")[0].removeprefix("- ") for line in lines if line.startswith("- ")]
+    assert named == ["blas_stepwise", "jax_vmap_grad", "jax_shared_w0", "bmm_hooks",
+                     "nn_rnn_loop", "cell_hooks"]
+    assert any("nn_rnn_loop" in line and "no norms" in line for line in lines)
 
 
 def test_repetitions_and_aggregates():
@@ -114,23 +146,23 @@ def test_repetitions_and_aggregates():
 
 def test_other_shapes_precisions_and_engines_are_told_apart():
     name = "bptt/cpu/f64/tanh/H:64/B:16/R:32/T:100/manual_time"
-    document = copy.deepcopy(ROUNDS[0][0])
+    document = copy.deepcopy(ROUNDS[0]["ours"])
     document["benchmarks"][:0] = [
         run_of(name, 1.0), run_of(f"bptt/reference/{SUFFIX}", 2.0),
         run_of(f"bptt/cpu/{SUFFIX.replace('T:100', 'T:1000')}", 3.0)]
-    assert compare.load_round(document, None, SHAPE)["ours_ms"] == 4.0
+    assert compare.load_round({"ours": document}, SHAPE)["ours_ms"] == 4.0
 
 
 def test_a_failed_benchmark_is_no_figure():
-    document = copy.deepcopy(ROUNDS[0][0])
+    document = copy.deepcopy(ROUNDS[0]["ours"])
     document["benchmarks"][0].update(error_occurred=True, error_message="wrong result")
     with pytest.raises(compare.CompareError, match="bptt/cpu/.*: wrong result"):
-        compare.load_round(document, None, SHAPE)
+        compare.load_round({"ours": document}, SHAPE)
 
 
 def test_a_missing_benchmark_is_no_figure():
     with pytest.raises(compare.CompareError, match="bptt/cpu at 64,16,32,200: not among"):
-        compare.load_round(ROUNDS[0][0], None, (64, 16, 32, 200))
+        compare.load_round({"ours": ROUNDS[0]["ours"]}, (64, 16, 32, 200))
 
 
 BASE = (8, 2, 3, 5)
@@ -160,10 +192,10 @@ def test_no_multiple_of_the_base(shape):
 
 
 def test_the_base_is_a_neighbour_in_the_same_file():
-    document = copy.deepcopy(ROUNDS[0][0])
+    document = copy.deepcopy(ROUNDS[0]["ours"])
     name = f"bptt/cpu/{SUFFIX.replace('R:32', 'R:8')}"
     document["benchmarks"].append(run_of(name, 1100.0, gflops=1.0, peak_fraction=0.5))
-    found = compare.load_round(document, None, SHAPE, base=(64, 16, 8, 100))
+    found = compare.load_round({"ours": document}, SHAPE, base=(64, 16, 8, 100))
     assert (found["base_ms"], found["ours_ms"]) == pytest.approx((1.1, 4.0))
 
 
@@ -184,8 +216,8 @@ def test_folder_of_a_cpu(model, folder):
 
 def write_raw(folder):
     folder.mkdir()
-    for number, sides in enumerate(ROUNDS, start=1):
-        for side, document in zip(("ours", "torch"), sides):
+    for number, documents in enumerate(ROUNDS, start=1):
+        for side, document in documents.items():
             path = folder / f"{number}-64x16x32x100-{side}.json"
             path.write_text(json.dumps(document))
     return folder
@@ -202,7 +234,10 @@ def test_results_are_written(tmp_path):
     (folder,) = (tmp_path / "results").iterdir()
     text = (folder / "summary.md").read_text()
     assert text in done.stdout
-    assert "commit abc123" in text and "PyTorch 2.8.0, radii 0.9 to 1.5" in text
+    assert "commit abc123" in text
+    assert "- PyTorch 2.8.0, radii 0.9 to 1.5\n" in text
+    assert "- JAX 0.10.2, radii 0.9 to 1.5\n" in text
+    assert "- jax_vmap_grad: JAX, vmap of grad of scan" in text
     assert "| 64,16,32,100 | 5.00 (4.00 to 8.00)" in text
     (path,) = folder.glob("*.json")
     document = json.loads(path.read_text())
@@ -210,6 +245,7 @@ def test_results_are_written(tmp_path):
     assert len(document["measured"]["64,16,32,100"]) == 3
     assert document["machine"]["cpu"] and document["machine"]["kernel"]
     assert document["run"]["threads"] == 2
+    assert [said["library"] for said in document["run"]["peers"]] == ["JAX", "PyTorch"]
 
 
 def test_an_incomplete_round_is_refused(tmp_path):
@@ -238,9 +274,146 @@ def test_rounds_are_in_order_beyond_nine(tmp_path):
     (["--shapes", "64,16,32,100 64,16,32"], "--shapes: 64,16,32: not four positive numbers"),
     (["--shapes", " "], "--shapes: names no shape"),
     (["--base", "1,2,3,x"], "--base: 1,2,3,x: not four positive numbers"),
+    (["--peers", "torch tensorflow"], "--peers: tensorflow: not one of torch and jax"),
+    (["--peers", " "], "--peers: names no peer"),
     (["--quick"], "--quick: not understood")])
 def test_script_refuses(arguments, message):
     done = subprocess.run([SCRIPT, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith(f"scripts/bench: {message}")
     assert done.stdout == ""
+
+
+# ---- the peers ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["64,16,32", "64,16,32,0", "64,16,32,x", "64,16,32,-1", ""])
+def test_no_shape(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="not four positive numbers H,B,R,T"):
+        shapes.Shape.parse(text)
+
+
+def test_a_shape():
+    shape = shapes.Shape.parse("64,16,32,100")
+    assert (shape, str(shape)) == (SHAPE, "64,16,32,100")
+
+
+@pytest.mark.parametrize("text", ["0.5", "0:1", "1.5:0.5", "a:b", "0.5:inf"])
+def test_no_radii(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="not LOW:HIGH"):
+        common.parse_radii(text)
+
+
+def curve(*logs):
+    """[1][T][3]: mean, least and greatest alike."""
+    return np.repeat(np.array(logs)[None, :, None], 3, axis=2)
+
+
+def test_the_check_accepts_what_agrees(capsys):
+    common.compare("both", curve(-2.0, -1.00005, 0.0), curve(-2.0, -1.0, 0.0), "f32")
+    assert "both: 1 of 1 curves within 5.0e-05" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("found, precision", [
+    (curve(-2.0, -1.0002, 0.0), "f32"), (curve(-2.0, -1.00000001, 0.0), "f64"),
+    (curve(-np.inf, -1.0, 0.0), "f32"), (curve(np.nan, -1.0, 0.0), "f64")])
+def test_the_check_refuses_what_differs(found, precision):
+    with pytest.raises(common.PeerError, match="log10 of a norm differs by"):
+        common.compare("both", found, curve(-2.0, -1.0, 0.0), precision)
+
+
+def test_growing_curves_are_compared_in_f64_alone():
+    grows, other = curve(3.0, 2.0, 0.0), curve(4.0, 2.0, 0.0)
+    with pytest.raises(common.PeerError, match="every curve grows"):
+        common.compare("both", other, grows, "f32")
+    with pytest.raises(common.PeerError, match="differs by 1"):
+        common.compare("both", other, grows, "f64")
+
+
+def library_of(peers):
+    """A library of plain NumPy."""
+    return common.Library(name="NumPy", peers=peers, configure=None, about=None, put=None,
+                          fetch=np.asarray, wait=lambda computed, device: None)
+
+
+def check_numpy(norms_factor, start_factor):
+    """A peer with norms and dL/dh_0 beside one with dL/dh_0 alone, in f64 on one curve."""
+    norms = 10.0 ** np.array([[[-2.0], [-1.0], [0.0]]])
+    start = np.array([[[3e-3, 4e-3]]])
+    library = library_of({
+        "start_alone": lambda task: lambda: (None, start * start_factor),
+        "both": lambda task: lambda: (norms * norms_factor, start, "more")})
+    shape = shapes.Shape(hidden=2, batch=1, radii=1, steps=3)
+    task = common.Task(shape, np.array([1.0]), [1.0], {}, False)
+    common.check_task(library, curve(-2.0, -1.0, 0.0), task, "f64")
+
+
+def test_a_peer_without_norms_is_compared_at_its_start(capsys):
+    check_numpy(1.0, 1.0)
+    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "f64 2,1,1,3 both and Rhosweep", "f64 2,1,1,3 start_alone and both at h_0"]
+
+
+@pytest.mark.parametrize("factors, message", [
+    ((1.001, 1.0), "both and Rhosweep: log10"),
+    ((1.0, 1.001), "start_alone and both at h_0: log10")])
+def test_a_wrong_peer_is_found(factors, message):
+    with pytest.raises(common.PeerError, match=message):
+        check_numpy(*factors)
+
+
+def test_the_first_run_is_not_timed(monkeypatch):
+    now, runs = [0.0], []
+
+    def run():
+        runs.append(None)
+        now[0] += 100.0 if len(runs) == 1 else 1.0  # the first compiles
+
+    monkeypatch.setattr(common.time, "perf_counter", lambda: now[0])
+    options = argparse.Namespace(device="cpu", repetitions=20, seconds=2.5)
+    assert common.time_peer(library_of({}), run, options) == [1.0, 1.0, 1.0]
+
+
+def run_peer(module, *arguments):
+    """A peer's program; skips where its library is not installed."""
+    if importlib.util.find_spec(module) is None:
+        pytest.skip(f"{module} is not installed: see bench/peers/requirements.txt")
+    program = PEERS / f"{module}_peer.py"
+    return subprocess.run([sys.executable, program, *map(str, arguments)], capture_output=True,
+                          text=True, check=False)
+
+
+OWN_PEERS = {"torch": ["bmm_hooks", "nn_rnn_loop", "cell_hooks"],
+             "jax": ["jax_vmap_grad", "jax_shared_w0"]}
+
+
+@pytest.mark.parametrize("module", OWN_PEERS)
+@pytest.mark.parametrize("extra", [[], ["--weight-gradients"], ["--precision", "f64"]])
+def test_a_peer_is_timed(module, extra):
+    done = run_peer(module, "--shape", "5,2,3,4", "--repetitions", 2, *extra)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert [row["peer"] for row in document["results"]] == OWN_PEERS[module]
+    assert all(row["shape"] == [5, 2, 3, 4] and row["median_ms"] > 0.0
+               for row in document["results"])
+    assert document["device"] == "cpu" and document["version"]
+    assert set(OWN_PEERS[module]) <= set(compare.RIVALS)
+
+
+@pytest.mark.parametrize("module", OWN_PEERS)
+def test_a_peer_agrees_with_the_program(module, tmp_path):
+    program = os.environ.get("RHOSWEEP")
+    if not program:
+        pytest.skip("RHOSWEEP names no program to compare with")
+    done = run_peer(module, "--check", tmp_path, "--rhosweep", program, "--shape", "10,2,4,30",
+                    "--threads", 1)
+    assert done.returncode == 0, done.stderr
+    for name in OWN_PEERS[module]:
+        assert f"f64 10,2,4,30 {name} and " in done.stdout or f"and {name} at h_0" in done.stdout
+
+
+@pytest.mark.parametrize("module", OWN_PEERS)
+def test_a_peer_refuses(module):
+    done = run_peer(module, "--shape", "5,2,3,4", "--peers", "nobody")
+    assert done.returncode == 2
+    assert "--peers: nobody: not one of" in done.stderr

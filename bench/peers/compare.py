@@ -4,9 +4,9 @@
     python3 bench/peers/compare.py scaling RAW --results DIR --base H,B,R,T
 
 RAW holds, for every round and shape, <round>-<H>x<B>x<R>x<T>-ours.json from rhosweep-bench and,
-where there are peers, ...-torch.json from torch_peer.py. A ratio is taken within a round, where
-both sides met the same disturbances; of these ratios the median, the least and the greatest are
-kept. Needs nothing beyond Python's own library.
+where there are peers, ...-torch.json from torch_peer.py and ...-jax.json from jax_peer.py. A ratio
+is taken within a round, where both sides met the same disturbances; of these ratios the median, the
+least and the greatest are kept. Needs nothing beyond Python's own library.
 """
 
 import argparse
@@ -21,16 +21,27 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+from shapes import Shape
+
 ROOT = Path(__file__).resolve().parents[2]
 
 OURS = "bptt/cpu"
 BASELINE = "baseline/blas_stepwise"
-RIVALS = (BASELINE, "bmm_hooks", "nn_rnn_loop", "cell_hooks")
+# Who is compared with us, in the order of the columns, and what it computes.
+RIVALS = {
+    BASELINE: "C and BLAS: one product per step for all radii, and a tanh loop; norms",
+    "jax_vmap_grad": "JAX, vmap of grad of scan: one product per step and radius; norms",
+    "jax_shared_w0": "JAX, backward pass by hand: one product per step for all radii; norms",
+    "bmm_hooks": "PyTorch, baddbmm and hooks: one call per step for all radii; norms",
+    "nn_rnn_loop": "PyTorch, nn.RNN once per radius, no TF32: forward and backward, no norms, "
+                   "as it has no dL/dh_t",
+    "cell_hooks": "PyTorch, nn.RNNCell and hooks: one call per step and radius; norms",
+}
 AXES = {"B": 1, "R": 2, "T": 3}  # of a shape H, B, R, T: those the cost is linear in
 LINEAR = 0.1  # cost per unit may differ by so much from the base shape's
 
 NAME = re.compile(r"(?P<body>\w+/\w+)/f32/tanh/H:(\d+)/B:(\d+)/R:(\d+)/T:(\d+)(/|$)")
-FILE = re.compile(r"(?P<round>\d+)-(?P<shape>\d+x\d+x\d+x\d+)-(?P<side>ours|torch)\.json")
+FILE = re.compile(r"(?P<round>\d+)-(?P<shape>\d+x\d+x\d+x\d+)-(?P<side>ours|torch|jax)\.json")
 MS_PER_UNIT = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}
 TOLD_BY_ENVIRONMENT = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "RHOSWEEP_")
 
@@ -64,15 +75,20 @@ def own_row(rows, shape):
     return rows[OURS, shape]
 
 
-def load_round(ours, torch, shape, base=None):
-    """What one round measured at one shape, flat. `torch` is None without peers; `base` is the
-    shape measured beside it for scaling."""
-    rows = our_rows(ours)
+def peers_of(sides):
+    """The peers' documents; `sides` has ours too."""
+    return [document for side, document in sides.items() if side != "ours"]
+
+
+def load_round(sides, shape, base=None):
+    """What one round measured at one shape, flat. `sides` are the documents of "ours" and of the
+    peers; `base` is the shape measured beside it for scaling."""
+    rows = our_rows(sides["ours"])
     own = own_row(rows, shape)
     found = {"ours_ms": own["ms"], "gflops": own["gflops"], "peak_fraction": own["peak_fraction"]}
     rivals = {body: row["ms"] for (body, at), row in rows.items() if at == shape}
-    if torch is not None:
-        rivals.update({r["peer"]: r["median_ms"] for r in torch["results"]
+    for document in peers_of(sides):
+        rivals.update({r["peer"]: r["median_ms"] for r in document["results"]
                        if tuple(r["shape"]) == shape})
     if base is not None:
         found["base_ms"] = own_row(rows, base)["ms"]
@@ -158,8 +174,23 @@ def markdown(header, rows):
     return "\n".join(lines) + "\n"
 
 
+def rivals_in(summary):
+    return [name for name in RIVALS if any(name in s["ratios"] for s in summary.values())]
+
+
+def column_name(rival):
+    return rival.rpartition("/")[2]
+
+
+def legend(summary):
+    """What each rival of the table computes."""
+    lines = [f"- {column_name(name)}: {RIVALS[name]}" for name in rivals_in(summary)]
+    return "\nAll run forward and backward, without gradients of weights unless said above. " \
+           "Norms are those of every dL/dh_t.\n\n" + "\n".join(lines) + "\n"
+
+
 def ratio_table(summary):
-    rivals = [name for name in RIVALS if any(name in s["ratios"] for s in summary.values())]
+    rivals = rivals_in(summary)
     header = ["H,B,R,T", "ours, ms", "GFLOP/s", "of FMA peak"]
     rows = []
     for shape, found in summary.items():
@@ -167,7 +198,7 @@ def ratio_table(summary):
                      spread_text(found["gflops"]), percent_text(found["peak_fraction"])]
                     + [spread_text(found["ratios"][name]) if name in found["ratios"] else ""
                        for name in rivals])
-    return markdown(header + ["x " + name.rpartition("/")[2] for name in rivals], rows)
+    return markdown(header + [f"x {column_name(name)}" for name in rivals], rows)
 
 
 def scaling_table(rows):
@@ -188,7 +219,7 @@ def load_raw(folder, base=None):
     for path in sorted(folder.iterdir()):
         match = FILE.fullmatch(path.name)
         if match:
-            shape = tuple(map(int, match["shape"].split("x")))
+            shape = Shape(*map(int, match["shape"].split("x")))
             documents[shape, int(match["round"])][match["side"]] = read_json(path)
     if not documents:
         raise CompareError(f"{folder}: holds no measurements")
@@ -196,7 +227,7 @@ def load_raw(folder, base=None):
     for (shape, number), sides in sorted(documents.items()):
         if "ours" not in sides:
             raise CompareError(f"{folder}: round {number} of {shape_text(shape)} lacks our side")
-        measured[shape].append(load_round(sides["ours"], sides.get("torch"), shape, base))
+        measured[shape].append(load_round(sides, shape, base))
     if len({len(rounds) for rounds in measured.values()}) > 1:
         raise CompareError(f"{folder}: some shapes have more rounds than others")
     return dict(measured), [sides for _, sides in sorted(documents.items())]
@@ -263,7 +294,6 @@ def describe_machine(build):
 def describe_run(documents):
     """Settings that the numbers depend on, beside the machine."""
     context = documents[0]["ours"]["context"]
-    peers = documents[0].get("torch")
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H%MZ"),
         "commit": context["rhosweep_commit"],
@@ -271,7 +301,8 @@ def describe_run(documents):
         "load_average_at_start": context.get("load_avg"),
         "environment": {name: value for name, value in sorted(os.environ.items())
                         if name.startswith(TOLD_BY_ENVIRONMENT)},
-        "peers": peers and {k: v for k, v in peers.items() if k != "results"},
+        "peers": [{name: value for name, value in document.items() if name != "results"}
+                  for document in peers_of(documents[0])],
     }
 
 
@@ -279,16 +310,16 @@ def heading(machine, run, rounds):
     told = [f"{machine['cpu']}, {run['threads']} of {machine['cores_usable']} cores",
             f"commit {run['commit']}", machine["compiler"], machine["kernel"],
             machine["governor"] and f"governor {machine['governor']}", run["date"],
-            run["peers"] and peers_text(run["peers"])]
+            *map(peer_text, run["peers"])]
     environment = " ".join(f"{name}={value}" for name, value in run["environment"].items())
     told.append(environment or None)
     return (f"# {machine['cpu']}\n\n" + "\n".join(f"- {line}" for line in told if line)
             + f"\n- medians over rounds ({rounds}), in brackets least and greatest\n\n")
 
 
-def peers_text(peers):
-    extras = ", with gradients of the weights" if peers["weight_gradients"] else ""
-    return "PyTorch {}, radii {} to {}{}".format(peers["torch"], *peers["radii"], extras)
+def peer_text(peer):
+    extras = ", with gradients of the weights" if peer["weight_gradients"] else ""
+    return "{library} {version}, radii {} to {}{}".format(*peer["radii"], extras, **peer)
 
 
 def write_results(options, name, table, document):
@@ -305,20 +336,13 @@ def write_results(options, name, table, document):
     print(f"{path}\n{folder / name}")
 
 
-def parse_shape(text):
-    parts = text.split(",")
-    if len(parts) != 4 or not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise argparse.ArgumentTypeError(f"{text}: not four positive numbers H,B,R,T")
-    return tuple(map(int, parts))
-
-
 def parse_arguments(arguments):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("command", choices=("ratios", "scaling"))
     parser.add_argument("raw", type=Path, help="folder of the measurements")
     parser.add_argument("--results", type=Path, required=True, help="a folder per CPU comes here")
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "release")
-    parser.add_argument("--base", type=parse_shape, metavar="H,B,R,T", help="1x, for scaling")
+    parser.add_argument("--base", type=Shape.parse, metavar="H,B,R,T", help="1x, for scaling")
     options = parser.parse_args(arguments)
     if (options.command == "scaling") != (options.base is not None):
         parser.error("--base: goes with scaling, and scaling with it")
@@ -336,7 +360,7 @@ def sum_up(options):
     else:
         summary = summarise(measured)
         document["summary"] = {shape_text(shape): found for shape, found in summary.items()}
-        table, name = ratio_table(summary), "summary.md"
+        table, name = ratio_table(summary) + legend(summary), "summary.md"
     document["measured"] = {shape_text(shape): rounds for shape, rounds in measured.items()}
     write_results(options, name, table, document)
 

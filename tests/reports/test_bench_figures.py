@@ -69,6 +69,18 @@ def document(shapes, threads=2, cpu=CPU, gpu=None):
     return {"context": context, "benchmarks": rows}
 
 
+PEERS = ("baseline/blas_stepwise", "jax_vmap_grad", "jax_shared_w0", "bmm_hooks", "nn_rnn_loop",
+         "cell_hooks")
+
+
+def comparison(shapes):
+    """As scripts/bench sums up one round: each peer takes longer than the one before."""
+    rivals = {name: 2.0 * at for at, name in enumerate(PEERS, start=1)}
+    return {"machine": {"cpu": CPU}, "run": {"threads": 2, "commit": "abc123"},
+            "measured": {",".join(map(str, shape)): [
+                {"ours_ms": 1.0, "gflops": 100.0, "rival_ms": rivals}] for shape in shapes}}
+
+
 CASES = {
     "default shapes": [document(DEFAULT)],
     "many shapes": [document(MANY)],
@@ -80,11 +92,13 @@ CASES = {
     "two machines": [document(DEFAULT, gpu=GPU),
                      document(MANY, cpu=OTHER_CPU, gpu=OTHER_GPU)],
     "threads": [document(DEFAULT, threads) for threads in (1, 2, 4, 8, 16, 64)],
+    "peers": [comparison(DEFAULT)],
 }
 KINDS = {
     "default shapes": {"time-H", "speedup-H", "roofline"},
     "many shapes": {"time-H", "time-B", "time-R", "speedup-H", "speedup-B", "speedup-R",
                     "roofline"},
+    "peers": {"time-H", "speedup-H"},
     "threads": {"time-H", "speedup-H", "roofline", "threads"},
 }
 
@@ -154,6 +168,15 @@ def test_times_of_two_processors_are_not_compared(read):
     for _, figure in drawn(table, wanted="speedup-H"):
         for line in figure.axes[0].get_legend_handles_labels()[0]:
             assert list(line.get_ydata()) == pytest.approx([5.0] * len(DEFAULT))
+
+
+def test_peers_have_names_for_people(read):
+    ((_, figure),) = drawn(read([comparison(DEFAULT)]), wanted="speedup-H")
+    _, labels = figure.axes[0].get_legend_handles_labels()
+    assert labels == [f"over {name}, 2 threads" for name in (
+        "BLAS, a product per step", "JAX, vmap of grad of scan", "JAX, backward pass by hand",
+        "PyTorch, baddbmm with hooks", "PyTorch, nn.RNN per radius, no norms",
+        "PyTorch, nn.RNNCell with hooks")]
 
 
 def test_a_speedup_over_one_gpu_or_the_other_is_not_drawn(read):

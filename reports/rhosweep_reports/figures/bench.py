@@ -15,6 +15,15 @@ CHOICE = {"H": "At each H, the shape with the most columns and steps.",
 SHAPE = ("hidden", "batch", "radii", "steps")
 OURS = ("bptt/cuda", "bptt/cpu")
 PLACE = ("body", "device", "threads")
+# Bodies that are not ours, by names for people.
+NAMES = {
+    "baseline/blas_stepwise": "BLAS, a product per step",
+    "jax_vmap_grad": "JAX, vmap of grad of scan",
+    "jax_shared_w0": "JAX, backward pass by hand",
+    "bmm_hooks": "PyTorch, baddbmm with hooks",
+    "nn_rnn_loop": "PyTorch, nn.RNN per radius, no norms",
+    "cell_hooks": "PyTorch, nn.RNNCell with hooks",
+}
 FILLED = {"f32": False, "f64": True}  # marks of the roofline
 
 
@@ -66,7 +75,8 @@ def _runs_along(part, axis):
 
 def _series_name(part, group, axis, devices):
     """`devices`: whether the body ran on several, and this one must be named."""
-    name = part.one("body").removeprefix("baseline/")
+    body = part.one("body")
+    name = NAMES.get(body, body.removeprefix("baseline/"))
     name += f", {part.one('device')}" if devices else ""
     if part.one("threads") and "cuda" not in part.one("body"):
         name += f", {_threads(part.one('threads'))}"

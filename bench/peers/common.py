@@ -1,0 +1,285 @@
+"""What torch_peer.py and jax_peer.py share: the numbers, the check against Rhosweep, the timing.
+
+Each program describes its library (Library) and calls main(). They take the same options and write
+the same JSON:
+
+    python bench/peers/torch_peer.py --shape 64,16,32,100 --threads 2        JSON of timings
+    python bench/peers/torch_peer.py --shape 64,16,4,100 --check DIR         against Rhosweep
+"""
+
+import argparse
+import csv
+import functools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from shapes import Shape
+
+INPUT_SIZE = 1
+# Where no gradient leaves the range of fp32 at any benchmarked shape. Below, gradients turn
+# subnormal, which slows plain arithmetic down: from 0.5 on, to a third at (128,16,32,200).
+RADII = (0.9, 1.5)
+
+TOLERANCES = {"f32": 1e-4, "f64": 1e-9}  # in log10 of a norm
+GROWTH = 0.5  # a curve that rises by more than this is growing, and f32 may leave f64
+
+
+class PeerError(Exception):
+    """Says "what: why" to the user."""
+
+
+@dataclass(frozen=True)
+class Library:
+    name: str  # for people
+    # Name to a function that makes, from a Task, a function that runs forward and backward once.
+    # That one returns the norms [R][T][B] of dL/dh_t or None, dL/dh_0 [R][B][H] or None, and
+    # whatever else it computed.
+    peers: dict[str, Callable]
+    configure: Callable  # (options): threads, device, precision of products; PeerError
+    about: Callable  # (options) -> {"version", "device"}
+    put: Callable  # (float64 array, precision, device) -> the library's array
+    fetch: Callable  # the library's array -> a NumPy array
+    wait: Callable  # (what a run returned, device): returns when it is computed
+
+
+@dataclass(frozen=True)
+class Task:
+    """One shape's numbers, as arrays of the library, device and type that are timed."""
+
+    shape: Shape
+    radii: np.ndarray  # [R] ascending
+    scales: list  # [R] that weight_hh is multiplied by
+    arrays: dict  # as in nn.RNN's state_dict, and "input" [T][B][1]
+    weight_gradients: bool
+
+    @property
+    def dtype(self):
+        return self.arrays["input"].dtype
+
+    @property
+    def device(self):
+        return self.arrays["input"].device
+
+
+def parse_radii(text):
+    try:
+        lowest, highest = map(float, text.split(":"))
+    except ValueError:
+        lowest, highest = 0.0, 0.0
+    if not 0.0 < lowest <= highest < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: not LOW:HIGH with 0 < LOW <= HIGH")
+    return lowest, highest
+
+
+def draw_model(shape, seed):
+    """Float64 arrays: a Gaussian weight_hh, the rest as PyTorch's defaults have it."""
+    rng = np.random.default_rng(seed)
+    bound = 1.0 / np.sqrt(shape.hidden)
+    uniform = functools.partial(rng.uniform, -bound, bound)
+    return {
+        "weight_hh_l0": bound * rng.standard_normal((shape.hidden, shape.hidden)),
+        "weight_ih_l0": uniform((shape.hidden, INPUT_SIZE)),
+        "bias_ih_l0": uniform(shape.hidden),
+        "bias_hh_l0": uniform(shape.hidden),
+        "input": rng.standard_normal((shape.steps, shape.batch, INPUT_SIZE)),
+    }
+
+
+def make_task(library, model, shape, precision, options):
+    radii = np.linspace(*options.radii, shape.radii)
+    radius = np.abs(np.linalg.eigvals(model["weight_hh_l0"])).max()
+    arrays = {name: library.put(value, precision, options.device) for name, value in model.items()}
+    return Task(shape, radii, list(map(float, radii / radius)), arrays, options.weight_gradients)
+
+
+# ---- timing -------------------------------------------------------------------------------------
+
+
+def time_once(library, run, device):
+    start = time.perf_counter()
+    library.wait(run(), device)
+    return time.perf_counter() - start
+
+
+def time_peer(library, run, options):
+    """Seconds of every repetition: at least two, at most --repetitions, and no new one once
+    --seconds are over. The first, untimed run compiles and warms caches and allocators."""
+    time_once(library, run, options.device)
+    times = []
+    while len(times) < 2 or (len(times) < options.repetitions and sum(times) < options.seconds):
+        times.append(time_once(library, run, options.device))
+    return times
+
+
+def measure(library, options):
+    results = []
+    for shape in options.shape:
+        model = draw_model(shape, options.seed)
+        task = make_task(library, model, shape, options.precision, options)
+        for name in options.peers:
+            times = time_peer(library, library.peers[name](task), options)
+            results.append({
+                "peer": name,
+                "shape": list(shape),
+                "median_ms": 1e3 * statistics.median(times),
+                "min_ms": 1e3 * min(times),
+                "max_ms": 1e3 * max(times),
+                "repetitions": len(times),
+            })
+    return {
+        "library": library.name,
+        **library.about(options),
+        "threads": options.threads,
+        "precision": options.precision,
+        "seed": options.seed,
+        "radii": options.radii,
+        "weight_gradients": options.weight_gradients,
+        "results": results,
+    }
+
+
+# ---- the check ----------------------------------------------------------------------------------
+
+
+def rhosweep(program, *arguments):
+    try:
+        done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True,
+                              check=False)
+    except OSError as error:
+        raise PeerError(f"{program}: {error.strerror}; see --rhosweep") from None
+    if done.returncode != 0:
+        raise PeerError(f"{program} {arguments[0]}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def our_profiles(options, model, task, precision):
+    """[R][T][mean, min, max over the batch] of log10 |dL/dh_t|, from the program itself."""
+    shape = task.shape
+    stem = "x".join(map(str, shape))
+    path = options.check / f"{stem}.npz"
+    database = options.check / f"{stem}-{precision}.db"
+    np.savez(path, **model)
+    database.unlink(missing_ok=True)  # a sweep does not repeat what its database holds
+    rhosweep(options.rhosweep, "sweep", "--quiet", "--output", database, "--model", path,
+             "--rho", ",".join(map(repr, map(float, task.radii))), "--precision", precision,
+             "--loss", "last-mean", "--seeds", 0, "--threads", options.threads)
+    text = rhosweep(options.rhosweep, "table", "profile", database, "--format", "csv")
+    rows = sorted(
+        [float(row[name]) for name in
+         ("rho", "step", "log10_norm_mean", "log10_norm_min", "log10_norm_max")]
+        for row in csv.DictReader(text.splitlines())
+    )
+    if len(rows) != shape.radii * shape.steps:
+        raise PeerError(f"{database}: {len(rows)} rows of profile, not "
+                        f"{shape.radii} radii x {shape.steps} steps")
+    return np.array(rows)[:, 2:].reshape(shape.radii, shape.steps, 3)
+
+
+def profiles_of(norms):
+    """[R][T][mean, min, max over the batch] of log10, from norms [R][T][B]."""
+    with np.errstate(divide="ignore"):  # the log of a norm of 0 is an infinite error
+        logs = np.log10(norms)
+    return np.stack([logs.mean(-1), logs.min(-1), logs.max(-1)], axis=-1)
+
+
+def compare(what, found, expected, precision):
+    """Raises where two sets of curves [R][T][3] differ; in f32, of those that do not grow."""
+    decays = expected[:, :, 2].max(axis=1) <= expected[:, -1, 2] + GROWTH
+    chosen = decays if precision == "f32" else np.full(len(expected), True)
+    if not chosen.any():
+        raise PeerError(f"{what}: every curve grows, so that f32 can be compared nowhere; "
+                        "take a larger H or fewer steps")
+    error = np.abs(found[chosen] - expected[chosen]).max()
+    if not error <= TOLERANCES[precision]:  # NaN is an error too
+        raise PeerError(f"{what}: log10 of a norm differs by {error:.3g}, "
+                        f"more than {TOLERANCES[precision]:g}")
+    print(f"{what}: {chosen.sum()} of {len(chosen)} curves within {error:.1e} "
+          f"(limit {TOLERANCES[precision]:g}) in log10")
+
+
+def check_task(library, ours, task, precision):
+    """Every peer's norms against ours. A peer without norms is compared in dL/dh_0 with one that
+    has both."""
+    where = f"{precision} {task.shape}"
+    starts, anchor = {}, None
+    for name, make in library.peers.items():
+        norms, gradient, *_ = make(task)()
+        if norms is not None:
+            compare(f"{where} {name} and Rhosweep", profiles_of(library.fetch(norms)), ours,
+                    precision)
+        if gradient is None:
+            continue
+        start = np.linalg.norm(library.fetch(gradient).astype(np.float64), axis=-1)
+        # One more step back than the curve in front of it, of which it becomes a part.
+        starts[name] = np.concatenate([profiles_of(start[:, None]), ours], axis=1)
+        anchor = anchor or (name if norms is not None else None)
+    for name in starts:
+        if name == anchor:
+            continue
+        compare(f"{where} {name} and {anchor} at h_0", starts[name], starts[anchor], precision)
+
+
+def check(library, options):
+    options.check.mkdir(parents=True, exist_ok=True)
+    for shape in options.shape:
+        model = draw_model(shape, options.seed)
+        for precision in TOLERANCES:
+            task = make_task(library, model, shape, precision, options)
+            check_task(library, our_profiles(options, model, task, precision), task, precision)
+
+
+# ---- the command line ---------------------------------------------------------------------------
+
+
+def parse_arguments(library, description, arguments):
+    parser = argparse.ArgumentParser(description=description)
+    add = parser.add_argument
+    add("--shape", type=Shape.parse, action="append", required=True, metavar="H,B,R,T",
+        help="units, batch, radii, steps; may be given several times")
+    add("--peers", type=lambda text: text.split(","), default=list(library.peers), metavar="LIST",
+        help="of " + ",".join(library.peers) + "; default: all")
+    add("--precision", choices=TOLERANCES, default="f32")
+    add("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    add("--device", choices=("cpu", "cuda"), default="cpu")
+    add("--repetitions", type=int, default=20, help="at most so many; default 20")
+    add("--seconds", type=float, default=2.0,
+        help="no new repetition after so long, though there are two; default 2")
+    add("--seed", type=int, default=1, help="of weights and input")
+    add("--radii", type=parse_radii, default=RADII, metavar="LOW:HIGH",
+        help="spectral radii, evenly spaced; default {}:{}".format(*RADII))
+    add("--weight-gradients", action="store_true",
+        help="compute dL/dW too, as in training; Rhosweep's runs do not")
+    add("--check", type=Path, metavar="DIR",
+        help="compare the gradients with those of the program instead; its files go to DIR")
+    add("--rhosweep", default="build/release/rhosweep", metavar="PROGRAM", help="for --check")
+    options = parser.parse_args(arguments)
+    unknown = set(options.peers) - set(library.peers)
+    if unknown:
+        parser.error(f"--peers: {', '.join(sorted(unknown))}: not one of "
+                     f"{', '.join(library.peers)}")
+    if options.threads < 1 or options.repetitions < 2:
+        parser.error("--threads must be at least 1, --repetitions at least 2")
+    return options
+
+
+def main(library, description):
+    """The whole program of one library; the first line of `description` heads its --help."""
+    options = parse_arguments(library, description.partition("\n")[0], sys.argv[1:])
+    try:
+        library.configure(options)
+        if options.check:
+            check(library, options)
+        else:
+            json.dump(measure(library, options), sys.stdout, indent=1)
+            print()
+    except PeerError as error:
+        sys.exit(f"{Path(sys.argv[0]).stem}: {error}")

@@ -1,0 +1,136 @@
+"""What a JAX user would write for the norms of dL/dh_t over many spectral radii, timed.
+
+The peers, each compiled whole by jax.jit:
+
+    jax_vmap_grad   vmap over the radii of grad of scan. dL/dh_t is the gradient with respect to a
+                    zero that is added to h_t; its norms are taken when all are there.
+    jax_shared_w0   the backward pass written by hand, as a scan: one product with W0 per step for
+                    all radii, forward and back, and the norms taken as the gradients are made.
+
+Both do the work of one of our runs and no more: dL/dh_t, per sample norms summed in double, and no
+gradients of weights unless --weight-gradients asks for them. Drawing and scaling the weights and
+compiling is not timed; the input's product with weight_ih is. fp32 products have the precision
+"highest", which on a GPU rules out TF32. On a CPU, XLA takes subnormal numbers for 0: norms below
+1e-38 come out as 0 there, and its arithmetic is never slowed down by them. Options and output:
+common.py.
+"""
+
+import os
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+import common
+
+DTYPES = {"f32": jnp.float32, "f64": jnp.float64}
+
+
+def norms_of(gradients):
+    """Over the last axis, summed in double."""
+    return jnp.sqrt(jnp.sum(jnp.square(gradients.astype(jnp.float64)), axis=-1))
+
+
+def drive_of(weights, x):
+    """weight_ih x_t + bias [T][B][H]; the same at every radius."""
+    return x @ weights["weight_ih_l0"].T + (weights["bias_ih_l0"] + weights["bias_hh_l0"])
+
+
+def split(task):
+    """The weights and the input."""
+    weights = dict(task.arrays)
+    return weights, weights.pop("input")
+
+
+def jax_vmap_grad(task):
+    shape = task.shape
+    weights, x = split(task)
+    scales = jnp.array(task.scales, task.dtype)
+    stacked = weights | {"weight_hh_l0": scales[:, None, None] * weights["weight_hh_l0"]}
+    axes = dict.fromkeys(weights) | {"weight_hh_l0": 0}
+
+    def last_mean(bumps, weights, x):
+        def step(state, given):
+            drive, bump = given
+            state = jnp.tanh(state @ weights["weight_hh_l0"].T + drive) + bump
+            return state, None
+
+        last, _ = lax.scan(step, jnp.zeros_like(bumps[0]), (drive_of(weights, x), bumps))
+        return last.mean()
+
+    gradients_of = jax.grad(last_mean, argnums=(0, 1) if task.weight_gradients else (0,))
+
+    def one_radius(weights, x):
+        bumps = jnp.zeros((shape.steps, shape.batch, shape.hidden), x.dtype)
+        states, *others = gradients_of(bumps, weights, x)
+        return norms_of(states), None, others
+
+    run = jax.jit(jax.vmap(one_radius, in_axes=(axes, None)))
+    return lambda: run(stacked, x)
+
+
+def jax_shared_w0(task):
+    shape = task.shape
+    weights, x = split(task)
+    scales = jnp.array(task.scales, task.dtype)[:, None, None]
+    columns = (shape.radii, shape.batch, shape.hidden)
+
+    def product(states, weight):
+        """`states` [R][B][H], all radii's rows at once, times weight [H][H]."""
+        return (states.reshape(-1, shape.hidden) @ weight).reshape(columns)
+
+    def both_passes(weights, scales, x):
+        w0 = weights["weight_hh_l0"]
+
+        def forward(state, drive):
+            state = jnp.tanh(scales * product(state, w0.T) + drive)
+            return state, state
+
+        def backward(delta, state):
+            behind_tanh = (1 - state * state) * delta
+            kept = behind_tanh if task.weight_gradients else None
+            return scales * product(behind_tanh, w0), (norms_of(delta), kept)
+
+        start = jnp.zeros(columns, x.dtype)
+        _, states = lax.scan(forward, start, drive_of(weights, x))
+        last = jnp.full(columns, 1 / (shape.batch * shape.hidden), x.dtype)
+        _, (norms, kept) = lax.scan(backward, last, states, reverse=True)
+        others = ()
+        if task.weight_gradients:
+            before = jnp.concatenate([start[None], states[:-1]])
+            others = jnp.einsum("trbi,trbj->rij", kept, before)
+        return norms.swapaxes(0, 1), None, others
+
+    run = jax.jit(both_passes)
+    return lambda: run(weights, scales, x)
+
+
+def configure(options):
+    os.environ["NPROC"] = str(options.threads)  # of XLA on a CPU, as its backend starts
+    if options.device == "cpu":
+        jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_default_matmul_precision", "highest")
+    try:
+        jax.devices(options.device)
+    except RuntimeError:
+        raise common.PeerError(f"--device {options.device}: JAX finds none to use") from None
+
+
+def about(options):
+    device = "cpu" if options.device == "cpu" else jax.devices()[0].device_kind
+    return {"version": jax.__version__, "device": device}
+
+
+JAX = common.Library(
+    name="JAX",
+    peers={"jax_vmap_grad": jax_vmap_grad, "jax_shared_w0": jax_shared_w0},
+    configure=configure,
+    about=about,
+    put=lambda array, precision, device: jnp.array(array, DTYPES[precision]),
+    fetch=jax.device_get,
+    wait=lambda computed, device: jax.block_until_ready(computed),
+)
+
+if __name__ == "__main__":
+    common.main(JAX, __doc__)
