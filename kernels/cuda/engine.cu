@@ -181,8 +181,8 @@ rs_status device(rs_device *out) {
              properties.sharedMemPerBlockOptin / 1024);
     out->free_bytes = free_bytes;
     out->threads = 1;
-    /* Four warps for each of a processor's schedulers on the small path, and eight tiles of 64
-     * columns for every processor on the persistent one. */
+    /* Every processor's share: four warps a scheduler on the small path, eight tiles of 64 columns
+     * on the persistent one. */
     out->columns_wanted = (size_t)properties.multiProcessorCount * 512;
     return RS_OK;
 }

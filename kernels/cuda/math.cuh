@@ -73,8 +73,8 @@ __device__ inline float refine_reciprocal(float d, float approximation) {
 }
 
 /* 1 / d, correctly rounded, for d in [1, 2] or NaN. A compiled division does the same, but branches
- * to take care of other d, and the branches keep independent divisions from overlapping. That the
- * step rounds correctly from every approximation allowed is what test_reciprocal.cu shows. */
+ * to take care of other d, and the branches keep independent divisions from overlapping.
+ * test_reciprocal.cu goes through all d and all approximations that the instruction may return. */
 __device__ inline float reciprocal(float d) {
 #ifdef __CUDA_ARCH__
     float approximation;

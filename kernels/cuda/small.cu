@@ -11,10 +11,12 @@ namespace {
 /* Above these H the registers of a thread no longer hold W0 and its states. */
 enum { THREADS = 64, MOST_HIDDEN_F32 = 12, MOST_HIDDEN_F64 = 8 };
 
-/* Blocks for which every processor has registers: four warps a scheduler, and for the largest H as
- * many as do not spill. */
+/* Blocks that every processor has registers for, two warps each: four warps a scheduler, or three
+ * or two of larger H, which would spill. */
 template <typename real, int H>
-constexpr int blocks_at_once = H * sizeof(real) <= 10 * sizeof(float) ? 8 : 4;
+constexpr int blocks_at_once = H * sizeof(real) <= 32   ? 8
+                               : H * sizeof(real) <= 40 ? 6
+                                                        : 4;
 
 /* Reads W0 [H][H] from packed weights [hidden][padded], zeros beyond. */
 template <typename real, int H>

@@ -140,6 +140,65 @@ template <bool planted> __global__ void missing_barrier_after_wait(const float *
     out[t] = s[(t + 32) % THREADS];
 }
 
+/* Each round's number is fetched a round ahead; there is none after the last. */
+template <bool planted> __global__ void prefetched_past_the_end(const float *in, float *out) {
+    float next = in[threadIdx.x / 4], sum = 0;
+    for (int round = 0; round < 4; ++round) {
+        sum += next;
+        unsigned const ahead = static_cast<unsigned>(round + 1) * (THREADS / 4) + threadIdx.x / 4;
+        if (planted || round + 1 < 4) next = in[ahead];
+    }
+    out[threadIdx.x] = sum - 4.0f * static_cast<float>(threadIdx.x / 4) - 6.0f * (THREADS / 4) + 1;
+}
+
+/* Four numbers at once are read where rows of them begin on a boundary, and only there. */
+template <bool planted> __global__ void misaligned_row(const float *in, float *out) {
+    unsigned const row = threadIdx.x / 4 % 8 * (planted ? 5 : 4);
+    float const first = reinterpret_cast<const float4 *>(in + row)->x;
+    out[threadIdx.x] = first - static_cast<float>(row) + 1;
+}
+
+/* Threads of two rows take turns from lane to lane; an odd last row has none to take turns with. */
+template <bool planted> __global__ void odd_row_paired(const float *, float *out) {
+    auto *const s = reinterpret_cast<float *>(rs_shared);
+    constexpr unsigned COLUMNS = 8, ROWS = 15;
+    unsigned const t = threadIdx.x, first = t / (2 * COLUMNS) * 2, within = t % (2 * COLUMNS);
+    bool const paired = planted || first + 1 < ROWS;
+    unsigned const row = paired ? first + within % 2 : first;
+    unsigned const column = paired ? within / 2 : within;
+    out[t] = 1;
+    if (t < ROWS * COLUMNS) s[row * COLUMNS + column] = 1;
+    __syncthreads();
+    if (t < ROWS * COLUMNS) out[t] = s[t];
+}
+
+/* Threads of all rows lower their column's number. */
+template <bool planted> __global__ void minimum_without_atomic(const float *, float *out) {
+    auto *const s = reinterpret_cast<unsigned *>(rs_shared);
+    unsigned const t = threadIdx.x, column = t % 32, mine = (t / 32 + t) % 4 + 1;
+    if (t < 32) s[t] = 1000;
+    __syncthreads();
+    if (planted)
+        s[column] = mine; /* whoever comes last */
+    else
+        atomicMin(&s[column], mine);
+    __syncthreads();
+    out[t] = static_cast<float>(s[column]);
+}
+
+/* Two arrays have the same room, one after the other. */
+template <bool planted> __global__ void room_shared_too_soon(const float *, float *out) {
+    auto *const first = reinterpret_cast<unsigned *>(rs_shared);
+    auto *const second = reinterpret_cast<float *>(rs_shared);
+    unsigned const t = threadIdx.x;
+    first[t] = t;
+    __syncthreads();
+    auto const found = static_cast<float>(first[(t + 64) % THREADS]);
+    if (!planted) __syncthreads();
+    second[t] = -1;
+    out[t] = found;
+}
+
 /* ---- clusters of two blocks, each with THREADS threads ------------------------------------------
  */
 
@@ -293,6 +352,11 @@ const PlantedBug planted_bugs[] = {
     {BUG(missing_wait, same), WRONG, WRONG, WRONG},
     {BUG(never_waited_for, one), "unwaited for", "unwaited for", "unwaited for"},
     {BUG(missing_barrier_after_wait, neighbour), WRONG, RACE, WRONG},
+    {BUG(prefetched_past_the_end, one), nullptr, nullptr, "heap-buffer-overflow"},
+    {BUG(misaligned_row, one), nullptr, nullptr, "misaligned address"},
+    {BUG(odd_row_paired, one), WRONG, WRONG, WRONG},
+    {BUG(minimum_without_atomic, one), WRONG, RACE, WRONG},
+    {BUG(room_shared_too_soon, opposite), WRONG, RACE, WRONG},
     {IN_TWO(missing_cluster_sync, neighbour), WRONG, RACE, WRONG},
     {IN_TWO(overwritten_in_peer, neighbour), WRONG, RACE, WRONG},
     {IN_TWO(written_before_begun, same), WRONG, WRONG, WRONG},

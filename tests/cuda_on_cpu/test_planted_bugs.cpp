@@ -25,6 +25,12 @@ extern "C" const char *__tsan_default_options(void);
 extern "C" const char *__tsan_default_options(void) { return "atexit_sleep_ms=0"; }
 #endif
 
+#if defined(__SANITIZE_ADDRESS__)
+/* UndefinedBehaviorSanitizer names the kernel in its stack alone. */
+extern "C" const char *__ubsan_default_options(void);
+extern "C" const char *__ubsan_default_options(void) { return "print_stacktrace=1"; }
+#endif
+
 static const char *expected(const PlantedBug &bug) {
 #if defined(__SANITIZE_THREAD__)
     return bug.tsan;
