@@ -7,7 +7,15 @@
 
 namespace {
 
-enum { RM = STRIP, MOST_BLOCKS = 8 }; /* eight is what every device with clusters takes */
+enum { RM = STRIP };
+
+static int log2_of(int power) { return __builtin_ctz((unsigned)power); }
+
+/* Bytes that each of so many blocks of one processor may have. */
+static size_t shared_of(const device_limits *limits, int blocks) {
+    size_t const part = limits->shared_processor / (size_t)blocks - limits->shared_reserved;
+    return part < limits->shared_most ? part : limits->shared_most;
+}
 
 /* ---- between blocks -------------------------------------------------------------------------- */
 
@@ -24,6 +32,27 @@ __device__ static void send(T *own, int pitch, int rank, int blocks) {
             load<T, COLUMNS>(own + i * pitch, row);
             store<T, COLUMNS>(peer + i * pitch, row);
         }
+    }
+}
+
+/* From a step's end to its arrival at the cluster's barrier a thread's slopes wait in shared
+ * memory: global writes before the arrival would make the other blocks wait for them too. Their
+ * room is that of the sums of squares, [2][padded / STRIP][width] doubles, which the forward pass
+ * does not use: [rows][width] numbers need no more, because a block has at most half of the padded
+ * rows. */
+template <typename real, int RN>
+__device__ static real *held_slopes(const shared_arrays<real> &s, const tiling &t,
+                                    const place<RM, RN> &at) {
+    return (real *)s.partial + at.local_row * t.width + at.local;
+}
+
+template <typename real, int RN>
+__device__ static void write_slopes(const real *held, int width, real *slope) {
+#pragma unroll
+    for (int i = 0; i < RM; ++i) {
+        real row[RN];
+        load<real, RN>(held + i * width, row);
+        store<real, RN>(slope + i * width, row);
     }
 }
 
@@ -78,12 +107,14 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
         real acc[RM][RN], u[STRIP][RN];
         load_drive<real, RM, RN>(p, at, drive, 0, u);
         product<real, RN>(s, s.state + now * buffer, t, p.hidden, at, acc);
-        int const recorded = step < p.warmup ? 0 : step - p.warmup;
-        real *const next = own + (now ^ 1) * buffer;
-        activate_part<real, RM, RN>(p, at, scale, drive, u, acc, step, t.width, next,
-                                    a.slope + at.slope_at(p, t, recorded), s.nonfinite);
+        real *const next = own + (now ^ 1) * buffer, *const held = held_slopes(s, t, at);
+        activate_part<real, RM, RN>(p, at, scale, drive, u, acc, step, t.width, next, held,
+                                    s.nonfinite);
         send<real, RM, RN>(next, t.width, rank, t.blocks);
-        cluster_sync();
+        cluster_arrive();
+        if (step >= p.warmup && p.nonlinearity != RS_LINEAR)
+            write_slopes<real, RN>(held, t.width, a.slope + at.slope_at(p, t, step - p.warmup));
+        cluster_wait();
     }
     int const column = at.tile * t.width + threadIdx.x;
     if (rank == 0 && (int)threadIdx.x < t.width && column < p.columns) {
@@ -160,11 +191,26 @@ static bool fits(const device_limits *limits, const rs_shape *shape, const tilin
            t->padded <= (int)shape->hidden + MOST_PADDING;
 }
 
-/* Steps of a processor's time, which works on four warps at once. */
+/* Blocks of the tiling that a processor holds at once, by registers and shared memory. */
+static int blocks_together(const device_limits *limits, const tiling *t) {
+    int most = 1;
+    for (int blocks = 2; blocks <= MOST_TOGETHER; blocks *= 2)
+        if (blocks * t->threads <= MOST_THREADS && t->shared <= shared_of(limits, blocks))
+            most = blocks;
+    return most;
+}
+
+/* Steps of a processor's time, which works on four warps at once; SIZE_MAX where the device runs no
+ * such cluster. */
 static size_t cost(const device_limits *limits, const rs_shape *shape, const tiling *t) {
-    size_t const blocks = (size_t)t->blocks * t->tiles * shape->groups;
-    size_t const turns = (blocks + limits->processors - 1) / limits->processors;
-    return turns * ((t->threads + 4 * WARP - 1) / (4 * WARP));
+    int const together = blocks_together(limits, t);
+    size_t const at_once = (size_t)limits->clusters_at_once[log2_of(t->blocks)][log2_of(together)];
+    size_t const clusters = (size_t)t->tiles * shape->groups;
+    if (at_once == 0) return SIZE_MAX;
+    size_t const wave = clusters < at_once ? clusters : at_once,
+                 waves = (clusters + at_once - 1) / at_once;
+    size_t const held = (wave * t->blocks + limits->processors - 1) / limits->processors;
+    return waves * ((held * t->threads + 4 * WARP - 1) / (4 * WARP));
 }
 
 /* The cheapest tiling; among equals the smallest cluster and its widest tile. False where none
@@ -172,7 +218,7 @@ static size_t cost(const device_limits *limits, const rs_shape *shape, const til
 template <typename real>
 static bool choose(const device_limits *limits, const rs_shape *shape, tiling *out) {
     size_t least = SIZE_MAX;
-    for (int blocks = 2; blocks <= MOST_BLOCKS; blocks *= 2)
+    for (int blocks = 2; blocks <= MOST_CLUSTER; blocks *= 2)
         for (int tc = 16; tc >= 4; tc /= 2) {
             tiling const t = tile_with<real>(shape, blocks, tc);
             if (!fits(limits, shape, &t) || cost(limits, shape, &t) >= least) continue;
@@ -189,7 +235,7 @@ static bool choose_any(const device_limits *limits, const rs_shape *shape, tilin
 
 static bool takes(const device_limits *limits, const rs_shape *shape) {
     tiling t;
-    return limits->clusters && shape->hidden <= 1024 && choose_any(limits, shape, &t);
+    return shape->hidden <= 1024 && choose_any(limits, shape, &t);
 }
 
 /* Where W0 fits one processor, or every processor gets a streamed tile, the persistent path needs
@@ -227,7 +273,49 @@ static rs_status backward(path_context *context, const rs_shape *shape, const vo
                       cluster_backward_kernel<float, 4>, cluster_backward_kernel<double, 2>);
 }
 
+/* A kernel that was compiled for devices without clusters, whose PTX the driver has translated,
+ * cannot run in them. */
+static rs_status compiled_for_clusters(bool *out) {
+    cudaFuncAttributes attributes;
+    CUDA_TRY(cudaFuncGetAttributes(&attributes, cluster_forward_kernel<float, 4>));
+    *out = attributes.ptxVersion >= 90;
+    return RS_OK;
+}
+
+/* Blocks that fill their part of a processor: its shared memory, and its registers as far as
+ * __launch_bounds__ promises. */
+static rs_status ask_clusters_at_once(const device_limits *limits, int blocks, int together,
+                                      int *out) {
+    cudaLaunchAttribute cluster = {};
+    cluster.id = cudaLaunchAttributeClusterDimension;
+    cluster.val.clusterDim.x = (unsigned)blocks;
+    cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
+    cudaLaunchConfig_t config = {};
+    config.attrs = &cluster;
+    config.numAttrs = 1;
+    config.gridDim = dim3((unsigned)blocks);
+    config.blockDim = dim3(MOST_THREADS / together);
+    config.dynamicSmemBytes = shared_of(limits, together);
+    CUDA_TRY(cudaOccupancyMaxActiveClusters(out, cluster_forward_kernel<float, 4>, &config));
+    return RS_OK;
+}
+
 } // namespace
+
+rs_status ask_clusters(device_limits *limits) {
+    bool able = false;
+    RS_TRY(compiled_for_clusters(&able));
+    if (!able) return RS_OK;
+    CUDA_TRY(cudaFuncSetAttribute((const void *)cluster_forward_kernel<float, 4>,
+                                  cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                  (int)limits->shared_most));
+    for (int blocks = 2; blocks <= MOST_CLUSTER; blocks *= 2)
+        for (int together = 1; together <= MOST_TOGETHER; together *= 2)
+            RS_TRY(ask_clusters_at_once(
+                limits, blocks, together,
+                &limits->clusters_at_once[log2_of(blocks)][log2_of(together)]));
+    return RS_OK;
+}
 
 const cuda_path path_cluster = {
     "cluster", takes, suits, padded, tile_trace_bytes, forward, backward, NULL,

@@ -3,12 +3,15 @@
 #ifndef RS_CUDA_CLUSTER_CUH
 #define RS_CUDA_CLUSTER_CUH
 
+#include "sm90.cuh"
+
 #include <cooperative_groups.h>
 
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+#if !RS_SM90
 
 __device__ inline int cluster_rank() { return 0; }
-__device__ inline void cluster_sync() { __trap(); }
+__device__ inline void cluster_arrive() { __trap(); }
+__device__ inline void cluster_wait() { __trap(); }
 template <typename T> __device__ inline T *cluster_peer(T *own, int) { return own; }
 
 #else
@@ -18,8 +21,12 @@ __device__ inline int cluster_rank() {
     return (int)cooperative_groups::this_cluster().block_rank();
 }
 
-/* Waits for all threads of all blocks; what each has written is then seen by every other. */
-__device__ inline void cluster_sync() { cooperative_groups::this_cluster().sync(); }
+/* The halves of a barrier of all threads of all blocks: what each has written before it arrives is
+ * seen by every other after its wait. What a thread writes in between nobody waits for. */
+__device__ inline void cluster_arrive() {
+    (void)cooperative_groups::this_cluster().barrier_arrive(); /* releases */
+}
+__device__ inline void cluster_wait() { cooperative_groups::this_cluster().barrier_wait(); }
 
 /* Where `own`, in this block's shared memory, is in that of the block of that rank. */
 template <typename T> __device__ inline T *cluster_peer(T *own, int rank) {
@@ -27,5 +34,10 @@ template <typename T> __device__ inline T *cluster_peer(T *own, int rank) {
 }
 
 #endif
+
+__device__ inline void cluster_sync() {
+    cluster_arrive();
+    cluster_wait();
+}
 
 #endif

@@ -13,14 +13,19 @@ const cuda_path *const paths[] = {&path_small, &path_cluster, &path_persistent, 
 } // namespace
 
 rs_status ask_limits(int device, device_limits *out) {
-    int processors, shared, clusters;
+    int processors, shared, all_shared, reserved, clusters;
     CUDA_TRY(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device));
     CUDA_TRY(cudaDeviceGetAttribute(&shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+    CUDA_TRY(
+        cudaDeviceGetAttribute(&all_shared, cudaDevAttrMaxSharedMemoryPerMultiprocessor, device));
+    CUDA_TRY(cudaDeviceGetAttribute(&reserved, cudaDevAttrReservedSharedMemoryPerBlock, device));
     CUDA_TRY(cudaDeviceGetAttribute(&clusters, cudaDevAttrClusterLaunch, device));
+    *out = device_limits();
     out->processors = processors;
     out->shared_most = (size_t)shared;
-    out->clusters = clusters != 0;
-    return RS_OK;
+    out->shared_processor = (size_t)all_shared;
+    out->shared_reserved = (size_t)reserved;
+    return clusters ? ask_clusters(out) : RS_OK;
 }
 
 rs_status choose_path(const device_limits *limits, const rs_shape *shape, const cuda_path **out) {

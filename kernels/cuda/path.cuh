@@ -10,10 +10,19 @@
 /* Rows of packed weights are at most this much longer than H. */
 enum { MOST_PADDING = 72 };
 
+/* Blocks of a cluster, which every device that has clusters takes, and blocks of it that are
+ * counted on one processor. */
+enum { MOST_CLUSTER = 8, MOST_TOGETHER = 4 };
+
 struct device_limits {
-    int processors;     /* streaming multiprocessors */
-    size_t shared_most; /* shared memory that a block may ask for */
-    bool clusters;      /* blocks can run in clusters */
+    int processors;          /* streaming multiprocessors */
+    size_t shared_most;      /* shared memory that a block may ask for */
+    size_t shared_processor; /* that a processor has for all its blocks, */
+    size_t shared_reserved;  /* and takes from it for each */
+
+    /* [i][j]: clusters of 2^i blocks that run at once where 2^j blocks share a processor; 0 where
+     * such clusters cannot run. */
+    int clusters_at_once[4][3];
 };
 
 /* What a path needs to know and keep between jobs. */
@@ -47,6 +56,9 @@ struct cuda_path {
 };
 
 rs_status ask_limits(int device, device_limits *out);
+
+/* The part about clusters, of a device that has them: clusters_at_once is zero before. */
+rs_status ask_clusters(device_limits *limits);
 
 /* The path that RHOSWEEP_CUDA_PATH names, or the first that suits the shape. RS_EINPUT where the
  * named one does not take it. */

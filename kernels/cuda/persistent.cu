@@ -109,7 +109,7 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
 
 /* Rows of the product that a thread holds: with eight, a number from shared memory is multiplied
  * more often; with four there are twice the warps. */
-enum { SHORT = 4, TALL = 8, SCHEDULERS = 4, RESERVED_SHARED = 1024 /* beside each block's */ };
+enum { SHORT = 4, TALL = 8, SCHEDULERS = 4 };
 
 /* A ring for W0 beside the states: the most stages and the longest that fit. The least is taken
  * where none does. */
@@ -165,7 +165,7 @@ static tiling widest(const device_limits *limits, const rs_shape *shape, int rm)
 static int threads_at_once(const device_limits *limits, const rs_shape *shape, const tiling *t) {
     size_t const all = (size_t)t->tiles * shape->groups;
     size_t const share = (all + limits->processors - 1) / limits->processors;
-    size_t const room = (limits->shared_most + RESERVED_SHARED) / (t->shared + RESERVED_SHARED);
+    size_t const room = limits->shared_processor / (t->shared + limits->shared_reserved);
     size_t const most = (size_t)MOST_THREADS / t->threads;
     size_t const blocks = share < room ? share : room;
     return (int)(blocks < most ? blocks : most) * t->threads;

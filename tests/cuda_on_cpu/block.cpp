@@ -608,6 +608,8 @@ uint64_t meet_warp(Primitive primitive, unsigned mask, uint64_t value, unsigned 
     return current->meet_warp({primitive, mask, value, source, at});
 }
 
+void trap(Site at) { current->fail_at(at, "__trap"); }
+
 unsigned lane_id() { return current->lane(); }
 
 unsigned cluster_rank() { return current->rank(); }

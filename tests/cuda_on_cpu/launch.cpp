@@ -2,6 +2,7 @@
 #include "api.h"
 #include "grid.h"
 #include "memory.h"
+#include "settings.h"
 #include "stream.h"
 
 #include <algorithm>
@@ -11,8 +12,13 @@
 using namespace cuda_on_cpu;
 
 static constexpr size_t PLAIN_SHARED_BYTES = 48 << 10; /* without asking for more */
-static constexpr size_t SM_SHARED_BYTES = 228 << 10, RESERVED_SHARED_BYTES = 1 << 10;
-static constexpr int SM_THREADS = 2048, SM_BLOCKS = 32, SMS = 2;
+static constexpr size_t RESERVED_SHARED_BYTES = 1 << 10;
+static constexpr int SM_THREADS = 2048, SM_BLOCKS = 32;
+
+static bool has_clusters() { return settings().capability >= 90; }
+static size_t sm_shared() { return size_t{has_clusters() ? 228u : 164u} << 10; }
+static size_t most_shared() { return sm_shared() - RESERVED_SHARED_BYTES; }
+static_assert(MOST_SHARED_BYTES == (227 << 10), "of capability 9.0");
 
 /* A kernel on one device: what cudaFuncSetAttribute allowed it. It is loaded by the first call that
  * names it, and so is in the map. */
@@ -39,6 +45,7 @@ static cudaError_t find_cluster(const cudaLaunchConfig_t &config, unsigned *bloc
             return cudaErrorNotSupported;
         *blocks = cluster.x;
     }
+    if (*blocks > 1 && !has_clusters()) return cudaErrorNotSupported;
     bool const fits = *blocks > 0 && *blocks <= MOST_CLUSTER_BLOCKS;
     return fits && config.gridDim.x % *blocks == 0 ? cudaSuccess : cudaErrorInvalidClusterSize;
 }
@@ -76,7 +83,7 @@ cudaError_t cudaFuncSetAttribute(const void *kernel, cudaFuncAttribute attribute
                        ? cudaErrorInvalidValue
                        : cudaSuccess;
         if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || value < 0 ||
-            static_cast<size_t>(value) > MOST_SHARED_BYTES)
+            static_cast<size_t>(value) > most_shared())
             return cudaErrorInvalidValue;
         shared_limit(kernel) = static_cast<size_t>(value);
         return cudaSuccess;
@@ -87,21 +94,41 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attributes, const void *ke
     return call("cudaFuncGetAttributes", [&] {
         *attributes = {};
         attributes->maxThreadsPerBlock = MOST_BLOCK_THREADS;
+        attributes->ptxVersion = settings().capability;
         attributes->maxDynamicSharedSizeBytes = static_cast<int>(shared_limit(kernel));
         return cudaSuccess;
     });
 }
 
-/* Threads and shared memory only: nobody knows of registers here. */
+/* Blocks on a processor, by threads and shared memory only: nobody knows of registers here. */
+static int blocks_on_sm(const void *kernel, int block_threads, size_t shared_bytes) {
+    if (static_cast<size_t>(block_threads) > MOST_BLOCK_THREADS ||
+        shared_bytes > shared_limit(kernel))
+        return 0;
+    size_t const by_shared = sm_shared() / (shared_bytes + RESERVED_SHARED_BYTES);
+    int const by_threads = SM_THREADS / ((block_threads + warpSize - 1) / warpSize * warpSize);
+    return std::min({SM_BLOCKS, by_threads, static_cast<int>(by_shared)});
+}
+
 cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, const void *kernel,
                                                           int block_threads, size_t shared_bytes) {
     return call("cudaOccupancyMaxActiveBlocksPerMultiprocessor", [&] {
         if (block_threads < 1) return cudaErrorInvalidValue;
-        bool const fits = static_cast<size_t>(block_threads) <= MOST_BLOCK_THREADS &&
-                          shared_bytes <= shared_limit(kernel);
-        size_t const by_shared = SM_SHARED_BYTES / (shared_bytes + RESERVED_SHARED_BYTES);
-        int const by_threads = SM_THREADS / ((block_threads + warpSize - 1) / warpSize * warpSize);
-        *blocks = fits ? std::min({SM_BLOCKS, by_threads, static_cast<int>(by_shared)}) : 0;
+        *blocks = blocks_on_sm(kernel, block_threads, shared_bytes);
+        return cudaSuccess;
+    });
+}
+
+/* All processors stand in one group, over which a cluster may spread. */
+cudaError_t cudaOccupancyMaxActiveClusters(int *clusters, const void *kernel,
+                                           const cudaLaunchConfig_t *config) {
+    return call("cudaOccupancyMaxActiveClusters", [&] {
+        unsigned blocks = 1;
+        if (volume(config->blockDim) == 0) return cudaErrorInvalidConfiguration;
+        if (cudaError_t const error = find_cluster(*config, &blocks)) return error;
+        int const threads = static_cast<int>(volume(config->blockDim));
+        int const on_sm = blocks_on_sm(kernel, threads, config->dynamicSmemBytes);
+        *clusters = settings().processors * on_sm / static_cast<int>(blocks);
         return cudaSuccess;
     });
 }
@@ -116,11 +143,12 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
         std::snprintf(properties->name, sizeof properties->name, "CUDA on CPU");
         properties->totalGlobalMem = device_memory();
         properties->sharedMemPerBlock = PLAIN_SHARED_BYTES;
-        properties->sharedMemPerBlockOptin = MOST_SHARED_BYTES;
-        properties->sharedMemPerMultiprocessor = SM_SHARED_BYTES;
+        properties->sharedMemPerBlockOptin = most_shared();
+        properties->sharedMemPerMultiprocessor = sm_shared();
         properties->reservedSharedMemPerBlock = RESERVED_SHARED_BYTES;
-        properties->major = 9;
-        properties->multiProcessorCount = SMS;
+        properties->major = settings().capability / 10;
+        properties->minor = settings().capability % 10;
+        properties->multiProcessorCount = settings().processors;
         properties->warpSize = warpSize;
         properties->regsPerBlock = properties->regsPerMultiprocessor = 65536;
         properties->maxThreadsPerBlock = MOST_BLOCK_THREADS;
@@ -137,9 +165,17 @@ cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int dev
     return call("cudaDeviceGetAttribute", [&] {
         if (device < 0 || device >= device_count()) return cudaErrorInvalidDevice;
         switch (attribute) {
-        case cudaDevAttrMultiProcessorCount: *value = SMS; break;
-        case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = MOST_SHARED_BYTES; break;
-        case cudaDevAttrClusterLaunch: *value = 1; break;
+        case cudaDevAttrMultiProcessorCount: *value = settings().processors; break;
+        case cudaDevAttrMaxSharedMemoryPerMultiprocessor:
+            *value = static_cast<int>(sm_shared());
+            break;
+        case cudaDevAttrMaxSharedMemoryPerBlockOptin:
+            *value = static_cast<int>(most_shared());
+            break;
+        case cudaDevAttrReservedSharedMemoryPerBlock:
+            *value = static_cast<int>(RESERVED_SHARED_BYTES);
+            break;
+        case cudaDevAttrClusterLaunch: *value = has_clusters(); break;
         }
         return cudaSuccess;
     });

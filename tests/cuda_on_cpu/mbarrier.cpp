@@ -25,6 +25,7 @@ std::string Mbarrier::state() const {
  */
 
 std::string Mbarriers::init(const mbarrier *address, unsigned count, mbarrier *held) {
+    if (settings().capability < 90) return "the device has none that count bytes";
     if (!is_aligned(address, sizeof *address)) return "not aligned to 8 bytes";
     if (count == 0 || count > MOST)
         return "counts 1 to 2^20 - 1 arrivals, not " + std::to_string(count);

@@ -1,6 +1,7 @@
 #include "planted_bugs.h"
 
 #include <cooperative_groups.h>
+#include <cuda_on_cpu_mbarrier.h>
 #include <cuda_pipeline.h>
 #include <cuda_runtime.h>
 
@@ -199,6 +200,111 @@ template <bool planted> __global__ void room_shared_too_soon(const float *, floa
     out[t] = found;
 }
 
+/* ---- bulk copies through a ring of two stages ---------------------------------------------------
+ */
+
+enum class Ring {
+    correct,
+    read_before_wait,
+    wrong_phase,
+    refilled_too_soon,
+    copied_too_little,
+    copied_too_much,
+    odd_size,
+    odd_address,
+    past_the_ring,
+    without_fence,
+    without_init,
+    used_before_init,
+    initialised_twice,
+    overwritten,
+    too_many_arrivals,
+    too_many_bytes,
+    left_under_way,
+};
+
+constexpr unsigned CHUNK = 32, CHUNKS = THREADS / CHUNK, STAGES = 2, PRODUCER = 96;
+
+/* Two stages of CHUNK floats, then for each stage the mbarrier that says that it is filled and the
+ * one that says that it is emptied. In every order some threads run before the one that fills, and
+ * some after it. */
+struct RingMemory {
+    float *stage[STAGES];
+    mbarrier *filled, *emptied;
+};
+
+template <Ring bug> static void fill(const RingMemory &ring, const float *in, unsigned chunk) {
+    constexpr unsigned bytes = CHUNK * sizeof(float);
+    unsigned const stage = chunk % STAGES;
+    if (bug != Ring::refilled_too_soon) mbarrier_wait(ring.emptied + stage, chunk / STAGES % 2 ^ 1);
+    mbarrier_arrive_expect(ring.filled + stage, bug == Ring::copied_too_much  ? bytes / 2
+                                                : bug == Ring::too_many_bytes ? 1u << 20
+                                                                              : bytes);
+    if (bug == Ring::too_many_arrivals) mbarrier_arrive(ring.filled + stage);
+    float *const to = ring.stage[stage] + (bug == Ring::past_the_ring ? THREADS - 4 : 0);
+    bulk_copy(to, in + chunk * CHUNK + (bug == Ring::odd_address),
+              bug == Ring::copied_too_little ? bytes / 2
+              : bug == Ring::odd_size        ? bytes - 8
+                                             : bytes,
+              ring.filled + stage);
+}
+
+template <Ring bug> static void begin(const RingMemory &ring, const float *in) {
+    for (unsigned i = 0; i < STAGES; ++i) {
+        if (bug != Ring::without_init) mbarrier_init(ring.filled + i, 1);
+        mbarrier_init(ring.emptied + i, THREADS / 32);
+        if (bug == Ring::initialised_twice) mbarrier_init(ring.filled + i, 1);
+    }
+    if (bug != Ring::without_fence) mbarrier_fence_init();
+    if (bug == Ring::overwritten) ring.filled[0] = 0;
+    for (unsigned i = 0; i < STAGES; ++i) fill<bug>(ring, in, i);
+}
+
+/* out[t] = the sum of number t % CHUNK of every chunk. */
+template <Ring bug> static void sum_chunks(const float *in, float *out) {
+    auto *const s = reinterpret_cast<float *>(rs_shared);
+    auto *const barriers = reinterpret_cast<mbarrier *>(s + STAGES * CHUNK);
+    RingMemory const ring = {{s, s + CHUNK}, barriers, barriers + STAGES};
+    unsigned const t = threadIdx.x;
+    if (t == PRODUCER) begin<bug>(ring, in);
+    if (bug != Ring::used_before_init) __syncthreads();
+    float sum = 0;
+    for (unsigned chunk = 0; chunk < CHUNKS; ++chunk) {
+        unsigned const stage = chunk % STAGES, parity = chunk / STAGES % 2;
+        if (bug == Ring::left_under_way && chunk == STAGES) break;
+        if (bug != Ring::read_before_wait)
+            mbarrier_wait(ring.filled + stage, bug == Ring::wrong_phase ? parity ^ 1 : parity);
+        sum += ring.stage[stage][t % CHUNK];
+        if (bug == Ring::read_before_wait) mbarrier_wait(ring.filled + stage, parity);
+        __syncwarp();
+        if (t % 32 == 0) mbarrier_arrive(ring.emptied + stage);
+        if (t == PRODUCER && chunk + STAGES < CHUNKS) fill<bug>(ring, in, chunk + STAGES);
+    }
+    out[t] = sum;
+}
+
+#define RING_KERNEL(name)                                                                          \
+    template <bool planted> __global__ void bulk_##name(const float *in, float *out) {             \
+        sum_chunks<planted ? Ring::name : Ring::correct>(in, out);                                 \
+    }
+RING_KERNEL(read_before_wait)
+RING_KERNEL(wrong_phase)
+RING_KERNEL(refilled_too_soon)
+RING_KERNEL(copied_too_little)
+RING_KERNEL(copied_too_much)
+RING_KERNEL(odd_size)
+RING_KERNEL(odd_address)
+RING_KERNEL(past_the_ring)
+RING_KERNEL(without_fence)
+RING_KERNEL(without_init)
+RING_KERNEL(used_before_init)
+RING_KERNEL(initialised_twice)
+RING_KERNEL(overwritten)
+RING_KERNEL(too_many_arrivals)
+RING_KERNEL(too_many_bytes)
+RING_KERNEL(left_under_way)
+#undef RING_KERNEL
+
 /* ---- clusters of two blocks, each with THREADS threads ------------------------------------------
  */
 
@@ -278,6 +384,55 @@ template <bool planted> __global__ void no_such_peer(const float *, float *out) 
     report(cluster.block_rank() == 0, 1, 1, out);
 }
 
+/* Between arrival and wait, a block may neither read what the other has sent ... */
+template <bool planted> __global__ void read_before_cluster_wait(const float *, float *out) {
+    auto const cluster = cooperative_groups::this_cluster();
+    auto *const s = reinterpret_cast<float *>(rs_shared);
+    unsigned const t = threadIdx.x, rank = cluster.block_rank(), next = (t + 32) % THREADS;
+    cluster.sync();
+    cluster.map_shared_rank(s, rank ^ 1)[t] = static_cast<float>(t);
+    (void)cluster.barrier_arrive();
+    float const early = planted ? s[next] : 0;
+    cluster.barrier_wait();
+    report(rank == 0, planted ? early : s[next], static_cast<float>(next), out);
+}
+
+/* ... nor send it. */
+template <bool planted> __global__ void sent_after_cluster_arrive(const float *, float *out) {
+    auto const cluster = cooperative_groups::this_cluster();
+    auto *const s = reinterpret_cast<float *>(rs_shared);
+    unsigned const t = threadIdx.x, rank = cluster.block_rank(), next = (t + 32) % THREADS;
+    cluster.sync();
+    float *const peer = cluster.map_shared_rank(s, rank ^ 1);
+    if (!planted) peer[t] = static_cast<float>(t);
+    (void)cluster.barrier_arrive();
+    if (planted) peer[t] = static_cast<float>(t);
+    cluster.barrier_wait();
+    report(rank == 0, s[next], static_cast<float>(next), out);
+}
+
+template <bool planted> __global__ void cluster_wait_without_arrive(const float *, float *out) {
+    auto const cluster = cooperative_groups::this_cluster();
+    if (!planted) (void)cluster.barrier_arrive();
+    cluster.barrier_wait();
+    report(cluster.block_rank() == 0, 1, 1, out);
+}
+
+template <bool planted> __global__ void cluster_arrive_twice(const float *, float *out) {
+    auto const cluster = cooperative_groups::this_cluster();
+    (void)cluster.barrier_arrive();
+    if (planted) (void)cluster.barrier_arrive();
+    cluster.barrier_wait();
+    report(cluster.block_rank() == 0, 1, 1, out);
+}
+
+template <bool planted> __global__ void cluster_arrive_without_wait(const float *, float *out) {
+    auto const cluster = cooperative_groups::this_cluster();
+    report(cluster.block_rank() == 0, 1, 1, out);
+    (void)cluster.barrier_arrive();
+    if (!planted) cluster.barrier_wait();
+}
+
 /* ---- the host's part ----------------------------------------------------------------------------
  */
 
@@ -318,6 +473,7 @@ static int opposite(int t) { return (t + 64) % THREADS; }
 static int neighbour(int t) { return (t + 32) % THREADS; }
 static int same(int t) { return t; }
 static int one(int) { return 1; }
+static int column(int t) { return 4 * (t % 32) + 32 * (0 + 1 + 2 + 3); } /* of chunks */
 
 template <Kernel correct, Kernel wrong, int (*expected)(int), unsigned blocks>
 static bool run(bool planted) {
@@ -331,6 +487,7 @@ static bool run(bool planted) {
 #define IN_TWO(kernel, expected) #kernel, run < kernel < false>, kernel < true>, expected, 2>
 
 static const char WRONG[] = "wrong results", RACE[] = "data race", ENDED[] = "after the block had";
+static const char POISON[] = "use-after-poison";
 
 const PlantedBug planted_bugs[] = {
     {BUG(missing_syncthreads, neighbours), WRONG, RACE, WRONG},
@@ -357,6 +514,31 @@ const PlantedBug planted_bugs[] = {
     {BUG(odd_row_paired, one), WRONG, WRONG, WRONG},
     {BUG(minimum_without_atomic, one), WRONG, RACE, WRONG},
     {BUG(room_shared_too_soon, opposite), WRONG, RACE, WRONG},
+    {BUG(bulk_read_before_wait, column), WRONG, RACE, POISON},
+    {BUG(bulk_wrong_phase, column), "more than 1 arrivals", "more than 1", POISON},
+    {BUG(bulk_refilled_too_soon, column), WRONG, RACE, POISON},
+    {BUG(bulk_copied_too_little, column), "never ends", "wants 0 of 1 arrivals and 64 bytes",
+     "64 bytes"},
+    {BUG(bulk_copied_too_much, column), "64 bytes more have come", "more have come", "more have"},
+    {BUG(bulk_odd_size, column), "120 bytes are not a multiple", "not a multiple",
+     "not a multiple"},
+    {BUG(bulk_odd_address, column), "not aligned to 16", "not aligned", "not aligned"},
+    {BUG(bulk_past_the_ring, column), "not all to the block's", "not all to", "not all to"},
+    {BUG(bulk_without_fence, column), "no mbarrier_fence_init", "no mbarrier_fence",
+     "no mbarrier_"},
+    {BUG(bulk_without_init, column), "no mbarrier was initialised there", "no mbarrier was", "was"},
+    {BUG(bulk_used_before_init, column), "no mbarrier was", "no mbarrier was", "no mbarrier was"},
+    {BUG(bulk_initialised_twice, column), "initialised before", "initialised before", "before"},
+    {BUG(bulk_overwritten, column), "was overwritten", "was overwritten", "was overwritten"},
+    {BUG(bulk_too_many_arrivals, column), "more than 1 arrivals", "more than 1", "more than 1"},
+    {BUG(bulk_too_many_bytes, column), "more than 2^20 - 1 bytes", "2^20 - 1 bytes", "2^20 - 1"},
+    {BUG(bulk_left_under_way, column), "the block ends before it has", "ends before",
+     "ends before"},
+    {IN_TWO(read_before_cluster_wait, neighbour), WRONG, RACE, WRONG},
+    {IN_TWO(sent_after_cluster_arrive, neighbour), WRONG, RACE, WRONG},
+    {IN_TWO(cluster_wait_without_arrive, one), "has not arrived", "has not arrived", "not arrived"},
+    {IN_TWO(cluster_arrive_twice, one), "arrives twice", "arrives twice", "arrives twice"},
+    {IN_TWO(cluster_arrive_without_wait, one), "has not waited", "has not waited", "not waited"},
     {IN_TWO(missing_cluster_sync, neighbour), WRONG, RACE, WRONG},
     {IN_TWO(overwritten_in_peer, neighbour), WRONG, RACE, WRONG},
     {IN_TWO(written_before_begun, same), WRONG, WRONG, WRONG},

@@ -39,21 +39,31 @@ static void read_order(Settings *settings) {
     }
 }
 
-static void read_os_threads(Settings *settings) {
-    if (const char *const value = std::getenv("RHOSWEEP_CUDA_THREADS")) {
-        uint64_t const count = whole_number(value, "RHOSWEEP_CUDA_THREADS");
-        if (count < 1 || count > 1024) fail("RHOSWEEP_CUDA_THREADS: not in 1 .. 1024");
-        settings->os_threads = static_cast<unsigned>(count);
-    } else {
-        settings->os_threads = std::clamp(std::thread::hardware_concurrency(), 1u, MOST_THREADS);
-    }
+static unsigned read_count(const char *variable, unsigned otherwise) {
+    const char *const value = std::getenv(variable);
+    if (!value) return otherwise;
+    uint64_t const count = whole_number(value, variable);
+    if (count < 1 || count > 1024) fail(std::string(variable) + ": not in 1 .. 1024");
+    return static_cast<unsigned>(count);
+}
+
+static int read_capability() {
+    const char *const value = std::getenv("RHOSWEEP_CUDA_CAPABILITY");
+    std::string_view const text = value ? value : "9.0";
+    if (text != "9.0" && text != "8.0")
+        fail("RHOSWEEP_CUDA_CAPABILITY: not 9.0 or 8.0: " + std::string(text));
+    return text == "9.0" ? 90 : 80;
 }
 
 const Settings &settings() {
     static const Settings read = [] {
-        Settings settings = {Order::ascending, 1, 1};
+        Settings settings = {Order::ascending, 1, 1, 2, 90};
         read_order(&settings);
-        read_os_threads(&settings);
+        settings.os_threads =
+            read_count("RHOSWEEP_CUDA_THREADS",
+                       std::clamp(std::thread::hardware_concurrency(), 1u, MOST_THREADS));
+        settings.processors = static_cast<int>(read_count("RHOSWEEP_CUDA_PROCESSORS", 2));
+        settings.capability = read_capability();
         return settings;
     }();
     return read;

@@ -303,6 +303,8 @@ static void test_cluster_sizes(void **) {
     assert_int_equal(clusters, 1);
 }
 
+static __global__ void asking() {} /* for more shared memory than others */
+
 static void test_occupancy(void **) {
     int blocks = -1;
     must(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, add, 33, 0));
@@ -313,6 +315,33 @@ static void test_occupancy(void **) {
     assert_int_equal(blocks, 4);
     must(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, add, 32, 100 << 10));
     assert_int_equal(blocks, 0);
+}
+
+/* Two processors, over which a cluster spreads. */
+static void test_occupancy_of_clusters(void **) {
+    cudaLaunchAttribute cluster = {cudaLaunchAttributeClusterDimension, {{2, 1, 1}}};
+    cudaLaunchConfig_t config = {};
+    config.gridDim = 2;
+    config.blockDim = 512;
+    config.attrs = &cluster;
+    config.numAttrs = 1;
+    auto const clusters = [&](unsigned blocks, size_t shared_bytes) {
+        int found = -1;
+        cluster.val.clusterDim.x = config.gridDim.x = blocks;
+        config.dynamicSmemBytes = shared_bytes;
+        must(cudaOccupancyMaxActiveClusters(&found, asking, &config));
+        return found;
+    };
+    must(cudaFuncSetAttribute(asking, cudaFuncAttributeMaxDynamicSharedMemorySize, 227 << 10));
+    assert_int_equal(clusters(2, 227 << 10), 1);
+    assert_int_equal(clusters(4, 227 << 10), 0);
+    assert_int_equal(clusters(4, 100 << 10), 1);
+    assert_int_equal(clusters(8, 1 << 10), 1);
+    assert_int_equal(clusters(2, 228 << 10), 0);
+    int found = 0;
+    cluster.val.clusterDim.x = 16;
+    assert_int_equal(cudaOccupancyMaxActiveClusters(&found, asking, &config),
+                     cudaErrorInvalidClusterSize);
 }
 
 /* ---- memory -------------------------------------------------------------------------------------
@@ -496,6 +525,7 @@ int main() {
         cmocka_unit_test(test_launches_refused),
         cmocka_unit_test(test_shared_memory_must_be_asked_for),
         cmocka_unit_test(test_cluster_sizes),
+        cmocka_unit_test(test_occupancy_of_clusters),
         cmocka_unit_test(test_occupancy),
         WITH_FIXTURE(test_memory_is_limited),
         WITH_FIXTURE(test_copies_are_checked),

@@ -2,6 +2,7 @@
 #include "cmocka_cpp.h"
 
 #include <cooperative_groups.h>
+#include <cuda_on_cpu_mbarrier.h>
 #include <cuda_pipeline.h>
 #include <cuda_runtime.h>
 
@@ -232,6 +233,57 @@ static void test_pipeline(void **) {
     }
 }
 
+/* Chunks of up to `size` numbers go through a ring of stages by bulk copies. Warps drift apart. */
+static __global__ void ring(const float *in, float *out, unsigned count, unsigned size,
+                            unsigned stages) {
+    auto *const buffer = reinterpret_cast<float *>(rs_shared);
+    auto *const filled = reinterpret_cast<mbarrier *>(buffer + stages * size);
+    mbarrier *const emptied = filled + stages;
+    unsigned const t = threadIdx.x, first = t / 32 * 32, chunks = (count + size - 1) / size;
+    unsigned const lanes = blockDim.x - first < 32 ? blockDim.x - first : 32;
+    auto const fill = [&](unsigned chunk) {
+        unsigned const rest = count - chunk * size, stage = chunk % stages;
+        unsigned const bytes = (rest < size ? rest : size) * static_cast<unsigned>(sizeof *in);
+        mbarrier_wait(emptied + stage, chunk / stages % 2 ^ 1);
+        mbarrier_arrive_expect(filled + stage, bytes);
+        bulk_copy(buffer + stage * size, in + chunk * size, bytes, filled + stage);
+    };
+    if (t == 0) {
+        for (unsigned i = 0; i < stages; ++i) mbarrier_init(filled + i, 1);
+        for (unsigned i = 0; i < stages; ++i) mbarrier_init(emptied + i, (blockDim.x + 31) / 32);
+        mbarrier_fence_init();
+        for (unsigned i = 0; i < stages - 1 && i < chunks; ++i) fill(i);
+    }
+    __syncthreads();
+    float sum = 0;
+    for (unsigned chunk = 0; chunk < chunks; ++chunk) {
+        unsigned const stage = chunk % stages, rest = count - chunk * size;
+        if (t == 0 && chunk + stages - 1 < chunks) fill(chunk + stages - 1);
+        mbarrier_wait(filled + stage, chunk / stages % 2);
+        for (unsigned i = 0; i < size && i < rest; ++i) sum += buffer[stage * size + i];
+        __syncwarp(0xffffffffu >> (32 - lanes));
+        if (t == first) mbarrier_arrive(emptied + stage);
+    }
+    out[t] = sum;
+}
+
+static void test_bulk_copies(void **) {
+    for (unsigned stages : {2u, 3u, 4u})
+        for (unsigned threads : {1u, 64u, 100u})
+            for (unsigned count : {4u, 16u, 60u, 256u}) {
+                unsigned const size = 16;
+                std::vector<float> values(count);
+                for (unsigned i = 0; i < count; ++i) values[i] = static_cast<float>(i + 1);
+                float *const in = device_copy(values);
+                float *const out = device_copy(std::vector<float>(threads));
+                launch(1, threads, stages * (size * sizeof *in + 2 * sizeof(mbarrier)), ring, in,
+                       out, count, size, stages);
+                must(cudaFree(in));
+                for (float sum : take_back(out, threads))
+                    assert_true(sum == static_cast<float>(count * (count + 1) / 2));
+            }
+}
+
 /* ---- a recurrence, as the engine runs them ------------------------------------------------------
  */
 
@@ -289,16 +341,19 @@ static void test_recurrence(void **) {
 }
 
 /* The same, each block of a cluster with its rows of w; states go round by two buffers. */
-static __global__ void unroll_in_cluster(const float *w, float *states, int steps) {
+static __global__ void unroll_in_cluster(const float *w, float *states, float *last, int steps) {
     auto const cluster = cooperative_groups::this_cluster();
     auto *const h = reinterpret_cast<float *>(rs_shared); /* two of [COLUMNS][H] */
     unsigned const rows = H / cluster.num_blocks(), column = threadIdx.x / rows;
     unsigned const i = cluster.block_rank() * rows + threadIdx.x % rows;
     unsigned const place = column * H + i, buffer = COLUMNS * H;
+    unsigned const number = blockIdx.x / cluster.num_blocks();
     auto const send = [&](unsigned to, float value) {
         for (unsigned rank = 0; rank < cluster.num_blocks(); ++rank)
             cluster.map_shared_rank(h, rank)[to * buffer + place] = value;
-        cluster.sync();
+        (void)cluster.barrier_arrive();
+        last[number * buffer + place] = value; /* nobody waits for it */
+        cluster.barrier_wait();
     };
     cluster.sync();
     send(0, static_cast<float>(column + 1) / static_cast<float>(i + 1));
@@ -308,7 +363,6 @@ static __global__ void unroll_in_cluster(const float *w, float *states, int step
         for (unsigned k = 0; k < H; ++k) sum = fmaf(w[i * H + k], now[column * H + k], sum);
         send(static_cast<unsigned>(step + 1) % 2, tanhf(sum));
     }
-    unsigned const number = blockIdx.x / cluster.num_blocks();
     states[number * buffer + place] = h[static_cast<unsigned>(steps) % 2 * buffer + place];
 }
 
@@ -318,9 +372,12 @@ static void test_clusters(void **) {
     for (unsigned blocks : {1u, 2u, 4u, 8u}) {
         float *const w = device_copy(weights);
         float *const states = device_copy(std::vector<float>(clusters * COLUMNS * H));
+        float *const last = device_copy(std::vector<float>(clusters * COLUMNS * H));
         launch_clusters(blocks, clusters * blocks, COLUMNS * H / blocks,
-                        2 * COLUMNS * H * sizeof *w, unroll_in_cluster, w, states, 7);
+                        2 * COLUMNS * H * sizeof *w, unroll_in_cluster, w, states, last, 7);
         std::vector<float> const values = take_back(states, clusters * COLUMNS * H);
+        std::vector<float> const kept = take_back(last, clusters * COLUMNS * H);
+        assert_memory_equal(values.data(), kept.data(), values.size() * sizeof values[0]);
         must(cudaFree(w));
         for (unsigned c = 0; c < clusters * COLUMNS; ++c) {
             std::vector<float> const h = unroll_on_host(weights, c % COLUMNS, 7);
@@ -335,7 +392,7 @@ int main() {
         cmocka_unit_test(test_halves),        cmocka_unit_test(test_votes),
         cmocka_unit_test(test_partial_warps), cmocka_unit_test(test_atomics),
         cmocka_unit_test(test_pipeline),      cmocka_unit_test(test_recurrence),
-        cmocka_unit_test(test_clusters),
+        cmocka_unit_test(test_clusters),      cmocka_unit_test(test_bulk_copies),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

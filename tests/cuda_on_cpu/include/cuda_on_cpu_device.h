@@ -116,6 +116,8 @@ void cluster_wait(Primitive primitive, Site at);
  * for each lane whose value is not 0. */
 uint64_t meet_warp(Primitive primitive, unsigned mask, uint64_t value, unsigned source, Site at);
 
+[[noreturn]] void trap(Site at);
+
 unsigned lane_id();
 
 /* Lanes are grouped in segments of `width`; a source outside one's own is oneself. */
@@ -133,6 +135,10 @@ inline T shuffle(Primitive primitive, unsigned mask, T var, unsigned operand, in
 }
 
 } // namespace cuda_on_cpu
+
+[[noreturn]] inline void __trap(cuda_on_cpu::Site at = cuda_on_cpu::Site::here()) {
+    cuda_on_cpu::trap(at);
+}
 
 inline void __syncthreads(cuda_on_cpu::Site at = cuda_on_cpu::Site::here()) {
     cuda_on_cpu::meet_block(at);

@@ -62,7 +62,9 @@ enum cudaSharedCarveout {
 
 enum cudaDeviceAttr {
     cudaDevAttrMultiProcessorCount = 16,
+    cudaDevAttrMaxSharedMemoryPerMultiprocessor = 81,
     cudaDevAttrMaxSharedMemoryPerBlockOptin = 97,
+    cudaDevAttrReservedSharedMemoryPerBlock = 111,
     cudaDevAttrClusterLaunch = 120,
 };
 
@@ -88,7 +90,7 @@ struct cudaDeviceProp {
 /* Registers and local memory are not known here and stay 0. */
 struct cudaFuncAttributes {
     size_t sharedSizeBytes, localSizeBytes;
-    int maxThreadsPerBlock, numRegs, maxDynamicSharedSizeBytes;
+    int maxThreadsPerBlock, numRegs, ptxVersion, maxDynamicSharedSizeBytes;
 };
 
 struct cudaLaunchAttribute {
@@ -167,6 +169,8 @@ cudaError_t cudaFuncSetAttribute(const void *kernel, cudaFuncAttribute attribute
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attributes, const void *kernel);
 cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, const void *kernel,
                                                           int block_threads, size_t shared_bytes);
+cudaError_t cudaOccupancyMaxActiveClusters(int *clusters, const void *kernel,
+                                           const cudaLaunchConfig_t *config);
 
 template <class T>
 inline cudaError_t cudaFuncSetAttribute(T *kernel, cudaFuncAttribute attribute, int value) {
@@ -182,6 +186,11 @@ inline cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, T 
                                                                  size_t shared_bytes) {
     return cudaOccupancyMaxActiveBlocksPerMultiprocessor(
         blocks, reinterpret_cast<const void *>(kernel), block_threads, shared_bytes);
+}
+template <class T>
+inline cudaError_t cudaOccupancyMaxActiveClusters(int *clusters, T *kernel,
+                                                  const cudaLaunchConfig_t *config) {
+    return cudaOccupancyMaxActiveClusters(clusters, reinterpret_cast<const void *>(kernel), config);
 }
 
 namespace cuda_on_cpu {
