@@ -1,4 +1,5 @@
-/* What the GPU can do at best, measured with CUDA events on the device in use. */
+/* What the GPU can do at best, measured with CUDA events on the first device, on numbers whose bits
+ * vary as those of real work do. */
 #ifndef RS_BENCH_CUDA_CEILINGS_H
 #define RS_BENCH_CUDA_CEILINGS_H
 
@@ -15,7 +16,8 @@ rs_status rs_cuda_fma_rate(rs_precision precision, double *flops_per_s);
  * and written, per second; the best of several runs. */
 rs_status rs_cuda_copy_rate(double *bytes_per_s);
 
-/* A bare cuBLAS product [H][H] x [H][columns] without TF32, in flop/s: the best of several runs. */
+/* A bare cuBLAS product [H][H] x [H][columns] without TF32, in flop/s: the best of several runs, in
+ * the layout of the stepwise path and in the usual one. */
 rs_status rs_cuda_gemm_rate(rs_precision precision, size_t hidden, size_t columns,
                             double *flops_per_s);
 

@@ -191,6 +191,7 @@ static void test_every_case_is_run_and_stored(void **state) {
     rs_sweep_outcome o;
     assert_int_equal(SWEEP(f->db, &o, "seeds", "3,5", "nonlinearity", "tanh,linear"), RS_OK);
     expect_outcome(&o, 4, 0, 4, 0);
+    assert_true(o.transfer_seconds > 0.0);
     expect_rows(f->db,
                 "SELECT nonlinearity, ensemble, hidden, steps, seed, batch, engine, status, reason"
                 " FROM cases ORDER BY seed, nonlinearity",

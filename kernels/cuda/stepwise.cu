@@ -497,7 +497,8 @@ template <typename real> struct step_launcher {
      * for its attributes, or set one, loads it too. */
     rs_status load() const {
         cudaFuncAttributes unused;
-        for (step_kernel<real> kernel : {kernels.forward, kernels.backward})
+        step_kernel<real> const large[] = {kernels.forward, kernels.backward};
+        for (step_kernel<real> kernel : large)
             CUDA_TRY(cudaFuncSetAttribute((const void *)kernel,
                                           cudaFuncAttributeMaxDynamicSharedMemorySize,
                                           (int)kernels.shared));

@@ -305,6 +305,40 @@ RING_KERNEL(too_many_bytes)
 RING_KERNEL(left_under_way)
 #undef RING_KERNEL
 
+/* A ring of two stages, as the stepwise path's product has it: a stage is filled again while others
+ * may still read it. */
+template <bool planted> __global__ void stage_filled_too_soon(const float *in, float *out) {
+    auto *const s = reinterpret_cast<float *>(rs_shared);
+    unsigned const t = threadIdx.x % (THREADS / 2), half = THREADS / 2;
+    bool const copies = threadIdx.x < half;
+    float sum = 0;
+    if (copies) __pipeline_memcpy_async(&s[t], &in[t], sizeof *s);
+    __pipeline_commit();
+    for (unsigned turn = 0; turn < 4; ++turn) {
+        if (copies && !planted)
+            __pipeline_memcpy_async(&s[(turn + 1) % 2 * half + t], &in[t], sizeof *s);
+        if (copies && planted) __pipeline_memcpy_async(&s[turn % 2 * half + t], &in[t], sizeof *s);
+        __pipeline_commit();
+        __pipeline_wait_prior(1);
+        __syncthreads();
+        sum += s[turn % 2 * half + (t + 1) % half];
+        __syncthreads();
+    }
+    __pipeline_wait_prior(0);
+    out[threadIdx.x] = sum;
+}
+
+/* What lies beyond the array is not read, and becomes zeros. */
+template <bool planted> __global__ void past_the_end_of_a_copy(const float *in, float *out) {
+    auto *const s = reinterpret_cast<float *>(rs_shared);
+    unsigned const t = threadIdx.x;
+    bool const inside = t < THREADS - 1;
+    __pipeline_memcpy_async(&s[t], &in[t + !inside], sizeof *s, inside || planted ? 0 : sizeof *s);
+    __pipeline_commit();
+    __pipeline_wait_prior(0);
+    out[t] = s[t] == (inside ? static_cast<float>(t) : 0.0f);
+}
+
 /* ---- clusters of two blocks, each with THREADS threads ------------------------------------------
  */
 
@@ -474,6 +508,7 @@ static int neighbour(int t) { return (t + 32) % THREADS; }
 static int same(int t) { return t; }
 static int one(int) { return 1; }
 static int column(int t) { return 4 * (t % 32) + 32 * (0 + 1 + 2 + 3); } /* of chunks */
+static int four_of_the_next(int t) { return 4 * ((t + 1) % (THREADS / 2)); }
 
 template <Kernel correct, Kernel wrong, int (*expected)(int), unsigned blocks>
 static bool run(bool planted) {
@@ -539,6 +574,8 @@ const PlantedBug planted_bugs[] = {
     {IN_TWO(cluster_wait_without_arrive, one), "has not arrived", "has not arrived", "not arrived"},
     {IN_TWO(cluster_arrive_twice, one), "arrives twice", "arrives twice", "arrives twice"},
     {IN_TWO(cluster_arrive_without_wait, one), "has not waited", "has not waited", "not waited"},
+    {BUG(stage_filled_too_soon, four_of_the_next), WRONG, WRONG, WRONG},
+    {BUG(past_the_end_of_a_copy, one), nullptr, nullptr, "heap-buffer-overflow"},
     {IN_TWO(missing_cluster_sync, neighbour), WRONG, RACE, WRONG},
     {IN_TWO(overwritten_in_peer, neighbour), WRONG, RACE, WRONG},
     {IN_TWO(written_before_begun, same), WRONG, WRONG, WRONG},
