@@ -2,6 +2,7 @@
 #ifndef CUDA_ON_CPU_H
 #define CUDA_ON_CPU_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -27,6 +28,18 @@ void rs_cuda_on_cpu_set_memory(uint64_t bytes);
  * own, the first unless it calls cudaSetDevice, and may use no stream, event, graph or memory of
  * another; CUDA itself allows some of that. */
 void rs_cuda_on_cpu_set_devices(int count);
+
+/* A launch as the engine asked for it. */
+typedef struct rs_cuda_launch {
+    const char *kernel; /* demangled; the same pointer every time, until the program ends */
+    uint64_t blocks;    /* of the grid */
+    unsigned threads;   /* of a block */
+    unsigned cluster;   /* blocks of a cluster */
+    size_t shared;      /* dynamic shared memory of a block, bytes */
+} rs_cuda_launch;
+
+/* From now on valid launches are passed to `seen` and run nothing; NULL: they run again. */
+void rs_cuda_on_cpu_watch(void (*seen)(const rs_cuda_launch *));
 
 /* Device and page-locked memory, streams, events and graphs not given back. */
 uint64_t rs_cuda_on_cpu_held(void);

@@ -1,5 +1,6 @@
 /* Launches and what limits them: the device and the kernel's attributes. */
 #include "api.h"
+#include "cuda_on_cpu.h"
 #include "grid.h"
 #include "memory.h"
 #include "settings.h"
@@ -14,6 +15,10 @@ using namespace cuda_on_cpu;
 static constexpr size_t PLAIN_SHARED_BYTES = 48 << 10; /* without asking for more */
 static constexpr size_t RESERVED_SHARED_BYTES = 1 << 10;
 static constexpr int SM_THREADS = 2048, SM_BLOCKS = 32;
+
+static void (*watcher)(const rs_cuda_launch *) = nullptr;
+
+void rs_cuda_on_cpu_watch(void (*seen)(const rs_cuda_launch *)) { watcher = seen; }
 
 static bool has_clusters() { return settings().capability >= 90; }
 static size_t sm_shared() { return size_t{has_clusters() ? 228u : 164u} << 10; }
@@ -66,6 +71,13 @@ cudaError_t cuda_on_cpu::launch(const cudaLaunchConfig_t &config, const void *ke
         /* A kernel that is loaded as late as this would wait for the device. */
         if (is_capturing(config.stream) && !is_loaded(kernel)) return refuse_in_capture();
         if (cudaError_t const error = check(config, kernel, &cluster)) return error;
+        if (watcher) {
+            rs_cuda_launch const seen = {
+                kernel_symbols(kernel).name.c_str(), volume(config.gridDim),
+                static_cast<unsigned>(volume(config.blockDim)), cluster, config.dynamicSmemBytes};
+            watcher(&seen);
+            return cudaSuccess;
+        }
         Launch const launch = {kernel_symbols(kernel),  config.gridDim,   config.blockDim, cluster,
                                config.dynamicSmemBytes, std::move(thread)};
         return submit(config.stream, [launch] { run_grid(launch); });

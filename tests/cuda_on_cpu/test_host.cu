@@ -5,6 +5,7 @@
 #include <cuda_runtime.h>
 
 #include <cmath>
+#include <cstring>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -305,6 +306,21 @@ static void test_cluster_sizes(void **) {
 
 static __global__ void asking() {} /* for more shared memory than others */
 
+static rs_cuda_launch seen;
+static void see(const rs_cuda_launch *launch) { seen = *launch; }
+
+static void test_watched_launches_run_nothing(void **) {
+    rs_cuda_on_cpu_watch(see);
+    must(launch_nothing(dim3(3, 2), 40, 500));
+    assert_int_equal(launch_nothing(1, 1025, 0), cudaErrorInvalidConfiguration);
+    must(launch_add(NULL, 7, 1.0f, NULL)); /* would write through NULL */
+    rs_cuda_on_cpu_watch(NULL);
+    assert_non_null(strstr(seen.kernel, "add"));
+    assert_int_equal(seen.threads, 7);
+    must(launch_nothing(1, 9, 0));
+    assert_int_equal(seen.threads, 7);
+}
+
 static void test_occupancy(void **) {
     int blocks = -1;
     must(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, add, 33, 0));
@@ -526,6 +542,7 @@ int main() {
         cmocka_unit_test(test_shared_memory_must_be_asked_for),
         cmocka_unit_test(test_cluster_sizes),
         cmocka_unit_test(test_occupancy_of_clusters),
+        cmocka_unit_test(test_watched_launches_run_nothing),
         cmocka_unit_test(test_occupancy),
         WITH_FIXTURE(test_memory_is_limited),
         WITH_FIXTURE(test_copies_are_checked),
