@@ -1,0 +1,95 @@
+/* Prints what the CUDA engine launches for shapes of a sweep, on a device of given size: a line for
+ * each kernel and shape, tabs between the fields. On the CPU runner, which runs no kernel here.
+ *
+ *     cuda_launches PROCESSORS SHARED_BYTES CLUSTERS
+ */
+#include "../cuda_on_cpu/cuda_on_cpu.h"
+
+#include "../../kernels/engine.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RADII = 64, STEPS = 2, MOST_SEEN = 16 };
+
+static struct {
+    size_t hidden, columns;
+} const shapes[] = {{10, 65536},  {64, 1024},  {64, 8192},   {64, 65536}, {128, 1024},
+                    {128, 65536}, {256, 1024}, {256, 65536}, {512, 64}};
+
+/* Of the shape at hand. */
+static rs_shape shape;
+static const char *seen[MOST_SEEN];
+
+/* The first launch of every kernel that takes part in a pass. */
+static void print_new(const rs_cuda_launch *launch) {
+    if (!strstr(launch->kernel, "forward") && !strstr(launch->kernel, "backward")) return;
+    size_t i = 0;
+    for (; i < MOST_SEEN && seen[i]; ++i)
+        if (seen[i] == launch->kernel) return;
+    if (i == MOST_SEEN) return;
+    seen[i] = launch->kernel;
+    printf("%zu\t%zu\t%s\t%s\t%" PRIu64 "\t%u\t%u\t%zu\n", shape.hidden, shape.radii * shape.batch,
+           rs_precision_name(shape.precision), launch->kernel, launch->blocks, launch->threads,
+           launch->cluster, launch->shared);
+}
+
+static rs_status run(const rs_job *job, rs_profile *out) {
+    const rs_engine *engine = rs_engine_named("cuda");
+    rs_resources const resources = {.threads = 1};
+    void *state = NULL;
+    rs_status status = engine->open(&job->shape, &resources, &state);
+    if (status == RS_OK) status = engine->run(state, job, out);
+    engine->close(state);
+    return status;
+}
+
+static void *zeros(size_t count, size_t size) {
+    void *const made = calloc(count, size);
+    if (!made) exit(EXIT_FAILURE);
+    return made;
+}
+
+/* All zero: no kernel reads it. */
+static rs_status run_shape(void) {
+    size_t const sheet = shape.batch * shape.hidden, columns = shape.radii * shape.batch;
+    double *const weights = zeros(shape.hidden * shape.hidden, sizeof *weights);
+    double *const scale = zeros(shape.radii, sizeof *scale), *const loss =
+                                                                 zeros(sheet, sizeof *loss);
+    rs_group const group = {.weight_hh = weights,
+                            .scale = scale,
+                            .loss_gradient = loss,
+                            .drive = {.kind = RS_DRIVE_NOISE, .sigma = 1.0}};
+    rs_job const job = {.shape = shape, .group = &group};
+    rs_profile out = {.norm2 = zeros(columns * STEPS, sizeof(double)),
+                      .exponent = zeros(columns * STEPS, sizeof(int32_t)),
+                      .nonfinite_step = zeros(columns, sizeof(uint32_t))};
+    memset(seen, 0, sizeof seen);
+    rs_status const status = run(&job, &out);
+    void *const all[] = {weights, scale, loss, out.norm2, out.exponent, out.nonfinite_step};
+    for (size_t i = 0; i < sizeof all / sizeof *all; ++i) free(all[i]);
+    return status;
+}
+
+int main(int argc, char **argv) {
+    if (argc != 4) return EXIT_FAILURE;
+    rs_cuda_on_cpu_set_device(atoi(argv[1]), (size_t)atol(argv[2]), atoi(argv[3]));
+    rs_cuda_on_cpu_set_memory(UINT64_C(4) << 30);
+    rs_cuda_on_cpu_watch(print_new);
+    for (int precision = RS_F32; precision <= RS_F64; ++precision)
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; ++i) {
+            shape = (rs_shape){.groups = 1,
+                               .radii = RADII,
+                               .hidden = shapes[i].hidden,
+                               .steps = STEPS,
+                               .precision = (rs_precision)precision,
+                               .driven = true};
+            shape.batch = shapes[i].columns / RADII;
+            if (run_shape() == RS_OK) continue;
+            fprintf(stderr, "cuda_launches: %s\n", rs_message());
+            return EXIT_FAILURE;
+        }
+    return EXIT_SUCCESS;
+}
