@@ -47,8 +47,9 @@ def all_launches(program, kernels):
     rows = []
     for arch in sorted({k.arch for k in kernels} & occupancy.PROCESSORS.keys()):
         processor = occupancy.PROCESSORS[arch]
-        told = subprocess.run([program, str(processor.count), str(processor.block_shared),
-                               str(int(processor.clusters))], capture_output=True, text=True)
+        device = {"RHOSWEEP_CUDA_PROCESSORS": str(processor.count),
+                  "RHOSWEEP_CUDA_CAPABILITY": "90" if processor.clusters else "80"}
+        told = subprocess.run([program], env=os.environ | device, capture_output=True, text=True)
         if told.returncode != 0:
             sys.exit(f"cuda_resources: {program}: {told.stderr.strip()}")
         for line in told.stdout.splitlines():

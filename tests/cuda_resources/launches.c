@@ -1,8 +1,6 @@
-/* Prints what the CUDA engine launches for shapes of a sweep, on a device of given size: a line for
- * each kernel and shape, tabs between the fields. On the CPU runner, which runs no kernel here.
- *
- *     cuda_launches PROCESSORS SHARED_BYTES CLUSTERS
- */
+/* Prints what the CUDA engine launches for shapes of a sweep: a line for each kernel and shape, tabs
+ * between the fields. On the CPU runner, which runs no kernel here; the device is the one that
+ * RHOSWEEP_CUDA_PROCESSORS and RHOSWEEP_CUDA_CAPABILITY describe. */
 #include "../cuda_on_cpu/cuda_on_cpu.h"
 
 #include "../../kernels/engine.h"
@@ -73,9 +71,7 @@ static rs_status run_shape(void) {
     return status;
 }
 
-int main(int argc, char **argv) {
-    if (argc != 4) return EXIT_FAILURE;
-    rs_cuda_on_cpu_set_device(atoi(argv[1]), (size_t)atol(argv[2]), atoi(argv[3]));
+int main(void) {
     rs_cuda_on_cpu_set_memory(UINT64_C(4) << 30);
     rs_cuda_on_cpu_watch(print_new);
     for (int precision = RS_F32; precision <= RS_F64; ++precision)

@@ -15,15 +15,14 @@ class Processor(typing.NamedTuple):
     warps: int
     blocks: int
     shared: int  # bytes
-    block_shared: int  # bytes that a block may ask for
     clusters: bool
     count: int  # of the largest device: A100, H100, B200
 
 
 PROCESSORS = {
-    80: Processor(64, 32, 164 << 10, 163 << 10, False, 108),
-    90: Processor(64, 32, 228 << 10, 227 << 10, True, 132),
-    100: Processor(64, 32, 228 << 10, 227 << 10, True, 148),
+    80: Processor(64, 32, 164 << 10, False, 108),
+    90: Processor(64, 32, 228 << 10, True, 132),
+    100: Processor(64, 32, 228 << 10, True, 148),
 }
 
 
