@@ -56,17 +56,21 @@ static bool runs_alike(void *handle, const known *k) {
  * were. */
 static void graphs_follow_the_shape(void **state) {
     (void)state;
-    enum { N = 9 };
+    enum { N = 13 };
     rs_shape shape[N];
     for (size_t i = 0; i < N; ++i) shape[i] = small;
     shape[1].nonlinearity = RS_RELU;
     shape[2].raw = true;
     shape[3].nonlinearity = RS_LINEAR;
     shape[4].driven = false;
-    shape[5].steps = 5, shape[5].warmup = 2; /* as many steps in all */
-    shape[6].radii = 3, shape[6].batch = 4;  /* as many columns */
+    shape[5].warmup = 2;
+    shape[6].radii = 3, shape[6].batch = 4; /* as many columns */
     shape[7].precision = RS_F64;
     shape[8].hidden = 19;
+    shape[9].steps = 5;
+    shape[10].groups = 1;
+    shape[11].radii = 3;
+    shape[12].batch = 2;
     rs_shape const largest = {.groups = 2,
                               .radii = 8,
                               .batch = 8,
@@ -83,10 +87,11 @@ static void graphs_follow_the_shape(void **state) {
     setenv("RHOSWEEP_CUDA_PATH", "stepwise", 1);
     for (size_t i = 0; i < N; ++i) job[i] = make_known(shape[i], 5);
     assert_int_equal(cuda()->open(&largest, &resources, &handle), RS_OK);
-    for (size_t i = 0; i < N; ++i)
+    for (size_t i = 0; i < N; ++i) {
+        assert_true(runs_alike(handle, &job[0]));
         for (size_t again = 0; again < 2; ++again)
             if (!runs_alike(handle, &job[i])) fail_msg("job %d, turn %d", (int)i, (int)again);
-    for (size_t i = N; i-- > 0;) assert_true(runs_alike(handle, &job[i]));
+    }
     cuda()->close(handle);
     for (size_t i = 0; i < N; ++i) free_known(&job[i]);
     unsetenv("RHOSWEEP_CUDA_PATH");
