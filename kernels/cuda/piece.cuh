@@ -12,7 +12,7 @@ struct piece {
 
 /* Page-locked memory of the host, in two halves that take turns: copies from and to pageable memory
  * would wait for the stream. */
-static const size_t PINNED_HALF = 1 << 20; /* bytes */
+static const size_t PINNED_HALF = 512 << 10; /* bytes */
 struct pinned {
     unsigned char *memory; /* [2][PINNED_HALF] */
     size_t half, used;     /* what is filled next */
