@@ -148,13 +148,6 @@ __device__ inline void with_activation(rs_nonlinearity nonlinearity, bool raw, W
         work(linear_activation());
 }
 
-/* The same for a single number. */
-template <typename real>
-__device__ inline void activate(rs_nonlinearity nonlinearity, bool raw, real a, real *h,
-                                real *slope) {
-    with_activation(nonlinearity, raw, [&](auto phi) { phi(a, h, slope); });
-}
-
 /* 0 for finite x, NaN for others; added to `sum`, it stays there. */
 template <typename real> __device__ inline real add_fault(real x, real sum) {
     return fma(x, (real)0, sum);

@@ -226,20 +226,16 @@ __global__ void start_forward_kernel(problem p, arrays<real> a, step_arrays<real
     if (at < (size_t)p.groups * p.columns) a.nonfinite[at] = NEVER;
 }
 
-/* h_t of the warp's rows and the thread's piece. Recorded: a column that is not finite is noted
- * with its step, counted from 1. */
-template <typename real, typename shape>
-__device__ static void activate_tile(const problem &p, const arrays<real> &a,
-                                     const step_arrays<real> &s, shape at, const real *drive,
-                                     int recorded, real *state, real *slopes) {
+/* h_t of the warp's rows and the thread's piece. `fault` is NaN afterwards in columns with an h
+ * that is not finite. */
+template <typename real, typename shape, typename Activation>
+__device__ static void activate_piece(const problem &p, const step_arrays<real> &s, shape at,
+                                      const piece_columns<real> &columns, Activation phi,
+                                      const real *drive, real *state, real *slopes,
+                                      real fault[shape::EACH]) {
     constexpr int each = shape::EACH;
-    if (at.column() >= p.columns) return;
-    piece_columns<real> const columns(p, a, at.group, at.column());
     const real *sums = shape::sums() + at.piece();
     int const first = at.first_row + at.warp_row;
-    bool finite[each];
-#pragma unroll
-    for (int j = 0; j < each; ++j) finite[j] = true;
 #pragma unroll 4
     for (int i = at.row(); i < WARP_ROWS; i += LANES_DOWN) {
         if (first + i >= p.hidden) break;
@@ -248,17 +244,32 @@ __device__ static void activate_tile(const problem &p, const arrays<real> &a,
         const real *u = drive + (size_t)(first + i) * p.batch;
 #pragma unroll
         for (int j = 0; j < each; ++j) {
-            real const sum = fma(columns.scale[j], h[j], u[columns.sample[j]]);
-            activate(p.nonlinearity, p.raw, sum, &h[j], &slope[j]);
-            finite[j] = finite[j] && isfinite(h[j]);
+            phi(fma(columns.scale[j], h[j], u[columns.sample[j]]), &h[j], &slope[j]);
+            fault[j] = add_fault(h[j], fault[j]);
         }
         size_t const to = (size_t)(first + i) * s.pitch + at.column();
         store_some(state + to, h);
         if (p.nonlinearity != RS_LINEAR) store_some(slopes + to, slope);
     }
+}
+
+/* Ends a step. Recorded: a column that is not finite is noted with its step, counted from 1. */
+template <typename real, typename shape>
+__device__ static void activate_tile(const problem &p, const arrays<real> &a,
+                                     const step_arrays<real> &s, shape at, const real *drive,
+                                     int recorded, real *state, real *slopes) {
+    constexpr int each = shape::EACH;
+    if (at.column() >= p.columns) return;
+    piece_columns<real> const columns(p, a, at.group, at.column());
+    real fault[each];
+#pragma unroll
+    for (int j = 0; j < each; ++j) fault[j] = 0;
+    with_activation(p.nonlinearity, p.raw, [&](auto phi) {
+        activate_piece<real, shape>(p, s, at, columns, phi, drive, state, slopes, fault);
+    });
 #pragma unroll
     for (int j = 0; j < each; ++j)
-        if (recorded > 0 && !finite[j] && at.column() + j < p.columns)
+        if (recorded > 0 && isnan(fault[j]) && at.column() + j < p.columns)
             atomicMin(&a.nonfinite[(size_t)at.group * p.columns + at.column() + j],
                       (unsigned)recorded);
 }
