@@ -7,16 +7,17 @@ namespace {
 
 /* ---- the product ----------------------------------------------------------------------------- */
 
-/* The thread's part of W times the tile's states. Ends with all threads past their last read. */
+/* The thread's part of W times the tile's states. Ends with all threads past their last read.
+ * `another`: this is not the last product. */
 template <typename real, int RM, int RN>
 __device__ static void product(const shared_arrays<real> &s, weight_stream<real> &stream,
-                               const tiling &t, int hidden, const place<RM, RN> &at,
+                               const tiling &t, int hidden, const place<RM, RN> &at, bool another,
                                real acc[RM][RN]) {
     clear<real, RM, RN>(acc);
     if (t.resident)
         multiply<real, RM, RN>(s.w + at.row, s.state + at.local, hidden, t.padded, t.width, acc);
     for (int k = 0; !t.resident && k < hidden; k += t.stage_rows) {
-        const real *const rows = stream.take();
+        const real *const rows = stream.take(k, another);
         int const count = hidden - k < t.stage_rows ? hidden - k : t.stage_rows;
         multiply<real, RM, RN>(rows + at.row, s.state + k * t.width + at.local, count, t.padded,
                                t.width, acc);
@@ -54,14 +55,14 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
     if ((int)threadIdx.x < t.width) s.nonfinite[threadIdx.x] = NEVER;
     load_resident(s, weights, t, p.hidden);
     int const all = p.warmup + p.steps;
-    weight_stream<real> stream(s, weights, t, p.hidden, all);
+    weight_stream<real> stream(s, weights, t, p.hidden, true);
     __syncthreads();
 
     for (int step = 0; step < all; ++step) {
         const real *const drive = drive_at(p, a, at.group, step);
         real acc[RM][RN], u[STRIP][RN];
         load_drive<real, RM, RN>(p, at, drive, 0, u);
-        product<real, RM, RN>(s, stream, t, p.hidden, at, acc);
+        product<real, RM, RN>(s, stream, t, p.hidden, at, step + 1 < all, acc);
         int const recorded = step < p.warmup ? 0 : step - p.warmup;
         activate_part<real, RM, RN>(p, at, scale, drive, u, acc, step, t.width, state,
                                     a.slope + at.slope_at(p, t, recorded), s.nonfinite);
@@ -85,7 +86,7 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
     at.scales(p, a.scale + at.group * a.scale_stride, scale);
     if (keeper) s.norm_factor[threadIdx.x] = 1.0;
     load_resident(s, weights, t, p.hidden);
-    weight_stream<real> stream(s, weights, t, p.hidden, p.steps - 1);
+    weight_stream<real> stream(s, weights, t, p.hidden, p.steps > 1);
     __syncthreads();
 
 #pragma unroll
@@ -100,7 +101,7 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
             end_column(p, a, t, s, s.partial, at.group, at.tile * t.width + (int)threadIdx.x, true,
                        step, &range);
         if (step == 1) break;
-        product<real, RM, RN>(s, stream, t, p.hidden, at, delta);
+        product<real, RM, RN>(s, stream, t, p.hidden, at, step > 2, delta);
         finish_delta<real, RM, RN>(p, at, s, scale, delta);
     }
 }
@@ -112,7 +113,7 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
 enum { SHORT = 4, TALL = 8, SCHEDULERS = 4 };
 
 /* A ring for W0 beside the states: the most stages and the longest that fit. The least is taken
- * where none does. */
+ * where none does. It is shorter than W0, which else would fit as a whole. */
 template <typename real> static void make_ring(const device_limits *limits, tiling *t) {
     static const struct { int stages, rows; } rings[] = {{4, 16}, {4, 8}, {3, 8}, {2, 8}};
     for (auto const &ring : rings) {

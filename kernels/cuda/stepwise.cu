@@ -236,7 +236,7 @@ __device__ static void activate_piece(const problem &p, const step_arrays<real> 
     constexpr int each = shape::EACH;
     const real *sums = shape::sums() + at.piece();
     int const first = at.first_row + at.warp_row;
-#pragma unroll 4
+#pragma unroll 2
     for (int i = at.row(); i < WARP_ROWS; i += LANES_DOWN) {
         if (first + i >= p.hidden) break;
         real h[each], slope[each];

@@ -18,8 +18,9 @@
  *
  * Both streams below have the same use, by all threads of the block:
  *
- *     stream.take()          the next rows, once they have come
- *     stream.give_back()     the thread has read them
+ *     stream.take(k, another)  the rows from row k on, once they have come; `another`: this product
+ *                              is not the last one
+ *     stream.give_back()       the thread has read them
  */
 #ifndef RS_CUDA_STREAM_CUH
 #define RS_CUDA_STREAM_CUH
@@ -28,22 +29,23 @@
 #include "sm90.cuh"
 #include "tile.cuh"
 
-/* The rows that are still to be copied. */
-template <typename real> struct row_queue {
+/* W0 as it is streamed: chunks of stage_rows rows, a power of two, again and again. */
+template <typename real> struct streamed_weights {
     const real *weights; /* packed, [hidden][padded] */
     int hidden, padded, stage_rows;
-    int row;      /* the next one */
-    int products; /* not yet copied to the end; 0: there is nothing to copy */
 
-    __device__ const real *from() const { return weights + (size_t)row * padded; }
-    __device__ int count() const {
+    __device__ const real *from(int row) const { return weights + (size_t)row * padded; }
+    __device__ int count(int row) const {
         return (hidden - row < stage_rows ? hidden - row : stage_rows) * padded;
     }
-    __device__ void advance() {
-        row += stage_rows;
-        if (row < hidden) return;
-        row = 0;
-        --products;
+    __device__ int stage_size() const { return stage_rows * padded; }
+
+    /* First row of the chunk that comes so many chunks behind that of row `row`: it may be one of
+     * the next product, if there is `another`. -1 where there is none. */
+    __device__ int ahead(int row, int chunks, bool another) const {
+        int const next = row + chunks * stage_rows;
+        if (next < hidden) return next;
+        return another ? next - ((hidden + stage_rows - 1) & -stage_rows) : -1;
     }
 };
 
@@ -81,29 +83,31 @@ struct ring_place {
  * next round's copy waits for that thread's warp to arrive at emptied; and emptied not of thread 0,
  * because the next round's arrivals wait for its copy.
  *
- * Every copy is waited for before the block ends: the queue has the rows of the products and of no
- * more. */
+ * Every copy is waited for before the block ends: no more rows are copied than the products take.
+ */
 template <typename real> class bulk_stream {
   public:
-    /* The kernel synchronises the block before the first take. `products` may be 0. */
+    /* The kernel synchronises the block before the first take. `any`: there is a product. */
     __device__ bulk_stream(const shared_arrays<real> &s, const real *weights, const tiling &t,
-                           int hidden, int products)
+                           int hidden, bool any)
         : ring_(s.w), filled_((mbarrier *)s.stage_barriers),
-          emptied_(filled_ + t.stages), place_{t.stages, 0, 0},
-          queue_{weights, hidden, t.padded, t.stage_rows, 0, t.resident ? 0 : products} {
-        if (threadIdx.x != 0 || t.resident) return;
+          emptied_(filled_ + t.stages), place_{t.stages, 0, 0}, w_{weights, hidden, t.padded,
+                                                                   t.stage_rows} {
+        if (threadIdx.x != 0 || t.resident || !any) return;
+#pragma unroll 1
         for (int i = 0; i < t.stages; ++i) {
             mbarrier_init(filled_ + i, 1);
             mbarrier_init(emptied_ + i, (blockDim.x + WARP - 1) / WARP);
         }
         mbarrier_fence_init();
-        for (int i = 0; i < t.stages - 1; ++i) fill(i);
+#pragma unroll 1
+        for (int i = 0; i < t.stages - 1; ++i) fill(i, i * t.stage_rows);
     }
 
-    __device__ const real *take() {
-        if (threadIdx.x == 0) refill();
+    __device__ const real *take(int k, bool another) {
+        if (threadIdx.x == 0) refill(w_.ahead(k, place_.stages - 1, another));
         mbarrier_wait(filled_ + place_.stage, place_.parity);
-        return ring_ + place_.stage * stage_size();
+        return ring_ + place_.stage * w_.stage_size();
     }
 
     __device__ void give_back() {
@@ -114,29 +118,25 @@ template <typename real> class bulk_stream {
     }
 
   private:
-    __device__ int stage_size() const { return queue_.stage_rows * queue_.padded; }
-
     /* The stage before this one, whose last round is this one's where this is stage 0's, and else
      * the round before. A new stage is empty: see mbarrier_wait. */
-    __device__ void refill() {
-        if (queue_.products == 0) return;
+    __device__ void refill(int row) {
+        if (row < 0) return;
         int const stage = place_.before();
         mbarrier_wait(emptied_ + stage, place_.stage == 0 ? place_.parity ^ 1 : place_.parity);
-        fill(stage);
+        fill(stage, row);
     }
 
-    __device__ void fill(int stage) {
-        if (queue_.products == 0) return;
-        unsigned const bytes = (unsigned)(queue_.count() * sizeof(real));
+    __device__ void fill(int stage, int row) {
+        unsigned const bytes = (unsigned)(w_.count(row) * sizeof(real));
         mbarrier_arrive_expect(filled_ + stage, bytes);
-        bulk_copy(ring_ + stage * stage_size(), queue_.from(), bytes, filled_ + stage);
-        queue_.advance();
+        bulk_copy(ring_ + stage * w_.stage_size(), w_.from(row), bytes, filled_ + stage);
     }
 
     real *ring_;
     mbarrier *filled_, *emptied_;
     ring_place place_;
-    row_queue<real> queue_; /* thread 0's counts */
+    streamed_weights<real> w_;
 };
 
 /* For devices without bulk copies: every thread copies its part of a chunk, and one barrier of the
@@ -145,38 +145,34 @@ template <typename real> class bulk_stream {
 template <typename real> class copied_stream {
   public:
     __device__ copied_stream(const shared_arrays<real> &s, const real *weights, const tiling &t,
-                             int hidden, int products)
-        : ring_(s.w), place_{t.stages, 0, 0}, queue_{weights,      hidden, t.padded,
-                                                     t.stage_rows, 0,      products} {
-        if (t.resident) return;
-        for (int i = 0; i < t.stages - 1; ++i) fill(i);
+                             int hidden, bool any)
+        : ring_(s.w), place_{t.stages, 0, 0}, w_{weights, hidden, t.padded, t.stage_rows} {
+        if (t.resident || !any) return;
+#pragma unroll 1
+        for (int i = 0; i < t.stages - 1; ++i) fill(i, i * t.stage_rows);
     }
 
-    __device__ const real *take() {
+    __device__ const real *take(int k, bool another) {
         __pipeline_wait_prior(place_.stages - 2);
         __syncthreads();
-        fill(place_.before());
-        return ring_ + place_.stage * stage_size();
+        fill(place_.before(), w_.ahead(k, place_.stages - 1, another));
+        return ring_ + place_.stage * w_.stage_size();
     }
 
     __device__ void give_back() { place_.advance(); }
 
   private:
-    __device__ int stage_size() const { return queue_.stage_rows * queue_.padded; }
-
-    /* Where nothing is left, with an empty batch: the count of those under way stays the same. */
-    __device__ void fill(int stage) {
-        if (queue_.products == 0) {
+    /* Where no row is left, with an empty batch: the count of those under way stays the same. */
+    __device__ void fill(int stage, int row) {
+        if (row < 0)
             __pipeline_commit();
-            return;
-        }
-        fetch(ring_ + stage * stage_size(), queue_.from(), queue_.count());
-        queue_.advance();
+        else
+            fetch(ring_ + stage * w_.stage_size(), w_.from(row), w_.count(row));
     }
 
     real *ring_;
     ring_place place_;
-    row_queue<real> queue_;
+    streamed_weights<real> w_;
 };
 
 #if RS_SM90

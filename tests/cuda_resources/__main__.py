@@ -48,7 +48,7 @@ def all_launches(program, kernels):
     for arch in sorted({k.arch for k in kernels} & occupancy.PROCESSORS.keys()):
         processor = occupancy.PROCESSORS[arch]
         device = {"RHOSWEEP_CUDA_PROCESSORS": str(processor.count),
-                  "RHOSWEEP_CUDA_CAPABILITY": "90" if processor.clusters else "80"}
+                  "RHOSWEEP_CUDA_CAPABILITY": "9.0" if processor.clusters else "8.0"}
         told = subprocess.run([program], env=os.environ | device, capture_output=True, text=True)
         if told.returncode != 0:
             sys.exit(f"cuda_resources: {program}: {told.stderr.strip()}")
@@ -156,7 +156,7 @@ def report(figures, before):
         kernels = compared(kernels, before["kernels"], KERNEL_KEYS)
         launches = launches and compared(launches, before["launches"], LAUNCH_KEYS)
     devices = "".join(
-        f"\n{p.count} processors of sm_{arch}, {p.block_shared >> 10} KiB a block"
+        f"\n{p.count} processors of sm_{arch}"
         f"{', clusters' if p.clusters else ''}.\n\n"
         f"{table([row for row in launches if row['arch'] == arch], LAUNCH_KEYS)}\n"
         for arch, p in occupancy.PROCESSORS.items() if any(r["arch"] == arch for r in launches))
