@@ -54,6 +54,7 @@ def fma_count(instruction):
 
 LOADS = ("LDG", "LD")  # of global memory; LD is of any
 STORES = ("STG",)
+ANY_STORES = ("STG", "ST")  # ST is to any memory
 
 
 def words_of(instruction, memory):
@@ -226,15 +227,39 @@ def _step(code):
     return max(innermost, key=lambda loop: code.usual(loop)[0].rank, default=None)
 
 
+def _rows(code):
+    """Where the whole kernel is a step: the loop over the rows of what the product left, or None."""
+    tanh = any(tanh_count(code.instructions(loop)) for loop in code.loops)
+
+    def ends_rows(loop):
+        inside = code.instructions(loop)
+        return (loop not in code.products and any(words_of(i, ANY_STORES) for i in inside) and
+                (tanh_count(inside) > 0 or not tanh))
+
+    fit = [loop for loop in code.loops if code.products and ends_rows(loop)]
+    innermost = [loop for loop in fit if not any(other.blocks < loop.blocks for other in fit)]
+    return max(innermost, key=lambda loop: code.usual(loop)[0].rank, default=None)
+
+
+def _epilogue_of_rows(code):
+    rows = _rows(code)
+    if rows is None:
+        return None
+    slots = code.usual(rows)[0]
+    stored = sum(words_of(i, ANY_STORES) for i in code.instructions(rows)) // code.words_each
+    return Epilogue(slots.slots, int(slots.tanh) or stored)
+
+
 def epilogue_of(code, units=None):
-    """What a step costs but for its product, or None where the kernel has no loop over steps.
+    """What a step costs but for its product; where the kernel has no loop over steps, what its loop
+    over rows costs; None where it has neither.
 
     `units`: H of a kernel whose thread has all units, the product written out. Its H * H fma are
     not counted. A kernel with neither product is counted by the element: of a tanh, or of a stored
     word."""
     loop = _step(code)
     if loop is None:
-        return None
+        return _epilogue_of_rows(code)
     elements = _accumulators(code) or units
     whole, behind = code.usual(loop, elements or 0)
     if behind and behind.tanh:
