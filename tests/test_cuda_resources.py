@@ -239,9 +239,22 @@ def test_before_and_after():
         {"kernel": "b", "n": "2 -> gone", "x": "3 -> gone"}]
 
 
+def kernel(name, spilled=0, slots=None):
+    epilogue = measure.Epilogue(slots * 32, 32) if slots else None
+    return compiler.Kernel(name, 90, 255, spilled, 0, None, epilogue)
+
+
 def test_only_f32_must_not_spill():
-    def kernel(name):
-        return compiler.Kernel(name, 90, 255, 16, 0, None, None)
-    assert program.broken_limits([kernel("small_backward<double, 4>")]) == []
-    assert program.broken_limits([kernel("forward_kernel<float, 8, 4>")]) == [
+    assert program.broken_limits([kernel("small_backward<double, 4>", 16)], False) == []
+    assert program.broken_limits([kernel("forward_kernel<float, 8, 4>", 16)], False) == [
         "forward_kernel<float, 8, 4> on sm_90 spills 16 bytes"]
+
+
+def test_tanh_has_a_limit():
+    name = "forward_kernel<float, 8, 4>"
+    assert program.broken_limits([kernel(name, slots=45)], True) == []
+    assert program.broken_limits([kernel(name, slots=45.5)], True) == [
+        f"{name} on sm_90 needs 45.5 issue slots per element, more than 45"]
+    assert program.broken_limits([kernel(name)], True) == [
+        "no forward_kernel<float> on sm_90, whose tanh is limited"]
+    assert program.broken_limits([kernel(name)], False) == []

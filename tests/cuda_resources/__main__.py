@@ -4,8 +4,9 @@ what the engine launches.
 
     python -m cuda_resources NVCC ARCHITECTURES INCLUDE_DIR [options] SOURCE.cu...
 
-Prints tables. Fails where a kernel of 32-bit floats spills registers, or nothing is found. Ends
-with 77, skipped, where there is no nvdisasm to read machine code with.
+Prints tables. Fails where a kernel of 32-bit floats spills registers, where tanh is slower than its
+limit below, or nothing is found. Ends with 77, skipped, where there is no nvdisasm to read machine
+code with.
 """
 
 import argparse
@@ -20,6 +21,10 @@ import sys
 from . import compiler, occupancy
 
 SKIPPED = 77
+
+# Issue slots per element that the f32 persistent path may need forward, tanh among them, where the
+# architecture is this one.
+MOST_TANH_SLOTS, LIMITED_ARCH = 45, 90
 
 
 # ---- what there is ------------------------------------------------------------------------------
@@ -168,10 +173,25 @@ def report(figures, before):
 # ---- limits -------------------------------------------------------------------------------------
 
 
-def broken_limits(kernels):
-    """A line for everything that is not as it must be."""
+def spilling(kernels):
     return [f"{k.name} on sm_{k.arch} spills {k.spilled} bytes"
             for k in kernels if k.spilled > 0 and "double" not in k.name]
+
+
+def slow_tanh(kernels):
+    limited = [k for k in kernels if k.arch == LIMITED_ARCH and
+               k.name.startswith("forward_kernel<float")]
+    if not any(k.epilogue for k in limited):
+        return [f"no forward_kernel<float> on sm_{LIMITED_ARCH}, whose tanh is limited"]
+    slots = [(k, k.epilogue.slots / k.epilogue.elements) for k in limited if k.epilogue]
+    return [f"{k.name} on sm_{k.arch} needs {s:.1f} issue slots per element, more than "
+            f"{MOST_TANH_SLOTS}" for k, s in slots if s > MOST_TANH_SLOTS]
+
+
+def broken_limits(kernels, disassembled):
+    """A line for everything that is not as it must be."""
+    limited = disassembled and any(k.arch == LIMITED_ARCH for k in kernels)
+    return spilling(kernels) + (slow_tanh(kernels) if limited else [])
 
 
 def main():
@@ -206,7 +226,7 @@ def main():
     if options.json:
         pathlib.Path(options.json).write_text(one_row_a_line(figures))
 
-    broken = broken_limits(kernels)
+    broken = broken_limits(kernels, nvdisasm is not None)
     for line in broken:
         print(f"cuda_resources: {line}", file=sys.stderr)
     sys.exit(1 if broken else 0 if nvdisasm else SKIPPED)
