@@ -195,6 +195,20 @@ def test_a_kernel_without_a_product_is_counted_by_the_element():
     assert measure.epilogue_of(whole, units=2) == (7, 2)
 
 
+def test_a_kernel_that_is_one_step_is_counted_by_its_loop_over_rows():
+    rows = f"""
+        .L_rows:
+        LDG.E R50, desc[UR4][R2.64]
+        {TANH}
+        ST.E desc[UR4][R4.64], R42
+        @P2 BRA `(.L_rows)
+        EXIT
+    """
+    assert measure.epilogue_of(code_of(f"{product()}\n{rows}")) == (5, 1)
+    gated = rows.replace(TANH, "FMUL R42, R50, R51").replace("ST.E ", "ST.E.64 ")
+    assert measure.epilogue_of(code_of(f"{product()}\n{gated}")) == (4, 2)
+
+
 # ---- names, occupancy, tables -------------------------------------------------------------------
 
 
