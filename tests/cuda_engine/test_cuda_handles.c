@@ -50,6 +50,61 @@ static bool runs_alike(void *handle, const known *k) {
     return same;
 }
 
+/* ---- the choice of a path -------------------------------------------------------------------- */
+
+/* Paths whose bits are the same, by the kernels that they launch. */
+typedef enum family { NONE, SMALL, TILES, STEPWISE } family;
+static family launched;
+
+static void note_family(const rs_cuda_launch *launch) {
+    if (strstr(launch->kernel, "small_"))
+        launched = SMALL;
+    else if (strstr(launch->kernel, "stepwise_"))
+        launched = STEPWISE;
+    else if (strstr(launch->kernel, "forward_kernel")) /* cluster_ and persistent */
+        launched = TILES;
+}
+
+static family family_of(rs_shape shape) {
+    engine_case c = engine_case_make(shape, 0.5, 0.5, 1);
+    rs_profile ignored = run_engine(cuda(), &c.job, 1);
+    profile_free(&ignored);
+    engine_case_free(&c);
+    return launched;
+}
+
+/* By H, precision and device, never by the number of columns: else their bits would depend on it.
+ */
+static void columns_do_not_choose(void **state) {
+    (void)state;
+    static size_t const hidden[] = {8, 10, 12, 13, 64, 200, 240, 300, 511, 512, 513, 700};
+    static size_t const batch[] = {1, 3, 64, 700}, groups[] = {1, 2};
+    size_t families = 0;
+    rs_cuda_on_cpu_reset();
+    rs_cuda_on_cpu_watch(note_family);
+    for (int precision = RS_F32; precision <= RS_F64; ++precision)
+        for (size_t i = 0; i < sizeof hidden / sizeof *hidden; ++i) {
+            rs_shape shape = {.groups = 1,
+                              .radii = 1,
+                              .batch = 1,
+                              .hidden = hidden[i],
+                              .steps = 2,
+                              .precision = (rs_precision)precision};
+            family const first = family_of(shape);
+            assert_true(first != NONE);
+            families |= (size_t)1 << first;
+            for (size_t b = 0; b < sizeof batch / sizeof *batch; ++b)
+                for (size_t g = 0; g < sizeof groups / sizeof *groups; ++g) {
+                    shape.batch = batch[b];
+                    shape.groups = groups[g];
+                    launched = NONE;
+                    assert_int_equal(family_of(shape), first);
+                }
+        }
+    rs_cuda_on_cpu_watch(NULL);
+    assert_int_equal(families, 1 << SMALL | 1 << TILES | 1 << STEPWISE);
+}
+
 /* ---- graphs ---------------------------------------------------------------------------------- */
 
 /* A pass is captured anew for whatever differs in the shape, even where all arrays are where they
@@ -194,9 +249,8 @@ static void no_such_device(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(graphs_follow_the_shape),
-        cmocka_unit_test(tiles_change_no_bits),
-        cmocka_unit_test(devices_and_threads),
+        cmocka_unit_test(columns_do_not_choose), cmocka_unit_test(graphs_follow_the_shape),
+        cmocka_unit_test(tiles_change_no_bits),  cmocka_unit_test(devices_and_threads),
         cmocka_unit_test(no_such_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
