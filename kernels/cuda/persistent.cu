@@ -5,6 +5,10 @@
 
 namespace {
 
+/* Rows of the product that a thread holds: with eight, a number from shared memory is multiplied
+ * more often; with four there are twice the warps. */
+enum { SHORT = 4, TALL = 8 };
+
 /* ---- the product ----------------------------------------------------------------------------- */
 
 /* The thread's part of W times the tile's states. Ends with all threads past their last read.
@@ -37,6 +41,10 @@ __device__ static void load_resident(const shared_arrays<real> &s, const real *w
 
 /* ---- the passes ------------------------------------------------------------------------------ */
 
+/* Whether the drive is on its way during the product. Copies by all threads take the registers that
+ * it needs there beside TALL rows. */
+template <int RM> __device__ constexpr bool drive_is_early() { return RS_SM90 || RM < TALL; }
+
 template <typename real, int RM, int RN>
 __global__ void __launch_bounds__(MOST_THREADS, 1)
     forward_kernel(problem p, arrays<real> a, tiling t) {
@@ -61,8 +69,9 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
     for (int step = 0; step < all; ++step) {
         const real *const drive = drive_at(p, a, at.group, step);
         real acc[RM][RN], u[STRIP][RN];
-        load_drive<real, RM, RN>(p, at, drive, 0, u);
+        if (drive_is_early<RM>()) load_drive<real, RM, RN>(p, at, drive, 0, u);
         product<real, RM, RN>(s, stream, t, p.hidden, at, step + 1 < all, acc);
+        if (!drive_is_early<RM>()) load_drive<real, RM, RN>(p, at, drive, 0, u);
         int const recorded = step < p.warmup ? 0 : step - p.warmup;
         activate_part<real, RM, RN>(p, at, scale, drive, u, acc, step, t.width, state,
                                     a.slope + at.slope_at(p, t, recorded), s.nonfinite);
@@ -108,9 +117,7 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
 
 /* ---- choosing and launching ------------------------------------------------------------------ */
 
-/* Rows of the product that a thread holds: with eight, a number from shared memory is multiplied
- * more often; with four there are twice the warps. */
-enum { SHORT = 4, TALL = 8, SCHEDULERS = 4 };
+enum { SCHEDULERS = 4 };
 
 /* A ring for W0 beside the states: the most stages and the longest that fit. The least is taken
  * where none does. It is shorter than W0, which else would fit as a whole. */

@@ -159,12 +159,12 @@ struct thread_place {
 
 template <int RM, int RN> struct place {
     int group, tile;
-    int row;       /* its first row of the tile */
-    int local_row; /* that, counted from the block's first row */
-    int local;     /* its first column of the tile */
-    int column;    /* that, counted from the group's first column */
-    int sample[RN];
-    bool real_column[RN];
+    int row;          /* its first row of the tile */
+    int local_row;    /* that, counted from the block's first row */
+    int local;        /* its first column of the tile */
+    int column;       /* that, counted from the group's first column */
+    int first_sample; /* of its first column */
+    int columns, batch;
 
     __device__ place(const problem &p, const tiling &t, int rank) {
         int const number = blockIdx.x / t.blocks;
@@ -175,25 +175,32 @@ template <int RM, int RN> struct place {
         row = rank * t.rows + local_row;
         local = thread.column * RN;
         column = tile * t.width + local;
+        columns = p.columns;
+        batch = p.batch;
+        first_sample = column % p.batch;
+    }
+
+    /* Whether column j is one of the group's, or beyond its last. */
+    __device__ bool is_real(int j) const { return column + j < columns; }
+
+    /* Made anew where it is used: registers are short during the product. */
+    __device__ int sample(int j) const {
+        int s = first_sample;
 #pragma unroll
-        for (int j = 0; j < RN; ++j) {
-            real_column[j] = column + j < p.columns;
-            sample[j] = (column + j) % p.batch;
-        }
+        for (int i = 0; i < j; ++i) s = s + 1 < batch ? s + 1 : 0;
+        return s;
     }
 
     template <typename real>
     __device__ void scales(const problem &p, const real *scale, real out[RN]) const {
 #pragma unroll
-        for (int j = 0; j < RN; ++j)
-            out[j] = real_column[j] ? scale[(column + j) / p.batch] : (real)0;
+        for (int j = 0; j < RN; ++j) out[j] = is_real(j) ? scale[(column + j) / p.batch] : (real)0;
     }
 
     /* Element (row + i, sample of column j) of a [H][B] array, 0 beyond it. */
     template <typename real>
     __device__ real sample_value(const problem &p, const real *array, int i, int j) const {
-        return row + i < p.hidden && real_column[j] ? array[(row + i) * p.batch + sample[j]]
-                                                    : (real)0;
+        return row + i < p.hidden && is_real(j) ? array[(row + i) * p.batch + sample(j)] : (real)0;
     }
 
     /* Start of the thread's part of a [padded][width] array. */
@@ -247,8 +254,8 @@ __device__ static void load_drive(const problem &p, const place<RM, RN> &at, con
         bool const is_real = at.row + first + i < p.hidden;
 #pragma unroll
         for (int j = 0; j < RN; ++j)
-            u[i][j] = !whole_rows && is_real && at.real_column[j] ? row[at.sample[j]] : (real)0;
-        if (whole_rows && is_real && at.real_column[0]) load<real, RN>(row + at.sample[0], u[i]);
+            u[i][j] = !whole_rows && is_real && at.is_real(j) ? row[at.sample(j)] : (real)0;
+        if (whole_rows && is_real && at.is_real(0)) load<real, RN>(row + at.sample(0), u[i]);
     }
 }
 
@@ -400,7 +407,7 @@ __device__ static void finish_delta(const problem &p, const place<RM, RN> &at,
     load<real, RN>(s.own + at.local, term);
 #pragma unroll
     for (int j = 0; j < RN; ++j) {
-        if (!at.real_column[j]) term[j] = 0;
+        if (!at.is_real(j)) term[j] = 0;
 #pragma unroll
         for (int i = 0; i < RM; ++i) delta[i][j] = fma(scale[j], delta[i][j] * factor[j], term[j]);
     }

@@ -424,7 +424,7 @@ void Block::land_copy() {
 
 /* For threads none of which can go on: the last things that may help them. */
 bool Block::help_waiting() {
-    if (!mbarriers_.copies().empty()) {
+    if (mbarriers_.has_copies()) {
         land_copy();
         return true;
     }
@@ -507,8 +507,8 @@ void Block::run_thread() {
                     ": exits and has not waited after cluster_group::barrier_arrive");
     self().exited = true;
     warps_[warp_].ready &= ~(1u << lane());
-    if (--alive_ == 0 && !mbarriers_.copies().empty())
-        fail_at(mbarriers_.copies().front().at, "bulk_copy: the block ends before it has come");
+    if (--alive_ == 0 && mbarriers_.has_copies())
+        fail_at(mbarriers_.some_copy().at, "bulk_copy: the block ends before it has come");
     Fiber *const from = &self().fiber;
     fiber_leave(from, choose(true));
 }

@@ -2,6 +2,8 @@
 
 #include "settings.h"
 
+#include <algorithm>
+
 namespace cuda_on_cpu {
 
 static constexpr unsigned MOST = (1u << 20) - 1; /* arrivals and bytes of a phase */
@@ -10,6 +12,7 @@ static constexpr mbarrier FIRST_HELD = 0x6d62617272696572u;
 void Mbarriers::clear() {
     barriers_.clear();
     copies_.clear();
+    copies_.reserve(64); /* by the block's host: threads would free each other's memory */
 }
 
 static bool is_aligned(const void *address, size_t bytes) {
@@ -88,11 +91,15 @@ std::string Mbarriers::check(const BulkCopy &copy, const unsigned char *shared,
 
 BulkCopy Mbarriers::take_copy(RandomBits *random) {
     Order const order = settings().order;
-    size_t const i = order == Order::ascending    ? 0
-                     : order == Order::descending ? copies_.size() - 1
-                                                  : random->below(copies_.size());
-    BulkCopy const copy = copies_[i];
-    copies_.erase(copies_.begin() + static_cast<std::ptrdiff_t>(i));
+    auto const is_earlier = [](const Begun &a, const Begun &b) { return a.number < b.number; };
+    auto const first = copies_.begin(), end = copies_.end();
+    auto const chosen = order == Order::ascending ? std::min_element(first, end, is_earlier)
+                        : order == Order::descending
+                            ? std::max_element(first, end, is_earlier)
+                            : first + static_cast<std::ptrdiff_t>(random->below(copies_.size()));
+    BulkCopy const copy = chosen->copy;
+    *chosen = copies_.back();
+    copies_.pop_back();
     return copy;
 }
 

@@ -37,8 +37,9 @@ class Mbarriers {
     std::string arrive(Mbarrier *barrier, unsigned bytes, bool *completed);
 
     std::string check(const BulkCopy &copy, const unsigned char *shared, size_t shared_bytes) const;
-    void begin(const BulkCopy &copy) { copies_.push_back(copy); }
-    const std::vector<BulkCopy> &copies() const { return copies_; }
+    void begin(const BulkCopy &copy) { copies_.push_back({copy, begun_++}); }
+    bool has_copies() const { return !copies_.empty(); }
+    const BulkCopy &some_copy() const { return copies_.front().copy; }
     BulkCopy take_copy(RandomBits *random); /* the next to take place */
     std::string count_down(Mbarrier *barrier, unsigned bytes, bool *completed);
 
@@ -46,7 +47,14 @@ class Mbarriers {
     std::string complete(Mbarrier *barrier, bool *completed);
 
     std::deque<Mbarrier> barriers_;
-    std::vector<BulkCopy> copies_;
+    struct Begun {
+        BulkCopy copy;
+        uint64_t number;
+    };
+
+    std::vector<Begun>
+        copies_; /* in no order: moving them along would look like a race of fibers */
+    uint64_t begun_ = 0;
 };
 
 } // namespace cuda_on_cpu
