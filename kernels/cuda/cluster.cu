@@ -286,17 +286,9 @@ static rs_status compiled_for_clusters(bool *out) {
  * __launch_bounds__ promises. */
 static rs_status ask_clusters_at_once(const device_limits *limits, int blocks, int together,
                                       int *out) {
-    cudaLaunchAttribute cluster = {};
-    cluster.id = cudaLaunchAttributeClusterDimension;
-    cluster.val.clusterDim.x = (unsigned)blocks;
-    cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
-    cudaLaunchConfig_t config = {};
-    config.attrs = &cluster;
-    config.numAttrs = 1;
-    config.gridDim = dim3((unsigned)blocks);
-    config.blockDim = dim3(MOST_THREADS / together);
-    config.dynamicSmemBytes = shared_of(limits, together);
-    CUDA_TRY(cudaOccupancyMaxActiveClusters(out, cluster_forward_kernel<float, 4>, &config));
+    launch_config const how(dim3((unsigned)blocks), dim3(MOST_THREADS / together), blocks,
+                            shared_of(limits, together), NULL);
+    CUDA_TRY(cudaOccupancyMaxActiveClusters(out, cluster_forward_kernel<float, 4>, &how.config));
     return RS_OK;
 }
 
