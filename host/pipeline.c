@@ -89,7 +89,10 @@ static bool same_shape(const rs_case *a, const rs_case *b) {
 /* Cases of one shape that a launch should hold to fill the device. */
 static size_t wanted_groups(const sweep *s, size_t first) {
     size_t const columns = s->spec->n_rho * s->plan.batch;
-    size_t const wanted = (s->device.columns_wanted + columns - 1) / columns;
+    size_t wanted = (s->device.columns_wanted + columns - 1) / columns;
+    double const work = work_of(s, &s->plan.at[first], s->spec->n_rho);
+    if (s->device.work_wanted > 0.0 && (double)wanted * work > s->device.work_wanted)
+        wanted = (size_t)ceil(s->device.work_wanted / work);
     size_t same = 0;
     for (size_t i = first; i < s->plan.n && same < wanted; ++i)
         same += same_shape(&s->plan.at[first], &s->plan.at[i]);

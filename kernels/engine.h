@@ -90,6 +90,7 @@ typedef struct rs_device {
     uint64_t free_bytes;   /* memory that can be had now */
     int threads;           /* hardware threads usable by this process; 1 for a GPU */
     size_t columns_wanted; /* columns that fill the device; the plan packs cases up to this many */
+    double work_wanted; /* H^2 (warm-up + T) columns at which it packs no more; 0: no such bound */
 } rs_device;
 
 typedef struct rs_resources {

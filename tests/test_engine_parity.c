@@ -10,6 +10,7 @@
 #include "engine_case.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -378,6 +379,34 @@ static void check_independence(const rs_engine *engine) {
     }
 }
 
+/* Many small groups in a launch: each has the bits that it has alone, on however many threads. */
+static void check_many_groups(const rs_engine *engine) {
+    rs_shape const shape = {.groups = few_shapes() ? 10 : 70,
+                            .radii = 16,
+                            .batch = 1,
+                            .hidden = 10,
+                            .steps = 20,
+                            .driven = true};
+    size_t const norms = shape.radii * shape.steps;
+    if (!takes(engine, &shape)) return;
+    engine_case c = engine_case_make(shape, 0.4, 3.0, 21);
+    rs_profile whole = run_engine(engine, &c.job, 1);
+    for (int threads = 2; threads <= 5; ++threads) {
+        rs_profile other = run_engine(engine, &c.job, threads);
+        assert_same_bits(&whole, &other, shape.groups * norms, shape.groups * shape.radii);
+        profile_free(&other);
+    }
+    for (size_t g = 0; g < shape.groups; g += 7) {
+        rs_job job = {.shape = shape, .group = &c.group[g]};
+        job.shape.groups = 1;
+        rs_profile alone = run_engine(engine, &job, 2);
+        assert_memory_equal(whole.norm2 + g * norms, alone.norm2, norms * sizeof(double));
+        profile_free(&alone);
+    }
+    profile_free(&whole);
+    engine_case_free(&c);
+}
+
 static bool stop_at_once(void *arg, double fraction) {
     assert_true(fraction > 0.0 && fraction <= 1.0);
     ++*(int *)arg;
@@ -413,6 +442,14 @@ static void check_bytes(const rs_engine *engine) {
         assert_true(now >= last);
         last = now;
     }
+    for (shape.radii = 1; shape.radii < 60; shape.radii += 19) {
+        last = 0;
+        for (shape.groups = 1; shape.groups < 60; ++shape.groups) {
+            uint64_t const now = engine->bytes(&shape, &resources);
+            assert_true(now >= last);
+            last = now;
+        }
+    }
     shape.hidden = (size_t)1 << 40;
     assert_true(engine->bytes(&shape, &resources) == UINT64_MAX);
 }
@@ -433,6 +470,51 @@ static void drives_have_the_same_bits(void **state) {
                 (*k)->fill_drive(&drive, HIDDEN, step, step % 7, got);
                 assert_memory_equal(got, want, sizeof want);
             }
+}
+
+/* Fractions as the driver sees them, all from its own thread. */
+typedef struct watch {
+    pthread_t driver;
+    bool elsewhere;
+    size_t ticks;
+} watch;
+
+static bool see_tick(void *arg, double fraction) {
+    watch *w = arg;
+    if (!pthread_equal(pthread_self(), w->driver) || !(fraction > 0.0 && fraction <= 1.0))
+        w->elsewhere = true;
+    return ++w->ticks < 3;
+}
+
+/* With threads beside the caller's: ticks come from the caller's, and it alone can stop the job. A
+ * handle that was stopped runs the next job as any other. */
+static void ticks_come_from_the_callers_thread(void **state) {
+    (void)state;
+    const rs_engine *engine = rs_engine_named("cpu");
+    rs_shape const shape = {
+        .groups = 200, .radii = 16, .batch = 4, .hidden = 8, .steps = 9, .driven = true};
+    rs_resources const resources = {.threads = 3};
+    size_t const columns = shape.groups * shape.radii * shape.batch;
+    engine_case c = engine_case_make(shape, 0.5, 1.0, 1);
+    rs_profile want = run_engine(engine, &c.job, 1), got = profile_make(&shape);
+    void *handle;
+    assert_int_equal(engine->open(&shape, &resources, &handle), RS_OK);
+    for (int round = 0; round < 20; ++round) {
+        watch w = {.driver = pthread_self()};
+        c.job.tick = see_tick;
+        c.job.tick_arg = &w;
+        rs_status const status = engine->run(handle, &c.job, &got);
+        assert_false(w.elsewhere);
+        assert_true(w.ticks <= 3);
+        assert_int_equal(status, w.ticks == 3 ? RS_EINTERRUPTED : RS_OK);
+        c.job.tick = NULL;
+        assert_int_equal(engine->run(handle, &c.job, &got), RS_OK);
+        assert_same_bits(&want, &got, columns * shape.steps, columns);
+    }
+    engine->close(handle);
+    profile_free(&want);
+    profile_free(&got);
+    engine_case_free(&c);
 }
 
 static void small_jobs_fit_where_large_ones_do(void **state) {
@@ -526,20 +608,29 @@ CHECK(raw_bits)
 CHECK(raw_limits)
 CHECK(nonfinite_forward)
 CHECK(independence)
+CHECK(many_groups)
 CHECK(interruption)
 CHECK(bytes)
 
 int main(void) {
     const struct CMUnitTest engines[] = {
-        cmocka_unit_test(sizes),        cmocka_unit_test(raw),
-        cmocka_unit_test(large),        cmocka_unit_test(range),
-        cmocka_unit_test(saturation),   cmocka_unit_test(raw_bits),
-        cmocka_unit_test(raw_limits),   cmocka_unit_test(nonfinite_forward),
-        cmocka_unit_test(independence), cmocka_unit_test(interruption),
-        cmocka_unit_test(bytes),        cmocka_unit_test(clusters_change_no_bits),
+        cmocka_unit_test(sizes),
+        cmocka_unit_test(raw),
+        cmocka_unit_test(large),
+        cmocka_unit_test(range),
+        cmocka_unit_test(saturation),
+        cmocka_unit_test(raw_bits),
+        cmocka_unit_test(raw_limits),
+        cmocka_unit_test(nonfinite_forward),
+        cmocka_unit_test(independence),
+        cmocka_unit_test(many_groups),
+        cmocka_unit_test(interruption),
+        cmocka_unit_test(bytes),
+        cmocka_unit_test(clusters_change_no_bits),
     };
     const struct CMUnitTest host[] = {
         cmocka_unit_test(drives_have_the_same_bits),
+        cmocka_unit_test(ticks_come_from_the_callers_thread),
         cmocka_unit_test(small_jobs_fit_where_large_ones_do),
         cmocka_unit_test(reference_refuses_raw_f32),
         cmocka_unit_test(unknown_isa_is_refused),

@@ -329,6 +329,20 @@ static void test_cases_are_packed_into_launches(void **state) {
     assert_int_equal(fake.largest.groups, 2);
 }
 
+/* A case is 6 columns of so many units and 6 steps. */
+static void test_no_more_cases_are_packed_than_the_work_wanted(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    fake.device.columns_wanted = 30;
+    fake.device.work_wanted = 20.0 * 20.0 * 6.0 * 6.0 * 1.5; /* between one such case and two */
+    assert_int_equal(SWEEP(f->db, &o, "steps", "6", "hidden", "2,20,40"), RS_OK);
+    expect_outcome(&o, 15, 0, 15, 0);
+    static size_t const groups[] = {5, 2, 2, 1, 1, 1, 1, 1, 1};
+    assert_int_equal(fake.launches, COUNT(groups));
+    for (size_t i = 0; i < COUNT(groups); ++i)
+        assert_int_equal(fake.launch[i].shape.groups, groups[i]);
+}
+
 static void test_only_cases_of_one_shape_are_packed(void **state) {
     const folder *f = *state;
     rs_sweep_outcome o;
@@ -825,6 +839,7 @@ int main(void) {
         TEST(test_native_is_one_point),
         TEST(test_real_engines_run_too),
         TEST(test_cases_are_packed_into_launches),
+        TEST(test_no_more_cases_are_packed_than_the_work_wanted),
         TEST(test_only_cases_of_one_shape_are_packed),
         TEST(test_packing_changes_no_result),
         TEST(test_chunks_fit_the_memory_and_change_no_result),

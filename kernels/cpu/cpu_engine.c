@@ -4,8 +4,8 @@
 #include "../host_device.h"
 #include "../sizes.h"
 #include "kernel.h"
+#include "pool.h"
 
-#include <omp.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +14,22 @@
 
 enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20 };
 
+/* Tiles of a launch, for each thread, from which on a last tile that one thread alone still has
+ * costs little. */
+enum { MANY_TILES = 8 };
+
+/* Numbers that an item of filling lays out: a microsecond's worth. */
+enum { FILL_NUMBERS = 1024 };
+
+/* A job below this, in the units of cost_of(), is done by the time that another thread is awake. */
+static double const SMALL_COST = 0x1p18;
+
+/* Columns and multiply-adds that a launch should hold for each thread, whichever it reaches first:
+ * a millisecond's worth of small networks, or ten of larger ones. Packing more would gain nothing
+ * and would put off storing what is done. */
+enum { COLUMNS_A_THREAD = 2048 };
+static double const WORK_A_THREAD = 5e8;
+
 /* One group's arrays, laid out for the kernel: see rs_cpu_tile. */
 typedef struct group_arrays {
     void *forward_w, *backward_w;
@@ -21,9 +37,16 @@ typedef struct group_arrays {
     void *drive, *h0, *loss;
 } group_arrays;
 
+/* Seconds that a thread spent in each pass of a job. */
+typedef struct passes {
+    double forward, backward;
+} passes;
+
 typedef struct cpu {
     const rs_cpu_kernel *kernel[RS_N_PRECISION];
     int threads;
+    rs_pool *pool;
+    passes *passes;        /* [threads] */
     unsigned char *memory; /* one block, dealt out anew for every job */
     uint64_t size;
 } cpu;
@@ -51,14 +74,15 @@ static uint64_t aligned(uint64_t bytes) {
     return up == UINT64_MAX ? up : up / ALIGNMENT * ALIGNMENT;
 }
 
-/* As few tiles as the kernel's width allows, but one for every thread where there are columns
- * enough: no thread should wait for the last tile of another. */
-static tiling cut_tiles(const rs_cpu_kernel *kernel, uint64_t columns, int threads) {
+/* As few tiles as the kernel's width allows. Where that makes few of them, as many for every
+ * thread, if there are columns enough: no thread should wait for the last tile of another. */
+static tiling cut_tiles(const rs_cpu_kernel *kernel, uint64_t columns, uint64_t groups,
+                        int threads) {
     tiling cut;
     size_t const vectors = (size_t)((columns + kernel->lanes - 1) / kernel->lanes);
     size_t const n = (size_t)threads;
     size_t tiles = (vectors + kernel->max_vectors - 1) / kernel->max_vectors;
-    tiles = (tiles + n - 1) / n * n;
+    if (rs_size_mul(groups, tiles) < rs_size_mul(MANY_TILES, n)) tiles = (tiles + n - 1) / n * n;
     cut.vectors = vectors;
     cut.tiles = tiles < vectors ? tiles : vectors;
     return cut;
@@ -73,7 +97,7 @@ static layout lay_out(const rs_cpu_kernel *kernel, const rs_shape *shape, int th
     layout l = {0};
     uint64_t const columns = rs_size_mul(shape->radii, shape->batch);
     uint64_t const real = kernel->real_bytes;
-    l.tiling = cut_tiles(kernel, columns, threads);
+    l.tiling = cut_tiles(kernel, columns, shape->groups, threads);
     l.period = shape->batch + kernel->lanes - 1;
     l.packed = aligned(kernel->packed_bytes(shape->hidden));
     l.scale = aligned(rs_size_mul(l.tiling.vectors, kernel->lanes * real));
@@ -114,7 +138,8 @@ typedef struct run_state {
     const layout *l;
     rs_profile *out;
     size_t tiles;
-    atomic_size_t next, done; /* tiles taken up, and finished */
+    size_t fill_steps;  /* steps that one item of filling lays out */
+    atomic_size_t done; /* finished tiles */
     atomic_bool stop;
 } run_state;
 
@@ -153,29 +178,35 @@ static void fill_step(const run_state *r, const rs_group *group, size_t step, do
     r->kernel->put_samples(hidden, shape->batch, shape->driven ? rows : NULL, out);
 }
 
-/* This thread's share of all that tiles read: a group's constants, and steps, which are
- * independent. All threads call it together, and wait for each other afterwards. */
-static void fill_groups(const run_state *r) {
-    const layout *l = r->l;
+/* Items of filling: of each group its constants first, and then its steps. */
+static size_t fills_of_group(const run_state *r) {
     size_t const steps = (size_t)driven_steps(&r->job->shape);
-    uint64_t const all_rows = (uint64_t)r->self->threads * l->rows;
-    unsigned char *rows =
-        r->self->memory + l->total - all_rows + (uint64_t)omp_get_thread_num() * l->rows;
-    for (size_t g = 0; g < r->job->shape.groups; ++g) {
-        const rs_group *group = &r->job->group[g];
-        group_arrays const a = arrays_of(r->self, l, g);
-#pragma omp single nowait
+    return 1 + (steps + r->fill_steps - 1) / r->fill_steps;
+}
+
+/* A part of what tiles read; the parts are independent. */
+static void fill_item(void *arg, size_t item, int thread) {
+    const run_state *r = arg;
+    const layout *l = r->l;
+    size_t const fills = fills_of_group(r), part = item % fills;
+    const rs_group *group = &r->job->group[item / fills];
+    group_arrays const a = arrays_of(r->self, l, item / fills);
+    if (part == 0) {
         fill_constants(r, group, a);
-#pragma omp for schedule(static) nowait
-        for (size_t step = 0; step < steps; ++step)
-            fill_step(r, group, step, (double *)(void *)rows,
-                      (unsigned char *)a.drive + step * l->start);
+        return;
     }
+    size_t const all = (size_t)driven_steps(&r->job->shape), first = (part - 1) * r->fill_steps;
+    size_t const end = all - first < r->fill_steps ? all : first + r->fill_steps;
+    uint64_t const all_rows = (uint64_t)r->self->threads * l->rows;
+    unsigned char *rows = r->self->memory + l->total - all_rows + (uint64_t)thread * l->rows;
+    for (size_t step = first; step < end; ++step)
+        fill_step(r, group, step, (double *)(void *)rows,
+                  (unsigned char *)a.drive + step * l->start);
 }
 
 /* ---- running ------------------------------------------------------------------------------- */
 
-static void run_tile(const run_state *r, size_t index, int thread, double seconds[2]) {
+static void run_tile(const run_state *r, size_t index, int thread) {
     const rs_shape *shape = &r->job->shape;
     const layout *l = r->l;
     size_t const g = index / l->tiling.tiles, k = index % l->tiling.tiles;
@@ -213,8 +244,9 @@ static void run_tile(const run_state *r, size_t index, int thread, double second
     r->kernel->forward(&tile);
     double const middle = rs_seconds();
     r->kernel->backward(&tile);
-    seconds[0] += middle - start;
-    seconds[1] += rs_seconds() - middle;
+    passes *seconds = &r->self->passes[thread];
+    seconds->forward += middle - start;
+    seconds->backward += rs_seconds() - middle;
 }
 
 /* Counts a finished tile; the calling thread alone may ask the driver whether to go on. */
@@ -225,21 +257,39 @@ static void report(run_state *r, int thread) {
         atomic_store(&r->stop, true);
 }
 
-/* Takes up tiles until there are no more. Threads beyond those that have scratch take none. */
-static void run_tiles(run_state *r, double seconds[2]) {
-    int const thread = omp_get_thread_num();
-    if (thread >= r->l->threads) return;
-    size_t index;
-    while (!atomic_load(&r->stop) && (index = atomic_fetch_add(&r->next, 1)) < r->tiles) {
-        run_tile(r, index, thread, seconds);
-        report(r, thread);
+static void tile_item(void *arg, size_t item, int thread) {
+    run_state *r = arg;
+    if (atomic_load(&r->stop)) return;
+    run_tile(r, item, thread);
+    report(r, thread);
+}
+
+/* Roughly what a job costs; an activation counts as so many multiply-adds. */
+static double cost_of(const rs_shape *shape) {
+    enum { ACTIVATION = 16 };
+    double const columns = (double)(shape->groups * shape->radii * shape->batch);
+    double const steps = (double)(shape->warmup + shape->steps);
+    return columns * steps * (double)shape->hidden * (double)(shape->hidden + ACTIVATION);
+}
+
+/* A tile goes forward and back in one go: the wall time is shared out by the threads' sums. */
+static void share_out(const cpu *self, double filling, double wall, rs_profile *out) {
+    double forward = 0.0, backward = 0.0;
+    for (int i = 0; i < self->threads; ++i) {
+        forward += self->passes[i].forward;
+        backward += self->passes[i].backward;
     }
+    double const both = forward + backward;
+    out->forward_seconds = filling + (both > 0.0 ? wall * (forward / both) : 0.0);
+    out->backward_seconds = both > 0.0 ? wall * (backward / both) : 0.0;
+    out->transfer_seconds = 0.0;
 }
 
 static rs_status run(void *handle, const rs_job *job, rs_profile *out) {
     const cpu *self = handle;
-    const rs_cpu_kernel *kernel = self->kernel[job->shape.precision];
-    layout const l = lay_out(kernel, &job->shape, self->threads);
+    const rs_shape *shape = &job->shape;
+    const rs_cpu_kernel *kernel = self->kernel[shape->precision];
+    layout const l = lay_out(kernel, shape, self->threads);
     if (l.total > self->size)
         return rs_fail(RS_EMEMORY, "engine cpu: the job needs more memory than it was opened for");
 
@@ -248,26 +298,16 @@ static rs_status run(void *handle, const rs_job *job, rs_profile *out) {
                    .job = job,
                    .l = &l,
                    .out = out,
-                   .tiles = job->shape.groups * l.tiling.tiles};
+                   .tiles = shape->groups * l.tiling.tiles,
+                   .fill_steps = 1 + FILL_NUMBERS / (shape->hidden * l.period)};
+    bool const small = cost_of(shape) < SMALL_COST;
+    memset(self->passes, 0, (size_t)self->threads * sizeof *self->passes);
     double const start = rs_seconds();
-    double filled = start, forward = 0.0, backward = 0.0; /* the passes summed over threads */
-    /* One region for both halves: starting one costs as much as a step of a small network. */
-#pragma omp parallel num_threads(self->threads) reduction(+ : forward, backward)
-    {
-        double seconds[2] = {0.0, 0.0};
-        fill_groups(&r);
-#pragma omp barrier
-#pragma omp master
-        filled = rs_seconds();
-        run_tiles(&r, seconds);
-        forward += seconds[0];
-        backward += seconds[1];
-    }
-    /* A tile goes forward and back in one go: the wall time is shared out by the threads' sums. */
-    double const wall = rs_seconds() - filled, both = forward + backward;
-    out->forward_seconds = filled - start + (both > 0.0 ? wall * (forward / both) : 0.0);
-    out->backward_seconds = both > 0.0 ? wall * (backward / both) : 0.0;
-    out->transfer_seconds = 0.0;
+    rs_pool_run(self->pool, small ? 1 : self->threads, shape->groups * fills_of_group(&r),
+                fill_item, &r);
+    double const filled = rs_seconds();
+    rs_pool_run(self->pool, small ? 1 : l.threads, r.tiles, tile_item, &r);
+    share_out(self, filled - start, rs_seconds() - filled, out);
     if (atomic_load(&r.stop)) return rs_fail(RS_EINTERRUPTED, "engine cpu: interrupted");
     return RS_OK;
 }
@@ -278,6 +318,8 @@ static rs_status device(rs_device *out) {
     const rs_cpu_kernel *chosen;
     RS_TRY(rs_cpu_kernel_choose(RS_F32, &chosen));
     rs_host_device(out);
+    out->columns_wanted = COLUMNS_A_THREAD * (size_t)out->threads;
+    out->work_wanted = WORK_A_THREAD * out->threads;
     snprintf(out->abilities, sizeof out->abilities, "%d threads, %s (f32 x %zu, f64 x %zu)",
              out->threads, chosen->isa, chosen->lanes, chosen->lanes / 2);
     return RS_OK;
@@ -297,6 +339,8 @@ static uint64_t bytes(const rs_shape *shape, const rs_resources *resources) {
 static void close_cpu(void *handle) {
     cpu *self = handle;
     if (!self) return;
+    rs_pool_close(self->pool);
+    free(self->passes);
     free(self->memory);
     free(self);
 }
@@ -311,27 +355,28 @@ static void *allocate_block(uint64_t size) {
     return block;
 }
 
+static rs_status fill_handle(cpu *self, const rs_shape *largest, const rs_resources *resources) {
+    for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p)
+        RS_TRY(rs_cpu_kernel_choose(p, &self->kernel[p]));
+    self->threads = resources->threads;
+    self->size = bytes(largest, resources);
+    self->passes = calloc((size_t)self->threads, sizeof *self->passes);
+    self->memory = allocate_block(self->size);
+    if (!self->memory || !self->passes)
+        return rs_fail(RS_EMEMORY, "engine cpu: no memory for %llu bytes: use a smaller --memory",
+                       (unsigned long long)self->size);
+    return rs_fail_in(rs_pool_open(self->threads, &self->pool), "engine cpu");
+}
+
 static rs_status open_cpu(const rs_shape *largest, const rs_resources *resources, void **handle) {
     cpu *self = calloc(1, sizeof *self);
     if (!self) return rs_fail(RS_EMEMORY, "engine cpu: no memory");
-    for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p) {
-        rs_status const status = rs_cpu_kernel_choose(p, &self->kernel[p]);
-        if (status != RS_OK) {
-            close_cpu(self);
-            return status;
-        }
-    }
-    self->threads = resources->threads;
-    self->size = bytes(largest, resources);
-    self->memory = allocate_block(self->size);
-    if (!self->memory) {
-        unsigned long long const size = self->size;
+    rs_status const status = fill_handle(self, largest, resources);
+    if (status == RS_OK)
+        *handle = self;
+    else
         close_cpu(self);
-        return rs_fail(RS_EMEMORY, "engine cpu: no memory for %llu bytes: use a smaller --memory",
-                       size);
-    }
-    *handle = self;
-    return RS_OK;
+    return status;
 }
 
 const rs_engine rs_engine_cpu = {
