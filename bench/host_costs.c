@@ -50,7 +50,7 @@ static rs_status make_case(host_case *c, size_t hidden, size_t steps) {
     return status;
 }
 
-/* ---- eigenvalues and weights --------------------------------------------------------------- */
+/* ---- spectra and weights ------------------------------------------------------------------- */
 
 typedef struct matrix_cost {
     size_t hidden;
@@ -92,7 +92,7 @@ static rs_status check_matrix(void *self) {
     return rs_fail(RS_EDEVICE, "wrong result: spectral radius %.15g, not 1", radius);
 }
 
-static rs_status run_eigenvalues(void *self, int64_t n, rs_bench_report *report) {
+static rs_status run_radius(void *self, int64_t n, rs_bench_report *report) {
     const matrix_cost *m = self;
     double const start = rs_seconds();
     for (int64_t i = 0; i < n; ++i) {
@@ -101,6 +101,20 @@ static rs_status run_eigenvalues(void *self, int64_t n, rs_bench_report *report)
     }
     report->seconds = rs_seconds() - start;
     return RS_OK;
+}
+
+/* By LAPACK: what a radius costs where no faster way is sure. */
+static rs_status run_eigenvalues(void *self, int64_t n, rs_bench_report *report) {
+    const matrix_cost *m = self;
+    double *const re = malloc(2 * m->hidden * sizeof *re);
+    if (!re) return rs_fail(RS_EMEMORY, "%zu eigenvalues: out of memory", m->hidden);
+    rs_status status = RS_OK;
+    double const start = rs_seconds();
+    for (int64_t i = 0; i < n && status == RS_OK; ++i)
+        status = rs_eigenvalues(m->hidden, m->weights.weight_hh, re, re + m->hidden);
+    report->seconds = rs_seconds() - start;
+    free(re);
+    return status;
 }
 
 static rs_status run_weights(void *self, int64_t n, rs_bench_report *report) {
@@ -279,6 +293,7 @@ rs_status rs_bench_add_host_costs(const rs_bench_options *options) {
     for (size_t i = 0; i < options->n_shapes; ++i) {
         if (seen_before(options, i)) continue;
         RS_TRY(add_matrix("eigenvalues", options->shape[i].hidden, run_eigenvalues));
+        RS_TRY(add_matrix("radius", options->shape[i].hidden, run_radius));
         RS_TRY(add_matrix("weights", options->shape[i].hidden, run_weights));
     }
     return add_store();

@@ -117,7 +117,7 @@ void rs_bench_options_help(FILE *out) {
         "  forward/..., backward/...                     each pass by itself\n"
         "  baseline/blas_stepwise/PRECISION/tanh/SHAPE   one product by BLAS a step, plain loops\n"
         "  peak/fma/f32, peak/fma/f64, peak/bandwidth    what the machine can do\n"
-        "  host/eigenvalues/H, host/weights/H, host/store_commits\n"
+        "  host/eigenvalues/H, host/radius/H, host/weights/H, host/store_commits\n"
         "\n"
         "  --threads=N        of all benchmarks (default: all that this process may use)\n"
         "  --shape=H,B,R,T    units, samples, radii and steps; give it again for more shapes.\n"

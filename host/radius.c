@@ -1,5 +1,7 @@
 #include "radius.h"
 
+#include "powers.h"
+
 #include <cblas.h>
 #include <float.h>
 #include <lapacke.h>
@@ -9,8 +11,14 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-/* LAPACK counts the elements of its work arrays in an int. */
-enum { MAX_N = 46340 };
+enum {
+    MAX_N = 46340,    /* LAPACK counts the elements of its work arrays in an int. */
+    POWERS_FROM = 256 /* Smaller matrices keep the bits that dgeev gives them. */
+};
+
+/* Of |a'a / c^2 - 1|_F: where every |eigenvalue| is c to rounding, and where they are too close to
+ * each other for powers to separate them. */
+static const double orthogonal = 4e-13, nearly_orthogonal = 0.01;
 
 /* A square matrix for LAPACK to overwrite, beside room for its spectrum. Scaled by an exact power
  * of two to entries of at most 1, so that nothing overflows or underflows on the way. */
@@ -25,7 +33,8 @@ static void use_one_thread(void) { openblas_set_num_threads(1); }
 
 static double largest(size_t count, const double *a) {
     double max = 0.0;
-    for (size_t i = 0; i < count; ++i) max = fmax(max, fabs(a[i]));
+    for (size_t i = 0; i < count; ++i)
+        if (fabs(a[i]) > max) max = fabs(a[i]);
     return max;
 }
 
@@ -36,11 +45,22 @@ static int exponent_of(size_t count, const double *a) {
     return exponent;
 }
 
+/* A power of two as two factors, for it may itself be beyond double's range. */
+typedef struct power_of_two {
+    double first, second;
+} power_of_two;
+
+static power_of_two two_to(int exponent) {
+    int const half = exponent / 2;
+    return (power_of_two){ldexp(1.0, half), ldexp(1.0, exponent - half)};
+}
+
 /* Frobenius norm of 2^-exponent a. */
 static double frobenius(size_t count, const double *a, int exponent) {
+    power_of_two const scale = two_to(-exponent);
     double sum = 0.0;
     for (size_t i = 0; i < count; ++i) {
-        double const x = ldexp(a[i], -exponent);
+        double const x = a[i] * scale.first * scale.second;
         sum += x * x;
     }
     return sqrt(sum);
@@ -74,7 +94,8 @@ static rs_status work_make(size_t n, const double *a, work *w) {
     w->im = calloc(n, sizeof *w->im);
     if (!w->a || !w->re || !w->im)
         return rs_fail(RS_EMEMORY, "no memory for the spectrum of a matrix of %zu rows", n);
-    for (size_t i = 0; i < count; ++i) w->a[i] = ldexp(a[i], -w->exponent);
+    power_of_two const scale = two_to(-w->exponent);
+    for (size_t i = 0; i < count; ++i) w->a[i] = a[i] * scale.first * scale.second;
     return RS_OK;
 }
 
@@ -103,13 +124,72 @@ static rs_status eigenvalues(work *w) {
     return lapack_status(info, "eigenvalues");
 }
 
+static bool is_diagonal(const work *w) {
+    size_t const n = (size_t)w->n;
+    for (size_t i = 0; i < n * n; ++i)
+        if (i % (n + 1) != 0 && w->a[i] != 0.0) return false;
+    return true;
+}
+
+/* Overwrites a. */
+static rs_status lapack_radius(work *w, double *radius) {
+    RS_TRY(eigenvalues(w));
+    *radius = 0.0;
+    for (lapack_int i = 0; i < w->n; ++i) *radius = fmax(*radius, hypot(w->re[i], w->im[i]));
+    return RS_OK;
+}
+
+static bool has_equal_columns(const work *w, double length) {
+    for (lapack_int j = 0; j < w->n; ++j) {
+        double const column = cblas_dnrm2(w->n, w->a + (size_t)j * (size_t)w->n, 1);
+        if (fabs(column - length) > nearly_orthogonal * length) return false;
+    }
+    return true;
+}
+
+/* |a'a / c^2 - 1|_F. Every |eigenvalue| is between the least and the largest singular value, and so
+ * within half of it of c, relatively. */
+static rs_status distance_from_orthogonal(const work *w, double c, double *distance) {
+    size_t const n = (size_t)w->n;
+    double sum = 0.0, *const gram = malloc(n * n * sizeof *gram);
+    if (!gram) return rs_fail(RS_EMEMORY, "no memory for the product of %zu columns", n);
+    cblas_dsyrk(CblasColMajor, CblasUpper, CblasTrans, w->n, w->n, 1.0 / (c * c), w->a, w->n, 0.0,
+                gram, w->n);
+    for (size_t j = 0; j < n; ++j) {
+        double const diagonal = gram[j * n + j] - 1.0;
+        for (size_t i = 0; i < j; ++i) sum += 2.0 * gram[j * n + i] * gram[j * n + i];
+        sum += diagonal * diagonal;
+    }
+    free(gram);
+    *distance = sqrt(sum);
+    return RS_OK;
+}
+
+/* The ways of large matrices without symmetry. */
+static rs_status fast_radius(const work *w, bool *sure, double *radius) {
+    size_t const n = (size_t)w->n;
+    double const c = rs_coupling(n, w->a);
+    double distance = INFINITY;
+    if (has_equal_columns(w, c)) RS_TRY(distance_from_orthogonal(w, c, &distance));
+    *sure = distance <= orthogonal;
+    *radius = c;
+    return distance <= nearly_orthogonal ? RS_OK : rs_radius_by_powers(n, w->a, sure, radius);
+}
+
+static rs_status largest_modulus(work *w, double *radius) {
+    size_t const n = (size_t)w->n;
+    bool sure = is_diagonal(w);
+    *radius = largest(n * n, w->a);
+    if (!sure && n >= POWERS_FROM && !is_symmetric(w)) RS_TRY(fast_radius(w, &sure, radius));
+    return sure ? RS_OK : lapack_radius(w, radius);
+}
+
 static rs_status work_radius(work *w, double *radius) {
     size_t const n = (size_t)w->n;
     double const noise = (double)n * DBL_EPSILON * frobenius(n * n, w->a, 0);
-    double max = 0.0;
-    RS_TRY(eigenvalues(w));
-    for (size_t i = 0; i < n; ++i) max = fmax(max, hypot(w->re[i], w->im[i]));
-    *radius = max < noise ? 0.0 : ldexp(max, w->exponent);
+    double modulus;
+    RS_TRY(largest_modulus(w, &modulus));
+    *radius = modulus < noise ? 0.0 : ldexp(modulus, w->exponent);
     return isfinite(*radius) ? RS_OK
                              : rs_fail(RS_EINPUT, "spectral radius: beyond the range of double");
 }

@@ -1,5 +1,5 @@
-/* Spectra and factors of square matrices by LAPACK, always on one thread so that no bit depends on
- * threads. */
+/* Spectra and factors of square matrices, by LAPACK and for large matrices by faster ways that
+ * check themselves; always on one thread so that no bit depends on threads. */
 #ifndef RS_RADIUS_H
 #define RS_RADIUS_H
 
@@ -7,10 +7,12 @@
 
 #include <stddef.h>
 
-/* Spectral radius, the largest |eigenvalue|, of a [n][n] (dgeev: balanced QR; dsyev for an exactly
- * symmetric matrix). A radius that cannot be told from 0 in double, below n eps |a|_F, is
- * returned as 0. RS_EMEMORY; RS_EINPUT where QR does not converge, a is not finite, or the
- * radius is beyond double's range. */
+/* Spectral radius, the largest |eigenvalue|, of a [n][n]: dsyev for an exactly symmetric matrix,
+ * dgeev (balanced QR) for any other. From n = 256 on, an orthogonal matrix and its multiples have
+ * the radius of their definition, and other matrices that of powers.h where that is sure: both
+ * within 1e-12 of dgeev's. A radius that cannot be told from 0 in double, below n eps |a|_F, is
+ * returned as 0. RS_EMEMORY; RS_EINPUT where QR does not converge, a is not finite, or the radius
+ * is beyond double's range. */
 rs_status rs_spectral_radius(size_t n, const double *a, double *radius);
 
 /* Coupling g = |a|_F / sqrt(n), the g of mean-field theory (SCIENCE: Sompolinsky et al. 1988).

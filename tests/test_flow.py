@@ -17,6 +17,7 @@ STAGES = [
     ["npz"],
     ["model"],
     ["plan"],
+    ["powers"],
     ["radius"],
     ["weights"],
     ["fit"],

@@ -240,6 +240,78 @@ static void the_orthogonal_factor_is_that_of_lq(void **state) {
     free(l);
 }
 
+static double lapack_radius(size_t n, const double *a) {
+    double *const re = malloc(2 * n * sizeof *re);
+    assert_non_null(re);
+    assert_int_equal(rs_eigenvalues(n, a, re, re + n), RS_OK);
+    double const radius = hypot(re[0], re[n]);
+    free(re);
+    return radius;
+}
+
+static void below_256_rows_every_bit_is_lapacks(void **state) {
+    enum { N = 255 };
+    double *a = square(N);
+    (void)state;
+    fill_gaussian(8, N, a);
+    assert_true(radius_of(N, a) == lapack_radius(N, a));
+    assert_int_equal(rs_orthogonal_factor(N, a), RS_OK);
+    assert_true(radius_of(N, a) == lapack_radius(N, a));
+    free(a);
+}
+
+static void so_is_that_of_a_diagonal_matrix(void **state) {
+    static const size_t size[] = {7, 300};
+    (void)state;
+    for (size_t s = 0; s < COUNT(size); ++s) {
+        size_t const n = size[s];
+        double *a = square(n), *random = square(n), max = 0.0;
+        fill_gaussian(9, n, random);
+        for (size_t i = 0; i < n; ++i) {
+            a[i * n + i] = random[i];
+            max = fmax(max, fabs(random[i]));
+        }
+        assert_true(radius_of(n, a) == max);
+        assert_true(lapack_radius(n, a) == max);
+        free(a);
+        free(random);
+    }
+}
+
+/* From 256 rows on the faster ways, which may differ from LAPACK's in the last bits. */
+static void large_matrices_keep_lapacks_radius(void **state) {
+    enum { N = 256 };
+    double *a = square(N), *scaled = square(N);
+    (void)state;
+    fill_gaussian(10, N, a);
+    double const radius = radius_of(N, a);
+    expect_near(radius / lapack_radius(N, a), 1.0, 1e-12);
+    for (size_t i = 0; i < N * N; ++i) scaled[i] = 0x1p+700 * a[i];
+    assert_true(radius_of(N, scaled) == 0x1p+700 * radius);
+    for (size_t i = 0; i < N; ++i)
+        for (size_t j = 0; j <= i; ++j) a[i * N + j] = 0.0;
+    assert_true(radius_of(N, a) == 0.0);
+    free(a);
+    free(scaled);
+}
+
+/* A multiple of an orthogonal matrix has the multiple as its radius. Rounded to single precision it
+ * is only near one, its eigenvalues are all of nearly one modulus, and LAPACK finds the largest. */
+static void large_orthogonal_matrices_have_the_radius_of_their_scale(void **state) {
+    enum { N = 256 };
+    double *a = square(N);
+    (void)state;
+    fill_gaussian(11, N, a);
+    assert_int_equal(rs_orthogonal_factor(N, a), RS_OK);
+    expect_near(radius_of(N, a), 1.0, 1e-14);
+    expect_near(radius_of(N, a) / lapack_radius(N, a), 1.0, 1e-12);
+    for (size_t i = 0; i < N * N; ++i) a[i] *= 3.7e-200;
+    expect_near(radius_of(N, a) / 3.7e-200, 1.0, 1e-14);
+    for (size_t i = 0; i < N * N; ++i) a[i] = (double)(float)(a[i] * 1e200);
+    assert_true(radius_of(N, a) == lapack_radius(N, a));
+    free(a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_matrices),
@@ -254,6 +326,10 @@ int main(void) {
         cmocka_unit_test(eigenvalues_come_by_modulus),
         cmocka_unit_test(singular_values_are_found),
         cmocka_unit_test(the_orthogonal_factor_is_that_of_lq),
+        cmocka_unit_test(below_256_rows_every_bit_is_lapacks),
+        cmocka_unit_test(so_is_that_of_a_diagonal_matrix),
+        cmocka_unit_test(large_matrices_keep_lapacks_radius),
+        cmocka_unit_test(large_orthogonal_matrices_have_the_radius_of_their_scale),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
