@@ -38,6 +38,16 @@ typedef struct rs_range_steps {
 } rs_range_steps;
 rs_range_steps rs_range_find(const rs_log_profile *profile, size_t steps, size_t hidden);
 
+/* One radius of a case. */
+typedef struct rs_point {
+    double rho_asked; /* NaN for native */
+    double rho, g;    /* reached: measured radius and coupling times the scale */
+    double decay_rate;
+    long forward_nonfinite; /* first recorded t whose h_t is not finite in some sample, 0 none */
+    rs_range_steps range;
+    rs_log_profile profile; /* [T] */
+} rs_point;
+
 typedef enum rs_regime {
     RS_REGIME_UNKNOWN, /* no rate */
     RS_VANISHING,

@@ -7,14 +7,19 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void print_summary(const rs_sweep_outcome *outcome, const char *database) {
     printf("%zu of %zu cases done in %.1f s", outcome->done, outcome->cases, outcome->seconds);
+    if (outcome->done > 0)
+        printf(", engine busy %.0f%%", 100.0 * outcome->engine_seconds / outcome->seconds);
     if (outcome->transfer_seconds > 0.0)
         printf(", %.1f s between host and device", outcome->transfer_seconds);
     if (outcome->skipped) printf("; %zu were in the database already", outcome->skipped);
-    fputs("\nNext:\n  rhosweep table decay ", stdout);
+    puts("");
+    if (outcome->finding) fputs(outcome->finding, stdout);
+    fputs("Next:\n  rhosweep table decay ", stdout);
     rs_cli_quote(stdout, database);
     fputs("\n  rhosweep report ", stdout);
     rs_cli_quote(stdout, database);
@@ -26,9 +31,10 @@ static void print_summary(const rs_sweep_outcome *outcome, const char *database)
 
 static rs_status run_sweep(const rs_command *command) {
     rs_sweep_outcome outcome = {0};
-    RS_TRY(rs_sweep(&command->spec, command->line, &outcome));
-    if (!command->spec.quiet) print_summary(&outcome, command->spec.output);
-    return RS_OK;
+    rs_status const status = rs_sweep(&command->spec, command->line, &outcome);
+    if (status == RS_OK && !command->spec.quiet) print_summary(&outcome, command->spec.output);
+    free(outcome.finding);
+    return status;
 }
 
 static rs_status run_table(const rs_command *command) {

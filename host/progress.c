@@ -11,13 +11,13 @@ enum { BAR_WIDTH = 24 };
 static double const first_after = 1.0; /* seconds: nothing is shown for what ends at once */
 static double const bar_every = 0.1, line_every = 5.0;
 
-void rs_progress_start(rs_progress *progress, bool quiet, size_t cases, double total) {
+void rs_progress_start(rs_progress *progress, bool quiet, size_t points, double total) {
     *progress = (rs_progress){
         .quiet = quiet,
         .terminal = isatty(STDERR_FILENO) != 0,
         .total = total,
         .started = rs_seconds(),
-        .cases = cases,
+        .points = points,
     };
 }
 
@@ -41,8 +41,8 @@ static void draw(rs_progress *progress, double now) {
     bar[BAR_WIDTH] = '\0';
     fprintf(stderr, progress->terminal ? "\r\033[K[%s] %3.0f%%  " : "rhosweep: %.0s%3.0f%%  ", bar,
             100.0 * part);
-    fprintf(stderr, "%zu of %zu cases, %.3g/s, %s left%s", progress->cases_done, progress->cases,
-            elapsed > 0.0 ? (double)progress->cases_done / elapsed : 0.0,
+    fprintf(stderr, "%zu of %zu points, %.3g/s, %s left%s", progress->points_done, progress->points,
+            elapsed > 0.0 ? (double)progress->points_done / elapsed : 0.0,
             clock_text(left, time_left), progress->terminal ? "" : "\n");
     progress->shown = true;
     progress->last = now;
@@ -57,8 +57,8 @@ void rs_progress_update(rs_progress *progress, double done) {
         draw(progress, now);
 }
 
-void rs_progress_case(rs_progress *progress, double done) {
-    ++progress->cases_done;
+void rs_progress_points(rs_progress *progress, size_t points, double done) {
+    progress->points_done += points;
     rs_progress_update(progress, done);
 }
 

@@ -9,14 +9,15 @@ typedef struct rs_progress {
     bool quiet, terminal, shown;
     double total, done; /* in units of work */
     double started, last;
-    size_t cases, cases_done;
+    size_t points, points_done;
 } rs_progress;
 
-void rs_progress_start(rs_progress *progress, bool quiet, size_t cases, double total);
+void rs_progress_start(rs_progress *progress, bool quiet, size_t points, double total);
 
 /* Work done so far, of `total`; prints at most ten times a second on a terminal. */
 void rs_progress_update(rs_progress *progress, double done);
-void rs_progress_case(rs_progress *progress, double done); /* a case more is finished */
+/* Likewise, and so many points more are finished. */
+void rs_progress_points(rs_progress *progress, size_t points, double done);
 void rs_progress_end(rs_progress *progress);
 
 /* A line for the user that does not tear the bar. No line break at its end. */

@@ -29,6 +29,7 @@ typedef enum statement {
     FIND_CASE,
     PUT_CASE,
     FIND_POINT,
+    FIND_RATE,
     PUT_POINT,
     PUT_STEP,
     PUT_TIMING,
@@ -57,6 +58,8 @@ static const char *const statement_sql[N_STATEMENT] = {
                  " reason = excluded.reason, run_id = excluded.run_id RETURNING id",
     [FIND_POINT] = "SELECT id FROM points"
                    " WHERE case_id = ?1 AND ifnull(rho_asked, -1) = ifnull(?2, -1)",
+    [FIND_RATE] = "SELECT decay_rate FROM points"
+                  " WHERE case_id = ?1 AND ifnull(rho_asked, -1) = ifnull(?2, -1)",
     [PUT_POINT] = "INSERT INTO points (case_id, run_id, rho_asked, rho, g, decay_rate,"
                   " forward_nonfinite, fp32_underflow, fp32_overflow, fp16_underflow,"
                   " fp16_overflow, bf16_underflow, bf16_overflow, backward_nonfinite)"
@@ -553,6 +556,30 @@ rs_status rs_store_done(rs_store *store, const rs_case_key *key, const double *r
     return RS_OK;
 }
 
+static rs_status find_rate(rs_store *store, int64_t case_id, double rho_asked, double *rate) {
+    binder b = {0};
+    RS_TRY(prepare(store, FIND_RATE, &b.to));
+    bind_whole(&b, case_id);
+    bind_real(&b, rho_asked);
+    RS_TRY(bound(store, &b));
+    int code = sqlite3_step(b.to);
+    bool const found = code == SQLITE_ROW && sqlite3_column_type(b.to, 0) != SQLITE_NULL;
+    *rate = found ? sqlite3_column_double(b.to, 0) : NAN;
+    if (code == SQLITE_ROW) code = sqlite3_step(b.to);
+    return end_statement(store, b.to, code, "reading the points");
+}
+
+rs_status rs_store_rates(rs_store *store, const rs_case_key *key, const double *rho, size_t n,
+                         double *rates) {
+    bool known;
+    int64_t case_id = 0;
+    for (size_t i = 0; i < n; ++i) rates[i] = NAN;
+    RS_TRY(find_case(store, key, &known, &case_id));
+    for (size_t i = 0; known && i < n; ++i)
+        RS_TRY(find_rate(store, case_id, key->spec->native ? NAN : rho[i], &rates[i]));
+    return RS_OK;
+}
+
 static rs_status put_case(rs_store *store, int64_t run_id, const rs_case_result *result,
                           int64_t *id) {
     binder b = {0};
@@ -634,7 +661,16 @@ static rs_status put_rows(rs_store *store, int64_t run_id, const rs_case_result 
     return put_timing(store, run_id, case_id, result);
 }
 
+rs_status rs_store_begin(rs_store *store) { return run_plain(store, BEGIN_WRITE, "storing cases"); }
+
+rs_status rs_store_commit(rs_store *store) {
+    return end_transaction(store, RS_OK, "storing cases");
+}
+
 rs_status rs_store_put(rs_store *store, int64_t run_id, const rs_case_result *result) {
-    RS_TRY(run_plain(store, BEGIN_WRITE, "storing a case"));
-    return end_transaction(store, put_rows(store, run_id, result), "storing a case");
+    bool const alone = sqlite3_get_autocommit(store->db) != 0;
+    if (alone) RS_TRY(rs_store_begin(store));
+    rs_status const status = put_rows(store, run_id, result);
+    if (status == RS_OK && !alone) return RS_OK;
+    return end_transaction(store, status, "storing a case");
 }

@@ -28,16 +28,6 @@ typedef struct rs_case_key {
     const char *engine;
 } rs_case_key;
 
-/* One radius of a case. */
-typedef struct rs_point {
-    double rho_asked; /* NaN for native */
-    double rho, g;    /* reached: measured radius and coupling times the scale */
-    double decay_rate;
-    long forward_nonfinite; /* first recorded t whose h_t is not finite in some sample, 0 none */
-    rs_range_steps range;
-    rs_log_profile profile; /* [T] */
-} rs_point;
-
 typedef struct rs_case_result {
     rs_case_key key;
     rs_status status;      /* RS_OK, or why it failed */
@@ -70,8 +60,18 @@ rs_status rs_store_finish_run(rs_store *store, int64_t run_id, const char *outco
 rs_status rs_store_done(rs_store *store, const rs_case_key *key, const double *rho, size_t n,
                         bool *done);
 
-/* Stores a case in one transaction. Points already there stay as they are; a failed case keeps a
- * row with its reason, which a later success replaces. */
+/* Decay rates of the radii of the case that are in the database, NaN for those that are not. */
+rs_status rs_store_rates(rs_store *store, const rs_case_key *key, const double *rho, size_t n,
+                         double *rates);
+
+/* One transaction around several rs_store_put: nothing of them is in the database before the
+ * commit, and no other process can write until then. A put that fails in between takes all of them
+ * back. */
+rs_status rs_store_begin(rs_store *store);
+rs_status rs_store_commit(rs_store *store);
+
+/* Stores a case: in the transaction that is open, else in one of its own. Points already there stay
+ * as they are; a failed case keeps a row with its reason, which a later success replaces. */
 rs_status rs_store_put(rs_store *store, int64_t run_id, const rs_case_result *result);
 
 /* For the tables: borrowed, do not close. */

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # The stages of host/ in the order of the data. A file may include its own stage and earlier ones.
 STAGES = [
-    ["progress", "interrupt"],
+    ["progress", "interrupt", "queue"],
     ["spec"],
     ["npz"],
     ["model"],
@@ -20,8 +20,11 @@ STAGES = [
     ["powers"],
     ["radius"],
     ["weights"],
+    ["shared_weights"],
+    ["launch"],
     ["fit"],
-    ["theory"],
+    ["theory", "finding"],
+    ["worker"],
     ["store"],
     ["table"],
     ["provenance"],

@@ -58,10 +58,10 @@ static void test_quiet_says_nothing(void **state) {
     rs_progress_start(&p, true, 2, 10.0);
     let_pass(&p, 100.0);
     rs_progress_update(&p, 5.0);
-    rs_progress_case(&p, 5.0);
+    rs_progress_points(&p, 1, 5.0);
     rs_progress_end(&p);
     assert_string_equal(end(&c), "");
-    assert_int_equal(p.cases_done, 1);
+    assert_int_equal(p.points_done, 1);
 }
 
 static void test_what_ends_at_once_shows_nothing(void **state) {
@@ -71,7 +71,7 @@ static void test_what_ends_at_once_shows_nothing(void **state) {
     begin(&c);
     rs_progress_start(&p, false, 1, 10.0);
     rs_progress_update(&p, 5.0);
-    rs_progress_case(&p, 10.0);
+    rs_progress_points(&p, 1, 10.0);
     rs_progress_end(&p);
     assert_string_equal(end(&c), "");
 }
@@ -83,8 +83,8 @@ static void test_a_line_where_there_is_no_terminal(void **state) {
     begin(&c);
     rs_progress_start(&p, false, 4, 10.0); /* stderr is a file here */
     let_pass(&p, 3725.0);
-    rs_progress_case(&p, 5.0);
-    assert_string_equal(end(&c), "rhosweep:  50%  1 of 4 cases, 0.000268/s, 1:02:05 left\n");
+    rs_progress_points(&p, 1, 5.0);
+    assert_string_equal(end(&c), "rhosweep:  50%  1 of 4 points, 0.000268/s, 1:02:05 left\n");
 }
 
 static void test_lines_keep_their_distance(void **state) {
@@ -118,7 +118,7 @@ static void test_a_bar_on_a_terminal(void **state) {
     rs_progress_update(&p, 2.1); /* at once: not shown */
     const char *text = end(&c);
     assert_string_equal(text,
-                        "\r\033[K[############............]  50%  0 of 8 cases, 0/s, 1:40 left");
+                        "\r\033[K[############............]  50%  0 of 8 points, 0/s, 1:40 left");
 }
 
 static void test_a_bar_goes_on_ten_times_a_second(void **state) {
@@ -144,12 +144,12 @@ static void test_the_bar_goes_at_the_end(void **state) {
     rs_progress_start(&p, false, 1, 1.0);
     p.terminal = true;
     let_pass(&p, 10.0);
-    rs_progress_case(&p, 1.0);
+    rs_progress_points(&p, 1, 1.0);
     rs_progress_end(&p);
     rs_progress_end(&p); /* again: nothing is left to wipe */
     const char *text = end(&c);
     size_t const length = strlen(text);
-    assert_non_null(strstr(text, "[########################] 100%  1 of 1 cases"));
+    assert_non_null(strstr(text, "[########################] 100%  1 of 1 points"));
     assert_string_equal(text + length - 4, "\r\033[K");
     assert_int_equal(count(text, "\r\033[K"), 2);
 }

@@ -1,0 +1,195 @@
+#include "launch.h"
+
+#include "weights.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- cuts ------------------------------------------------------------------------------------ */
+
+static bool same_shape(const rs_case *a, const rs_case *b) {
+    return a->hidden == b->hidden && a->steps == b->steps && a->nonlinearity == b->nonlinearity;
+}
+
+/* Cases of the shape of the first that a launch should hold to fill the device. */
+static size_t wanted_groups(const rs_launches *l, size_t first, const rs_device *device) {
+    const rs_case *one = &l->plan->at[first];
+    size_t const columns = l->spec->n_rho * l->plan->batch;
+    size_t wanted = (device->columns_wanted + columns - 1) / columns;
+    double const h = (double)one->hidden;
+    double const work = h * h * (double)(one->steps + l->spec->warmup) * (double)columns;
+    if (device->work_wanted > 0.0 && (double)wanted * work > device->work_wanted)
+        wanted = (size_t)ceil(device->work_wanted / work);
+    size_t same = 0;
+    for (size_t i = first; i < l->plan->n && same < wanted; ++i)
+        same += same_shape(&l->plan->at[first], &l->plan->at[i]);
+    return same;
+}
+
+/* Where cases of one shape first appear, and how they are cut. */
+typedef struct shapes {
+    const rs_engine *engine;
+    const rs_device *device;
+    const rs_resources *resources;
+    uint64_t memory;
+    size_t *first; /* [room] case that the cut was made for */
+    size_t room;
+} shapes;
+
+static rs_status make_room(rs_launches *l, shapes *s) {
+    if (l->n_cut < s->room) return RS_OK;
+    size_t const room = s->room ? 2 * s->room : 16;
+    rs_cut *cut = realloc(l->cut, room * sizeof *cut);
+    if (cut) l->cut = cut;
+    size_t *first = realloc(s->first, room * sizeof *first);
+    if (first) s->first = first;
+    if (!cut || !first) return rs_fail(RS_EMEMORY, "plan: no memory for %zu shapes", room);
+    s->room = room;
+    return RS_OK;
+}
+
+static rs_status cut_shape(rs_launches *l, shapes *s, size_t i) {
+    RS_TRY(make_room(l, s));
+    rs_shape whole = rs_plan_shape(l->spec, l->plan, &l->plan->at[i], l->spec->n_rho);
+    RS_TRY(s->engine->supports(&whole));
+    whole.groups = wanted_groups(l, i, s->device);
+    rs_cut cut;
+    RS_TRY(rs_plan_cut(s->engine, s->resources, &whole, s->device->on_host, s->memory, &cut));
+    if (cut.groups > l->groups) l->groups = cut.groups;
+    if (l->n_cut == 0 || cut.engine_bytes > l->most_engine_bytes) {
+        l->most_engine_bytes = cut.engine_bytes;
+        l->largest = whole;
+        l->largest.groups = cut.groups;
+        l->largest.radii = cut.radii;
+        l->largest.batch = cut.batch;
+    }
+    s->first[l->n_cut] = i;
+    l->cut[l->n_cut++] = cut;
+    return RS_OK;
+}
+
+/* Shapes follow each other in the same order again and again, so the search starts behind the last
+ * one. */
+static rs_status find_cut(rs_launches *l, shapes *s, size_t i, size_t *at) {
+    for (size_t k = 1; k <= l->n_cut; ++k) {
+        size_t const next = (*at + k) % l->n_cut;
+        if (!same_shape(&l->plan->at[s->first[next]], &l->plan->at[i])) continue;
+        *at = next;
+        return RS_OK;
+    }
+    RS_TRY(cut_shape(l, s, i));
+    *at = l->n_cut - 1;
+    return RS_OK;
+}
+
+static rs_status cut_all(rs_launches *l, shapes *s) {
+    size_t at = 0;
+    for (size_t i = 0; i < l->plan->n; ++i) {
+        RS_TRY(find_cut(l, s, i, &at));
+        l->cut_of[i] = (uint32_t)at;
+    }
+    return RS_OK;
+}
+
+rs_status rs_launches_make(const rs_engine *engine, const rs_device *device,
+                           const rs_resources *resources, uint64_t memory, const rs_spec *spec,
+                           const rs_plan *plan, rs_launches *out) {
+    *out = (rs_launches){.spec = spec, .plan = plan};
+    out->cut_of = calloc(plan->n, sizeof *out->cut_of);
+    out->done = calloc(plan->n, spec->n_rho * sizeof *out->done);
+    out->taken = calloc(plan->n, sizeof *out->taken);
+    if (!out->cut_of || !out->done || !out->taken)
+        return rs_fail(RS_EMEMORY, "plan: no memory for %zu cases", plan->n);
+    shapes s = {.engine = engine, .device = device, .resources = resources, .memory = memory};
+    rs_status const status = cut_all(out, &s);
+    free(s.first);
+    return status;
+}
+
+void rs_launches_free(rs_launches *launches) {
+    free(launches->cut);
+    free(launches->cut_of);
+    free(launches->done);
+    free(launches->taken);
+    *launches = (rs_launches){0};
+}
+
+/* ---- launches -------------------------------------------------------------------------------- */
+
+size_t rs_launches_missing(const rs_launches *launches, size_t i) {
+    size_t const n_rho = launches->spec->n_rho;
+    size_t missing = 0;
+    for (size_t r = 0; r < n_rho; ++r) missing += !launches->done[i * n_rho + r];
+    return missing;
+}
+
+rs_status rs_launch_make(const rs_launches *launches, rs_launch *out) {
+    *out = (rs_launch){.one = calloc(launches->groups, sizeof *out->one),
+                       .rho = calloc(launches->spec->n_rho, sizeof *out->rho),
+                       .scale = calloc(launches->spec->n_rho, sizeof *out->scale)};
+    if (out->one && out->rho && out->scale) return RS_OK;
+    return rs_fail(RS_EMEMORY, "sweep: no memory for a launch of %zu cases", launches->groups);
+}
+
+void rs_launch_free(rs_launch *launch) {
+    free(launch->one);
+    free(launch->rho);
+    free(launch->scale);
+    *launch = (rs_launch){0};
+}
+
+static void take_radii(const rs_spec *spec, const bool *done, rs_launch *out) {
+    out->radii = 0;
+    for (size_t r = 0; r < spec->n_rho; ++r) {
+        if (done[r]) continue;
+        out->rho[out->radii] = spec->native ? NAN : spec->rho[r];
+        out->scale[out->radii++] = rs_weights_scale(spec, spec->native ? 1.0 : spec->rho[r]);
+    }
+}
+
+static void take_cases(rs_launches *l, size_t first, rs_launch *out) {
+    size_t const n_rho = l->spec->n_rho;
+    const bool *done = l->done + first * n_rho;
+    out->groups = 0;
+    for (size_t i = first; i < l->plan->n && out->groups < out->cut->groups; ++i) {
+        if (l->taken[i] || l->cut_of[i] != l->cut_of[first] ||
+            memcmp(done, l->done + i * n_rho, n_rho * sizeof *done) != 0)
+            continue;
+        l->taken[i] = true;
+        out->one[out->groups++] = &l->plan->at[i];
+    }
+}
+
+static uint64_t host_bytes(const rs_launch *launch) {
+    rs_shape piece = launch->whole;
+    piece.groups = launch->groups;
+    if (piece.radii > launch->cut->radii) piece.radii = launch->cut->radii;
+    piece.batch = launch->cut->batch;
+    return rs_plan_host_bytes(&piece, &launch->whole);
+}
+
+bool rs_launches_next(rs_launches *l, rs_launch *out) {
+    while (l->first < l->plan->n && (l->taken[l->first] || rs_launches_missing(l, l->first) == 0))
+        ++l->first;
+    if (l->first == l->plan->n) return false;
+    out->cut = &l->cut[l->cut_of[l->first]];
+    take_radii(l->spec, l->done + l->first * l->spec->n_rho, out);
+    take_cases(l, l->first, out);
+    out->whole = rs_plan_shape(l->spec, l->plan, out->one[0], out->radii);
+    out->host_bytes = host_bytes(out);
+    return true;
+}
+
+static size_t pieces(size_t whole, size_t piece) { return (whole + piece - 1) / piece; }
+
+bool rs_launch_chunk(const rs_launch *launch, size_t k, rs_chunk *out) {
+    const rs_cut *cut = launch->cut;
+    size_t const across = pieces(launch->whole.batch, cut->batch);
+    size_t const r = k / across * cut->radii, b = k % across * cut->batch;
+    if (r >= launch->radii) return false;
+    size_t const radii = launch->radii - r, batch = launch->whole.batch - b;
+    *out = (rs_chunk){r, radii < cut->radii ? radii : cut->radii, b,
+                      batch < cut->batch ? batch : cut->batch};
+    return true;
+}
