@@ -230,10 +230,10 @@ static rs_status begin(sweep *s) {
 
 static rs_status commit(sweep *s) {
     if (!s->storing.open) return RS_OK;
-    RS_TRY(rs_store_commit(s->store));
+    s->storing.open = false;
+    RS_TRY(rs_store_end(s->store, RS_OK));
     s->outcome->done += s->storing.done;
     s->outcome->failed += s->storing.failed;
-    s->storing.open = false;
     s->storing.done = s->storing.failed = 0;
     return RS_OK;
 }
@@ -264,7 +264,8 @@ static rs_status store_task(sweep *s, const rs_launch *launch, const rs_task *ta
         .backward_seconds = task->backward_seconds,
     };
     RS_TRY(begin(s));
-    RS_TRY(rs_store_put(s->store, s->run_id, &result));
+    rs_status const status = rs_store_add(s->store, s->run_id, &result);
+    if (status != RS_OK) return rs_store_end(s->store, status);
     if (done)
         ++s->storing.done;
     else

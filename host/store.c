@@ -652,7 +652,7 @@ static rs_status put_timing(rs_store *store, int64_t run_id, int64_t case_id,
     return run(store, b.to, "storing a timing");
 }
 
-static rs_status put_rows(rs_store *store, int64_t run_id, const rs_case_result *result) {
+rs_status rs_store_add(rs_store *store, int64_t run_id, const rs_case_result *result) {
     int64_t case_id = 0;
     RS_TRY(put_case(store, run_id, result, &case_id));
     if (result->status != RS_OK) return RS_OK;
@@ -663,14 +663,11 @@ static rs_status put_rows(rs_store *store, int64_t run_id, const rs_case_result 
 
 rs_status rs_store_begin(rs_store *store) { return run_plain(store, BEGIN_WRITE, "storing cases"); }
 
-rs_status rs_store_commit(rs_store *store) {
-    return end_transaction(store, RS_OK, "storing cases");
+rs_status rs_store_end(rs_store *store, rs_status status) {
+    return end_transaction(store, status, "storing cases");
 }
 
 rs_status rs_store_put(rs_store *store, int64_t run_id, const rs_case_result *result) {
-    bool const alone = sqlite3_get_autocommit(store->db) != 0;
-    if (alone) RS_TRY(rs_store_begin(store));
-    rs_status const status = put_rows(store, run_id, result);
-    if (status == RS_OK && !alone) return RS_OK;
-    return end_transaction(store, status, "storing a case");
+    RS_TRY(rs_store_begin(store));
+    return rs_store_end(store, rs_store_add(store, run_id, result));
 }

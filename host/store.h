@@ -64,14 +64,15 @@ rs_status rs_store_done(rs_store *store, const rs_case_key *key, const double *r
 rs_status rs_store_rates(rs_store *store, const rs_case_key *key, const double *rho, size_t n,
                          double *rates);
 
-/* One transaction around several rs_store_put: nothing of them is in the database before the
- * commit, and no other process can write until then. A put that fails in between takes all of them
- * back. */
+/* Cases are stored in transactions: begin, any number of adds, and end, which commits where
+ * `status`, that of the adds, is RS_OK, else undoes them all; it returns how that went. Points
+ * already there stay as they are; a failed case keeps a row with its reason, which a later success
+ * replaces. */
 rs_status rs_store_begin(rs_store *store);
-rs_status rs_store_commit(rs_store *store);
+rs_status rs_store_add(rs_store *store, int64_t run_id, const rs_case_result *result);
+rs_status rs_store_end(rs_store *store, rs_status status);
 
-/* Stores a case: in the transaction that is open, else in one of its own. Points already there stay
- * as they are; a failed case keeps a row with its reason, which a later success replaces. */
+/* Stores one case in a transaction of its own. */
 rs_status rs_store_put(rs_store *store, int64_t run_id, const rs_case_result *result);
 
 /* For the tables: borrowed, do not close. */
