@@ -63,7 +63,9 @@ static rs_status open_engine(const rs_shape *largest, const rs_resources *resour
 
 static void record(const rs_job *job) {
     fake_launch *launch = &fake.launch[fake.launches++];
-    *launch = (fake_launch){.shape = job->shape, .first_sample = job->group[0].drive.first_sample};
+    *launch = (fake_launch){.shape = job->shape,
+                            .first_sample = job->group[0].drive.first_sample,
+                            .weight_hh = job->group[0].weight_hh};
     for (size_t g = 0; g < job->shape.groups; ++g) launch->seed[g] = job->group[g].drive.seed;
     memcpy(launch->scale, job->group[0].scale, job->shape.radii * sizeof *launch->scale);
 }

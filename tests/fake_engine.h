@@ -13,6 +13,7 @@ typedef struct fake_launch {
     uint64_t seed[FAKE_MAX_GROUPS]; /* of every group */
     double scale[FAKE_MAX_RADII];
     size_t first_sample;
+    const double *weight_hh; /* of the first group, borrowed: to tell whether it is the same */
 } fake_launch;
 
 typedef struct fake_engine_state {

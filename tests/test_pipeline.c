@@ -21,6 +21,8 @@
 
 /* --- a folder for every test ------------------------------------------------------------------ */
 
+static const char helpers_variable[] = "RHOSWEEP_HELPERS";
+
 typedef struct folder {
     char path[256];
     char db[300], clean[300], model[300];
@@ -36,6 +38,7 @@ static int make_folder(void **state) {
     snprintf(f->clean, sizeof f->clean, "%s/clean.db", f->path);
     snprintf(f->model, sizeof f->model, "%s/net.npz", f->path);
     fake_reset();
+    unsetenv(helpers_variable);
     *state = f;
     return 0;
 }
@@ -699,6 +702,161 @@ static void test_interrupt_while_trying_again_one_by_one(void **state) {
     expect_rows(f->db, "SELECT seed, status FROM cases ORDER BY seed", "0 done\n1 failed\n");
 }
 
+/* Wherever it comes, and however many launches are ahead or behind. */
+static void test_interrupt_at_every_launch(void **state) {
+    const folder *f = *state;
+    static const char *const helpers[] = {"1", "2", "5"};
+    for (size_t h = 0; h < COUNT(helpers); ++h)
+        for (size_t at = 1; at <= 5; ++at)
+            for (int late = 0; late < 2 && at + (size_t)late <= 5; ++late) {
+                setenv(helpers_variable, helpers[h], 1);
+                fake.interrupt_at = at;
+                fake.interrupt_late = late;
+                expect_interrupted_then_finished(f, at - 1 + (size_t)late);
+                assert_int_equal(unlink(f->db), 0);
+            }
+}
+
+/* --- stages beside each other ----------------------------------------------------------------- */
+
+static void test_helpers_change_no_result(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    static const char *const helpers[] = {"1", "2", "3", "5", "32"};
+    static size_t const wanted[] = {1, 12, 48};
+    assert_int_equal(SWEEP(f->clean, &o, "seeds", "0:29", "nonlinearity", "tanh,relu"), RS_OK);
+    for (size_t h = 0; h < COUNT(helpers); ++h)
+        for (size_t w = 0; w < COUNT(wanted); ++w) {
+            setenv(helpers_variable, helpers[h], 1);
+            fake.device.columns_wanted = wanted[w];
+            assert_int_equal(SWEEP(f->db, &o, "seeds", "0:29", "nonlinearity", "tanh,relu"), RS_OK);
+            expect_outcome(&o, 60, 0, 60, 0);
+            assert_true(o.engine_seconds >= 0.0 && o.engine_seconds <= o.seconds);
+            expect_same_results(f->db, f->clean);
+            assert_int_equal(unlink(f->db), 0);
+        }
+}
+
+/* Rows have the order of the plan too, though nothing depends on it. */
+static void test_helpers_do_not_change_the_order(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    setenv(helpers_variable, "5", 1);
+    assert_int_equal(SWEEP(f->db, &o, "seeds", "0:199", "steps", "3"), RS_OK);
+    for (uint64_t i = 0; i < 200; ++i) assert_int_equal(fake.launch[i].seed[0], i);
+    expect_rows(f->db, "SELECT count(*), sum(id = seed + 1) FROM cases", "200 200\n");
+}
+
+static void test_a_bad_number_of_helpers_writes_nothing(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    static const char *const bad[] = {"0", "-1", "33", "two", "2x", ""};
+    for (size_t i = 0; i < COUNT(bad); ++i) {
+        setenv(helpers_variable, bad[i], 1);
+        assert_int_equal(SWEEP(f->db, &o, NULL), RS_EINPUT);
+        expect_said("RHOSWEEP_HELPERS");
+        assert_false(exists(f->db));
+    }
+}
+
+static void test_little_memory_for_waiting_changes_no_result(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    static const char *const memory[] = {"1800", "3200", "9000"};
+    setenv(helpers_variable, "5", 1);
+    assert_int_equal(SWEEP(f->clean, &o, "seeds", "0:29"), RS_OK);
+    fake.device.on_host = true;
+    fake.device.columns_wanted = 12;
+    for (size_t i = 0; i < COUNT(memory); ++i) {
+        assert_int_equal(SWEEP(f->db, &o, "seeds", "0:29", "memory", memory[i]), RS_OK);
+        expect_same_results(f->db, f->clean);
+        assert_int_equal(unlink(f->db), 0);
+    }
+}
+
+static void test_cases_of_one_matrix_share_its_weights(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    setenv(helpers_variable, "3", 1);
+    assert_int_equal(SWEEP(f->db, &o, "seeds", "0:1", "nonlinearity", "tanh,relu", "steps", "6,8"),
+                     RS_OK);
+    assert_int_equal(fake.launches, 8);
+    for (size_t i = 0; i < 8; ++i)
+        assert_ptr_equal(fake.launch[i].weight_hh, fake.launch[i / 4 * 4].weight_hh);
+}
+
+/* Start states beyond the range of float, for some seeds: their weights cannot be made. */
+static void test_bad_weights_fail_their_case_alone(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    static size_t const wanted[] = {6, 24, 48};
+    for (size_t i = 0; i < COUNT(wanted); ++i) {
+        fake.device.columns_wanted = wanted[i];
+        const char *path = i == 0 ? f->clean : f->db;
+        assert_int_equal(rs_exit_code(SWEEP(path, &o, "seeds", "0:29", "precision", "f32", "h0",
+                                            "normal:1.5e38")),
+                         1);
+        assert_in_range(o.failed, 1, 29);
+        assert_int_equal(o.done + o.failed, 30);
+        assert_true(query_number(path, "SELECT count(*) FROM cases WHERE status = 'failed' AND"
+                                       " reason LIKE 'h0: % is beyond the range of f32%'") ==
+                    (double)o.failed);
+        assert_true(query_number(path, "SELECT count(*) FROM points") == 2.0 * (double)o.done);
+        if (i == 0) continue;
+        expect_same_results(f->db, f->clean);
+        assert_int_equal(unlink(f->db), 0);
+    }
+}
+
+/* Whichever case it refuses: what was counted is stored, whole, and the rest is done later. */
+static void test_a_store_that_refuses_at_every_case(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    assert_int_equal(SWEEP(f->clean, &o, "seeds", "0:9"), RS_OK);
+    for (int seed = 0; seed < 10; ++seed) {
+        char sql[256];
+        assert_int_equal(SWEEP(f->db, &o, "seeds", "77", "rho", "1"), RS_OK);
+        snprintf(sql, sizeof sql,
+                 "DELETE FROM timings; DELETE FROM profile; DELETE FROM points;"
+                 "DELETE FROM cases; CREATE TRIGGER full BEFORE INSERT ON points WHEN NEW.case_id ="
+                 " (SELECT id FROM cases WHERE seed = %d) AND NEW.rho_asked > 1"
+                 " BEGIN SELECT RAISE(ABORT, 'no room'); END",
+                 seed);
+        sqlite3 *db = open_database(f->db);
+        assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+        assert_int_equal(SWEEP(f->db, &o, "seeds", "0:9"), RS_ESTORE);
+        expect_said("no room");
+        assert_true(o.done <= (size_t)seed);
+        assert_true(query_number(f->db, "SELECT count(*) FROM cases") == (double)o.done);
+        assert_true(query_number(f->db, "SELECT count(*) FROM points") == 2.0 * (double)o.done);
+        assert_int_equal(sqlite3_exec(db, "DROP TRIGGER full", NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close(db);
+        assert_int_equal(SWEEP(f->db, &o, "seeds", "0:9"), RS_OK);
+        expect_same_results(f->db, f->clean);
+        assert_int_equal(unlink(f->db), 0);
+    }
+}
+
+/* --- the finding ------------------------------------------------------------------------------ */
+
+static void test_the_finding_counts_what_was_stored_before(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    static const char expected[] = "tanh, gaussian: gradients stop vanishing at rho = 1\n";
+    assert_int_equal(SWEEP(f->db, &o, "rho", "0.5,1.5", "seeds", "0"), RS_OK);
+    assert_null(o.finding); /* quiet */
+    /* Rates are -ln rho; the crossing between 0.5 and 2 lies half way in the rate. */
+    static const char *const rho[] = {"0.5,2", "0.5,1,2", "0.5,1,2"};
+    for (size_t i = 0; i < COUNT(rho); ++i) {
+        assert_int_equal(SWEEP(f->db, &o, "quiet", "no", "rho", rho[i], "seeds", "0,1"), RS_OK);
+        assert_string_equal(o.finding, i == 0 ? "tanh, gaussian: gradients stop vanishing at "
+                                                "rho = 1.25\n"
+                                              : expected);
+        free(o.finding);
+    }
+    assert_int_equal(o.skipped, 2);
+}
+
 /* --- nothing is written unless all is good ---------------------------------------------------- */
 
 /* Neither makes a file nor changes one. */
@@ -862,6 +1020,15 @@ int main(void) {
         TEST(test_interrupt_between_pieces_drops_the_case),
         TEST(test_interrupt_of_the_last_launch_comes_too_late),
         TEST(test_interrupt_while_trying_again_one_by_one),
+        TEST(test_interrupt_at_every_launch),
+        TEST(test_helpers_change_no_result),
+        TEST(test_helpers_do_not_change_the_order),
+        TEST(test_a_bad_number_of_helpers_writes_nothing),
+        TEST(test_little_memory_for_waiting_changes_no_result),
+        TEST(test_cases_of_one_matrix_share_its_weights),
+        TEST(test_bad_weights_fail_their_case_alone),
+        TEST(test_a_store_that_refuses_at_every_case),
+        TEST(test_the_finding_counts_what_was_stored_before),
         TEST(test_a_bad_model_writes_nothing),
         TEST(test_a_good_model_is_swept),
         TEST(test_a_plan_that_contradicts_itself_writes_nothing),

@@ -1,0 +1,141 @@
+/* What is said at the end of a sweep, from rates that are made up. */
+#include "../host/finding.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_RADII = 4 };
+
+/* One case's rates; the list ends with hidden = 0. */
+typedef struct entry {
+    rs_nonlinearity nonlinearity;
+    rs_ensemble ensemble;
+    size_t hidden;
+    double rates[MAX_RADII];
+} entry;
+
+static char *said(double *rho, size_t n_rho, bool native, const entry *entries) {
+    rs_spec const spec = {.rho = rho, .n_rho = n_rho, .native = native};
+    rs_finding finding;
+    char *text = NULL;
+    size_t length = 0;
+    assert_int_equal(rs_finding_make(&spec, &finding), RS_OK);
+    for (const entry *e = entries; e->hidden; ++e) {
+        rs_case const one = {.nonlinearity = e->nonlinearity,
+                             .ensemble = e->ensemble,
+                             .hidden = e->hidden,
+                             .seed = (uint64_t)(e - entries),
+                             .steps = 20};
+        assert_int_equal(rs_finding_add(&finding, &one, e->rates), RS_OK);
+    }
+    FILE *out = open_memstream(&text, &length);
+    assert_non_null(out);
+    rs_finding_print(&finding, out);
+    fclose(out);
+    rs_finding_free(&finding);
+    return text;
+}
+
+static void expect(const char *expected, double *rho, size_t n_rho, const entry *entries) {
+    char *text = said(rho, n_rho, false, entries);
+    assert_string_equal(text, expected);
+    free(text);
+}
+
+static double rho[] = {0.5, 1.0, 1.5, 2.0};
+
+/* Seeds are averaged first: the means are 3, 1, -1, -3. */
+static void test_the_turn_is_where_the_mean_changes_its_sign(void **state) {
+    (void)state;
+    expect("tanh, gaussian: gradients stop vanishing at rho = 1.25\n", rho, 4,
+           (const entry[]){{RS_TANH, RS_GAUSSIAN, 8, {2.0, 0.0, -2.0, -4.0}},
+                           {RS_TANH, RS_GAUSSIAN, 8, {4.0, 2.0, 0.0, -2.0}},
+                           {0}});
+}
+
+static void test_radii_may_come_in_any_order(void **state) {
+    (void)state;
+    static double mixed[] = {1.5, 0.5, 2.0, 1.0};
+    expect("tanh, gaussian: gradients stop vanishing at rho = 1.25\n", mixed, 4,
+           (const entry[]){{RS_TANH, RS_GAUSSIAN, 8, {-1.0, 3.0, -3.0, 1.0}}, {0}});
+}
+
+static void test_sizes_give_a_range(void **state) {
+    (void)state;
+    expect("tanh, gaussian: gradients stop vanishing at rho = 1.25 to 1.75\n", rho, 4,
+           (const entry[]){{RS_TANH, RS_GAUSSIAN, 8, {3.0, 1.0, -1.0, -3.0}},
+                           {RS_TANH, RS_GAUSSIAN, 16, {3.0, 2.0, 1.0, -1.0}},
+                           {0}});
+}
+
+static void test_every_cell_and_ensemble_has_its_line(void **state) {
+    (void)state;
+    expect("tanh, gaussian: gradients vanish at every radius\n"
+           "relu, gaussian: gradients grow at every radius\n"
+           "linear, orthogonal: gradients keep their norm at every radius\n",
+           rho, 2,
+           (const entry[]){{RS_TANH, RS_GAUSSIAN, 8, {1.0, 0.5}},
+                           {RS_RELU, RS_GAUSSIAN, 8, {-1.0, -0.5}},
+                           {RS_LINEAR, RS_ORTHOGONAL, 8, {1e-9, -1e-9}},
+                           {0}});
+}
+
+static void test_a_steady_radius_is_where_vanishing_stops(void **state) {
+    (void)state;
+    expect("linear, orthogonal: gradients stop vanishing at rho = 1\n", rho, 3,
+           (const entry[]){{RS_LINEAR, RS_ORTHOGONAL, 8, {0.7, 1e-15, -0.4}}, {0}});
+}
+
+static void test_shapes_that_differ_are_counted(void **state) {
+    (void)state;
+    expect("tanh, gaussian: gradients vanish at every radius (1 of 3 shapes); "
+           "they stop vanishing at rho = 0.75 (2 of 3 shapes)\n",
+           rho, 2,
+           (const entry[]){{RS_TANH, RS_GAUSSIAN, 8, {1.0, -1.0}},
+                           {RS_TANH, RS_GAUSSIAN, 9, {1.0, -1.0}},
+                           {RS_TANH, RS_GAUSSIAN, 10, {1.0, 0.5}},
+                           {0}});
+}
+
+static void test_growth_that_ends_is_no_turn(void **state) {
+    (void)state;
+    expect("tanh, gaussian: gradients grow at some radii and not at others\n", rho, 2,
+           (const entry[]){{RS_TANH, RS_GAUSSIAN, 8, {-1.0, 1.0}}, {0}});
+}
+
+static void test_missing_rates_are_left_out(void **state) {
+    (void)state;
+    expect("tanh, gaussian: gradients stop vanishing at rho = 1\n", rho, 4,
+           (const entry[]){{RS_TANH, RS_GAUSSIAN, 8, {1.0, NAN, -1.0, NAN}}, {0}});
+    expect("", rho, 2, (const entry[]){{RS_TANH, RS_GAUSSIAN, 8, {NAN, NAN}}, {0}});
+    expect("", rho, 2, (const entry[]){{0}});
+}
+
+static void test_one_radius_or_the_native_one(void **state) {
+    (void)state;
+    static const entry one[] = {{RS_TANH, RS_GAUSSIAN, 8, {1.0}}, {0}};
+    expect("tanh, gaussian: gradients vanish\n", rho, 1, one);
+    char *text = said(NULL, 1, true, one);
+    assert_string_equal(text, "tanh, gaussian: gradients vanish\n");
+    free(text);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_turn_is_where_the_mean_changes_its_sign),
+        cmocka_unit_test(test_radii_may_come_in_any_order),
+        cmocka_unit_test(test_sizes_give_a_range),
+        cmocka_unit_test(test_every_cell_and_ensemble_has_its_line),
+        cmocka_unit_test(test_a_steady_radius_is_where_vanishing_stops),
+        cmocka_unit_test(test_shapes_that_differ_are_counted),
+        cmocka_unit_test(test_growth_that_ends_is_no_turn),
+        cmocka_unit_test(test_missing_rates_are_left_out),
+        cmocka_unit_test(test_one_radius_or_the_native_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

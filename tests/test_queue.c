@@ -1,0 +1,265 @@
+/* Launches under way: their order, their bound in number and bytes, and the end. */
+#include "../host/queue.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PLACES = 4, MAX_LAUNCHES = 400 };
+
+#define STAGE(name) (1u << RS_STAGE_##name)
+
+/* What enters: so many launches, of so many bytes each. */
+typedef struct source {
+    size_t next, launches;
+    uint64_t bytes;
+    size_t in_place[PLACES]; /* number of the launch that lies there */
+} source;
+
+static uint64_t fill(void *arg, size_t place) {
+    source *from = arg;
+    assert_true(place < PLACES);
+    if (from->next == from->launches) return 0;
+    from->in_place[place] = from->next++;
+    return from->bytes;
+}
+
+static void make(rs_queue *queue, source *from, uint64_t most_bytes) {
+    assert_int_equal(rs_queue_make(queue, PLACES, most_bytes, fill, from), RS_OK);
+}
+
+static rs_ticket take(rs_queue *queue, unsigned stages) {
+    rs_ticket ticket = {0};
+    assert_int_equal(rs_queue_take(queue, stages, 0.0, &ticket), RS_TAKEN);
+    return ticket;
+}
+
+static rs_taken look(rs_queue *queue, unsigned stages) {
+    rs_ticket ticket;
+    return rs_queue_take(queue, stages, 0.0, &ticket);
+}
+
+/* Takes a launch through a stage; returns its number. */
+static size_t through(rs_queue *queue, const source *from, unsigned stages) {
+    rs_ticket const ticket = take(queue, stages);
+    size_t const launch = from->in_place[ticket.place];
+    rs_queue_pass(queue, ticket);
+    return launch;
+}
+
+static void test_a_launch_passes_every_stage(void **state) {
+    (void)state;
+    source from = {.launches = 1, .bytes = 1};
+    rs_queue queue;
+    make(&queue, &from, 1);
+    for (unsigned stage = 0; stage < RS_N_STAGE; ++stage) {
+        for (unsigned other = 0; other < RS_N_STAGE; ++other)
+            if (other != stage)
+                assert_int_equal(look(&queue, 1u << other),
+                                 other < stage ? RS_TAKEN_NEVER : RS_TAKEN_LATER);
+        assert_int_equal(through(&queue, &from, 1u << stage), 0);
+    }
+    for (unsigned stage = 0; stage < RS_N_STAGE; ++stage)
+        assert_int_equal(look(&queue, 1u << stage), RS_TAKEN_NEVER);
+    rs_queue_free(&queue);
+}
+
+static void test_nothing_to_do_is_over_at_once(void **state) {
+    (void)state;
+    source from = {0};
+    rs_queue queue;
+    make(&queue, &from, 1);
+    for (unsigned stage = 0; stage < RS_N_STAGE; ++stage)
+        assert_int_equal(look(&queue, 1u << stage), RS_TAKEN_NEVER);
+    rs_queue_free(&queue);
+}
+
+/* The second launch is prepared first, and must wait. */
+static void test_the_engine_sees_the_launches_in_order(void **state) {
+    (void)state;
+    source from = {.launches = 2, .bytes = 1};
+    rs_queue queue;
+    make(&queue, &from, 10);
+    rs_ticket const first = take(&queue, STAGE(PREPARE)), second = take(&queue, STAGE(PREPARE));
+    rs_queue_pass(&queue, second);
+    assert_int_equal(look(&queue, STAGE(RUN)), RS_TAKEN_LATER);
+    rs_queue_pass(&queue, first);
+    assert_int_equal(through(&queue, &from, STAGE(RUN)), 0);
+    assert_int_equal(through(&queue, &from, STAGE(RUN)), 1);
+    assert_int_equal(look(&queue, STAGE(RUN)), RS_TAKEN_NEVER);
+    rs_queue_free(&queue);
+}
+
+static void test_finishing_comes_before_preparing(void **state) {
+    (void)state;
+    source from = {.launches = 3, .bytes = 1};
+    rs_queue queue;
+    make(&queue, &from, 10);
+    unsigned const both = STAGE(PREPARE) | STAGE(FINISH);
+    assert_int_equal(take(&queue, both).stage, RS_STAGE_PREPARE);
+    rs_queue_pass(&queue, (rs_ticket){RS_STAGE_PREPARE, 0});
+    through(&queue, &from, STAGE(RUN));
+    assert_int_equal(take(&queue, both).stage, RS_STAGE_FINISH);
+    assert_int_equal(take(&queue, both).stage, RS_STAGE_PREPARE);
+    rs_queue_free(&queue);
+}
+
+static void test_as_many_are_under_way_as_there_are_places(void **state) {
+    (void)state;
+    source from = {.launches = 9, .bytes = 1};
+    rs_queue queue;
+    make(&queue, &from, 100);
+    for (size_t i = 0; i < PLACES; ++i) through(&queue, &from, STAGE(PREPARE));
+    assert_int_equal(look(&queue, STAGE(PREPARE)), RS_TAKEN_LATER);
+    through(&queue, &from, STAGE(RUN));
+    through(&queue, &from, STAGE(FINISH));
+    assert_int_equal(look(&queue, STAGE(PREPARE)), RS_TAKEN_LATER);
+    through(&queue, &from, STAGE(STORE));
+    assert_int_equal(through(&queue, &from, STAGE(PREPARE)), PLACES);
+    rs_queue_free(&queue);
+}
+
+static void test_as_many_are_under_way_as_there_are_bytes(void **state) {
+    (void)state;
+    source from = {.launches = 9, .bytes = 10};
+    rs_queue queue;
+    make(&queue, &from, 29);
+    through(&queue, &from, STAGE(PREPARE));
+    through(&queue, &from, STAGE(PREPARE));
+    assert_int_equal(look(&queue, STAGE(PREPARE)), RS_TAKEN_LATER);
+    through(&queue, &from, STAGE(RUN));
+    through(&queue, &from, STAGE(FINISH));
+    through(&queue, &from, STAGE(STORE));
+    assert_int_equal(through(&queue, &from, STAGE(PREPARE)), 2);
+    rs_queue_free(&queue);
+}
+
+static void test_one_launch_too_large_enters_alone(void **state) {
+    (void)state;
+    source from = {.launches = 2, .bytes = UINT64_MAX};
+    rs_queue queue;
+    make(&queue, &from, 5);
+    for (size_t i = 0; i < 2; ++i) {
+        assert_int_equal(through(&queue, &from, STAGE(PREPARE)), i);
+        assert_int_not_equal(look(&queue, STAGE(PREPARE)), RS_TAKEN);
+        through(&queue, &from, STAGE(RUN));
+        through(&queue, &from, STAGE(FINISH));
+        through(&queue, &from, STAGE(STORE));
+    }
+    rs_queue_free(&queue);
+}
+
+/* What has run is finished and stored; what was only prepared is not. */
+static void test_closing_keeps_what_has_run(void **state) {
+    (void)state;
+    source from = {.launches = 9, .bytes = 1};
+    rs_queue queue;
+    make(&queue, &from, 100);
+    for (size_t i = 0; i < 3; ++i) through(&queue, &from, STAGE(PREPARE));
+    through(&queue, &from, STAGE(RUN));
+    rs_ticket const running = take(&queue, STAGE(RUN));
+    rs_queue_close(&queue);
+    assert_int_equal(look(&queue, STAGE(PREPARE)), RS_TAKEN_NEVER);
+    assert_int_equal(look(&queue, STAGE(RUN)), RS_TAKEN_NEVER);
+    assert_int_equal(through(&queue, &from, STAGE(FINISH)), 0);
+    assert_int_equal(look(&queue, STAGE(FINISH) | STAGE(PREPARE)), RS_TAKEN_LATER);
+    rs_queue_pass(&queue, running);
+    assert_int_equal(through(&queue, &from, STAGE(FINISH)), 1);
+    assert_int_equal(look(&queue, STAGE(FINISH)), RS_TAKEN_NEVER);
+    assert_int_equal(through(&queue, &from, STAGE(STORE)), 0);
+    assert_int_equal(through(&queue, &from, STAGE(STORE)), 1);
+    assert_int_equal(look(&queue, STAGE(STORE)), RS_TAKEN_NEVER);
+    rs_queue_free(&queue);
+}
+
+static void test_waiting_ends_after_its_time(void **state) {
+    (void)state;
+    source from = {.launches = 1, .bytes = 1};
+    rs_queue queue;
+    rs_ticket ticket;
+    make(&queue, &from, 1);
+    assert_int_equal(rs_queue_take(&queue, STAGE(RUN), 0.02, &ticket), RS_TAKEN_LATER);
+    rs_queue_free(&queue);
+}
+
+/* --- with threads ----------------------------------------------------------------------------- */
+
+typedef struct crew {
+    rs_queue queue;
+    source from;
+    size_t order[2][MAX_LAUNCHES]; /* in which engine and store saw the launches */
+    size_t seen[2];
+    atomic_size_t under_way, most_under_way;
+} crew;
+
+static void *helper(void *arg) {
+    crew *c = arg;
+    rs_ticket ticket;
+    while (rs_queue_take(&c->queue, STAGE(PREPARE) | STAGE(FINISH), INFINITY, &ticket) ==
+           RS_TAKEN) {
+        if (ticket.stage == RS_STAGE_PREPARE) {
+            size_t const now = atomic_fetch_add(&c->under_way, 1) + 1;
+            size_t most = atomic_load(&c->most_under_way);
+            while (now > most && !atomic_compare_exchange_weak(&c->most_under_way, &most, now))
+                ;
+        }
+        if (ticket.place % 2) usleep(50); /* so that launches overtake each other */
+        rs_queue_pass(&c->queue, ticket);
+    }
+    return NULL;
+}
+
+static void *in_order(crew *c, rs_stage stage, size_t which) {
+    rs_ticket ticket;
+    while (rs_queue_take(&c->queue, 1u << stage, INFINITY, &ticket) == RS_TAKEN) {
+        c->order[which][c->seen[which]++] = c->from.in_place[ticket.place];
+        if (stage == RS_STAGE_STORE) atomic_fetch_sub(&c->under_way, 1);
+        rs_queue_pass(&c->queue, ticket);
+    }
+    return NULL;
+}
+
+static void *storing(void *arg) { return in_order(arg, RS_STAGE_STORE, 1); }
+
+static void test_any_number_of_helpers_keeps_the_order(void **state) {
+    (void)state;
+    static crew c;
+    for (size_t helpers = 1; helpers <= 5; ++helpers) {
+        pthread_t thread[6];
+        memset(&c, 0, sizeof c);
+        c.from = (source){.launches = MAX_LAUNCHES, .bytes = 10};
+        make(&c.queue, &c.from, 35);
+        for (size_t i = 0; i < helpers; ++i)
+            assert_int_equal(pthread_create(&thread[i], NULL, helper, &c), 0);
+        assert_int_equal(pthread_create(&thread[helpers], NULL, storing, &c), 0);
+        in_order(&c, RS_STAGE_RUN, 0);
+        for (size_t i = 0; i <= helpers; ++i) assert_int_equal(pthread_join(thread[i], NULL), 0);
+        for (size_t which = 0; which < 2; ++which) {
+            assert_int_equal(c.seen[which], MAX_LAUNCHES);
+            for (size_t i = 0; i < MAX_LAUNCHES; ++i) assert_int_equal(c.order[which][i], i);
+        }
+        assert_in_range(atomic_load(&c.most_under_way), 1, 3); /* of 10 bytes in 35 */
+        rs_queue_free(&c.queue);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_launch_passes_every_stage),
+        cmocka_unit_test(test_nothing_to_do_is_over_at_once),
+        cmocka_unit_test(test_the_engine_sees_the_launches_in_order),
+        cmocka_unit_test(test_finishing_comes_before_preparing),
+        cmocka_unit_test(test_as_many_are_under_way_as_there_are_places),
+        cmocka_unit_test(test_as_many_are_under_way_as_there_are_bytes),
+        cmocka_unit_test(test_one_launch_too_large_enters_alone),
+        cmocka_unit_test(test_closing_keeps_what_has_run),
+        cmocka_unit_test(test_waiting_ends_after_its_time),
+        cmocka_unit_test(test_any_number_of_helpers_keeps_the_order),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
