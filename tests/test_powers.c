@@ -320,6 +320,38 @@ static void where_it_is_sure_it_is_right(void **state) {
     }
 }
 
+/* A symmetric matrix whose largest eigenvalue, 1.01, has a vector at right angles to all columns
+ * that the search starts from, so that it finds 1 with no residual: the rest of the spectrum alone
+ * tells. */
+static void an_eigenvalue_that_the_start_does_not_see(void **state) {
+    enum { N = 64, START = 32 };
+    double *const q = malloc(N * N * sizeof *q), *const a = calloc(N * N, sizeof *a);
+    double value[N], radius = NAN;
+    bool sure = false;
+    (void)state;
+    assert_non_null(q);
+    assert_non_null(a);
+    gaussian(0, N, q);
+    for (size_t row = 0; row < START; ++row)
+        for (size_t i = 0; i < N; i += 2)
+            rs_normal_pair(0, RS_STREAM_SPECTRUM, 0, (uint32_t)row, (uint32_t)(i / 2),
+                           q + row * N + i);
+    assert_int_equal(rs_orthogonal_factor(N, q), RS_OK); /* row by row, as Gram-Schmidt */
+    for (size_t k = 0; k < N; ++k) value[k] = k < START ? 0.985 + 0.005 * (double)k / START : 0.5;
+    value[0] = 1.0;
+    value[START] = 1.01;
+    for (size_t k = 0; k < N; ++k)
+        for (size_t i = 0; i < N; ++i)
+            for (size_t j = 0; j < N; ++j) a[i * N + j] += value[k] * q[k * N + i] * q[k * N + j];
+    scale_down(N, a);
+    double const expected = lapack_radius(N, a);
+    assert_int_equal(rs_radius_by_powers(N, a, &sure, &radius), RS_OK);
+    if (sure && !(fabs(radius - expected) <= tolerance * expected))
+        fail_msg("%.17g, LAPACK has %.17g", radius, expected);
+    free(q);
+    free(a);
+}
+
 /* The columns of what is written for each kind and size. */
 static void study(void) {
     static const size_t all[] = {500, 300, 160, 30, 10};
@@ -331,7 +363,8 @@ static void study(void) {
 
 int main(int argc, char **argv) {
     static size_t number[COUNT(kinds)];
-    struct CMUnitTest tests[COUNT(kinds)];
+    struct CMUnitTest tests[COUNT(kinds) + 1] = {
+        [COUNT(kinds)] = cmocka_unit_test(an_eigenvalue_that_the_start_does_not_see)};
     if (argc > 1 && strcmp(argv[1], "all") == 0) study();
     for (size_t i = 0; i < COUNT(kinds); ++i) {
         number[i] = i;
