@@ -6,6 +6,7 @@
 #include <float.h>
 #include <lapacke.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 /* The range of a high power of a matrix is spanned by the eigenvectors of its largest eigenvalues.
@@ -73,6 +74,13 @@ typedef struct finder {
 } finder;
 
 typedef enum verdict { SURE, NOT_YET, NEVER } verdict;
+
+static void use_one_thread(void) { openblas_set_num_threads(1); }
+
+void rs_blas_on_one_thread(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, use_one_thread);
+}
 
 /* ---- memory -------------------------------------------------------------------------------- */
 
@@ -368,6 +376,7 @@ static verdict find(finder *f) {
 
 rs_status rs_radius_by_powers(size_t n, const double *a, bool *sure, double *radius) {
     finder f;
+    rs_blas_on_one_thread();
     RS_TRY(finder_make(n, a, &f));
     *sure = find(&f) == SURE;
     if (*sure) *radius = f.value[0].modulus;

@@ -7,7 +7,6 @@
 #include <lapacke.h>
 #include <limits.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -28,8 +27,6 @@ typedef struct work {
     double *a;    /* [n][n] */
     double *re, *im;
 } work;
-
-static void use_one_thread(void) { openblas_set_num_threads(1); }
 
 static double largest(size_t count, const double *a) {
     double max = 0.0;
@@ -81,13 +78,12 @@ static void work_free(work *w) {
 }
 
 static rs_status work_make(size_t n, const double *a, work *w) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     *w = (work){.n = (lapack_int)n};
     if (n > MAX_N) return rs_fail(RS_EINPUT, "matrix: %zu rows, LAPACK takes at most %d", n, MAX_N);
     size_t const count = n * n;
     if (count == 0) return rs_fail(RS_EINPUT, "matrix: is empty");
     RS_TRY(check_finite(n, a));
-    (void)pthread_once(&once, use_one_thread);
+    rs_blas_on_one_thread();
     w->exponent = exponent_of(count, a);
     w->a = malloc(count * sizeof *w->a);
     w->re = malloc(n * sizeof *w->re);
