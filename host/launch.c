@@ -12,6 +12,11 @@ static bool same_shape(const rs_case *a, const rs_case *b) {
     return a->hidden == b->hidden && a->steps == b->steps && a->nonlinearity == b->nonlinearity;
 }
 
+double rs_launches_work(const rs_launches *launches, const rs_case *one, size_t radii) {
+    double const h = (double)one->hidden, columns = (double)(radii * launches->plan->batch);
+    return h * h * (double)(one->steps + launches->spec->warmup) * columns;
+}
+
 /* Cases of the shape of the first that a launch should hold to fill the device. */
 static size_t wanted_groups(const rs_launches *l, size_t first, const rs_device *device) {
     const rs_case *one = &l->plan->at[first];

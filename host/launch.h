@@ -38,6 +38,9 @@ rs_status rs_launches_make(const rs_engine *engine, const rs_device *device,
                            const rs_plan *plan, rs_launches *out);
 void rs_launches_free(rs_launches *launches);
 
+/* Multiplications of a forward pass of one case with so many radii: a measure of its time. */
+double rs_launches_work(const rs_launches *launches, const rs_case *one, size_t radii);
+
 /* Points of case i that are to be computed. */
 size_t rs_launches_missing(const rs_launches *launches, size_t i);
 

@@ -85,11 +85,6 @@ static rs_status read_model(sweep *s) {
     return RS_OK;
 }
 
-static double work_of(const sweep *s, const rs_case *one, size_t radii) {
-    double const h = (double)one->hidden;
-    return h * h * (double)(one->steps + s->spec->warmup) * (double)radii * (double)s->plan.batch;
-}
-
 static rs_status choose_helpers(sweep *s) {
     const char *const text = getenv("RHOSWEEP_HELPERS");
     char *end = NULL;
@@ -187,7 +182,7 @@ static rs_status find_work(sweep *s) {
         if (missing < n_rho) RS_TRY(add_stored_rates(s, &key, rho));
         if (missing == 0) ++s->outcome->skipped;
         points += missing;
-        total += work_of(s, &s->plan.at[i], missing);
+        total += rs_launches_work(&s->launches, &s->plan.at[i], missing);
     }
     rs_progress_start(&s->progress, s->spec->quiet, points, total);
     return RS_OK;
@@ -333,7 +328,8 @@ static void say_failures(sweep *s, const rs_work *work) {
 
 static rs_status run_launch(sweep *s, rs_work *work) {
     const rs_launch *launch = &work->launch;
-    s->work_launch = (double)launch->groups * work_of(s, launch->one[0], launch->radii);
+    s->work_launch =
+        (double)launch->groups * rs_launches_work(&s->launches, launch->one[0], launch->radii);
     rs_status const status = rs_work_run(&s->worker, work);
     say_failures(s, work);
     RS_TRY(status);
