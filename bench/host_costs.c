@@ -1,4 +1,5 @@
 /* What a sweep costs beside its launches: spectra, weights, and storing what came out. */
+#include "../host/plan.h"
 #include "../host/radius.h"
 #include "../host/store.h"
 #include "../host/weights.h"
@@ -14,39 +15,32 @@
 
 /* ---- a case of a sweep --------------------------------------------------------------------- */
 
-typedef struct host_case {
-    rs_spec spec;
-    rs_plan plan;
-} host_case;
-
-static void free_case(host_case *c) {
-    rs_plan_free(&c->plan);
-    rs_spec_free(&c->spec);
-    *c = (host_case){0};
-}
-
 static rs_status set_number(rs_spec *spec, const char *key, size_t value) {
     char text[32];
     snprintf(text, sizeof text, "%zu", value);
     return rs_spec_set(spec, key, text, RS_FROM_OPTION);
 }
 
-static rs_status fill_case(host_case *c, size_t hidden, size_t steps) {
-    RS_TRY(rs_spec_init(&c->spec));
-    RS_TRY(set_number(&c->spec, "hidden", hidden));
-    RS_TRY(set_number(&c->spec, "steps", steps));
-    RS_TRY(rs_spec_set(&c->spec, "seeds", "1", RS_FROM_OPTION));
-    RS_TRY(rs_spec_set(&c->spec, "ensemble", "gaussian", RS_FROM_OPTION));
-    RS_TRY(rs_spec_set(&c->spec, "nonlinearity", "tanh", RS_FROM_OPTION));
-    RS_TRY(rs_spec_set(&c->spec, "precision", "f64", RS_FROM_OPTION));
-    RS_TRY(rs_spec_check(&c->spec));
-    return rs_plan_make(&c->spec, NULL, &c->plan);
+static rs_status plan_case(rs_spec *spec, size_t hidden, size_t steps, rs_case *out) {
+    rs_plan plan;
+    RS_TRY(rs_spec_init(spec));
+    RS_TRY(set_number(spec, "hidden", hidden));
+    RS_TRY(set_number(spec, "steps", steps));
+    RS_TRY(rs_spec_set(spec, "seeds", "1", RS_FROM_OPTION));
+    RS_TRY(rs_spec_set(spec, "ensemble", "gaussian", RS_FROM_OPTION));
+    RS_TRY(rs_spec_set(spec, "nonlinearity", "tanh", RS_FROM_OPTION));
+    RS_TRY(rs_spec_set(spec, "precision", "f64", RS_FROM_OPTION));
+    RS_TRY(rs_spec_check(spec));
+    RS_TRY(rs_plan_make(spec, NULL, "cpu", &plan));
+    *out = rs_plan_case(&plan, 0);
+    return RS_OK;
 }
 
 /* One seed of the Gaussian ensemble. */
-static rs_status make_case(host_case *c, size_t hidden, size_t steps) {
-    rs_status const status = fill_case(c, hidden, steps);
-    if (status != RS_OK) free_case(c);
+static rs_status make_case(size_t hidden, size_t steps, rs_case *out) {
+    rs_spec spec;
+    rs_status const status = plan_case(&spec, hidden, steps, out);
+    rs_spec_free(&spec);
     return status;
 }
 
@@ -54,23 +48,22 @@ static rs_status make_case(host_case *c, size_t hidden, size_t steps) {
 
 typedef struct matrix_cost {
     size_t hidden;
-    host_case one;
+    rs_case one;
     rs_weights weights;
 } matrix_cost;
 
 static void close_matrix(void *self) {
     matrix_cost *m = self;
     rs_weights_free(&m->weights);
-    free_case(&m->one);
 }
 
 static rs_status make_weights(matrix_cost *m, rs_weights *out) {
-    return rs_weights_make(&m->one.spec, &m->one.plan, NULL, m->one.plan.at, out);
+    return rs_weights_make(&m->one, NULL, out);
 }
 
 static rs_status open_matrix(void *self) {
     matrix_cost *m = self;
-    RS_TRY(make_case(&m->one, m->hidden, 1));
+    RS_TRY(make_case(m->hidden, 1, &m->one));
     rs_status const status = make_weights(m, &m->weights);
     if (status != RS_OK) close_matrix(m);
     return status;
@@ -150,7 +143,6 @@ static rs_status add_matrix(const char *what, size_t hidden,
 enum { RADII = 21, STEPS = 100, HIDDEN = 64 };
 
 typedef struct store_cost {
-    host_case one;
     rs_case next; /* every case that is stored has a seed of its own */
     double curve[STEPS];
     rs_point point[RADII];
@@ -193,12 +185,6 @@ static void close_store(void *self) {
         unlink(file); /* most are gone already */
     }
     rmdir(c->folder);
-    free_case(&c->one);
-}
-
-static rs_case_key key_of(const store_cost *c) {
-    return (rs_case_key){
-        .spec = &c->one.spec, .plan = &c->one.plan, .one = &c->next, .engine = "cpu"};
 }
 
 static void fill_points(store_cost *c) {
@@ -215,7 +201,7 @@ static void fill_points(store_cost *c) {
 }
 
 static rs_status put_next(store_cost *c) {
-    rs_case_result const result = {.key = key_of(c),
+    rs_case_result const result = {.one = &c->next,
                                    .status = RS_OK,
                                    .point = c->point,
                                    .n = RADII,
@@ -228,8 +214,7 @@ static rs_status put_next(store_cost *c) {
 
 static rs_status open_store(void *self) {
     store_cost *c = self;
-    RS_TRY(make_case(&c->one, HIDDEN, STEPS));
-    c->next = c->one.plan.at[0];
+    RS_TRY(make_case(HIDDEN, STEPS, &c->next));
     fill_points(c);
     rs_status status = open_database(c);
     if (status == RS_OK) status = put_next(c);
@@ -246,10 +231,8 @@ static rs_status check_store(void *self) {
     for (uint64_t ahead = 0; ahead < 2; ++ahead) {
         rs_case one = c->next;
         one.seed = c->next.seed - 1 + ahead;
-        rs_case_key key = key_of(c);
-        key.one = &one;
         memset(done, 0, sizeof done);
-        RS_TRY(rs_store_done(c->store, &key, rho, RADII, done));
+        RS_TRY(rs_store_done(c->store, &one, rho, RADII, done));
         for (size_t i = 0; i < RADII; ++i)
             if (done[i] != (ahead == 0))
                 return rs_fail(RS_EDEVICE, "wrong result: radius %zu of seed %llu is %s stored", i,

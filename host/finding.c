@@ -33,8 +33,8 @@ void rs_finding_free(rs_finding *finding) {
 }
 
 static bool same_curve(const rs_case *a, const rs_case *b) {
-    return a->ensemble == b->ensemble && a->nonlinearity == b->nonlinearity &&
-           a->hidden == b->hidden && a->steps == b->steps;
+    return a->ensemble == b->ensemble && a->cell == b->cell && a->hidden == b->hidden &&
+           a->steps == b->steps;
 }
 
 static rs_status new_curve(rs_finding *f, const rs_case *one) {
@@ -129,7 +129,7 @@ static tally count(const rs_finding *f, const rs_case *like) {
     for (size_t i = 0; i < f->n; ++i) {
         const rs_case *one = &f->curve[i].one;
         double turn;
-        if (one->ensemble != like->ensemble || one->nonlinearity != like->nonlinearity) continue;
+        if (one->ensemble != like->ensemble || one->cell != like->cell) continue;
         behaviour const what = behaviour_of(f, &f->curve[i], &turn);
         t.all += what != NO_RATE;
         ++t.curves[what];
@@ -172,8 +172,7 @@ static void print_tally(const rs_finding *f, const tally *t, FILE *out) {
 static bool is_first_of_its_kind(const rs_finding *f, size_t i) {
     const rs_case *one = &f->curve[i].one;
     for (size_t k = 0; k < i; ++k)
-        if (f->curve[k].one.ensemble == one->ensemble &&
-            f->curve[k].one.nonlinearity == one->nonlinearity)
+        if (f->curve[k].one.ensemble == one->ensemble && f->curve[k].one.cell == one->cell)
             return false;
     return true;
 }
@@ -184,8 +183,7 @@ void rs_finding_print(const rs_finding *finding, FILE *out) {
         const rs_case *one = &finding->curve[i].one;
         tally const t = count(finding, one);
         if (t.all == 0) continue;
-        fprintf(out, "%s, %s:", rs_nonlinearity_name(one->nonlinearity),
-                rs_ensemble_name(one->ensemble));
+        fprintf(out, "%s, %s:", rs_nonlinearity_name(one->cell), rs_ensemble_name(one->ensemble));
         print_tally(finding, &t, out);
     }
 }

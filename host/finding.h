@@ -3,7 +3,7 @@
 #ifndef RS_FINDING_H
 #define RS_FINDING_H
 
-#include "plan.h"
+#include "case.h"
 
 #include <stdio.h>
 

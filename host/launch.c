@@ -8,27 +8,24 @@
 
 /* ---- cuts ------------------------------------------------------------------------------------ */
 
-static bool same_shape(const rs_case *a, const rs_case *b) {
-    return a->hidden == b->hidden && a->steps == b->steps && a->nonlinearity == b->nonlinearity;
-}
-
-double rs_launches_work(const rs_launches *launches, const rs_case *one, size_t radii) {
-    double const h = (double)one->hidden, columns = (double)(radii * launches->plan->batch);
-    return h * h * (double)(one->steps + launches->spec->warmup) * columns;
+double rs_launch_work(const rs_case *one, size_t radii) {
+    double const h = (double)one->hidden, columns = (double)(radii * one->batch);
+    return h * h * (double)(one->steps + one->warmup) * columns;
 }
 
 /* Cases of the shape of the first that a launch should hold to fill the device. */
 static size_t wanted_groups(const rs_launches *l, size_t first, const rs_device *device) {
-    const rs_case *one = &l->plan->at[first];
-    size_t const columns = l->spec->n_rho * l->plan->batch;
+    rs_case const one = rs_plan_case(l->plan, first);
+    size_t const columns = l->spec->n_rho * one.batch;
     size_t wanted = (device->columns_wanted + columns - 1) / columns;
-    double const h = (double)one->hidden;
-    double const work = h * h * (double)(one->steps + l->spec->warmup) * (double)columns;
+    double const work = rs_launch_work(&one, l->spec->n_rho);
     if (device->work_wanted > 0.0 && (double)wanted * work > device->work_wanted)
         wanted = (size_t)ceil(device->work_wanted / work);
     size_t same = 0;
-    for (size_t i = first; i < l->plan->n && same < wanted; ++i)
-        same += same_shape(&l->plan->at[first], &l->plan->at[i]);
+    for (size_t i = first; i < l->plan->n && same < wanted; ++i) {
+        rs_case const other = rs_plan_case(l->plan, i);
+        same += rs_case_same_shape(&one, &other);
+    }
     return same;
 }
 
@@ -56,7 +53,8 @@ static rs_status make_room(rs_launches *l, shapes *s) {
 
 static rs_status cut_shape(rs_launches *l, shapes *s, size_t i) {
     RS_TRY(make_room(l, s));
-    rs_shape whole = rs_plan_shape(l->spec, l->plan, &l->plan->at[i], l->spec->n_rho);
+    rs_case const one = rs_plan_case(l->plan, i);
+    rs_shape whole = rs_case_shape(&one, l->spec->n_rho);
     RS_TRY(s->engine->supports(&whole));
     whole.groups = wanted_groups(l, i, s->device);
     rs_cut cut;
@@ -77,9 +75,11 @@ static rs_status cut_shape(rs_launches *l, shapes *s, size_t i) {
 /* Shapes follow each other in the same order again and again, so the search starts behind the last
  * one. */
 static rs_status find_cut(rs_launches *l, shapes *s, size_t i, size_t *at) {
+    rs_case const one = rs_plan_case(l->plan, i);
     for (size_t k = 1; k <= l->n_cut; ++k) {
         size_t const next = (*at + k) % l->n_cut;
-        if (!same_shape(&l->plan->at[s->first[next]], &l->plan->at[i])) continue;
+        rs_case const first = rs_plan_case(l->plan, s->first[next]);
+        if (!rs_case_same_shape(&first, &one)) continue;
         *at = next;
         return RS_OK;
     }
@@ -144,12 +144,12 @@ void rs_launch_free(rs_launch *launch) {
     *launch = (rs_launch){0};
 }
 
-static void take_radii(const rs_spec *spec, const bool *done, rs_launch *out) {
+static void take_radii(const rs_spec *spec, const rs_case *one, const bool *done, rs_launch *out) {
     out->radii = 0;
     for (size_t r = 0; r < spec->n_rho; ++r) {
         if (done[r]) continue;
         out->rho[out->radii] = spec->native ? NAN : spec->rho[r];
-        out->scale[out->radii++] = rs_weights_scale(spec, spec->native ? 1.0 : spec->rho[r]);
+        out->scale[out->radii++] = rs_weights_scale(one, spec->rho[r]);
     }
 }
 
@@ -162,7 +162,7 @@ static void take_cases(rs_launches *l, size_t first, rs_launch *out) {
             memcmp(done, l->done + i * n_rho, n_rho * sizeof *done) != 0)
             continue;
         l->taken[i] = true;
-        out->one[out->groups++] = &l->plan->at[i];
+        out->one[out->groups++] = rs_plan_case(l->plan, i);
     }
 }
 
@@ -179,9 +179,9 @@ bool rs_launches_next(rs_launches *l, rs_launch *out) {
         ++l->first;
     if (l->first == l->plan->n) return false;
     out->cut = &l->cut[l->cut_of[l->first]];
-    take_radii(l->spec, l->done + l->first * l->spec->n_rho, out);
     take_cases(l, l->first, out);
-    out->whole = rs_plan_shape(l->spec, l->plan, out->one[0], out->radii);
+    take_radii(l->spec, &out->one[0], l->done + l->first * l->spec->n_rho, out);
+    out->whole = rs_case_shape(&out->one[0], out->radii);
     out->host_bytes = host_bytes(out);
     return true;
 }

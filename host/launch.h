@@ -22,9 +22,9 @@ typedef struct rs_launches {
 
 typedef struct rs_launch {
     const rs_cut *cut;
-    const rs_case **one; /* [groups] */
-    double *rho;         /* [radii] asked for; NaN for native */
-    double *scale;       /* [radii] */
+    rs_case *one;  /* [groups] */
+    double *rho;   /* [radii] asked for; NaN for native */
+    double *scale; /* [radii] */
     size_t groups, radii;
     rs_shape whole;      /* of one of its cases, with these radii and all samples */
     uint64_t host_bytes; /* that the driver holds for it */
@@ -39,7 +39,7 @@ rs_status rs_launches_make(const rs_engine *engine, const rs_device *device,
 void rs_launches_free(rs_launches *launches);
 
 /* Multiplications of a forward pass of one case with so many radii: a measure of its time. */
-double rs_launches_work(const rs_launches *launches, const rs_case *one, size_t radii);
+double rs_launch_work(const rs_case *one, size_t radii);
 
 /* Points of case i that are to be computed. */
 size_t rs_launches_missing(const rs_launches *launches, size_t i);

@@ -101,8 +101,6 @@ static rs_status choose_helpers(sweep *s) {
 static bool on_tick(void *arg, double fraction);
 
 static void describe_worker(sweep *s) {
-    s->worker.spec = s->spec;
-    s->worker.plan = &s->plan;
     s->worker.model = s->model;
     s->worker.engine = s->engine;
     s->worker.tick = on_tick;
@@ -127,7 +125,7 @@ static rs_status prepare(sweep *s) {
     RS_TRY(s->engine->device(&s->device));
     RS_TRY(rs_store_probe(s->spec->output));
     RS_TRY(read_model(s));
-    RS_TRY(rs_plan_make(s->spec, s->model, &s->plan));
+    RS_TRY(rs_plan_make(s->spec, s->model, s->engine->name, &s->plan));
     rs_host_device(&s->host);
     RS_TRY(choose_helpers(s));
     s->resources.threads = s->spec->threads ? s->spec->threads : s->device.threads;
@@ -138,7 +136,9 @@ static rs_status prepare(sweep *s) {
     RS_TRY(rs_worker_make(&s->worker, &s->launches));
     RS_TRY(make_works(s));
     /* A model is the user's input: what is wrong with it is found here, not in every case. */
-    return s->model ? rs_worker_check_model(&s->worker) : RS_OK;
+    if (!s->model) return RS_OK;
+    rs_case const first = rs_plan_case(&s->plan, 0);
+    return rs_worker_check_model(&s->worker, &first);
 }
 
 static rs_status open_engine(sweep *s) {
@@ -158,31 +158,26 @@ static rs_status open_store(sweep *s, const char *command_line) {
 
 /* ---- what is left to do ---------------------------------------------------------------------- */
 
-static rs_case_key key_of(const sweep *s, const rs_case *one) {
-    return (rs_case_key){s->spec, &s->plan, s->model, one, s->engine->name};
-}
-
 /* Rates that are in the database already are part of the finding. */
-static rs_status add_stored_rates(sweep *s, const rs_case_key *key, const double *rho) {
+static rs_status add_stored_rates(sweep *s, const rs_case *one, const double *rho) {
     if (s->spec->quiet) return RS_OK;
-    RS_TRY(rs_store_rates(s->store, key, rho, s->spec->n_rho, s->rates));
-    return rs_finding_add(&s->finding, key->one, s->rates);
+    RS_TRY(rs_store_rates(s->store, one, rho, s->spec->n_rho, s->rates));
+    return rs_finding_add(&s->finding, one, s->rates);
 }
 
 static rs_status find_work(sweep *s) {
     size_t const n_rho = s->spec->n_rho;
-    double const native = NAN; /* how the store knows a radius that was not asked for */
-    const double *rho = s->spec->native ? &native : s->spec->rho;
+    const double *rho = s->spec->native ? NULL : s->spec->rho;
     double total = 0.0;
     size_t points = 0;
     for (size_t i = 0; i < s->plan.n; ++i) {
-        rs_case_key const key = key_of(s, &s->plan.at[i]);
-        RS_TRY(rs_store_done(s->store, &key, rho, n_rho, s->launches.done + i * n_rho));
+        rs_case const one = rs_plan_case(&s->plan, i);
+        RS_TRY(rs_store_done(s->store, &one, rho, n_rho, s->launches.done + i * n_rho));
         size_t const missing = rs_launches_missing(&s->launches, i);
-        if (missing < n_rho) RS_TRY(add_stored_rates(s, &key, rho));
+        if (missing < n_rho) RS_TRY(add_stored_rates(s, &one, rho));
         if (missing == 0) ++s->outcome->skipped;
         points += missing;
-        total += rs_launches_work(&s->launches, &s->plan.at[i], missing);
+        total += rs_launch_work(&one, missing);
     }
     rs_progress_start(&s->progress, s->spec->quiet, points, total);
     return RS_OK;
@@ -248,7 +243,7 @@ static rs_status add_rates(sweep *s, const rs_launch *launch, const rs_task *tas
 static rs_status store_task(sweep *s, const rs_launch *launch, const rs_task *task) {
     bool const done = task->status == RS_OK;
     rs_case_result const result = {
-        .key = key_of(s, task->one),
+        .one = task->one,
         .status = task->status,
         .reason = done           ? NULL
                   : task->reason ? task->reason
@@ -328,8 +323,7 @@ static void say_failures(sweep *s, const rs_work *work) {
 
 static rs_status run_launch(sweep *s, rs_work *work) {
     const rs_launch *launch = &work->launch;
-    s->work_launch =
-        (double)launch->groups * rs_launches_work(&s->launches, launch->one[0], launch->radii);
+    s->work_launch = (double)launch->groups * rs_launch_work(&launch->one[0], launch->radii);
     rs_status const status = rs_work_run(&s->worker, work);
     say_failures(s, work);
     RS_TRY(status);
@@ -452,7 +446,6 @@ static void release(sweep *s) {
     rs_finding_free(&s->finding);
     rs_worker_free(&s->worker);
     rs_launches_free(&s->launches);
-    rs_plan_free(&s->plan);
     if (s->model) rs_model_free(&s->model_storage);
 }
 

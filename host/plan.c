@@ -2,9 +2,6 @@
 
 #include "../kernels/sizes.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 enum { DEFAULT_FIT_SKIP = 20 };
 
 /* ---- what the model settles ---------------------------------------------------------------- */
@@ -24,32 +21,44 @@ static rs_status settle(const rs_spec *spec, const char *key, size_t asked, size
 
 /* The input of a file is used where the spec's input has weights. */
 static bool uses_input(const rs_spec *spec, const rs_model *model) {
-    return model && model->input && spec->input == RS_INPUT_PYTORCH;
+    return model && model->input && spec->input.kind == RS_INPUT_PYTORCH;
 }
 
-static rs_status settle_sizes(const rs_spec *spec, const rs_model *model, rs_plan *out) {
-    out->batch = spec->batch;
-    out->input_size = spec->input_size;
-    if (!model) return RS_OK;
-    bool const input = uses_input(spec, model);
-    bool const h0 = model->h0 && !rs_spec_given(spec, "h0");
-    if (input || h0) RS_TRY(settle(spec, "batch", spec->batch, model->batch, model, &out->batch));
-    if (spec->input == RS_INPUT_PYTORCH)
-        RS_TRY(settle(spec, "input-size", spec->input_size, model->input_size, model,
-                      &out->input_size));
-    return RS_OK;
+/* What all cases share; the model's h0 is used where the spec asks for none. */
+static rs_status settle_common(const rs_spec *spec, const rs_model *model, const char *engine,
+                               rs_case *out) {
+    bool const h0 = model && model->h0 && !rs_spec_given(spec, "h0");
+    bool const weighted = spec->input.kind == RS_INPUT_PYTORCH;
+    *out = (rs_case){
+        .batch = spec->batch,
+        .input = spec->input,
+        .input_size = weighted ? spec->input_size : 0,
+        .h0 = h0 ? (rs_start){.kind = RS_START_MODEL} : spec->h0,
+        .warmup = spec->warmup,
+        .loss = spec->loss,
+        .precision = spec->precision,
+        .raw = spec->raw,
+        .engine = engine,
+        .model_digest = model ? model->digest : 0,
+        .model = model ? model->name : "",
+        .native = spec->native,
+    };
+    if (h0 || uses_input(spec, model))
+        RS_TRY(settle(spec, "batch", spec->batch, model->batch, model, &out->batch));
+    if (!model || !weighted) return RS_OK;
+    return settle(spec, "input-size", spec->input_size, model->input_size, model, &out->input_size);
 }
 
-/* The lists that the cases run over: the spec's, or what the model says. */
-typedef struct axes {
-    const size_t *hidden, *steps;
-    size_t n_hidden, n_steps;
-    size_t model_steps; /* storage for `steps` */
-} axes;
+static rs_status settle_hidden(const rs_spec *spec, const rs_model *model, rs_plan *out) {
+    out->hidden = model ? &model->hidden : spec->hidden;
+    out->n_hidden = model ? 1 : spec->n_hidden;
+    bool const agrees = !model || (spec->n_hidden == 1 && spec->hidden[0] == model->hidden);
+    if (agrees || !rs_spec_given(spec, "hidden")) return RS_OK;
+    return rs_fail(RS_EINPUT, "hidden: %s has %zu units: leave --hidden out", model->name,
+                   model->hidden);
+}
 
-static rs_status settle_steps(const rs_spec *spec, const rs_model *model, axes *out) {
-    out->steps = spec->steps;
-    out->n_steps = spec->n_steps;
+static rs_status settle_steps(const rs_spec *spec, const rs_model *model, rs_plan *out) {
     if (!uses_input(spec, model)) return RS_OK;
     if (model->steps <= spec->warmup)
         return rs_fail(RS_EINPUT, "warmup: %zu leaves none of the %zu steps of %s's input",
@@ -57,8 +66,6 @@ static rs_status settle_steps(const rs_spec *spec, const rs_model *model, axes *
     size_t const most = model->steps - spec->warmup;
     if (!rs_spec_given(spec, "steps")) {
         out->model_steps = most;
-        out->steps = &out->model_steps;
-        out->n_steps = 1;
         return RS_OK;
     }
     for (size_t i = 0; i < spec->n_steps; ++i)
@@ -68,90 +75,62 @@ static rs_status settle_steps(const rs_spec *spec, const rs_model *model, axes *
     return RS_OK;
 }
 
-static rs_status settle_axes(const rs_spec *spec, const rs_model *model, axes *out) {
-    out->hidden = spec->hidden;
-    out->n_hidden = spec->n_hidden;
-    if (model) {
-        bool const agrees = spec->n_hidden == 1 && spec->hidden[0] == model->hidden;
-        if (rs_spec_given(spec, "hidden") && !agrees)
-            return rs_fail(RS_EINPUT, "hidden: %s has %zu units: leave --hidden out", model->name,
-                           model->hidden);
-        out->hidden = &model->hidden;
-        out->n_hidden = 1;
-    }
-    return settle_steps(spec, model, out);
-}
-
 /* ---- cases --------------------------------------------------------------------------------- */
 
-static rs_status resolve_fit_skip(const rs_spec *spec, size_t steps, size_t *skip) {
-    if (spec->fit_skip == SIZE_MAX) {
-        *skip = steps / 4 < DEFAULT_FIT_SKIP ? steps / 4 : DEFAULT_FIT_SKIP;
-        return RS_OK;
+static size_t n_steps(const rs_plan *plan) { return plan->model_steps ? 1 : plan->spec->n_steps; }
+
+static size_t steps_at(const rs_plan *plan, size_t i) {
+    return plan->model_steps ? plan->model_steps : plan->spec->steps[i];
+}
+
+static size_t resolve_fit_skip(const rs_spec *spec, size_t steps) {
+    if (spec->fit_skip != SIZE_MAX) return spec->fit_skip;
+    return steps / 4 < DEFAULT_FIT_SKIP ? steps / 4 : DEFAULT_FIT_SKIP;
+}
+
+static rs_status check_fit_skip(const rs_plan *plan) {
+    for (size_t i = 0; i < n_steps(plan); ++i) {
+        size_t const steps = steps_at(plan, i), skip = resolve_fit_skip(plan->spec, steps);
+        if (steps > 1 && skip > steps - 2) /* one step has no rate */
+            return rs_fail(RS_EINPUT, "fit-skip: %zu leaves fewer than two of %zu steps to fit",
+                           skip, steps);
     }
-    *skip = spec->fit_skip;
-    if (steps > 1 && *skip > steps - 2) /* one step has no rate */
-        return rs_fail(RS_EINPUT, "fit-skip: %zu leaves fewer than two of %zu steps to fit", *skip,
-                       steps);
     return RS_OK;
 }
 
-/* Case `id` by arithmetic: the last axis turns fastest. */
-static rs_status number_case(const rs_spec *spec, const axes *a, size_t id, rs_case *out) {
-    size_t rest = id;
-    out->steps = a->steps[rest % a->n_steps];
-    rest /= a->n_steps;
-    out->nonlinearity = spec->nonlinearity[rest % spec->n_nonlinearity];
-    rest /= spec->n_nonlinearity;
-    out->seed = spec->seeds[rest % spec->n_seeds];
-    rest /= spec->n_seeds;
-    out->hidden = a->hidden[rest % a->n_hidden];
-    rest /= a->n_hidden;
-    out->ensemble = spec->ensemble[rest];
-    return resolve_fit_skip(spec, out->steps, &out->fit_skip);
-}
-
-rs_status rs_plan_make(const rs_spec *spec, const rs_model *model, rs_plan *out) {
-    *out = (rs_plan){0};
-    axes a;
-    RS_TRY(settle_sizes(spec, model, out));
-    RS_TRY(settle_axes(spec, model, &a));
-    uint64_t n = rs_size_mul(rs_size_mul(spec->n_ensemble, a.n_hidden),
-                             rs_size_mul(spec->n_seeds, spec->n_nonlinearity));
-    n = rs_size_mul(n, a.n_steps);
-    uint64_t const size = rs_size_mul(n, sizeof *out->at);
-    out->at = size < PTRDIFF_MAX ? malloc((size_t)size) : NULL;
-    if (!out->at)
+rs_status rs_plan_make(const rs_spec *spec, const rs_model *model, const char *engine,
+                       rs_plan *out) {
+    *out = (rs_plan){.spec = spec};
+    RS_TRY(settle_common(spec, model, engine, &out->common));
+    RS_TRY(settle_hidden(spec, model, out));
+    RS_TRY(settle_steps(spec, model, out));
+    uint64_t n = rs_size_mul(rs_size_mul(spec->n_ensemble, out->n_hidden),
+                             rs_size_mul(spec->n_seeds, spec->n_cell));
+    n = rs_size_mul(n, n_steps(out));
+    if (n == UINT64_MAX)
         return rs_fail(RS_EINPUT, "sweep: too many cases: shorten the lists or split the sweep");
-    for (; out->n < n; ++out->n) {
-        rs_status const status = number_case(spec, &a, out->n, &out->at[out->n]);
-        if (status != RS_OK) {
-            rs_plan_free(out);
-            return status;
-        }
-    }
+    RS_TRY(check_fit_skip(out));
+    out->n = n;
     return RS_OK;
 }
 
-void rs_plan_free(rs_plan *plan) {
-    free(plan->at);
-    *plan = (rs_plan){0};
+/* Where case `rest` stands on an axis of n values; *rest is left to the slower axes. */
+static size_t turn(size_t *rest, size_t n) {
+    size_t const at = *rest % n;
+    *rest /= n;
+    return at;
 }
 
-rs_shape rs_plan_shape(const rs_spec *spec, const rs_plan *plan, const rs_case *one, size_t radii) {
-    return (rs_shape){
-        .groups = 1,
-        .radii = radii,
-        .batch = plan->batch,
-        .hidden = one->hidden,
-        .input_size = spec->input == RS_INPUT_PYTORCH ? plan->input_size : 0,
-        .steps = one->steps,
-        .warmup = spec->warmup,
-        .nonlinearity = one->nonlinearity,
-        .precision = spec->precision,
-        .raw = spec->raw,
-        .driven = spec->input != RS_INPUT_ZERO,
-    };
+rs_case rs_plan_case(const rs_plan *plan, size_t i) {
+    const rs_spec *const spec = plan->spec;
+    rs_case one = plan->common;
+    one.steps = steps_at(plan, turn(&i, n_steps(plan)));
+    one.cell = spec->cell[turn(&i, spec->n_cell)];
+    one.seed = spec->seeds[turn(&i, spec->n_seeds)];
+    one.hidden = plan->hidden[turn(&i, plan->n_hidden)];
+    one.ensemble = spec->ensemble[turn(&i, spec->n_ensemble)];
+    one.fit_skip = resolve_fit_skip(spec, one.steps);
+    return one;
 }
 
 /* ---- memory -------------------------------------------------------------------------------- */

@@ -1,25 +1,21 @@
-/* STAGE 2, plan: the cases of a sweep in a fixed order, and the launches that run them within the
- * memory there is. A case is one seed and shape with all its radii: the unit of storage. */
+/* STAGE 2b, plan: the cases of a sweep in a fixed order, and the launches that run them within the
+ * memory there is. */
 #ifndef RS_PLAN_H
 #define RS_PLAN_H
 
+#include "case.h"
 #include "model.h"
-#include "spec.h"
 
-typedef struct rs_case {
-    rs_ensemble ensemble;
-    size_t hidden;
-    uint64_t seed;
-    rs_nonlinearity nonlinearity;
-    size_t steps;
-    size_t fit_skip; /* resolved */
-} rs_case;
-
+/* Axes: ensemble, hidden, seed, cell, steps; the last turns fastest. Case i is made from them when
+ * it is asked for, so that a plan of any number of cases takes no memory. Spec, model and engine
+ * are borrowed. */
 typedef struct rs_plan {
-    rs_case *at; /* [n] ensemble, hidden, seed, nonlinearity, steps; the last turns fastest */
-    size_t n;
-    size_t batch;      /* B, from the spec or the model */
-    size_t input_size; /* I, likewise */
+    size_t n; /* cases */
+    const rs_spec *spec;
+    const size_t *hidden; /* [n_hidden] of the spec or the model */
+    size_t n_hidden;
+    size_t model_steps; /* the one number of steps that the model settles; 0: those of the spec */
+    rs_case common;     /* what no axis changes */
 } rs_plan;
 
 /* A rectangle of radii x samples of each case in a launch. */
@@ -36,13 +32,14 @@ typedef struct rs_cut {
     uint64_t host_bytes;   /* what the driver holds beside it */
 } rs_cut;
 
-/* Lists the cases of the spec; `model` is NULL without one, else it settles hidden, and batch,
- * steps and input_size where its input says so. RS_EINPUT where spec and model contradict. */
-rs_status rs_plan_make(const rs_spec *spec, const rs_model *model, rs_plan *out);
-void rs_plan_free(rs_plan *plan);
+/* Plans the cases of the spec on the engine of that name; `model` is NULL without one, else it
+ * settles hidden and h0, and batch, steps and input_size where its input says so. RS_EINPUT where
+ * spec and model contradict. */
+rs_status rs_plan_make(const rs_spec *spec, const rs_model *model, const char *engine,
+                       rs_plan *out);
 
-/* The shape of one whole case with `radii` radii. */
-rs_shape rs_plan_shape(const rs_spec *spec, const rs_plan *plan, const rs_case *one, size_t radii);
+/* Case `i` of the plan, below plan->n. */
+rs_case rs_plan_case(const rs_plan *plan, size_t i);
 
 /* Cuts a launch of `groups` cases of this shape so that engine and host bytes stay within
  * `memory` (for an engine that is not on_host: engine bytes alone): fewer groups first, then fewer

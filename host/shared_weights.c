@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 struct rs_shared_weights {
-    const rs_case *one; /* whose weights they are */
+    rs_case one; /* whose weights they are */
     atomic_size_t users;
     pthread_mutex_t making;
     bool made;
@@ -18,14 +18,13 @@ rs_shared_weights *rs_shared_weights_new(const rs_case *one) {
         free(shared);
         return NULL;
     }
-    shared->one = one;
+    shared->one = *one;
     atomic_init(&shared->users, 1);
     return shared;
 }
 
 bool rs_shared_weights_fit(const rs_shared_weights *shared, const rs_case *one) {
-    const rs_case *own = shared->one;
-    return own->ensemble == one->ensemble && own->hidden == one->hidden && own->seed == one->seed;
+    return rs_weights_shared(&shared->one, one);
 }
 
 rs_shared_weights *rs_shared_weights_use(rs_shared_weights *shared) {
@@ -40,12 +39,11 @@ void rs_shared_weights_release(rs_shared_weights *shared) {
     free(shared);
 }
 
-rs_status rs_shared_weights_make(rs_shared_weights *shared, const rs_spec *spec,
-                                 const rs_plan *plan, const rs_model *model) {
+rs_status rs_shared_weights_make(rs_shared_weights *shared, const rs_model *model) {
     rs_status status = RS_OK;
     pthread_mutex_lock(&shared->making);
     if (!shared->made) {
-        status = rs_weights_make(spec, plan, model, shared->one, &shared->weights);
+        status = rs_weights_make(&shared->one, model, &shared->weights);
         shared->made = status == RS_OK;
         if (!shared->made) rs_weights_free(&shared->weights);
     }

@@ -319,9 +319,9 @@ static rs_status set_nonlinearity(rs_spec *spec, const char *value) {
         names[i] = rs_nonlinearity_name((rs_nonlinearity)i);
     bool chosen[RS_N_NONLINEARITY] = {false};
     RS_TRY(parse_words(value, names, RS_N_NONLINEARITY, chosen));
-    spec->n_nonlinearity = 0;
+    spec->n_cell = 0;
     for (size_t i = 0; i < RS_N_NONLINEARITY; ++i)
-        if (chosen[i]) spec->nonlinearity[spec->n_nonlinearity++] = (rs_nonlinearity)i;
+        if (chosen[i]) spec->cell[spec->n_cell++] = (rs_nonlinearity)i;
     return RS_OK;
 }
 
@@ -384,27 +384,29 @@ static rs_status set_warmup(rs_spec *spec, const char *value) {
 
 static rs_status set_input(rs_spec *spec, const char *value) {
     static const char *const forms[] = {"zero", "pytorch", "noise:SIGMA"};
-    double sigma = 0.0;
-    rs_input_kind kind;
+    rs_input input = {.kind = RS_INPUT_NOISE};
     if (strcmp(value, "zero") == 0)
-        kind = RS_INPUT_ZERO;
+        input.kind = RS_INPUT_ZERO;
     else if (strcmp(value, "pytorch") == 0)
-        kind = RS_INPUT_PYTORCH;
+        input.kind = RS_INPUT_PYTORCH;
     else if (strncmp(value, "noise:", 6) == 0)
-        kind = RS_INPUT_NOISE;
+        RS_TRY(parse_positive(value + 6, &input.sigma));
     else
         return fail_word(value, forms, 3);
-    if (kind == RS_INPUT_NOISE) RS_TRY(parse_positive(value + 6, &sigma));
-    spec->input = kind;
-    spec->input_sigma = sigma;
+    spec->input = input;
     return RS_OK;
 }
 
 static rs_status set_h0(rs_spec *spec, const char *value) {
     static const char *const forms[] = {"zero", "normal:SIGMA"};
-    if (strncmp(value, "normal:", 7) == 0) return parse_positive(value + 7, &spec->h0_sigma);
-    if (strcmp(value, "zero") != 0) return fail_word(value, forms, 2);
-    spec->h0_sigma = 0.0;
+    rs_start h0 = {.kind = RS_START_NORMAL};
+    if (strcmp(value, "zero") == 0)
+        h0.kind = RS_START_ZERO;
+    else if (strncmp(value, "normal:", 7) == 0)
+        RS_TRY(parse_positive(value + 7, &h0.sigma));
+    else
+        return fail_word(value, forms, 2);
+    spec->h0 = h0;
     return RS_OK;
 }
 
@@ -494,20 +496,22 @@ static rs_status set_quiet(rs_spec *spec, const char *value) {
 
 /* ------------------------------------------------------------------ one printer per key */
 
-const char *rs_input_text(const rs_spec *spec, char buffer[64]) {
+const char *rs_input_text(rs_input input, char buffer[64]) {
     char sigma[TEXT];
-    switch (spec->input) {
-    case RS_INPUT_ZERO: return strcpy(buffer, "zero");
-    case RS_INPUT_PYTORCH: return strcpy(buffer, "pytorch");
-    default: snprintf(buffer, 64, "noise:%s", real_text(spec->input_sigma, sigma)); return buffer;
+    switch (input.kind) {
+    case RS_INPUT_ZERO: return "zero";
+    case RS_INPUT_PYTORCH: return "pytorch";
+    default: snprintf(buffer, 64, "noise:%s", real_text(input.sigma, sigma)); return buffer;
     }
 }
 
-const char *rs_h0_text(const rs_spec *spec, char buffer[64]) {
+const char *rs_start_text(rs_start h0, char buffer[64]) {
     char sigma[TEXT];
-    if (spec->h0_sigma == 0.0) return strcpy(buffer, "zero");
-    snprintf(buffer, 64, "normal:%s", real_text(spec->h0_sigma, sigma));
-    return buffer;
+    switch (h0.kind) {
+    case RS_START_ZERO: return "zero";
+    case RS_START_MODEL: return "model";
+    default: snprintf(buffer, 64, "normal:%s", real_text(h0.sigma, sigma)); return buffer;
+    }
 }
 
 /* A list goes on in the next line after a comma, so that no line grows too long to be read. */
@@ -532,9 +536,9 @@ static void print_wholes(FILE *out, const uint64_t *at, size_t n) {
 static void print_output(FILE *out, const rs_spec *spec) { fputs(spec->output, out); }
 static void print_model(FILE *out, const rs_spec *spec) { fputs(spec->model, out); }
 static void print_nonlinearity(FILE *out, const rs_spec *spec) {
-    for (size_t i = 0; i < spec->n_nonlinearity; ++i) {
+    for (size_t i = 0; i < spec->n_cell; ++i) {
         print_separator(out, i);
-        fputs(rs_nonlinearity_name(spec->nonlinearity[i]), out);
+        fputs(rs_nonlinearity_name(spec->cell[i]), out);
     }
 }
 static void print_ensemble(FILE *out, const rs_spec *spec) {
@@ -569,11 +573,11 @@ static void print_input_size(FILE *out, const rs_spec *spec) {
 static void print_warmup(FILE *out, const rs_spec *spec) { fprintf(out, "%zu", spec->warmup); }
 static void print_input(FILE *out, const rs_spec *spec) {
     char text[64];
-    fputs(rs_input_text(spec, text), out);
+    fputs(rs_input_text(spec->input, text), out);
 }
 static void print_h0(FILE *out, const rs_spec *spec) {
     char text[64];
-    fputs(rs_h0_text(spec, text), out);
+    fputs(rs_start_text(spec->h0, text), out);
 }
 static void print_loss(FILE *out, const rs_spec *spec) { fputs(loss_names[spec->loss], out); }
 static void print_precision(FILE *out, const rs_spec *spec) {
@@ -653,7 +657,8 @@ static const rs_spec_key keys[N_KEYS] = {
                    DRIVE, 0},
     [KEY_INPUT_SIZE] = {"input-size", "N", "Numbers per step of input pytorch; default 1", DRIVE,
                         0},
-    [KEY_H0] = {"h0", "KIND", "Start state: zero, or normal:SIGMA; default zero", DRIVE, 0},
+    [KEY_H0] = {"h0", "KIND", "Start state: zero, or normal:SIGMA; default zero, or the model's",
+                DRIVE, 0},
     [KEY_WARMUP] = {"warmup", "N", "Forward steps before the recorded ones; default 0", DRIVE, 0},
     [KEY_LOSS] = {"loss", "KIND",
                   "last-mean: mean of h_T; all-mean: mean of h over all steps; random: a random "
@@ -803,7 +808,7 @@ rs_status rs_spec_check(const rs_spec *spec) {
         return rs_fail(RS_EINPUT, "model: an ensemble is given too; take one of them");
     RS_TRY(check_fit_skip(spec));
     /* No list is longer than MAX_VALUES: neither product leaves 64 bits. */
-    uint64_t const cases = (uint64_t)spec->n_ensemble * spec->n_nonlinearity *
+    uint64_t const cases = (uint64_t)spec->n_ensemble * spec->n_cell *
                            (spec->n_hidden ? spec->n_hidden : 1) * spec->n_steps * spec->n_seeds;
     uint64_t const profile = (uint64_t)spec->n_rho * spec->steps[spec->n_steps - 1];
     if (cases > max_cases)
@@ -968,12 +973,17 @@ rs_status rs_spec_load(rs_spec *spec, const char *path) {
     return status;
 }
 
-/* Keys without a value of their own: no model, the ensemble and size that a model brings. */
+/* Keys without a value of their own: no model, and what a model brings where nothing else is given.
+ * Written out, such a default would be asked for when the spec is read again. */
 static bool has_value(const rs_spec *spec, size_t k) {
     switch (k) {
     case KEY_MODEL: return spec->model != NULL;
-    case KEY_ENSEMBLE: return spec->ensemble[0] != RS_MODEL;
-    case KEY_HIDDEN: return spec->n_hidden > 0;
+    case KEY_ENSEMBLE:
+    case KEY_HIDDEN:
+    case KEY_STEPS:
+    case KEY_BATCH:
+    case KEY_INPUT_SIZE:
+    case KEY_H0: return !spec->model || spec->source[k] != RS_FROM_DEFAULT;
     default: return true;
     }
 }

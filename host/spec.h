@@ -16,6 +16,20 @@ typedef enum rs_ensemble {
 } rs_ensemble;
 
 typedef enum rs_input_kind { RS_INPUT_ZERO, RS_INPUT_PYTORCH, RS_INPUT_NOISE } rs_input_kind;
+
+typedef struct rs_input {
+    rs_input_kind kind;
+    double sigma; /* of RS_INPUT_NOISE, else 0 */
+} rs_input;
+
+typedef enum rs_start_kind { RS_START_ZERO, RS_START_NORMAL, RS_START_MODEL } rs_start_kind;
+
+/* h0. A spec asks for zero or normal; the plan takes a model's h0 where a spec asks for none. */
+typedef struct rs_start {
+    rs_start_kind kind;
+    double sigma; /* of RS_START_NORMAL, else 0 */
+} rs_start;
+
 typedef enum rs_loss { RS_LAST_MEAN, RS_ALL_MEAN, RS_RANDOM, RS_N_LOSS } rs_loss;
 
 /* Where a value came from; a later source wins, and two values that contradict each other are an
@@ -24,8 +38,8 @@ typedef enum rs_source { RS_FROM_DEFAULT, RS_FROM_FILE, RS_FROM_OPTION } rs_sour
 
 typedef struct rs_spec {
     char *output; /* path of the database */
-    rs_nonlinearity nonlinearity[RS_N_NONLINEARITY];
-    size_t n_nonlinearity;
+    rs_nonlinearity cell[RS_N_NONLINEARITY];
+    size_t n_cell;
     rs_ensemble ensemble[RS_N_ENSEMBLE]; /* {RS_MODEL} with a model */
     size_t n_ensemble;
     char *model;    /* path of the .npz, or NULL */
@@ -39,10 +53,9 @@ typedef struct rs_spec {
     size_t batch;
     uint64_t *seeds; /* [n_seeds] ascending */
     size_t n_seeds;
-    rs_input_kind input;
-    double input_sigma; /* of noise:SIGMA */
+    rs_input input;
     size_t input_size;
-    double h0_sigma; /* 0 for zero */
+    rs_start h0;
     size_t warmup;
     rs_loss loss;
     size_t fit_skip; /* SIZE_MAX: the default, min(20, steps / 4) */
@@ -98,8 +111,9 @@ rs_status rs_spec_print(const rs_spec *spec, char **text);
 const char *rs_ensemble_name(rs_ensemble ensemble);
 const char *rs_loss_name(rs_loss loss);
 
-/* "zero", "pytorch", "noise:0.5"; and "zero", "normal:1". Written into buffer[64], returned. */
-const char *rs_input_text(const rs_spec *spec, char buffer[64]);
-const char *rs_h0_text(const rs_spec *spec, char buffer[64]);
+/* "zero", "pytorch", "noise:0.5"; and "zero", "normal:1", "model". Exact; written into buffer[64],
+ * or static; returned. */
+const char *rs_input_text(rs_input input, char buffer[64]);
+const char *rs_start_text(rs_start h0, char buffer[64]);
 
 #endif

@@ -36,11 +36,8 @@ typedef enum statement {
     N_STATEMENT
 } statement;
 
-#define CASE_PARAMETERS "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16"
-#define CASE_IDENTITY                                                                              \
-    "nonlinearity, ensemble, model_digest, hidden, steps, seed, batch, input, input_size, h0, "    \
-    "warmup, loss, fit_skip, precision, engine, raw"
-
+/* In the statements on cases %s stands, in turn, for the columns of their identity, as many
+ * parameters, and the columns again. */
 static const char *const statement_sql[N_STATEMENT] = {
     [BEGIN_WRITE] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
@@ -51,10 +48,9 @@ static const char *const statement_sql[N_STATEMENT] = {
         " ?9, ?10, ?11, ?12)",
     [FINISH_RUN] = "UPDATE runs SET finished = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), outcome = ?2 "
                    "WHERE id = ?1",
-    [FIND_CASE] = "SELECT id FROM cases WHERE (" CASE_IDENTITY ") = (" CASE_PARAMETERS ")",
-    [PUT_CASE] = "INSERT INTO cases (" CASE_IDENTITY ", model, status, reason, run_id)"
-                 " VALUES (" CASE_PARAMETERS ", ?17, ?18, ?19, ?20)"
-                 " ON CONFLICT (" CASE_IDENTITY ") DO UPDATE SET status = excluded.status,"
+    [FIND_CASE] = "SELECT id FROM cases WHERE (%s) = (%s)",
+    [PUT_CASE] = "INSERT INTO cases (%s, model, status, reason, run_id) VALUES (%s, ?, ?, ?, ?)"
+                 " ON CONFLICT (%s) DO UPDATE SET status = excluded.status,"
                  " reason = excluded.reason, run_id = excluded.run_id RETURNING id",
     [FIND_POINT] = "SELECT id FROM points"
                    " WHERE case_id = ?1 AND ifnull(rho_asked, -1) = ifnull(?2, -1)",
@@ -218,12 +214,45 @@ static rs_status query_number(rs_store *store, const char *sql, int64_t *number)
     return status;
 }
 
+/* The names of the identity's columns, or as many parameters; NULL without memory. */
+static char *identity_list(bool names) {
+    size_t n;
+    const rs_identity_column *const column = rs_identity_columns(&n);
+    sqlite3_str *const list = sqlite3_str_new(NULL);
+    for (size_t i = 0; i < n; ++i)
+        sqlite3_str_appendf(list, "%s%s", i ? ", " : "", names ? column[i].stored : "?");
+    return sqlite3_str_finish(list);
+}
+
+/* A statement on cases, made from the columns of their identity; NULL without memory. */
+static char *case_sql(statement which) {
+    char *const names = identity_list(true), *const parameters = identity_list(false);
+    char *const sql = names && parameters
+                          ? sqlite3_mprintf(statement_sql[which], names, parameters, names)
+                          : NULL;
+    sqlite3_free(names);
+    sqlite3_free(parameters);
+    return sql;
+}
+
+static rs_status prepare_first(rs_store *store, statement which, const char *sql) {
+    if (!sql) return rs_fail(RS_EMEMORY, "%s: out of memory", store->path);
+    if (sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &store->prepared[which],
+                           NULL) == SQLITE_OK)
+        return RS_OK;
+    return rs_store_fail(store, "reading");
+}
+
 static rs_status prepare(rs_store *store, statement which, sqlite3_stmt **out) {
-    sqlite3_stmt **const slot = &store->prepared[which];
-    if (!*slot && sqlite3_prepare_v3(store->db, statement_sql[which], -1, SQLITE_PREPARE_PERSISTENT,
-                                     slot, NULL) != SQLITE_OK)
-        return rs_store_fail(store, "reading");
-    *out = *slot;
+    if (!store->prepared[which]) {
+        bool const on_cases = which == FIND_CASE || which == PUT_CASE;
+        char *const made = on_cases ? case_sql(which) : NULL;
+        rs_status const status =
+            prepare_first(store, which, on_cases ? made : statement_sql[which]);
+        sqlite3_free(made);
+        RS_TRY(status);
+    }
+    *out = store->prepared[which];
     return RS_OK;
 }
 
@@ -497,40 +526,30 @@ rs_status rs_store_finish_run(rs_store *store, int64_t run_id, const char *outco
 
 /* --- cases ------------------------------------------------------------------------------------ */
 
-/* Room for the parts of a case's identity that are made up as text. */
-typedef struct identity_text {
-    char digest[17], input[64], h0[64];
-} identity_text;
+/* The values of a case's identity, some of which are made up as text. */
+typedef struct identity {
+    rs_identity_value value[RS_MAX_IDENTITY];
+} identity;
 
-/* Binds CASE_PARAMETERS; `text` must outlive the statement's run. */
-static void bind_identity(binder *b, const rs_case_key *key, identity_text *text) {
-    const rs_spec *const spec = key->spec;
-    const rs_case *const one = key->one;
-    text->digest[0] = '\0';
-    if (key->model) snprintf(text->digest, sizeof text->digest, "%016" PRIx64, key->model->digest);
-    bind_text(b, rs_nonlinearity_name(one->nonlinearity));
-    bind_text(b, rs_ensemble_name(one->ensemble));
-    bind_text(b, text->digest);
-    bind_size(b, one->hidden);
-    bind_size(b, one->steps);
-    bind_whole(b, (int64_t)one->seed); /* the same 64 bits */
-    bind_size(b, key->plan->batch);
-    bind_text(b, rs_input_text(spec, text->input));
-    bind_size(b, spec->input == RS_INPUT_PYTORCH ? key->plan->input_size : 0);
-    bind_text(b, rs_h0_text(spec, text->h0));
-    bind_size(b, spec->warmup);
-    bind_text(b, rs_loss_name(spec->loss));
-    bind_size(b, one->fit_skip);
-    bind_text(b, rs_precision_name(spec->precision));
-    bind_text(b, key->engine);
-    bind_whole(b, spec->raw);
+/* Binds the columns of rs_identity_columns(); `room` must outlive the statement's run. */
+static void bind_identity(binder *b, const rs_case *one, identity *room) {
+    size_t n;
+    const rs_identity_column *const column = rs_identity_columns(&n);
+    for (size_t i = 0; i < n; ++i) {
+        rs_identity_value *const value = &room->value[i];
+        column[i].get(one, value);
+        if (column[i].kind == RS_IDENTITY_TEXT)
+            bind_text(b, value->text);
+        else
+            bind_whole(b, value->whole);
+    }
 }
 
-static rs_status find_case(rs_store *store, const rs_case_key *key, bool *found, int64_t *id) {
+static rs_status find_case(rs_store *store, const rs_case *one, bool *found, int64_t *id) {
     binder b = {0};
-    identity_text text;
+    identity room;
     RS_TRY(prepare(store, FIND_CASE, &b.to));
-    bind_identity(&b, key, &text);
+    bind_identity(&b, one, &room);
     RS_TRY(bound(store, &b));
     return run_for_number(store, b.to, "reading the cases", found, id);
 }
@@ -545,14 +564,14 @@ static rs_status find_point(rs_store *store, int64_t case_id, double rho_asked, 
     return run_for_number(store, b.to, "reading the points", found, &id);
 }
 
-rs_status rs_store_done(rs_store *store, const rs_case_key *key, const double *rho, size_t n,
+rs_status rs_store_done(rs_store *store, const rs_case *one, const double *rho, size_t n,
                         bool *done) {
     bool known;
     int64_t case_id = 0;
     memset(done, 0, n * sizeof *done);
-    RS_TRY(find_case(store, key, &known, &case_id));
+    RS_TRY(find_case(store, one, &known, &case_id));
     for (size_t i = 0; known && i < n; ++i)
-        RS_TRY(find_point(store, case_id, key->spec->native ? NAN : rho[i], &done[i]));
+        RS_TRY(find_point(store, case_id, one->native ? NAN : rho[i], &done[i]));
     return RS_OK;
 }
 
@@ -569,25 +588,25 @@ static rs_status find_rate(rs_store *store, int64_t case_id, double rho_asked, d
     return end_statement(store, b.to, code, "reading the points");
 }
 
-rs_status rs_store_rates(rs_store *store, const rs_case_key *key, const double *rho, size_t n,
+rs_status rs_store_rates(rs_store *store, const rs_case *one, const double *rho, size_t n,
                          double *rates) {
     bool known;
     int64_t case_id = 0;
     for (size_t i = 0; i < n; ++i) rates[i] = NAN;
-    RS_TRY(find_case(store, key, &known, &case_id));
+    RS_TRY(find_case(store, one, &known, &case_id));
     for (size_t i = 0; known && i < n; ++i)
-        RS_TRY(find_rate(store, case_id, key->spec->native ? NAN : rho[i], &rates[i]));
+        RS_TRY(find_rate(store, case_id, rho ? rho[i] : NAN, &rates[i]));
     return RS_OK;
 }
 
 static rs_status put_case(rs_store *store, int64_t run_id, const rs_case_result *result,
                           int64_t *id) {
     binder b = {0};
-    identity_text text;
+    identity room;
     bool const failed = result->status != RS_OK;
     RS_TRY(prepare(store, PUT_CASE, &b.to));
-    bind_identity(&b, &result->key, &text);
-    bind_text(&b, result->key.model ? result->key.model->name : "");
+    bind_identity(&b, result->one, &room);
+    bind_text(&b, result->one->model);
     bind_text(&b, failed ? "failed" : "done");
     bind_text(&b, failed ? result->reason : NULL);
     bind_whole(&b, run_id);
@@ -645,7 +664,7 @@ static rs_status put_timing(rs_store *store, int64_t run_id, int64_t case_id,
     bind_whole(&b, case_id);
     bind_whole(&b, run_id);
     bind_size(&b, result->n);
-    bind_size(&b, result->n * result->key.plan->batch);
+    bind_size(&b, result->n * result->one->batch);
     bind_real(&b, result->forward_seconds);
     bind_real(&b, result->backward_seconds);
     RS_TRY(bound(store, &b));
@@ -657,7 +676,7 @@ rs_status rs_store_add(rs_store *store, int64_t run_id, const rs_case_result *re
     RS_TRY(put_case(store, run_id, result, &case_id));
     if (result->status != RS_OK) return RS_OK;
     for (size_t i = 0; i < result->n; ++i)
-        RS_TRY(put_point(store, run_id, case_id, &result->point[i], result->key.one->steps));
+        RS_TRY(put_point(store, run_id, case_id, &result->point[i], result->one->steps));
     return put_timing(store, run_id, case_id, result);
 }
 

@@ -2,8 +2,8 @@
 #ifndef RS_STORE_H
 #define RS_STORE_H
 
+#include "case.h"
 #include "fit.h"
-#include "plan.h"
 
 typedef struct rs_store rs_store;
 typedef struct sqlite3 sqlite3;
@@ -19,17 +19,8 @@ typedef struct rs_provenance {
     const char *command_line, *spec;
 } rs_provenance;
 
-/* A case of the plan with the settings of the spec that its result depends on. */
-typedef struct rs_case_key {
-    const rs_spec *spec;
-    const rs_plan *plan;
-    const rs_model *model; /* or NULL */
-    const rs_case *one;
-    const char *engine;
-} rs_case_key;
-
 typedef struct rs_case_result {
-    rs_case_key key;
+    const rs_case *one;
     rs_status status;      /* RS_OK, or why it failed */
     const char *reason;    /* the message of a failure */
     const rs_point *point; /* [n] none for a failed case */
@@ -56,12 +47,14 @@ rs_status rs_store_probe(const char *path);
 rs_status rs_store_begin_run(rs_store *store, const rs_provenance *provenance, int64_t *run_id);
 rs_status rs_store_finish_run(rs_store *store, int64_t run_id, const char *outcome);
 
-/* Sets done[i] for every radius of the case that is in the database already. */
-rs_status rs_store_done(rs_store *store, const rs_case_key *key, const double *rho, size_t n,
+/* Sets done[i] for every radius of the case that is in the database already; rho is NULL for the
+ * one radius of a native case. */
+rs_status rs_store_done(rs_store *store, const rs_case *one, const double *rho, size_t n,
                         bool *done);
 
-/* Decay rates of the radii of the case that are in the database, NaN for those that are not. */
-rs_status rs_store_rates(rs_store *store, const rs_case_key *key, const double *rho, size_t n,
+/* Decay rates of the radii of the case that are in the database, NaN for those that are not; rho as
+ * above. */
+rs_status rs_store_rates(rs_store *store, const rs_case *one, const double *rho, size_t n,
                          double *rates);
 
 /* Cases are stored in transactions: begin, any number of adds, and end, which commits where

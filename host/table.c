@@ -242,20 +242,18 @@ static rs_status understand(const cell *row, rs_spec *spec) {
 }
 
 static void put_theory(const rs_theory *theory, const rs_spec *spec, cell *row) {
-    rs_prediction_query const query = {
-        .nonlinearity = spec->nonlinearity[0],
+    rs_case const one = {
+        .cell = spec->cell[0],
         .ensemble = spec->ensemble[0],
-        .input = spec->input,
-        .input_sigma = spec->input_sigma,
-        .h0_sigma = spec->h0_sigma,
-        .loss = spec->loss,
         .hidden = (size_t)row[DECAY_HIDDEN].whole,
         .steps = (size_t)row[DECAY_STEPS].whole,
-        .rho = row[DECAY_RHO].real,
-        .g = row[DECAY_G].real,
+        .input = spec->input,
+        .h0 = spec->h0,
+        .loss = spec->loss,
     };
-    rs_prediction const prediction = rs_predict(theory, &query);
-    row[DECAY_BOUND] = real_cell(rs_decay_bound(&query));
+    double const rho = row[DECAY_RHO].real, g = row[DECAY_G].real;
+    rs_prediction const prediction = rs_predict(theory, &one, rho, g);
+    row[DECAY_BOUND] = real_cell(rs_decay_bound(&one, rho, g));
     if (!prediction.law) return;
     row[DECAY_PREDICTED] = real_cell(prediction.decay_rate);
     row[DECAY_PREDICTION] = (cell){.kind = TEXT, .text = prediction.law};

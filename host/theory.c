@@ -153,17 +153,16 @@ static bool has_iid_entries(rs_ensemble ensemble) {
 }
 
 /* A state that never leaves 0. */
-static bool is_at_rest(const rs_prediction_query *query) {
-    return query->input == RS_INPUT_ZERO && query->h0_sigma == 0.0;
+static bool is_at_rest(const rs_case *one) {
+    return one->input.kind == RS_INPUT_ZERO && one->h0.kind == RS_START_ZERO;
 }
 
-static rs_prediction predict_linear(const rs_prediction_query *query) {
+static rs_prediction predict_linear(const rs_case *one, double rho, double g) {
     /* 0 - x, not -x: no rate is a negative zero */
-    rs_prediction const ln_rho = {"ln rho", 0.0 - log(query->rho)},
-                        ln_g = {"ln g", 0.0 - log(query->g)};
-    double const root = sqrt((double)query->hidden), steps = (double)query->steps;
+    rs_prediction const ln_rho = {"ln rho", 0.0 - log(rho)}, ln_g = {"ln g", 0.0 - log(g)};
+    double const root = sqrt((double)one->hidden), steps = (double)one->steps;
     bool const soon = steps <= root, late = steps >= 5.0 * root;
-    switch (query->ensemble) {
+    switch (one->ensemble) {
     case RS_ORTHOGONAL:
     case RS_IDENTITY: return ln_rho; /* exactly */
     case RS_SYMMETRIC: return late ? ln_rho : none;
@@ -181,65 +180,63 @@ static rs_prediction predict_linear(const rs_prediction_query *query) {
  * errors of at most 0.02 at 64 units, 0.012 at 256 and 0.008 at 512. The spread of phi' over units
  * must mix the directions before the largest eigenvalues, which exceed g, win: kappa - 1 against
  * 1 / sqrt(H). And small networks with little noise freeze where large ones are chaotic. */
-static bool mixes(const rs_prediction_query *query, const rs_mean_field *field) {
-    if (!has_iid_entries(query->ensemble)) return true;
-    bool const is_driven = query->input == RS_INPUT_NOISE && query->input_sigma >= 0.5;
-    return (is_driven || query->hidden >= 256) &&
-           (field->kappa - 1.0) * sqrt((double)query->hidden) >= 4.3;
+static bool mixes(const rs_case *one, const rs_mean_field *field) {
+    if (!has_iid_entries(one->ensemble)) return true;
+    bool const is_driven = one->input.kind == RS_INPUT_NOISE && one->input.sigma >= 0.5;
+    return (is_driven || one->hidden >= 256) &&
+           (field->kappa - 1.0) * sqrt((double)one->hidden) >= 4.3;
 }
 
-static rs_prediction predict_mean_field(const rs_prediction_query *query,
-                                        const rs_mean_field *field) {
+static rs_prediction predict_mean_field(const rs_case *one, const rs_mean_field *field) {
     static double const largest_shift = 0.05; /* of a first order that is to be trusted */
-    double const shift =
-        rs_finite_size_shift(field, query->hidden, query->ensemble == RS_ORTHOGONAL);
+    double const shift = rs_finite_size_shift(field, one->hidden, one->ensemble == RS_ORTHOGONAL);
     double const decay_rate = field->decay_rate + shift;
     if (!isfinite(decay_rate) || shift > largest_shift) return none;
     return (rs_prediction){"mean field", decay_rate};
 }
 
-static rs_prediction predict_tanh(const rs_theory *theory, const rs_prediction_query *query) {
-    bool const is_quiet = query->input == RS_INPUT_ZERO;
-    if (is_at_rest(query)) return predict_linear(query);
-    if (is_quiet && query->ensemble == RS_IDENTITY)
-        return (rs_prediction){"identity fixed point", rs_identity_tanh_decay(query->rho)};
-    if (query->ensemble != RS_ORTHOGONAL && !has_iid_entries(query->ensemble)) return none;
+static rs_prediction predict_tanh(const rs_theory *theory, const rs_case *one, double rho,
+                                  double g) {
+    bool const is_quiet = one->input.kind == RS_INPUT_ZERO;
+    if (is_at_rest(one)) return predict_linear(one, rho, g);
+    if (is_quiet && one->ensemble == RS_IDENTITY)
+        return (rs_prediction){"identity fixed point", rs_identity_tanh_decay(rho)};
+    if (one->ensemble != RS_ORTHOGONAL && !has_iid_entries(one->ensemble)) return none;
     /* Without noise the transients are slow up to here, and the largest eigenvalues matter. */
-    if (query->input == RS_INPUT_PYTORCH || (is_quiet && query->g <= 1.2)) return none;
-    rs_mean_field const field =
-        rs_mean_field_tanh(theory, query->g, is_quiet ? 0.0 : query->input_sigma);
-    return mixes(query, &field) ? predict_mean_field(query, &field) : none;
+    if (one->input.kind == RS_INPUT_PYTORCH || (is_quiet && g <= 1.2)) return none;
+    rs_mean_field const field = rs_mean_field_tanh(theory, g, is_quiet ? 0.0 : one->input.sigma);
+    return mixes(one, &field) ? predict_mean_field(one, &field) : none;
 }
 
-static rs_prediction predict_relu(const rs_prediction_query *query) {
-    if (query->ensemble == RS_IDENTITY) /* units that are on stay on */
-        return query->input == RS_INPUT_ZERO && query->h0_sigma > 0.0
-                   ? (rs_prediction){"ln rho", 0.0 - log(query->rho)}
+static rs_prediction predict_relu(const rs_case *one, double rho, double g) {
+    if (one->ensemble == RS_IDENTITY) /* units that are on stay on */
+        return one->input.kind == RS_INPUT_ZERO && one->h0.kind == RS_START_NORMAL
+                   ? (rs_prediction){"ln rho", 0.0 - log(rho)}
                    : none;
-    if (query->ensemble != RS_ORTHOGONAL && !has_iid_entries(query->ensemble)) return none;
+    if (one->ensemble != RS_ORTHOGONAL && !has_iid_entries(one->ensemble)) return none;
     /* From g of about 1.3 on finite networks diverge, long before sqrt(2). */
-    if (query->input != RS_INPUT_NOISE || query->g > 1.2) return none;
-    rs_mean_field const field = rs_mean_field_relu(query->g, query->input_sigma);
-    return predict_mean_field(query, &field);
+    if (one->input.kind != RS_INPUT_NOISE || g > 1.2) return none;
+    rs_mean_field const field = rs_mean_field_relu(g, one->input.sigma);
+    return predict_mean_field(one, &field);
 }
 
-rs_prediction rs_predict(const rs_theory *theory, const rs_prediction_query *query) {
-    if (query->loss == RS_ALL_MEAN) return none; /* what every step adds does not decay */
-    switch (query->nonlinearity) {
-    case RS_TANH: return predict_tanh(theory, query);
-    case RS_RELU: return predict_relu(query);
-    default: return predict_linear(query);
+rs_prediction rs_predict(const rs_theory *theory, const rs_case *one, double rho, double g) {
+    if (one->loss == RS_ALL_MEAN) return none; /* what every step adds does not decay */
+    switch (one->cell) {
+    case RS_TANH: return predict_tanh(theory, one, rho, g);
+    case RS_RELU: return predict_relu(one, rho, g);
+    default: return predict_linear(one, rho, g);
     }
 }
 
-double rs_decay_bound(const rs_prediction_query *query) {
-    if (query->loss == RS_ALL_MEAN) return NAN;
-    switch (query->ensemble) {
+double rs_decay_bound(const rs_case *one, double rho, double g) {
+    if (one->loss == RS_ALL_MEAN) return NAN;
+    switch (one->ensemble) {
     case RS_ORTHOGONAL:
     case RS_IDENTITY:
-    case RS_SYMMETRIC: return 0.0 - log(query->rho);
+    case RS_SYMMETRIC: return 0.0 - log(rho);
     case RS_GAUSSIAN:
-    case RS_UNIFORM: return 0.0 - log(2.0 * query->g);
+    case RS_UNIFORM: return 0.0 - log(2.0 * g);
     default: return NAN;
     }
 }

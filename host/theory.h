@@ -3,7 +3,7 @@
 #ifndef RS_THEORY_H
 #define RS_THEORY_H
 
-#include "spec.h"
+#include "case.h"
 
 #include <stdbool.h>
 
@@ -49,29 +49,19 @@ double rs_identity_tanh_decay(double rho);
 
 /* --- which law speaks of a network ------------------------------------------------------------ */
 
-/* What a prediction depends on: a row of the decay table. */
-typedef struct rs_prediction_query {
-    rs_nonlinearity nonlinearity;
-    rs_ensemble ensemble;
-    rs_input_kind input;
-    double input_sigma, h0_sigma;
-    rs_loss loss;
-    size_t hidden, steps;
-    double rho, g;
-} rs_prediction_query;
-
 typedef struct rs_prediction {
     const char *law;   /* "ln rho", "ln g", "identity fixed point", "mean field"; NULL for none */
     double decay_rate; /* NaN for none */
 } rs_prediction;
 
-/* The prediction for stationary states, after a warm-up and some steps away from the loss; none
- * where no law is known to hold. */
-rs_prediction rs_predict(const rs_theory *theory, const rs_prediction_query *query);
+/* The prediction for a case at radius `rho` and coupling `g`, for stationary states, after a
+ * warm-up and some steps away from the loss; none where no law is known to hold. Reads cell,
+ * ensemble, hidden, steps, input, h0 and loss of the case. */
+rs_prediction rs_predict(const rs_theory *theory, const rs_case *one, double rho, double g);
 
 /* The least decay rate that |phi'| <= 1 leaves, -ln of the largest singular value (Pascanu, Mikolov
  * & Bengio 2013). That is rho for normal matrices and tends to 2 g for iid entries. NaN where
  * neither holds, or where the loss feeds every step. */
-double rs_decay_bound(const rs_prediction_query *query);
+double rs_decay_bound(const rs_case *one, double rho, double g);
 
 #endif

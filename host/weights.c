@@ -142,14 +142,13 @@ static rs_status scale_weight_hh(const rs_case *one, rs_weights *out) {
     return RS_OK;
 }
 
-static rs_status make_weight_hh(const rs_spec *spec, const rs_model *model, const rs_case *one,
-                                rs_weights *out) {
+static rs_status make_weight_hh(const rs_case *one, const rs_model *model, rs_weights *out) {
     size_t const h = one->hidden;
     RS_TRY(allocate(h, h, &out->weight_hh));
     RS_TRY(fill_weight_hh(model, one, out->weight_hh));
     RS_TRY(rs_spectral_radius(h, out->weight_hh, &out->drawn_radius));
-    if (!spec->native) RS_TRY(scale_weight_hh(one, out));
-    RS_TRY(round_weight_hh(spec->precision, h * h, out->weight_hh));
+    if (!one->native) RS_TRY(scale_weight_hh(one, out));
+    RS_TRY(round_weight_hh(one->precision, h * h, out->weight_hh));
     RS_TRY(rs_spectral_radius(h, out->weight_hh, &out->radius));
     out->coupling = rs_coupling(h, out->weight_hh);
     return RS_OK;
@@ -187,10 +186,9 @@ static rs_status make_bias(const rs_model *model, const rs_case *one, double *bi
     return RS_OK;
 }
 
-static rs_status make_input_weights(const rs_spec *spec, const rs_plan *plan, const rs_model *model,
-                                    const rs_case *one, rs_weights *out) {
-    size_t const h = one->hidden, inputs = plan->input_size;
-    if (spec->input != RS_INPUT_PYTORCH) return RS_OK;
+static rs_status make_input_weights(const rs_case *one, const rs_model *model, rs_weights *out) {
+    size_t const h = one->hidden, inputs = one->input_size;
+    if (one->input.kind != RS_INPUT_PYTORCH) return RS_OK;
     RS_TRY(allocate(h, inputs, &out->weight_ih));
     RS_TRY(allocate(1, h, &out->bias));
     if (model && model->weight_ih)
@@ -198,45 +196,55 @@ static rs_status make_input_weights(const rs_spec *spec, const rs_plan *plan, co
     else
         draw_uniform(one, RS_STREAM_WEIGHT_IH, h, inputs, out->weight_ih);
     RS_TRY(make_bias(model, one, out->bias));
-    RS_TRY(check_range(spec->precision, h * inputs, out->weight_ih, "weight_ih"));
-    RS_TRY(check_range(spec->precision, h, out->bias, "bias_ih + bias_hh"));
+    RS_TRY(check_range(one->precision, h * inputs, out->weight_ih, "weight_ih"));
+    RS_TRY(check_range(one->precision, h, out->bias, "bias_ih + bias_hh"));
     if (!model || !model->input) return RS_OK;
-    return check_range(spec->precision, model->steps * model->batch * model->input_size,
+    return check_range(one->precision, model->steps * model->batch * model->input_size,
                        model->input, "input");
 }
 
 /* h0 */
 
-static rs_status take_h0(const rs_plan *plan, const rs_model *model, rs_weights *out) {
-    if (plan->batch > model->batch)
+static rs_status take_h0(const rs_case *one, const rs_model *model, double *h0) {
+    if (one->batch > model->batch)
         return rs_fail(RS_EINPUT, "h0: has %zu samples, the batch is %zu", model->batch,
-                       plan->batch);
-    memcpy(out->h0, model->h0, plan->batch * out->hidden * sizeof *out->h0);
+                       one->batch);
+    memcpy(h0, model->h0, one->batch * one->hidden * sizeof *h0);
     return RS_OK;
 }
 
-static rs_status make_h0(const rs_spec *spec, const rs_plan *plan, const rs_model *model,
-                         const rs_case *one, rs_weights *out) {
-    bool const from_file = model && model->h0 && !rs_spec_given(spec, "h0");
+static void draw_h0(const rs_case *one, double *h0) {
     size_t const h = one->hidden;
-    if (!from_file && spec->h0_sigma == 0.0) return RS_OK;
-    RS_TRY(allocate(plan->batch, h, &out->h0));
-    if (from_file) {
-        RS_TRY(take_h0(plan, model, out));
-    } else {
-        for (size_t b = 0; b < plan->batch; ++b)
-            draw_row(normal_pair, one->seed, RS_STREAM_H0, 0, b, h, out->h0 + b * h);
-        for (size_t i = 0; i < plan->batch * h; ++i) out->h0[i] *= spec->h0_sigma;
-    }
-    return check_range(spec->precision, plan->batch * h, out->h0, "h0");
+    for (size_t b = 0; b < one->batch; ++b)
+        draw_row(normal_pair, one->seed, RS_STREAM_H0, 0, b, h, h0 + b * h);
+    for (size_t i = 0; i < one->batch * h; ++i) h0[i] *= one->h0.sigma;
 }
 
-rs_status rs_weights_make(const rs_spec *spec, const rs_plan *plan, const rs_model *model,
-                          const rs_case *one, rs_weights *out) {
+static rs_status make_h0(const rs_case *one, const rs_model *model, rs_weights *out) {
+    if (one->h0.kind == RS_START_ZERO) return RS_OK;
+    RS_TRY(allocate(one->batch, one->hidden, &out->h0));
+    if (one->h0.kind == RS_START_MODEL)
+        RS_TRY(take_h0(one, model, out->h0));
+    else
+        draw_h0(one, out->h0);
+    return check_range(one->precision, one->batch * one->hidden, out->h0, "h0");
+}
+
+rs_status rs_weights_make(const rs_case *one, const rs_model *model, rs_weights *out) {
     *out = (rs_weights){.hidden = one->hidden};
-    RS_TRY(make_weight_hh(spec, model, one, out));
-    RS_TRY(make_input_weights(spec, plan, model, one, out));
-    return make_h0(spec, plan, model, one, out);
+    RS_TRY(make_weight_hh(one, model, out));
+    RS_TRY(make_input_weights(one, model, out));
+    return make_h0(one, model, out);
+}
+
+bool rs_weights_shared(const rs_case *a, const rs_case *b) {
+    bool const weight_hh = a->ensemble == b->ensemble && a->hidden == b->hidden &&
+                           a->seed == b->seed && a->native == b->native &&
+                           a->precision == b->precision;
+    bool const input = (a->input.kind == RS_INPUT_PYTORCH) == (b->input.kind == RS_INPUT_PYTORCH) &&
+                       a->input_size == b->input_size;
+    bool const h0 = a->h0.kind == b->h0.kind && a->h0.sigma == b->h0.sigma && a->batch == b->batch;
+    return weight_hh && input && h0;
 }
 
 void rs_weights_free(rs_weights *weights) {
@@ -247,9 +255,9 @@ void rs_weights_free(rs_weights *weights) {
     *weights = (rs_weights){0};
 }
 
-double rs_weights_scale(const rs_spec *spec, double rho) {
-    if (spec->native) return 1.0;
-    return spec->precision == RS_F32 ? (double)(float)rho : rho;
+double rs_weights_scale(const rs_case *one, double rho) {
+    if (one->native) return 1.0;
+    return one->precision == RS_F32 ? (double)(float)rho : rho;
 }
 
 static double fill_constant(size_t count, double value, double *out) {
@@ -277,18 +285,18 @@ double rs_loss_gradient(rs_loss loss, uint64_t seed, size_t steps, size_t batch,
     }
 }
 
-rs_drive rs_weights_drive(const rs_spec *spec, const rs_plan *plan, const rs_model *model,
-                          const rs_case *one, const rs_weights *weights, size_t first_sample) {
+rs_drive rs_weights_drive(const rs_case *one, const rs_model *model, const rs_weights *weights,
+                          size_t first_sample) {
     rs_drive drive = {.seed = one->seed, .first_sample = first_sample};
-    switch (spec->input) {
+    switch (one->input.kind) {
     case RS_INPUT_ZERO: drive.kind = RS_DRIVE_ZERO; break;
     case RS_INPUT_NOISE:
         drive.kind = RS_DRIVE_NOISE;
-        drive.sigma = spec->input_sigma;
+        drive.sigma = one->input.sigma;
         break;
     case RS_INPUT_PYTORCH:
         drive.kind = RS_DRIVE_WEIGHTED;
-        drive.input_size = plan->input_size;
+        drive.input_size = one->input_size;
         drive.weight_ih = weights->weight_ih;
         drive.bias = weights->bias;
         drive.input = model ? model->input : NULL;

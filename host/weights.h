@@ -2,9 +2,10 @@
 #ifndef RS_WEIGHTS_H
 #define RS_WEIGHTS_H
 
-#include "plan.h"
+#include "case.h"
+#include "model.h"
 
-/* What a case's base matrix is, shared by all cases of one (ensemble, hidden, seed). */
+/* What is computed of a case before its launch. */
 typedef struct rs_weights {
     size_t hidden;
     double *weight_hh;   /* [H][H] W0: of spectral radius 1, or as drawn with --rho native;
@@ -22,12 +23,14 @@ typedef struct rs_weights {
  * weight_ih and without biases has none. RS_EINPUT where the radius is 0, or lost in rounding,
  * and must be scaled, or a value overflows the precision. The caller frees with rs_weights_free in
  * any case. */
-rs_status rs_weights_make(const rs_spec *spec, const rs_plan *plan, const rs_model *model,
-                          const rs_case *one, rs_weights *out);
+rs_status rs_weights_make(const rs_case *one, const rs_model *model, rs_weights *out);
 void rs_weights_free(rs_weights *weights);
 
+/* True where rs_weights_make gives both cases, of one model or of none, the same arrays. */
+bool rs_weights_shared(const rs_case *a, const rs_case *b);
+
 /* The scale of a radius: rho itself, or 1 with --rho native; rounded to the precision. */
-double rs_weights_scale(const rs_spec *spec, double rho);
+double rs_weights_scale(const rs_case *one, double rho);
 
 /* delta_T of every sample of the batch for a case of `steps`, into gradient [B][H]; returns the
  * loss's term at every earlier step. last-mean: 1 / (B H); all-mean: 1 / (T B H), at every step;
@@ -37,7 +40,7 @@ double rs_loss_gradient(rs_loss loss, uint64_t seed, size_t steps, size_t batch,
 
 /* u_t of the case for the drive of an engine, from sample `first_sample` on; borrows `weights`
  * and `model`. */
-rs_drive rs_weights_drive(const rs_spec *spec, const rs_plan *plan, const rs_model *model,
-                          const rs_case *one, const rs_weights *weights, size_t first_sample);
+rs_drive rs_weights_drive(const rs_case *one, const rs_model *model, const rs_weights *weights,
+                          size_t first_sample);
 
 #endif

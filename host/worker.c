@@ -92,15 +92,15 @@ static rs_shared_weights *weights_for(rs_worker *worker, size_t place, const rs_
     return *latest ? rs_shared_weights_use(*latest) : NULL;
 }
 
-rs_status rs_worker_check_model(rs_worker *worker) {
-    worker->latest[0] = rs_shared_weights_new(&worker->plan->at[0]);
+rs_status rs_worker_check_model(rs_worker *worker, const rs_case *one) {
+    worker->latest[0] = rs_shared_weights_new(one);
     if (!worker->latest[0]) return rs_fail(RS_EMEMORY, "sweep: no memory for weights");
-    return rs_shared_weights_make(worker->latest[0], worker->spec, worker->plan, worker->model);
+    return rs_shared_weights_make(worker->latest[0], worker->model);
 }
 
 void rs_work_begin(rs_worker *worker, rs_work *work) {
     for (size_t g = 0; g < work->launch.groups; ++g) {
-        const rs_case *one = work->launch.one[g];
+        const rs_case *one = &work->launch.one[g];
         work->task[g] = (rs_task){.one = one, .weights = weights_for(worker, g, one)};
     }
 }
@@ -138,11 +138,11 @@ static void begin_points(const rs_launch *launch, rs_task *task) {
 static rs_status prepare_task(const rs_worker *worker, const rs_launch *launch, rs_task *task) {
     const rs_case *one = task->one;
     if (!task->weights) return rs_fail(RS_EMEMORY, "sweep: no memory for weights");
-    RS_TRY(rs_shared_weights_make(task->weights, worker->spec, worker->plan, worker->model));
+    RS_TRY(rs_shared_weights_make(task->weights, worker->model));
     RS_TRY(allocate_results(launch, task));
     begin_points(launch, task);
-    task->step_gradient = rs_loss_gradient(worker->spec->loss, one->seed, one->steps,
-                                           launch->whole.batch, one->hidden, task->gradient);
+    task->step_gradient =
+        rs_loss_gradient(one->loss, one->seed, one->steps, one->batch, one->hidden, task->gradient);
     return RS_OK;
 }
 
@@ -225,8 +225,7 @@ static void set_group(const run *r, const rs_chunk *chunk, size_t g) {
         .h0 = weights->h0 ? weights->h0 + first : NULL,
         .loss_gradient = task->gradient + first,
         .step_gradient = task->step_gradient,
-        .drive = rs_weights_drive(worker->spec, worker->plan, worker->model, task->one, weights,
-                                  chunk->first_sample),
+        .drive = rs_weights_drive(task->one, worker->model, weights, chunk->first_sample),
     };
 }
 

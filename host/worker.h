@@ -40,8 +40,6 @@ typedef struct rs_work {
 } rs_work;
 
 typedef struct rs_worker {
-    const rs_spec *spec;
-    const rs_plan *plan;
     const rs_model *model; /* NULL without one */
     const rs_engine *engine;
     void *engine_state;
@@ -62,8 +60,9 @@ void rs_worker_free(rs_worker *worker);
 rs_status rs_work_make(const rs_launches *launches, rs_work *out); /* RS_EMEMORY */
 void rs_work_free(rs_work *work);
 
-/* Weights of the model, before any launch: bad ones are the user's input, found here once. */
-rs_status rs_worker_check_model(rs_worker *worker);
+/* Weights of the model for a case of the plan, before any launch: bad ones are the user's input,
+ * found here once. */
+rs_status rs_worker_check_model(rs_worker *worker, const rs_case *one);
 
 /* Makes tasks of the cases of work->launch. A task uses the weights of the task in its place in the
  * launch begun before, where they are the same. Never at once with itself. */

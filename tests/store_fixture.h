@@ -10,35 +10,34 @@ enum { FIXTURE_STEPS = 5, FIXTURE_RADII = 8 };
 
 /* One case with the points of its radii. */
 typedef struct fixture {
-    rs_spec spec;
-    rs_plan plan;
     rs_case one;
-    rs_model model; /* used where `imported` */
-    bool imported;
     rs_point point[FIXTURE_RADII];
     double curve[FIXTURE_RADII][FIXTURE_STEPS];
 } fixture;
 
 static inline fixture fixture_make(uint64_t seed) {
     return (fixture){
-        .spec = {.input = RS_INPUT_PYTORCH, .loss = RS_RANDOM, .precision = RS_F64},
-        .plan = {.batch = 4, .input_size = 3},
-        .one = {.ensemble = RS_GAUSSIAN,
+        .one = {.cell = RS_TANH,
+                .ensemble = RS_GAUSSIAN,
                 .hidden = 10,
-                .seed = seed,
-                .nonlinearity = RS_TANH,
                 .steps = FIXTURE_STEPS,
-                .fit_skip = 1},
-        .model = {.name = "a,b\"c.npz", .digest = 0xABCDEF},
+                .seed = seed,
+                .batch = 4,
+                .input = {.kind = RS_INPUT_PYTORCH},
+                .input_size = 3,
+                .loss = RS_RANDOM,
+                .fit_skip = 1,
+                .precision = RS_F64,
+                .engine = "reference",
+                .model = ""},
     };
 }
 
-static inline rs_case_key fixture_key(const fixture *f) {
-    return (rs_case_key){.spec = &f->spec,
-                         .plan = &f->plan,
-                         .model = f->imported ? &f->model : NULL,
-                         .one = &f->one,
-                         .engine = "reference"};
+/* Makes the case one of imported weights. */
+static inline void fixture_import(fixture *f) {
+    f->one.ensemble = RS_MODEL;
+    f->one.model = "a,b\"c.npz";
+    f->one.model_digest = 0xABCDEF;
 }
 
 /* Fills point i: norms of 10^(-rate (T - t)), which no format's range can hold for ever. */
@@ -55,7 +54,7 @@ static inline rs_point *fixture_point(fixture *f, size_t i, double rho, double r
 }
 
 static inline rs_case_result fixture_result(const fixture *f, size_t n) {
-    return (rs_case_result){.key = fixture_key(f),
+    return (rs_case_result){.one = &f->one,
                             .status = RS_OK,
                             .point = f->point,
                             .n = n,
@@ -64,7 +63,7 @@ static inline rs_case_result fixture_result(const fixture *f, size_t n) {
 }
 
 static inline rs_case_result fixture_failure(const fixture *f, const char *reason) {
-    return (rs_case_result){.key = fixture_key(f), .status = RS_EDEVICE, .reason = reason};
+    return (rs_case_result){.one = &f->one, .status = RS_EDEVICE, .reason = reason};
 }
 
 static inline rs_provenance fixture_provenance(void) {

@@ -26,7 +26,7 @@ static char *said(double *rho, size_t n_rho, bool native, const entry *entries) 
     size_t length = 0;
     assert_int_equal(rs_finding_make(&spec, &finding), RS_OK);
     for (const entry *e = entries; e->hidden; ++e) {
-        rs_case const one = {.nonlinearity = e->nonlinearity,
+        rs_case const one = {.cell = e->nonlinearity,
                              .ensemble = e->ensemble,
                              .hidden = e->hidden,
                              .seed = (uint64_t)(e - entries),

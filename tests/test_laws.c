@@ -263,12 +263,12 @@ static void no_step_beats_sigma_max(void **state) {
         rs_plan plan;
         rs_weights weights;
         double s[32];
-        must(rs_plan_make(&spec, NULL, &plan));
-        must(rs_weights_make(&spec, &plan, NULL, &plan.at[0], &weights));
+        must(rs_plan_make(&spec, NULL, "cpu", &plan));
+        rs_case const one = rs_plan_case(&plan, 0);
+        must(rs_weights_make(&one, NULL, &weights));
         must(rs_singular_values(32, weights.weight_hh, s));
         bound b = {.sigma_max = s[0]};
         rs_weights_free(&weights);
-        rs_plan_free(&plan);
         rs_spec_free(&spec);
         sweep(settings, query, check_bound, &b);
         assert_int_equal(b.steps, 6 * 200);

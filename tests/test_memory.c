@@ -64,11 +64,11 @@ static double planned(const char *settings, uint64_t memory) {
     rs_spec spec = spec_of(settings);
     rs_plan plan;
     rs_cut cut;
-    must(rs_plan_make(&spec, NULL, &plan));
-    rs_shape const whole = rs_plan_shape(&spec, &plan, &plan.at[0], spec.n_rho);
+    must(rs_plan_make(&spec, NULL, "cpu", &plan));
+    rs_case const one = rs_plan_case(&plan, 0);
+    rs_shape const whole = rs_case_shape(&one, spec.n_rho);
     rs_resources const resources = {.threads = spec.threads};
     must(rs_plan_cut(rs_engine_named("cpu"), &resources, &whole, true, memory, &cut));
-    rs_plan_free(&plan);
     rs_spec_free(&spec);
     return (double)(cut.engine_bytes + cut.host_bytes);
 }

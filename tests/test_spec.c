@@ -87,8 +87,8 @@ static void test_defaults(void **state) {
     double const rho[] = {0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5};
     uint64_t const seeds[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
     assert_string_equal(spec->output, "rhosweep.db");
-    assert_int_equal(spec->n_nonlinearity, 1);
-    assert_int_equal(spec->nonlinearity[0], RS_TANH);
+    assert_int_equal(spec->n_cell, 1);
+    assert_int_equal(spec->cell[0], RS_TANH);
     assert_int_equal(spec->n_ensemble, 1);
     assert_int_equal(spec->ensemble[0], RS_GAUSSIAN);
     assert_null(spec->model);
@@ -98,9 +98,9 @@ static void test_defaults(void **state) {
     assert_wholes(spec->n_steps, spec->steps, 1, (uint64_t[]){100});
     assert_int_equal(spec->batch, 16);
     assert_wholes(spec->n_seeds, spec->seeds, 10, seeds);
-    assert_int_equal(spec->input, RS_INPUT_PYTORCH);
+    assert_int_equal(spec->input.kind, RS_INPUT_PYTORCH);
     assert_int_equal(spec->input_size, 1);
-    assert_true(spec->h0_sigma == 0.0);
+    assert_int_equal(spec->h0.kind, RS_START_ZERO);
     assert_int_equal(spec->warmup, 0);
     assert_int_equal(spec->loss, RS_LAST_MEAN);
     assert_true(spec->fit_skip == by_default);
@@ -131,9 +131,9 @@ static void test_keys(void **state) {
 static void test_words(void **state) {
     rs_spec *const spec = *state;
     accept(spec, "nonlinearity", "linear, tanh");
-    assert_int_equal(spec->n_nonlinearity, 2);
-    assert_int_equal(spec->nonlinearity[0], RS_TANH);
-    assert_int_equal(spec->nonlinearity[1], RS_LINEAR);
+    assert_int_equal(spec->n_cell, 2);
+    assert_int_equal(spec->cell[0], RS_TANH);
+    assert_int_equal(spec->cell[1], RS_LINEAR);
     accept(spec, "ensemble", "symmetric,identity,orthogonal,uniform,gaussian");
     assert_int_equal(spec->n_ensemble, 5);
     for (size_t i = 0; i < 5; ++i) assert_int_equal(spec->ensemble[i], i);
@@ -431,8 +431,8 @@ static void test_memory(void **state) {
 static void test_input_and_h0(void **state) {
     rs_spec *const spec = *state;
     char text[64];
-    assert_string_equal(rs_input_text(spec, text), "pytorch");
-    assert_string_equal(rs_h0_text(spec, text), "zero");
+    assert_string_equal(rs_input_text(spec->input, text), "pytorch");
+    assert_string_equal(rs_start_text(spec->h0, text), "zero");
     const char *const bad[][2] = {
         {"input", "white"},    {"input", ""},        {"input", "noise"},     {"input", "noise:"},
         {"input", "noise:-1"}, {"input", "noise:0"}, {"input", "noise:nan"}, {"input", "noise:inf"},
@@ -441,17 +441,17 @@ static void test_input_and_h0(void **state) {
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) refuse(spec, bad[i][0], bad[i][1]);
     accept(spec, "input", "noise:0.5");
-    assert_int_equal(spec->input, RS_INPUT_NOISE);
-    assert_true(spec->input_sigma == 0.5);
-    assert_string_equal(rs_input_text(spec, text), "noise:0.5");
+    assert_int_equal(spec->input.kind, RS_INPUT_NOISE);
+    assert_true(spec->input.sigma == 0.5);
+    assert_string_equal(rs_input_text(spec->input, text), "noise:0.5");
     accept(spec, "input", "zero");
-    assert_int_equal(spec->input, RS_INPUT_ZERO);
-    assert_string_equal(rs_input_text(spec, text), "zero");
+    assert_int_equal(spec->input.kind, RS_INPUT_ZERO);
+    assert_string_equal(rs_input_text(spec->input, text), "zero");
     accept(spec, "h0", "normal:0.1");
-    assert_true(spec->h0_sigma == 0.1);
-    assert_string_equal(rs_h0_text(spec, text), "normal:0.1");
+    assert_true(spec->h0.kind == RS_START_NORMAL && spec->h0.sigma == 0.1);
+    assert_string_equal(rs_start_text(spec->h0, text), "normal:0.1");
     accept(spec, "h0", "zero");
-    assert_true(spec->h0_sigma == 0.0);
+    assert_int_equal(spec->h0.kind, RS_START_ZERO);
 }
 
 static void test_switches(void **state) {
@@ -688,7 +688,7 @@ static void assert_round_trip(const rs_spec *spec) {
     assert_wholes(again.n_seeds, again.seeds, spec->n_seeds, spec->seeds);
     assert_wholes(again.n_hidden, again.hidden, spec->n_hidden, spec->hidden);
     assert_wholes(again.n_steps, again.steps, spec->n_steps, spec->steps);
-    assert_true(again.input_sigma == spec->input_sigma && again.h0_sigma == spec->h0_sigma);
+    assert_true(again.input.sigma == spec->input.sigma && again.h0.sigma == spec->h0.sigma);
     assert_true(again.fit_skip == spec->fit_skip && again.memory == spec->memory);
     assert_int_equal(again.native, spec->native);
     free(text);
@@ -759,10 +759,18 @@ static void test_print_model(void **state) {
     accept(spec, "model", "a.npz");
     accept(spec, "rho", "native");
     char *const text = printed(spec);
-    assert_non_null(strstr(text, "model = a.npz\nrho = native\nsteps"));
+    /* what the model settles is not asked for: not ensemble, hidden, steps, batch, ... */
+    assert_non_null(strstr(text, "model = a.npz\nrho = native\nseeds"));
     assert_null(strstr(text, "ensemble"));
+    assert_non_null(strstr(text, "input = pytorch\nwarmup"));
     free(text);
     assert_round_trip(spec);
+    accept(spec, "h0", "zero");
+    accept(spec, "batch", "16");
+    char *const given = printed(spec);
+    assert_non_null(strstr(given, "\nh0 = zero\n"));
+    assert_non_null(strstr(given, "\nbatch = 16\n"));
+    free(given);
 }
 
 static void test_names(void **state) {

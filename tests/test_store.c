@@ -198,9 +198,8 @@ static void test_put_keeps_every_value(void **state) {
     rs_store *const store = open_store();
     int64_t const run = begin_run(store);
     fixture f = fixture_make(UINT64_MAX);
-    f.imported = true;
-    f.one.ensemble = RS_MODEL;
-    f.spec.raw = true;
+    fixture_import(&f);
+    f.one.raw = true;
     rs_point *const point = fixture_point(&f, 0, 0.1, NAN);
     f.curve[0][0] = -INFINITY;
     f.curve[0][1] = NAN;
@@ -245,17 +244,16 @@ static void test_done_and_more_radii(void **state) {
     rs_store *const store = open_store();
     int64_t run = begin_run(store);
     fixture f = fixture_make(1);
-    rs_case_key const key = fixture_key(&f);
     double const rho[] = {0.5, 1.0, 2.0};
     bool done[3] = {true, true, true};
-    assert_ok(rs_store_done(store, &key, rho, 3, done));
+    assert_ok(rs_store_done(store, &f.one, rho, 3, done));
     assert_false(done[0] || done[1] || done[2]);
 
     fixture_point(&f, 0, 0.5, 0.25);
     fixture_point(&f, 1, 2.0, 0.125);
     rs_case_result result = fixture_result(&f, 2);
     assert_ok(rs_store_put(store, run, &result));
-    assert_ok(rs_store_done(store, &key, rho, 3, done));
+    assert_ok(rs_store_done(store, &f.one, rho, 3, done));
     assert_true(done[0] && !done[1] && done[2]);
 
     /* the missing radius comes beside one that is there, which stays as it is */
@@ -264,7 +262,7 @@ static void test_done_and_more_radii(void **state) {
     fixture_point(&f, 1, 2.0, 99.0);
     result = fixture_result(&f, 2);
     assert_ok(rs_store_put(store, run, &result));
-    assert_ok(rs_store_done(store, &key, rho, 3, done));
+    assert_ok(rs_store_done(store, &f.one, rho, 3, done));
     assert_true(done[0] && done[1] && done[2]);
     assert_int_equal(query_whole(store, "SELECT count(*) FROM cases"), 1);
     assert_int_equal(query_whole(store, "SELECT count(*) FROM points"), 3);
@@ -286,13 +284,12 @@ static void test_native_is_a_radius_of_its_own(void **state) {
     assert_ok(rs_store_put(store, run, &result));
     assert_ok(rs_store_put(store, run, &result));
     assert_int_equal(query_whole(store, "SELECT count(*) FROM points WHERE rho_asked IS NULL"), 1);
-    rs_case_key const key = fixture_key(&f);
     double const rho = 0.625;
     bool done;
-    assert_ok(rs_store_done(store, &key, &rho, 1, &done));
+    assert_ok(rs_store_done(store, &f.one, &rho, 1, &done));
     assert_false(done); /* reached is not asked for */
-    f.spec.native = true;
-    assert_ok(rs_store_done(store, &key, NULL, 1, &done));
+    f.one.native = true;
+    assert_ok(rs_store_done(store, &f.one, NULL, 1, &done));
     assert_true(done);
     rs_store_close(store);
 }
@@ -300,21 +297,27 @@ static void test_native_is_a_radius_of_its_own(void **state) {
 /* Changes one setting of the case; false when there are no more. */
 static bool change_identity(fixture *f, int which) {
     switch (which) {
-    case 0: f->one.nonlinearity = RS_RELU; return true;
+    case 0: f->one.cell = RS_RELU; return true;
     case 1: f->one.ensemble = RS_IDENTITY; return true;
-    case 2: f->imported = true; return true;
+    case 2: fixture_import(f); return true;
     case 3: f->one.hidden = 11; return true;
     case 4: f->one.steps = 4; return true;
     case 5: f->one.seed = 2; return true;
-    case 6: f->plan.batch = 5; return true;
-    case 7: f->spec.input = RS_INPUT_ZERO; return true;
-    case 8: f->plan.input_size = 4; return true;
-    case 9: f->spec.h0_sigma = 1.0; return true;
-    case 10: f->spec.warmup = 1; return true;
-    case 11: f->spec.loss = RS_LAST_MEAN; return true;
+    case 6: f->one.batch = 5; return true;
+    case 7: f->one.input.kind = RS_INPUT_ZERO; return true;
+    case 8: f->one.input_size = 4; return true;
+    case 9: f->one.h0 = (rs_start){RS_START_NORMAL, 1.0}; return true;
+    case 10: f->one.warmup = 1; return true;
+    case 11: f->one.loss = RS_LAST_MEAN; return true;
     case 12: f->one.fit_skip = 2; return true;
-    case 13: f->spec.precision = RS_F32; return true;
-    case 14: f->spec.raw = true; return true;
+    case 13: f->one.precision = RS_F32; return true;
+    case 14: f->one.raw = true; return true;
+    case 15: f->one.engine = "cpu"; return true;
+    case 16: f->one.h0.kind = RS_START_MODEL; return true;
+    case 17: f->one.h0 = (rs_start){RS_START_NORMAL, 2.0}; return true;
+    case 18: f->one.input = (rs_input){RS_INPUT_NOISE, 0.1}; return true;
+    case 19: f->one.input = (rs_input){RS_INPUT_NOISE, 0.1 + 0x1p-56}; return true;
+    case 20: fixture_import(f), f->one.model_digest = 1; return true;
     default: return false;
     }
 }
@@ -327,28 +330,18 @@ static void test_identity_of_a_case(void **state) {
     bool done;
     int n = 0;
     for (fixture f = fixture_make(1); change_identity(&f, n); f = fixture_make(1), ++n) {
-        rs_case_key const key = fixture_key(&f);
-        assert_ok(rs_store_done(store, &key, &rho, 1, &done));
+        assert_ok(rs_store_done(store, &f.one, &rho, 1, &done));
         assert_false(done);
         fixture_point(&f, 0, rho, 0.25);
         rs_case_result const result = fixture_result(&f, 1);
         assert_ok(rs_store_put(store, run, &result));
-        assert_ok(rs_store_done(store, &key, &rho, 1, &done));
+        assert_ok(rs_store_done(store, &f.one, &rho, 1, &done));
         assert_true(done);
     }
     fixture f = fixture_make(1);
-    rs_case_key key = fixture_key(&f);
-    assert_ok(rs_store_done(store, &key, &rho, 1, &done));
+    assert_ok(rs_store_done(store, &f.one, &rho, 1, &done));
     assert_false(done);
     assert_int_equal(query_whole(store, "SELECT count(*) FROM cases"), n);
-
-    f.spec.input = RS_INPUT_ZERO; /* stored above; input_size means nothing to it */
-    f.plan.input_size = 7;
-    assert_ok(rs_store_done(store, &key, &rho, 1, &done));
-    assert_true(done);
-    key.engine = "cpu";
-    assert_ok(rs_store_done(store, &key, &rho, 1, &done));
-    assert_false(done);
     rs_store_close(store);
 }
 
@@ -363,9 +356,8 @@ static void test_failed_then_success(void **state) {
     assert_text(store, "SELECT status || ' ' || reason FROM cases",
                 "failed cuda: the device was lost");
     assert_int_equal(query_whole(store, "SELECT count(*) FROM timings"), 0);
-    rs_case_key const key = fixture_key(&f);
     bool done;
-    assert_ok(rs_store_done(store, &key, &f.point[0].rho_asked, 1, &done));
+    assert_ok(rs_store_done(store, &f.one, &f.point[0].rho_asked, 1, &done));
     assert_false(done);
 
     run = begin_run(store);
@@ -373,7 +365,7 @@ static void test_failed_then_success(void **state) {
     assert_ok(rs_store_put(store, run, &success));
     assert_text(store, "SELECT status || ' ' || (reason IS NULL) || ' ' || run_id FROM cases",
                 "done 1 2");
-    assert_ok(rs_store_done(store, &key, &f.point[0].rho_asked, 1, &done));
+    assert_ok(rs_store_done(store, &f.one, &f.point[0].rho_asked, 1, &done));
     assert_true(done);
     rs_store_close(store);
 }
@@ -451,10 +443,9 @@ static void test_damage_found_while_reading(void **state) {
     rs_store *store;
     rs_status status = rs_store_open("x.db", &store);
     fixture f = fixture_make(1);
-    rs_case_key const key = fixture_key(&f);
     double const rho = 0.5;
     bool done;
-    if (status == RS_OK) status = rs_store_done(store, &key, &rho, 1, &done);
+    if (status == RS_OK) status = rs_store_done(store, &f.one, &rho, 1, &done);
     assert_fails(status, RS_EINPUT, "the database is damaged");
     rs_store_close(store);
 }

@@ -50,11 +50,11 @@ static void put_gaussian(rs_store *store, int64_t run, uint64_t seed) {
 /* A raw case with everything that is no plain number. */
 static void put_raw(rs_store *store, int64_t run) {
     fixture f = fixture_make(UINT64_MAX);
-    f.one.nonlinearity = RS_LINEAR;
+    f.one.cell = RS_LINEAR;
     f.one.ensemble = RS_ORTHOGONAL; /* which has a prediction */
-    f.spec.raw = true;
-    f.spec.input = RS_INPUT_NOISE;
-    f.spec.input_sigma = 0.5;
+    f.one.raw = true;
+    f.one.input = (rs_input){RS_INPUT_NOISE, 0.5};
+    f.one.input_size = 0;
     rs_point *const point = fixture_point(&f, 0, 1e6, NAN);
     f.curve[0][0] = NAN;
     f.curve[0][1] = INFINITY;
@@ -66,9 +66,8 @@ static void put_raw(rs_store *store, int64_t run) {
 
 static void put_model(rs_store *store, int64_t run) {
     fixture f = fixture_make(0);
-    f.imported = true;
-    f.one.ensemble = RS_MODEL;
-    f.spec.native = true;
+    fixture_import(&f);
+    f.one.native = true;
     fixture_point(&f, 0, NAN, 1.0 / 3.0);
     put(store, run, &f, 1);
 }
@@ -272,22 +271,18 @@ static void test_predictions_are_those_of_theory(void **state) {
     for (uint64_t seed = 1; seed <= 2; ++seed) {
         fixture f = fixture_make(seed);
         f.one.hidden = 128;
-        f.spec.input = RS_INPUT_NOISE;
-        f.spec.input_sigma = 0.7;
+        f.one.input = (rs_input){RS_INPUT_NOISE, 0.7};
         fixture_point(&f, 0, 2.0, -0.1);
         put(store, run, &f, 1);
     }
-    rs_prediction_query const query = {.ensemble = RS_GAUSSIAN,
-                                       .input = RS_INPUT_NOISE,
-                                       .input_sigma = 0.7,
-                                       .loss = RS_RANDOM,
-                                       .hidden = 128,
-                                       .steps = FIXTURE_STEPS,
-                                       .rho = 2.0,
-                                       .g = 1.5};
+    rs_case const one = {.ensemble = RS_GAUSSIAN,
+                         .input = {RS_INPUT_NOISE, 0.7},
+                         .loss = RS_RANDOM,
+                         .hidden = 128,
+                         .steps = FIXTURE_STEPS};
     char *const csv = table_text(store, "decay", RS_CSV);
-    assert_true(csv_field(csv, 1, PREDICTED) == rs_predict(&theory, &query).decay_rate);
-    assert_true(csv_field(csv, 1, BOUND) == rs_decay_bound(&query));
+    assert_true(csv_field(csv, 1, PREDICTED) == rs_predict(&theory, &one, 2.0, 1.5).decay_rate);
+    assert_true(csv_field(csv, 1, BOUND) == rs_decay_bound(&one, 2.0, 1.5));
     assert_non_null(strstr(csv, ",mean field,"));
     free(csv);
     rs_store_close(store);

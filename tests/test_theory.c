@@ -158,35 +158,44 @@ static void test_identity_tanh(void **state) {
 
 /* --- which law speaks of a network ------------------------------------------------------------ */
 
-static rs_prediction_query driven_tanh(rs_ensemble ensemble) {
-    return (rs_prediction_query){.nonlinearity = RS_TANH,
-                                 .ensemble = ensemble,
-                                 .input = RS_INPUT_NOISE,
-                                 .input_sigma = 1.0,
-                                 .loss = RS_RANDOM,
-                                 .hidden = 512,
-                                 .steps = 300,
-                                 .rho = 1.25,
-                                 .g = 1.2};
+/* A case at one radius. */
+typedef struct query {
+    rs_case one;
+    double rho, g;
+} query;
+
+static rs_prediction predict(const query *of) {
+    return rs_predict(&theory, &of->one, of->rho, of->g);
 }
 
-static rs_prediction_query linear_of(rs_ensemble ensemble, size_t steps) {
-    rs_prediction_query query = driven_tanh(ensemble);
-    query.nonlinearity = RS_LINEAR;
-    query.input = RS_INPUT_PYTORCH;
-    query.steps = steps;
-    return query;
+static query driven_tanh(rs_ensemble ensemble) {
+    return (query){.one = {.cell = RS_TANH,
+                           .ensemble = ensemble,
+                           .input = {RS_INPUT_NOISE, 1.0},
+                           .loss = RS_RANDOM,
+                           .hidden = 512,
+                           .steps = 300},
+                   .rho = 1.25,
+                   .g = 1.2};
 }
 
-static void assert_law(const rs_prediction_query *query, const char *law, double decay_rate) {
-    rs_prediction const prediction = rs_predict(&theory, query);
+static query linear_of(rs_ensemble ensemble, size_t steps) {
+    query q = driven_tanh(ensemble);
+    q.one.cell = RS_LINEAR;
+    q.one.input.kind = RS_INPUT_PYTORCH;
+    q.one.steps = steps;
+    return q;
+}
+
+static void assert_law(const query *of, const char *law, double decay_rate) {
+    rs_prediction const prediction = predict(of);
     if (!prediction.law) fail_msg("no law, expected %s", law);
     assert_string_equal(prediction.law, law);
     assert_near(prediction.decay_rate, decay_rate, 1e-12);
 }
 
-static void assert_no_law(const rs_prediction_query *query) {
-    rs_prediction const prediction = rs_predict(&theory, query);
+static void assert_no_law(const query *of) {
+    rs_prediction const prediction = predict(of);
     if (prediction.law) fail_msg("%s: %g, expected none", prediction.law, prediction.decay_rate);
     assert_true(isnan(prediction.decay_rate));
 }
@@ -196,109 +205,109 @@ static void test_linear_networks(void **state) {
     static rs_ensemble const isometry[] = {RS_ORTHOGONAL, RS_IDENTITY};
     static rs_ensemble const iid[] = {RS_GAUSSIAN, RS_UNIFORM};
     for (size_t i = 0; i < 2; ++i) {
-        rs_prediction_query query = linear_of(isometry[i], 2);
-        assert_law(&query, "ln rho", -log(1.25));
-        query = linear_of(iid[i], 22); /* sqrt(512) = 22.6 */
-        assert_law(&query, "ln g", -log(1.2));
-        query = linear_of(iid[i], 60);
-        assert_no_law(&query);
-        query = linear_of(iid[i], 114);
-        assert_law(&query, "ln rho", -log(1.25));
+        query q = linear_of(isometry[i], 2);
+        assert_law(&q, "ln rho", -log(1.25));
+        q = linear_of(iid[i], 22); /* sqrt(512) = 22.6 */
+        assert_law(&q, "ln g", -log(1.2));
+        q = linear_of(iid[i], 60);
+        assert_no_law(&q);
+        q = linear_of(iid[i], 114);
+        assert_law(&q, "ln rho", -log(1.25));
     }
-    rs_prediction_query query = linear_of(RS_SYMMETRIC, 114);
-    assert_law(&query, "ln rho", -log(1.25));
-    query.steps = 22;
-    assert_no_law(&query);
-    query = linear_of(RS_MODEL, 1000);
-    assert_no_law(&query);
+    query q = linear_of(RS_SYMMETRIC, 114);
+    assert_law(&q, "ln rho", -log(1.25));
+    q.one.steps = 22;
+    assert_no_law(&q);
+    q = linear_of(RS_MODEL, 1000);
+    assert_no_law(&q);
 }
 
 static void test_driven_tanh_networks(void **state) {
     (void)state;
     rs_mean_field const field = rs_mean_field_tanh(&theory, 1.2, 1.0);
-    rs_prediction_query query = driven_tanh(RS_GAUSSIAN);
-    assert_law(&query, "mean field", field.decay_rate + rs_finite_size_shift(&field, 512, false));
-    query = driven_tanh(RS_UNIFORM);
-    assert_law(&query, "mean field", field.decay_rate + rs_finite_size_shift(&field, 512, false));
-    query = driven_tanh(RS_ORTHOGONAL);
-    assert_law(&query, "mean field", field.decay_rate + rs_finite_size_shift(&field, 512, true));
-    query = driven_tanh(RS_SYMMETRIC);
-    assert_no_law(&query);
-    query = driven_tanh(RS_IDENTITY);
-    assert_no_law(&query);
-    query = driven_tanh(RS_MODEL);
-    assert_no_law(&query);
-    query = driven_tanh(RS_GAUSSIAN);
-    query.input = RS_INPUT_PYTORCH;
-    assert_no_law(&query);
+    query q = driven_tanh(RS_GAUSSIAN);
+    assert_law(&q, "mean field", field.decay_rate + rs_finite_size_shift(&field, 512, false));
+    q = driven_tanh(RS_UNIFORM);
+    assert_law(&q, "mean field", field.decay_rate + rs_finite_size_shift(&field, 512, false));
+    q = driven_tanh(RS_ORTHOGONAL);
+    assert_law(&q, "mean field", field.decay_rate + rs_finite_size_shift(&field, 512, true));
+    q = driven_tanh(RS_SYMMETRIC);
+    assert_no_law(&q);
+    q = driven_tanh(RS_IDENTITY);
+    assert_no_law(&q);
+    q = driven_tanh(RS_MODEL);
+    assert_no_law(&q);
+    q = driven_tanh(RS_GAUSSIAN);
+    q.one.input.kind = RS_INPUT_PYTORCH;
+    assert_no_law(&q);
 }
 
 static void test_mean_field_needs_many_units_and_noise(void **state) {
     (void)state;
-    rs_prediction_query query = driven_tanh(RS_GAUSSIAN);
-    query.hidden = 64;
-    assert_non_null(rs_predict(&theory, &query).law);
-    query.hidden = 16; /* the correction is no longer small */
-    assert_no_law(&query);
-    query.hidden = 128;
-    query.input_sigma = 0.3; /* small networks freeze */
-    assert_no_law(&query);
-    query.hidden = 256;
-    assert_non_null(rs_predict(&theory, &query).law);
-    query.g = 0.5; /* nearly linear: the largest eigenvalues win */
-    assert_no_law(&query);
-    query.ensemble = RS_ORTHOGONAL; /* whose eigenvalues are all alike */
-    assert_non_null(rs_predict(&theory, &query).law);
+    query q = driven_tanh(RS_GAUSSIAN);
+    q.one.hidden = 64;
+    assert_non_null(predict(&q).law);
+    q.one.hidden = 16; /* the correction is no longer small */
+    assert_no_law(&q);
+    q.one.hidden = 128;
+    q.one.input.sigma = 0.3; /* small networks freeze */
+    assert_no_law(&q);
+    q.one.hidden = 256;
+    assert_non_null(predict(&q).law);
+    q.g = 0.5; /* nearly linear: the largest eigenvalues win */
+    assert_no_law(&q);
+    q.one.ensemble = RS_ORTHOGONAL; /* whose eigenvalues are all alike */
+    assert_non_null(predict(&q).law);
 }
 
 static void test_quiet_tanh_networks(void **state) {
     (void)state;
-    rs_prediction_query query = driven_tanh(RS_GAUSSIAN);
-    query.input = RS_INPUT_ZERO;
-    query.input_sigma = 0.0;
-    assert_law(&query, "ln rho", -log(1.25)); /* h stays 0: a linear network */
-    query.h0_sigma = 1.0;
-    assert_no_law(&query);
-    query.g = 2.0;
+    query q = driven_tanh(RS_GAUSSIAN);
+    q.one.input.kind = RS_INPUT_ZERO;
+    q.one.input.sigma = 0.0;
+    assert_law(&q, "ln rho", -log(1.25)); /* h stays 0: a linear network */
+    q.one.h0 = (rs_start){RS_START_NORMAL, 1.0};
+    assert_no_law(&q);
+    q.g = 2.0;
     rs_mean_field const field = rs_mean_field_tanh(&theory, 2.0, 0.0);
-    assert_law(&query, "mean field", field.decay_rate + rs_finite_size_shift(&field, 512, false));
-    query.ensemble = RS_IDENTITY;
-    query.rho = query.g;
-    assert_law(&query, "identity fixed point", rs_identity_tanh_decay(2.0));
-    query.h0_sigma = 0.0;
-    assert_law(&query, "ln rho", -log(2.0));
+    assert_law(&q, "mean field", field.decay_rate + rs_finite_size_shift(&field, 512, false));
+    q.one.ensemble = RS_IDENTITY;
+    q.rho = q.g;
+    assert_law(&q, "identity fixed point", rs_identity_tanh_decay(2.0));
+    q.one.h0 = (rs_start){RS_START_ZERO, 0.0};
+    assert_law(&q, "ln rho", -log(2.0));
 }
 
 static void test_relu_networks(void **state) {
     (void)state;
-    rs_prediction_query query = driven_tanh(RS_GAUSSIAN);
-    query.nonlinearity = RS_RELU;
-    assert_law(&query, "mean field", -0.5 * log(0.72) + 1.25 / 512);
-    query.g = 1.21;
-    assert_no_law(&query);
-    query.g = 1.0;
-    query.input = RS_INPUT_PYTORCH;
-    assert_no_law(&query);
-    query.ensemble = RS_IDENTITY;
-    query.input = RS_INPUT_ZERO;
-    assert_no_law(&query); /* relu'(0) is 0 */
-    query.h0_sigma = 0.5;
-    assert_law(&query, "ln rho", -log(1.25));
-    query.ensemble = RS_GAUSSIAN;
-    assert_no_law(&query);
-    query.ensemble = RS_SYMMETRIC;
-    query.input = RS_INPUT_NOISE;
-    assert_no_law(&query);
+    query q = driven_tanh(RS_GAUSSIAN);
+    q.one.cell = RS_RELU;
+    assert_law(&q, "mean field", -0.5 * log(0.72) + 1.25 / 512);
+    q.g = 1.21;
+    assert_no_law(&q);
+    q.g = 1.0;
+    q.one.input.kind = RS_INPUT_PYTORCH;
+    assert_no_law(&q);
+    q.one.ensemble = RS_IDENTITY;
+    q.one.input.kind = RS_INPUT_ZERO;
+    assert_no_law(&q); /* relu'(0) is 0 */
+    q.one.h0 = (rs_start){RS_START_NORMAL, 0.5};
+    assert_law(&q, "ln rho", -log(1.25));
+    q.one.ensemble = RS_GAUSSIAN;
+    assert_no_law(&q);
+    q.one.ensemble = RS_SYMMETRIC;
+    q.one.input.kind = RS_INPUT_NOISE;
+    assert_no_law(&q);
 }
 
 static void test_a_loss_at_every_step_has_no_law(void **state) {
     (void)state;
-    rs_prediction_query query = linear_of(RS_ORTHOGONAL, 100);
-    query.loss = RS_ALL_MEAN;
-    assert_no_law(&query);
-    assert_true(isnan(rs_decay_bound(&query)));
-    query.loss = RS_LAST_MEAN;
-    assert_law(&query, "ln rho", -log(1.25));
+    query q = linear_of(RS_ORTHOGONAL, 100);
+    q.one.loss = RS_ALL_MEAN;
+    assert_no_law(&q);
+    assert_true(isnan(rs_decay_bound(&q.one, q.rho, q.g)));
+    q.one.loss = RS_LAST_MEAN;
+    assert_law(&q, "ln rho", -log(1.25));
 }
 
 static void test_bound(void **state) {
@@ -306,15 +315,15 @@ static void test_bound(void **state) {
     static rs_ensemble const normal[] = {RS_ORTHOGONAL, RS_IDENTITY, RS_SYMMETRIC};
     static rs_ensemble const iid[] = {RS_GAUSSIAN, RS_UNIFORM};
     for (size_t i = 0; i < 3; ++i) {
-        rs_prediction_query const query = driven_tanh(normal[i]);
-        assert_near(rs_decay_bound(&query), -log(1.25), 1e-15);
+        query const q = driven_tanh(normal[i]);
+        assert_near(rs_decay_bound(&q.one, q.rho, q.g), -log(1.25), 1e-15);
     }
     for (size_t i = 0; i < 2; ++i) {
-        rs_prediction_query const query = driven_tanh(iid[i]);
-        assert_near(rs_decay_bound(&query), -log(2.4), 1e-15);
+        query const q = driven_tanh(iid[i]);
+        assert_near(rs_decay_bound(&q.one, q.rho, q.g), -log(2.4), 1e-15);
     }
-    rs_prediction_query const query = driven_tanh(RS_MODEL);
-    assert_true(isnan(rs_decay_bound(&query)));
+    query const q = driven_tanh(RS_MODEL);
+    assert_true(isnan(rs_decay_bound(&q.one, q.rho, q.g)));
 }
 
 int main(void) {

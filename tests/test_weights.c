@@ -14,8 +14,7 @@
 
 typedef struct fixture {
     rs_spec spec;
-    rs_plan plan;
-    rs_case one;
+    rs_case one; /* sizes and seed; the spec has the settings */
 } fixture;
 
 static void expect_near(double actual, double expected, double tolerance) {
@@ -28,27 +27,43 @@ static void set(fixture *f, const char *key, const char *value) {
 }
 
 static fixture make(rs_ensemble ensemble, size_t hidden) {
-    fixture f = {.plan = {.batch = 3, .input_size = 2},
-                 .one = {.ensemble = ensemble, .hidden = hidden, .seed = 42, .steps = 10}};
+    fixture f = {.one = {.ensemble = ensemble,
+                         .hidden = hidden,
+                         .seed = 42,
+                         .steps = 10,
+                         .batch = 3,
+                         .input_size = 2}};
     assert_int_equal(rs_spec_init(&f.spec), RS_OK);
     set(&f, "precision", "f64");
     set(&f, "input", "zero");
-    f.plan.at = &f.one;
-    f.plan.n = 1;
     return f;
+}
+
+/* The case with the settings of the spec, as the plan resolves them. */
+static rs_case case_of(const fixture *f, const rs_model *model) {
+    rs_case one = f->one;
+    bool const from_model = model && model->h0 && !rs_spec_given(&f->spec, "h0");
+    one.input = f->spec.input;
+    one.input_size = one.input.kind == RS_INPUT_PYTORCH ? f->one.input_size : 0;
+    one.h0 = from_model ? (rs_start){.kind = RS_START_MODEL} : f->spec.h0;
+    one.precision = f->spec.precision;
+    one.native = f->spec.native;
+    one.loss = f->spec.loss;
+    return one;
 }
 
 static rs_weights weights_of(const fixture *f, const rs_model *model) {
     rs_weights w;
-    if (rs_weights_make(&f->spec, &f->plan, model, &f->one, &w) != RS_OK)
-        fail_msg("%s", rs_message());
+    rs_case const one = case_of(f, model);
+    if (rs_weights_make(&one, model, &w) != RS_OK) fail_msg("%s", rs_message());
     assert_int_equal(w.hidden, f->one.hidden);
     return w;
 }
 
 static void expect_refused(const fixture *f, const rs_model *model, const char *part) {
     rs_weights w;
-    assert_int_equal(rs_weights_make(&f->spec, &f->plan, model, &f->one, &w), RS_EINPUT);
+    rs_case const one = case_of(f, model);
+    assert_int_equal(rs_weights_make(&one, model, &w), RS_EINPUT);
     if (!strstr(rs_message(), part)) fail_msg("'%s' does not say '%s'", rs_message(), part);
     rs_weights_free(&w);
     assert_null(w.weight_hh);
@@ -196,6 +211,11 @@ static void a_larger_matrix_begins_with_the_smaller(void **state) {
 
 /* Scaling */
 
+static double scale_of(const fixture *f, double rho) {
+    rs_case const one = case_of(f, NULL);
+    return rs_weights_scale(&one, rho);
+}
+
 static void the_radius_is_one_after_scaling(void **state) {
     static const struct {
         const char *precision;
@@ -227,7 +247,7 @@ static void native_leaves_the_matrix(void **state) {
     assert_true(native.radius == native.drawn_radius && native.radius == scaled.drawn_radius);
     for (size_t i = 0; i < 40 * 40; ++i)
         assert_true(scaled.weight_hh[i] == native.weight_hh[i] / native.radius);
-    assert_true(rs_weights_scale(&f.spec, 3.0) == 1.0);
+    assert_true(scale_of(&f, 3.0) == 1.0);
     rs_weights_free(&scaled);
     rs_weights_free(&native);
     rs_spec_free(&f.spec);
@@ -236,9 +256,9 @@ static void native_leaves_the_matrix(void **state) {
 static void scales_are_rounded_to_the_precision(void **state) {
     fixture f = make(RS_GAUSSIAN, 4);
     (void)state;
-    assert_true(rs_weights_scale(&f.spec, 0.1) == 0.1);
+    assert_true(scale_of(&f, 0.1) == 0.1);
     set(&f, "precision", "f32");
-    assert_true(rs_weights_scale(&f.spec, 0.1) == (double)0.1f);
+    assert_true(scale_of(&f, 0.1) == (double)0.1f);
     rs_spec_free(&f.spec);
 }
 
@@ -248,9 +268,9 @@ static void weights_depend_on_seed_and_shape_alone(void **state) {
     (void)state;
     set(&f, "input", "pytorch");
     rs_weights first = weights_of(&f, NULL);
-    f.plan.batch = 7;
+    f.one.batch = 7;
     f.one.steps = 77;
-    f.one.nonlinearity = RS_RELU;
+    f.one.cell = RS_RELU;
     set(&f, "rho", "0.5:1.5:0.25");
     set(&f, "loss", "random");
     rs_weights second = weights_of(&f, NULL);
@@ -276,7 +296,7 @@ static void drawn_input_weights_have_pytorchs_bounds(void **state) {
     double const bound = 1.0 / sqrt(H);
     fixture f = make(RS_GAUSSIAN, H);
     (void)state;
-    f.plan.input_size = I;
+    f.one.input_size = I;
     set(&f, "input", "pytorch");
     rs_weights w = weights_of(&f, NULL);
     moments const ih = moments_of(H * I, w.weight_ih), bias = moments_of(H, w.bias);
@@ -305,17 +325,44 @@ static void normal_h0_has_its_sigma(void **state) {
     enum { H = 50, B = 40 };
     fixture f = make(RS_GAUSSIAN, H);
     (void)state;
-    f.plan.batch = B;
+    f.one.batch = B;
     set(&f, "h0", "normal:3");
     rs_weights w = weights_of(&f, NULL);
     moments const m = moments_of(B * H, w.h0);
     expect_near(m.mean, 0.0, 5.0 * 3.0 / sqrt(B * H));
     expect_near(m.variance, 9.0, 5.0 * 9.0 * sqrt(2.0 / (B * H)));
-    f.plan.batch = 2; /* the first samples stay as they are */
+    f.one.batch = 2; /* the first samples stay as they are */
     rs_weights few = weights_of(&f, NULL);
     assert_true(same(2 * H, few.h0, w.h0));
     rs_weights_free(&few);
     rs_weights_free(&w);
+    rs_spec_free(&f.spec);
+}
+
+/* Weights are kept from case to case where this says so: it must never say so of other arrays. */
+static void only_equal_arrays_are_shared(void **state) {
+    static const char *const change[][2] = {{"input", "pytorch"},
+                                            {"h0", "normal:1"},
+                                            {"h0", "normal:2"},
+                                            {"rho", "native"},
+                                            {"precision", "f32"}};
+    fixture f = make(RS_GAUSSIAN, 6);
+    rs_case const first = case_of(&f, NULL);
+    (void)state;
+    for (size_t i = 0; i < COUNT(change); ++i) {
+        rs_case const before = case_of(&f, NULL);
+        set(&f, change[i][0], change[i][1]);
+        rs_case const after = case_of(&f, NULL);
+        assert_false(rs_weights_shared(&before, &after));
+        assert_true(rs_weights_shared(&after, &after));
+    }
+    rs_case other = first;
+    other.steps = 99;
+    other.cell = RS_RELU;
+    other.input = (rs_input){RS_INPUT_NOISE, 0.5};
+    assert_true(rs_weights_shared(&first, &other));
+    other.seed++;
+    assert_false(rs_weights_shared(&first, &other));
     rs_spec_free(&f.spec);
 }
 
@@ -409,7 +456,7 @@ static void an_h0_of_too_few_samples_is_refused(void **state) {
     fixture f = make_for_model();
     rs_model const m = whole_model();
     (void)state;
-    f.plan.batch = MB + 1;
+    f.one.batch = MB + 1;
     expect_refused(&f, &m, "h0: has 3 samples, the batch is 4");
     rs_spec_free(&f.spec);
 }
@@ -538,19 +585,25 @@ static void random_losses_are_unit_vectors(void **state) {
     free(g);
 }
 
+static rs_drive drive_of(const fixture *f, const rs_model *model, const rs_weights *weights,
+                         size_t first_sample) {
+    rs_case const one = case_of(f, model);
+    return rs_weights_drive(&one, model, weights, first_sample);
+}
+
 static void drives_follow_the_input(void **state) {
     fixture f = make(RS_GAUSSIAN, MH);
     rs_weights const none = {.hidden = MH};
     (void)state;
-    rs_drive d = rs_weights_drive(&f.spec, &f.plan, NULL, &f.one, &none, 5);
+    rs_drive d = drive_of(&f, NULL, &none, 5);
     assert_int_equal(d.kind, RS_DRIVE_ZERO);
     set(&f, "input", "noise:0.25");
-    d = rs_weights_drive(&f.spec, &f.plan, NULL, &f.one, &none, 5);
+    d = drive_of(&f, NULL, &none, 5);
     assert_int_equal(d.kind, RS_DRIVE_NOISE);
     assert_true(d.sigma == 0.25 && d.seed == 42 && d.first_sample == 5);
     set(&f, "input", "pytorch");
     rs_weights w = weights_of(&f, NULL);
-    d = rs_weights_drive(&f.spec, &f.plan, NULL, &f.one, &w, 1);
+    d = drive_of(&f, NULL, &w, 1);
     assert_int_equal(d.kind, RS_DRIVE_WEIGHTED);
     assert_true(d.weight_ih == w.weight_ih && d.bias == w.bias && d.input == NULL);
     assert_true(d.input_size == 2 && d.seed == 42 && d.first_sample == 1);
@@ -567,7 +620,7 @@ static void a_models_drive_is_its_input(void **state) {
     for (size_t i = 0; i < COUNT(input); ++i) input[i] = sin((double)i);
     m.input = input;
     rs_weights w = weights_of(&f, &m);
-    rs_drive const d = rs_weights_drive(&f.spec, &f.plan, &m, &f.one, &w, 1);
+    rs_drive const d = drive_of(&f, &m, &w, 1);
     for (size_t t = 0; t < MT; ++t)
         for (size_t b = 0; b + 1 < MB; ++b) {
             const double *x = input + (t * MB + b + 1) * MI;
@@ -597,6 +650,7 @@ int main(void) {
         cmocka_unit_test(drawn_input_weights_have_pytorchs_bounds),
         cmocka_unit_test(other_inputs_have_no_weights),
         cmocka_unit_test(normal_h0_has_its_sigma),
+        cmocka_unit_test(only_equal_arrays_are_shared),
         cmocka_unit_test(a_models_arrays_are_taken),
         cmocka_unit_test(what_a_model_lacks),
         cmocka_unit_test(a_given_h0_wins_over_the_models),

@@ -1,0 +1,104 @@
+#include "case.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+rs_shape rs_case_shape(const rs_case *one, size_t radii) {
+    return (rs_shape){
+        .groups = 1,
+        .radii = radii,
+        .batch = one->batch,
+        .hidden = one->hidden,
+        .input_size = one->input_size,
+        .steps = one->steps,
+        .warmup = one->warmup,
+        .nonlinearity = one->cell,
+        .precision = one->precision,
+        .raw = one->raw,
+        .driven = one->input.kind != RS_INPUT_ZERO,
+    };
+}
+
+bool rs_case_same_shape(const rs_case *a, const rs_case *b) {
+    rs_shape const x = rs_case_shape(a, 1), y = rs_case_shape(b, 1);
+    return x.batch == y.batch && x.hidden == y.hidden && x.input_size == y.input_size &&
+           x.steps == y.steps && x.warmup == y.warmup && x.nonlinearity == y.nonlinearity &&
+           x.precision == y.precision && x.raw == y.raw && x.driven == y.driven;
+}
+
+/* ---- identity ------------------------------------------------------------------------------- */
+
+static void get_cell(const rs_case *one, rs_identity_value *out) {
+    out->text = rs_nonlinearity_name(one->cell);
+}
+static void get_ensemble(const rs_case *one, rs_identity_value *out) {
+    out->text = rs_ensemble_name(one->ensemble);
+}
+static void get_hidden(const rs_case *one, rs_identity_value *out) {
+    out->whole = (int64_t)one->hidden;
+}
+static void get_steps(const rs_case *one, rs_identity_value *out) {
+    out->whole = (int64_t)one->steps;
+}
+static void get_seed(const rs_case *one, rs_identity_value *out) {
+    out->whole = (int64_t)one->seed;
+}
+static void get_batch(const rs_case *one, rs_identity_value *out) {
+    out->whole = (int64_t)one->batch;
+}
+static void get_input(const rs_case *one, rs_identity_value *out) {
+    out->text = rs_input_text(one->input, out->buffer);
+}
+static void get_input_size(const rs_case *one, rs_identity_value *out) {
+    out->whole = (int64_t)one->input_size;
+}
+static void get_h0(const rs_case *one, rs_identity_value *out) {
+    out->text = rs_start_text(one->h0, out->buffer);
+}
+static void get_warmup(const rs_case *one, rs_identity_value *out) {
+    out->whole = (int64_t)one->warmup;
+}
+static void get_loss(const rs_case *one, rs_identity_value *out) {
+    out->text = rs_loss_name(one->loss);
+}
+static void get_fit_skip(const rs_case *one, rs_identity_value *out) {
+    out->whole = (int64_t)one->fit_skip;
+}
+static void get_precision(const rs_case *one, rs_identity_value *out) {
+    out->text = rs_precision_name(one->precision);
+}
+static void get_raw(const rs_case *one, rs_identity_value *out) { out->whole = one->raw; }
+static void get_engine(const rs_case *one, rs_identity_value *out) { out->text = one->engine; }
+static void get_model_digest(const rs_case *one, rs_identity_value *out) {
+    out->buffer[0] = '\0';
+    if (one->ensemble == RS_MODEL)
+        snprintf(out->buffer, sizeof out->buffer, "%016" PRIx64, one->model_digest);
+    out->text = out->buffer;
+}
+
+static const rs_identity_column columns[] = {
+    {"cell", "nonlinearity", RS_IDENTITY_TEXT, RS_PART_SHAPE, get_cell},
+    {"ensemble", "ensemble", RS_IDENTITY_TEXT, RS_PART_SHAPE, get_ensemble},
+    {"hidden", "hidden", RS_IDENTITY_WHOLE, RS_PART_SHAPE, get_hidden},
+    {"steps", "steps", RS_IDENTITY_WHOLE, RS_PART_SHAPE, get_steps},
+    {"seed", "seed", RS_IDENTITY_WHOLE, RS_PART_SEED, get_seed},
+    {"batch", "batch", RS_IDENTITY_WHOLE, RS_PART_SETTING, get_batch},
+    {"input", "input", RS_IDENTITY_TEXT, RS_PART_SETTING, get_input},
+    {"input_size", "input_size", RS_IDENTITY_WHOLE, RS_PART_SETTING, get_input_size},
+    {"h0", "h0", RS_IDENTITY_TEXT, RS_PART_SETTING, get_h0},
+    {"warmup", "warmup", RS_IDENTITY_WHOLE, RS_PART_SETTING, get_warmup},
+    {"loss", "loss", RS_IDENTITY_TEXT, RS_PART_SETTING, get_loss},
+    {"fit_skip", "fit_skip", RS_IDENTITY_WHOLE, RS_PART_SETTING, get_fit_skip},
+    {"precision", "precision", RS_IDENTITY_TEXT, RS_PART_SETTING, get_precision},
+    {"raw", "raw", RS_IDENTITY_WHOLE, RS_PART_SETTING, get_raw},
+    {"engine", "engine", RS_IDENTITY_TEXT, RS_PART_SETTING, get_engine},
+    {"model_digest", "model_digest", RS_IDENTITY_TEXT, RS_PART_DIGEST, get_model_digest},
+};
+
+static_assert(sizeof columns / sizeof *columns <= RS_MAX_IDENTITY, "room for all of them");
+
+const rs_identity_column *rs_identity_columns(size_t *n) {
+    *n = sizeof columns / sizeof *columns;
+    return columns;
+}

@@ -1,0 +1,59 @@
+"""What a result depends on is part of its case's identity: another setting is another case."""
+
+import numpy as np
+import pytest
+from conftest import sweep, table
+
+SETTINGS = ["--precision", "f64", "--rho", "0.9", "--seeds", "3", "--loss", "random"]
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A file of weights with a start state of its own."""
+    random = np.random.default_rng(1)
+    path = tmp_path / "model.npz"
+    np.savez(path, weight_hh_l0=random.normal(size=(12, 12)), h0=random.normal(size=(3, 12)))
+    return path
+
+
+def decay(database, **setting):
+    """The rows of the decay table with this value in every column named."""
+    rows = table("decay", database)
+    return [row for row in rows if all(row[name] == value for name, value in setting.items())]
+
+
+def numbers(rows):
+    """What was measured in these rows."""
+    return [(row["rho"], row["decay_rate"], row["gain"]) for row in rows]
+
+
+def test_the_start_state_that_is_used_is_part_of_a_case(model, tmp_path):
+    both = tmp_path / "both.db"
+    choices = {"model": [], "zero": ["--h0", "zero"], "normal:2": ["--h0", "normal:2"]}
+    for option in choices.values():
+        sweep(both, "--model", model, "--batch", "3", *SETTINGS, *option)
+    measured = {}
+    for h0, option in choices.items():
+        alone = sweep(tmp_path / f"{h0}.db".replace(":", ""), "--model", model, "--batch", "3",
+                      *SETTINGS, *option)
+        measured[h0] = numbers(decay(both, h0=h0))
+        assert measured[h0] == numbers(table("decay", alone))
+    assert len(table("decay", both)) == len(choices)
+    assert len({rows[0] for rows in measured.values()}) == len(choices)
+
+
+def test_a_model_without_a_start_state_begins_at_zero(tmp_path, database):
+    path = tmp_path / "model.npz"
+    np.savez(path, weight_hh_l0=np.eye(4))
+    sweep(database, "--model", path, *SETTINGS)
+    sweep(database, "--model", path, *SETTINGS, "--h0", "zero")
+    assert [row["h0"] for row in table("decay", database)] == ["zero"]
+
+
+def test_the_spec_that_is_kept_asks_for_the_same_cases(model, tmp_path, database):
+    sweep(database, "--model", model, *SETTINGS)
+    spec = tmp_path / "again.ini"
+    spec.write_text(table("runs", database)[0]["spec"])
+    sweep(database, spec)
+    assert [row["h0"] for row in table("decay", database)] == ["model"]
+    assert [run["points"] for run in table("runs", database)] == ["1", "0"]
