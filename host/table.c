@@ -34,22 +34,39 @@ typedef struct column {
     const char *name;
     kind kind;
     show show;
+    const char *sql; /* what to select for it; NULL where next() fills it */
 } column;
 
 enum { MAX_COLUMNS = 40 };
 
 typedef struct source source;
+typedef struct table table;
 
-typedef struct table {
+/* A table as it is written down below: columns of its own, behind those of a case's shape and
+ * before those of its settings. */
+typedef struct definition {
     const char *name;
-    const char *sql;       /* yields the columns in order, and behind them what next() needs */
+    bool of_cases;     /* has the columns of shape and settings */
+    const column *own; /* [n_own] */
+    size_t n_own;
+    const column *tail; /* [n_tail] behind the settings */
+    size_t n_tail;
+    const char *from;      /* the rest of the statement; every %s is the order of cases */
     const char *inner_sql; /* or NULL */
-    const column *column;  /* [n] */
-    size_t n;
     rs_status (*next)(source *from, cell *row, bool *more);
     /* Half width of the 95% interval that a cell's number is known to, 0 for none; or NULL. */
-    double (*interval)(const cell *row, size_t i);
-} table;
+    double (*interval)(const table *of, const cell *row, size_t i);
+} definition;
+
+/* A table with all its columns. */
+struct table {
+    const definition *is;
+    column column[MAX_COLUMNS];
+    size_t n;
+    size_t own;  /* index of the first column of its own */
+    size_t tail; /* index of the first one behind the settings */
+    char *sql;   /* yields the columns in order, and behind them what next() needs */
+};
 
 /* A table being read, row by row. */
 struct source {
@@ -105,34 +122,12 @@ static rs_status next_plain(source *from, cell *row, bool *more) {
 
 /* --- the tables ------------------------------------------------------------------------------- */
 
-/* What a case is, apart from its seed: the columns that lead every table, and those beside them.
- * Rows are ordered by all of them, so that the order never depends on that of the work. */
-/* clang-format off */
-#define SHAPE_COLUMNS                                                                              \
-    {"nonlinearity", TEXT, ALWAYS}, {"ensemble", TEXT, ALWAYS}, {"hidden", WHOLE, ALWAYS},         \
-    {"steps", WHOLE, ALWAYS}
-#define SETTING_COLUMNS                                                                            \
-    {"batch", WHOLE, IF_VARIES}, {"input", TEXT, IF_VARIES}, {"input_size", WHOLE, IF_VARIES},     \
-    {"h0", TEXT, IF_VARIES}, {"warmup", WHOLE, IF_VARIES}, {"loss", TEXT, IF_VARIES},              \
-    {"fit_skip", WHOLE, IF_VARIES}, {"precision", TEXT, IF_VARIES}, {"raw", WHOLE, IF_VARIES},     \
-    {"engine", TEXT, IF_VARIES}, {"model", TEXT, IF_VARIES}, {"model_digest", TEXT, NEVER}
-/* clang-format on */
-#define SHAPE_SQL "c.nonlinearity, c.ensemble, c.hidden, c.steps"
-#define SETTING_SQL                                                                                \
-    "c.batch, c.input, c.input_size, c.h0, c.warmup, c.loss, c.fit_skip, c.precision, c.raw, "     \
-    "c.engine, c.model, c.model_digest"
-#define CASE_ORDER                                                                                 \
-    SHAPE_SQL ", c.batch, c.input, c.input_size, c.h0, c.warmup, c.loss, c.fit_skip, "             \
-              "c.precision, c.raw, c.engine, c.model_digest"
 #define SEED_ORDER "c.seed < 0, c.seed" /* negative ones are those from 2^63 on */
 
 /* decay */
 
+/* Columns of its own, counted from the first of them. */
 enum {
-    DECAY_NONLINEARITY,
-    DECAY_ENSEMBLE,
-    DECAY_HIDDEN,
-    DECAY_STEPS,
     DECAY_RHO,
     DECAY_G,
     DECAY_SEEDS,
@@ -145,55 +140,38 @@ enum {
     DECAY_REGIME,
     DECAY_PREDICTED,
     DECAY_PREDICTION,
-    DECAY_BOUND,
-    DECAY_BATCH,
-    DECAY_INPUT,
-    DECAY_INPUT_SIZE,
-    DECAY_H0,
-    DECAY_WARMUP,
-    DECAY_LOSS
+    DECAY_BOUND
 };
 
-static const column decay_column[] = {
-    SHAPE_COLUMNS,
-    {"rho", REAL, ALWAYS},
-    {"g", REAL, ALWAYS},
-    {"seeds", WHOLE, ALWAYS},
-    {"decay_rate", REAL, ALWAYS},
-    {"decay_rate_ci95", REAL, ALWAYS},
-    {"decay_rate_min", REAL, ALWAYS},
-    {"decay_rate_max", REAL, ALWAYS},
-    {"gain", REAL, ALWAYS},
-    {"growing_fraction", REAL, ALWAYS},
-    {"regime", TEXT, ALWAYS},
-    {"predicted_rate", REAL, IF_ANY},
-    {"prediction", TEXT, IF_ANY},
-    {"decay_rate_bound", REAL, NEVER},
-    SETTING_COLUMNS,
-    {"rho_asked", REAL, NEVER},
-    {"forward_nonfinite", WHOLE, IF_ANY},
-    {"backward_nonfinite", WHOLE, IF_ANY},
-    {"fp32_underflow", WHOLE, IF_ANY},
-    {"fp32_overflow", WHOLE, IF_ANY},
-    {"fp16_underflow", WHOLE, NEVER},
-    {"fp16_overflow", WHOLE, NEVER},
-    {"bf16_underflow", WHOLE, NEVER},
-    {"bf16_overflow", WHOLE, NEVER},
+static const column decay_own[] = {
+    {"rho", REAL, ALWAYS, "p.rho"},           {"g", REAL, ALWAYS, "p.g"},
+    {"seeds", WHOLE, ALWAYS, NULL},           {"decay_rate", REAL, ALWAYS, "p.decay_rate"},
+    {"decay_rate_ci95", REAL, ALWAYS, NULL},  {"decay_rate_min", REAL, ALWAYS, NULL},
+    {"decay_rate_max", REAL, ALWAYS, NULL},   {"gain", REAL, ALWAYS, NULL},
+    {"growing_fraction", REAL, ALWAYS, NULL}, {"regime", TEXT, ALWAYS, NULL},
+    {"predicted_rate", REAL, IF_ANY, NULL},   {"prediction", TEXT, IF_ANY, NULL},
+    {"decay_rate_bound", REAL, NEVER, NULL},
+};
+static const column decay_tail[] = {
+    {"rho_asked", REAL, NEVER, "p.rho_asked"},
+    {"forward_nonfinite", WHOLE, IF_ANY, "p.forward_nonfinite"},
+    {"backward_nonfinite", WHOLE, IF_ANY, "p.backward_nonfinite"},
+    {"fp32_underflow", WHOLE, IF_ANY, "p.fp32_underflow"},
+    {"fp32_overflow", WHOLE, IF_ANY, "p.fp32_overflow"},
+    {"fp16_underflow", WHOLE, NEVER, "p.fp16_underflow"},
+    {"fp16_overflow", WHOLE, NEVER, "p.fp16_overflow"},
+    {"bf16_underflow", WHOLE, NEVER, "p.bf16_underflow"},
+    {"bf16_overflow", WHOLE, NEVER, "p.bf16_overflow"},
 };
 enum {
-    DECAY_COLUMNS = sizeof decay_column / sizeof *decay_column,
-    DECAY_FIRST_FINDING = DECAY_COLUMNS - 8
+    DECAY_TAIL = sizeof decay_tail / sizeof *decay_tail,
+    DECAY_FIRST_FINDING = 1 /* of the tail: the rest are steps, of which the earliest counts */
 };
 
 /* One row per seed; the column behind the table's says how many rows make a group. */
-static const char decay_sql[] =
-    "SELECT " SHAPE_SQL ", p.rho, p.g, NULL, p.decay_rate, NULL, NULL, NULL, NULL, NULL, NULL, "
-    "NULL, NULL, NULL, " SETTING_SQL
-    ", p.rho_asked, p.forward_nonfinite, p.backward_nonfinite, p.fp32_underflow,"
-    " p.fp32_overflow, p.fp16_underflow, p.fp16_overflow, p.bf16_underflow, p.bf16_overflow,"
-    " count(*) OVER (PARTITION BY " CASE_ORDER ", p.rho_asked)"
-    " FROM points p JOIN cases c ON c.id = p.case_id"
-    " ORDER BY " CASE_ORDER ", p.rho_asked, " SEED_ORDER;
+static const char decay_from[] =
+    ", count(*) OVER (PARTITION BY %s, p.rho_asked)"
+    " FROM points p JOIN cases c ON c.id = p.case_id ORDER BY %s, p.rho_asked, " SEED_ORDER;
 
 static rs_status reserve_rates(source *from, size_t n) {
     if (n <= from->capacity) return RS_OK;
@@ -215,125 +193,126 @@ static void keep_earliest(sqlite3_stmt *query, int at, cell *earliest) {
     if (earliest->kind == MISSING || found < earliest->whole) *earliest = whole_cell(found);
 }
 
-static void put_summary(const rs_seed_summary *summary, cell *row) {
+static void put_summary(const rs_seed_summary *summary, cell *own) {
     const char *const regime = rs_regime_name(summary->regime);
-    row[DECAY_SEEDS] = whole_cell((int64_t)summary->seeds);
-    row[DECAY_RATE] = real_cell(summary->mean);
-    row[DECAY_CI95] = real_cell(summary->ci95);
-    row[DECAY_MIN] = real_cell(summary->min);
-    row[DECAY_MAX] = real_cell(summary->max);
-    row[DECAY_GAIN] = real_cell(summary->gain);
-    row[DECAY_GROWING] = real_cell(summary->growing_fraction);
-    row[DECAY_REGIME] = (cell){.kind = regime[0] ? TEXT : MISSING, .text = regime};
+    own[DECAY_SEEDS] = whole_cell((int64_t)summary->seeds);
+    own[DECAY_RATE] = real_cell(summary->mean);
+    own[DECAY_CI95] = real_cell(summary->ci95);
+    own[DECAY_MIN] = real_cell(summary->min);
+    own[DECAY_MAX] = real_cell(summary->max);
+    own[DECAY_GAIN] = real_cell(summary->gain);
+    own[DECAY_GROWING] = real_cell(summary->growing_fraction);
+    own[DECAY_REGIME] = (cell){.kind = regime[0] ? TEXT : MISSING, .text = regime};
 }
 
-static rs_status set_word(rs_spec *spec, const char *key, const cell *word) {
-    return rs_spec_set(spec, key, word->kind == TEXT ? word->text : "", RS_FROM_FILE);
+/* The cell of the column of that name. */
+static const cell *cell_named(const table *of, const cell *row, const char *name) {
+    size_t i = 0;
+    while (strcmp(of->column[i].name, name) != 0) ++i;
+    return &row[i];
 }
 
-/* Reads the words of a row as the spec file's are read. */
-static rs_status understand(const cell *row, rs_spec *spec) {
+/* Reads the words of a row as the spec file's are read: the columns have the names of the keys. */
+static rs_status understand(const table *of, const cell *row, rs_spec *spec) {
+    static const char *const key[] = {"nonlinearity", "ensemble", "input", "h0", "loss"};
     RS_TRY(rs_spec_init(spec));
-    RS_TRY(set_word(spec, "nonlinearity", &row[DECAY_NONLINEARITY]));
-    RS_TRY(set_word(spec, "ensemble", &row[DECAY_ENSEMBLE]));
-    RS_TRY(set_word(spec, "input", &row[DECAY_INPUT]));
-    RS_TRY(set_word(spec, "h0", &row[DECAY_H0]));
-    return set_word(spec, "loss", &row[DECAY_LOSS]);
+    for (size_t i = 0; i < sizeof key / sizeof *key; ++i) {
+        const cell *const word = cell_named(of, row, key[i]);
+        RS_TRY(rs_spec_set(spec, key[i], word->kind == TEXT ? word->text : "", RS_FROM_FILE));
+    }
+    return RS_OK;
 }
 
-static void put_theory(const rs_theory *theory, const rs_spec *spec, cell *row) {
+static void put_theory(const source *from, const rs_spec *spec, cell *row) {
+    cell *const own = row + from->table->own;
     rs_case const one = {
         .cell = spec->cell[0],
         .ensemble = spec->ensemble[0],
-        .hidden = (size_t)row[DECAY_HIDDEN].whole,
-        .steps = (size_t)row[DECAY_STEPS].whole,
+        .hidden = (size_t)cell_named(from->table, row, "hidden")->whole,
+        .steps = (size_t)cell_named(from->table, row, "steps")->whole,
         .input = spec->input,
         .h0 = spec->h0,
         .loss = spec->loss,
     };
-    double const rho = row[DECAY_RHO].real, g = row[DECAY_G].real;
-    rs_prediction const prediction = rs_predict(theory, &one, rho, g);
-    row[DECAY_BOUND] = real_cell(rs_decay_bound(&one, rho, g));
+    double const rho = own[DECAY_RHO].real, g = own[DECAY_G].real;
+    rs_prediction const prediction = rs_predict(&from->theory, &one, rho, g);
+    own[DECAY_BOUND] = real_cell(rs_decay_bound(&one, rho, g));
     if (!prediction.law) return;
-    row[DECAY_PREDICTED] = real_cell(prediction.decay_rate);
-    row[DECAY_PREDICTION] = (cell){.kind = TEXT, .text = prediction.law};
+    own[DECAY_PREDICTED] = real_cell(prediction.decay_rate);
+    own[DECAY_PREDICTION] = (cell){.kind = TEXT, .text = prediction.law};
 }
 
 /* Adds what theory says of the row: nothing where no law speaks of it, which is so for networks
  * that no spec can name, such as imported ones. */
-static rs_status predict(const rs_theory *theory, cell *row) {
-    if (row[DECAY_RHO].kind != REAL || row[DECAY_G].kind != REAL) return RS_OK;
+static rs_status predict(const source *from, cell *row) {
+    const cell *const own = row + from->table->own;
+    if (own[DECAY_RHO].kind != REAL || own[DECAY_G].kind != REAL) return RS_OK;
     rs_spec spec;
-    rs_status const status = understand(row, &spec);
-    if (status == RS_OK) put_theory(theory, &spec, row);
+    rs_status const status = understand(from->table, row, &spec);
+    if (status == RS_OK) put_theory(from, &spec, row);
     rs_spec_free(&spec);
     return status == RS_EINPUT ? RS_OK : status;
 }
 
 static rs_status next_decay(source *from, cell *row, bool *more) {
     sqlite3_stmt *const query = from->outer;
+    const table *const of = from->table;
+    int const own = (int)of->own, tail = (int)of->tail;
     RS_TRY(step(from, query, more));
     if (!*more) return RS_OK;
-    int64_t const n = sqlite3_column_int64(query, DECAY_COLUMNS);
+    int64_t const n = sqlite3_column_int64(query, (int)of->n);
     RS_TRY(reserve_rates(from, (size_t)n));
-    cell earliest[DECAY_COLUMNS - DECAY_FIRST_FINDING] = {{.kind = MISSING}};
+    cell earliest[DECAY_TAIL] = {{.kind = MISSING}};
     double rho = 0.0, g = 0.0;
     for (int64_t i = 0; i < n; ++i) {
         if (i > 0) RS_TRY(step(from, query, more));
-        rho += column_real(query, DECAY_RHO);
-        g += column_real(query, DECAY_G);
-        from->rates[i] = column_real(query, DECAY_RATE);
-        for (int k = DECAY_FIRST_FINDING; k < DECAY_COLUMNS; ++k)
-            keep_earliest(query, k, &earliest[k - DECAY_FIRST_FINDING]);
+        rho += column_real(query, own + DECAY_RHO);
+        g += column_real(query, own + DECAY_G);
+        from->rates[i] = column_real(query, own + DECAY_RATE);
+        for (int k = DECAY_FIRST_FINDING; k < DECAY_TAIL; ++k)
+            keep_earliest(query, tail + k, &earliest[k]);
     }
     /* The statement stands on the group's last row: what the rows share is borrowed from there. */
     RS_TRY(read_row(from, row));
-    row[DECAY_RHO] = real_cell(rho / (double)n);
-    row[DECAY_G] = real_cell(g / (double)n);
+    row[own + DECAY_RHO] = real_cell(rho / (double)n);
+    row[own + DECAY_G] = real_cell(g / (double)n);
     rs_seed_summary const summary = rs_fit_seeds(from->rates, (size_t)n);
-    put_summary(&summary, row);
-    memcpy(&row[DECAY_FIRST_FINDING], earliest, sizeof earliest);
-    return predict(&from->theory, row);
+    put_summary(&summary, row + own);
+    for (int k = DECAY_FIRST_FINDING; k < DECAY_TAIL; ++k) row[tail + k] = earliest[k];
+    return predict(from, row);
 }
 
-static double decay_interval(const cell *row, size_t i) {
-    if (row[DECAY_CI95].kind != REAL) return 0.0;
-    switch (i) {
+static double decay_interval(const table *of, const cell *row, size_t i) {
+    const cell *const own = row + of->own;
+    if (own[DECAY_CI95].kind != REAL || i < of->own) return 0.0;
+    double const ci95 = own[DECAY_CI95].real;
+    switch (i - of->own) {
     case DECAY_RATE:
     case DECAY_CI95:
     case DECAY_MIN:
     case DECAY_MAX:
-    case DECAY_PREDICTED: return row[DECAY_CI95].real;
-    case DECAY_GAIN:
-        return row[DECAY_CI95].real * row[DECAY_GAIN].real; /* d exp(-x) = exp(-x) dx */
+    case DECAY_PREDICTED: return ci95;
+    case DECAY_GAIN: return ci95 * own[DECAY_GAIN].real; /* d exp(-x) = exp(-x) dx */
     default: return 0.0;
     }
 }
 
 /* profile */
 
-enum { PROFILE_STEP = 7, PROFILE_VALUES = 4 };
+enum { PROFILE_STEP = 3, PROFILE_VALUES = 4 }; /* counted from the first column of its own */
 
-static const column profile_column[] = {
-    SHAPE_COLUMNS,
-    {"rho", REAL, ALWAYS},
-    {"g", REAL, ALWAYS},
-    {"seed", UNSIGNED, ALWAYS},
-    {"step", WHOLE, ALWAYS},
-    {"log10_norm_mean", REAL, ALWAYS},
-    {"log10_norm_min", REAL, ALWAYS},
-    {"log10_norm_max", REAL, ALWAYS},
-    SETTING_COLUMNS,
-    {"rho_asked", REAL, NEVER},
+static const column profile_own[] = {
+    {"rho", REAL, ALWAYS, "p.rho"},          {"g", REAL, ALWAYS, "p.g"},
+    {"seed", UNSIGNED, ALWAYS, "c.seed"},    {"step", WHOLE, ALWAYS, NULL},
+    {"log10_norm_mean", REAL, ALWAYS, NULL}, {"log10_norm_min", REAL, ALWAYS, NULL},
+    {"log10_norm_max", REAL, ALWAYS, NULL},
 };
-enum { PROFILE_COLUMNS = sizeof profile_column / sizeof *profile_column };
+static const column profile_tail[] = {{"rho_asked", REAL, NEVER, "p.rho_asked"}};
 
 /* One row per point; the column behind the table's is its id. The steps come from a statement of
  * their own: only points need sorting, which are few beside steps. */
-static const char profile_sql[] =
-    "SELECT " SHAPE_SQL ", p.rho, p.g, c.seed, NULL, NULL, NULL, NULL, " SETTING_SQL
-    ", p.rho_asked, p.id FROM points p JOIN cases c ON c.id = p.case_id"
-    " ORDER BY " CASE_ORDER ", p.rho_asked, " SEED_ORDER;
+static const char profile_from[] = ", p.id FROM points p JOIN cases c ON c.id = p.case_id"
+                                   " ORDER BY %s, p.rho_asked, " SEED_ORDER;
 static const char profile_inner_sql[] =
     "SELECT step, log10_norm_mean, log10_norm_min, log10_norm_max FROM profile"
     " WHERE point_id = ?1 ORDER BY step";
@@ -342,7 +321,7 @@ static rs_status next_point(source *from, bool *more) {
     RS_TRY(step(from, from->outer, more));
     if (!*more) return RS_OK;
     sqlite3_reset(from->inner);
-    int64_t const id = sqlite3_column_int64(from->outer, PROFILE_COLUMNS);
+    int64_t const id = sqlite3_column_int64(from->outer, (int)from->table->n);
     if (sqlite3_bind_int64(from->inner, 1, id) == SQLITE_OK) return RS_OK;
     return rs_store_fail(from->store, "reading");
 }
@@ -357,77 +336,163 @@ static rs_status next_profile(source *from, cell *row, bool *more) {
         RS_TRY(step(from, from->inner, more));
     }
     RS_TRY(read_row(from, row));
-    for (int k = 0; k < PROFILE_VALUES; ++k)
-        RS_TRY(read_cell(from, from->inner, k, profile_column[PROFILE_STEP + k].kind,
-                         &row[PROFILE_STEP + k]));
+    size_t const first = from->table->own + PROFILE_STEP;
+    for (size_t k = 0; k < PROFILE_VALUES; ++k)
+        RS_TRY(read_cell(from, from->inner, (int)k, from->table->column[first + k].kind,
+                         &row[first + k]));
     return RS_OK;
 }
 
 /* throughput */
 
-static const column throughput_column[] = {
-    {"engine", TEXT, ALWAYS},          {"device", TEXT, ALWAYS},
-    {"hidden", WHOLE, ALWAYS},         {"steps", WHOLE, ALWAYS},
-    {"batch", WHOLE, ALWAYS},          {"radii", WHOLE, ALWAYS},
-    {"forward_ms", REAL, ALWAYS},      {"backward_ms", REAL, ALWAYS},
-    {"gflops", REAL, ALWAYS},          {"column_steps_per_s", REAL, ALWAYS},
-    {"nonlinearity", TEXT, IF_VARIES}, {"precision", TEXT, IF_VARIES},
-    {"warmup", WHOLE, IF_VARIES},      {"raw", WHOLE, IF_VARIES},
-    {"threads", WHOLE, IF_VARIES},     {"cases", WHOLE, IF_VARIES},
+static const column throughput_own[] = {
+    {"engine", TEXT, ALWAYS, "c.engine"},
+    {"device", TEXT, ALWAYS, "t.device"},
+    {"hidden", WHOLE, ALWAYS, "c.hidden"},
+    {"steps", WHOLE, ALWAYS, "c.steps"},
+    {"batch", WHOLE, ALWAYS, "c.batch"},
+    {"radii", WHOLE, ALWAYS, "t.radii"},
+    {"forward_ms", REAL, ALWAYS, "avg(t.forward_s) * 1e3"},
+    {"backward_ms", REAL, ALWAYS, "avg(t.backward_s) * 1e3"},
+    /* Two products of H x H with a column in every recorded step, one forward, one backward: 4 H^2
+     * operations. SQLite yields NULL for x / 0. */
+    {"gflops", REAL, ALWAYS,
+     "4e-9 * c.hidden * c.hidden * t.columns * c.steps / avg(t.forward_s + t.backward_s)"},
+    {"column_steps_per_s", REAL, ALWAYS,
+     "1.0 * t.columns * c.steps / avg(t.forward_s + t.backward_s)"},
+    {"nonlinearity", TEXT, IF_VARIES, "c.nonlinearity"},
+    {"precision", TEXT, IF_VARIES, "c.precision"},
+    {"warmup", WHOLE, IF_VARIES, "c.warmup"},
+    {"raw", WHOLE, IF_VARIES, "c.raw"},
+    {"threads", WHOLE, IF_VARIES, "t.threads"},
+    {"cases", WHOLE, IF_VARIES, "count(*)"},
 };
 
-/* Two products of H x H with a column in every recorded step, one forward, one backward: 4 H^2
- * operations. SQLite yields NULL for x / 0. */
 #define THROUGHPUT_ORDER                                                                           \
     "c.engine, t.device, c.hidden, c.steps, c.batch, t.radii, c.nonlinearity, c.precision, "       \
     "c.warmup, c.raw, t.threads"
-static const char throughput_sql[] =
-    "SELECT c.engine, t.device, c.hidden, c.steps, c.batch, t.radii, avg(t.forward_s) * 1e3,"
-    " avg(t.backward_s) * 1e3,"
-    " 4e-9 * c.hidden * c.hidden * t.columns * c.steps / avg(t.forward_s + t.backward_s),"
-    " 1.0 * t.columns * c.steps / avg(t.forward_s + t.backward_s),"
-    " c.nonlinearity, c.precision, c.warmup, c.raw, t.threads, count(*)"
-    " FROM timings t JOIN cases c ON c.id = t.case_id"
-    " GROUP BY " THROUGHPUT_ORDER " ORDER BY " THROUGHPUT_ORDER;
+static const char throughput_from[] = " FROM timings t JOIN cases c ON c.id = t.case_id"
+                                      " GROUP BY " THROUGHPUT_ORDER " ORDER BY " THROUGHPUT_ORDER;
 
 /* runs */
 
-static const column runs_column[] = {
-    {"run", WHOLE, ALWAYS},       {"started", TEXT, ALWAYS},  {"finished", TEXT, ALWAYS},
-    {"outcome", TEXT, ALWAYS},    {"points", WHOLE, ALWAYS},  {"version", TEXT, ALWAYS},
-    {"git_commit", TEXT, ALWAYS}, {"host", TEXT, ALWAYS},     {"engine", TEXT, ALWAYS},
-    {"device", TEXT, ALWAYS},     {"threads", WHOLE, ALWAYS}, {"command_line", TEXT, ALWAYS},
-    {"system", TEXT, NEVER},      {"driver", TEXT, NEVER},    {"memory", WHOLE, NEVER},
-    {"libraries", TEXT, NEVER},   {"spec", TEXT, NEVER},
+static const column runs_own[] = {
+    {"run", WHOLE, ALWAYS, "r.id"},
+    {"started", TEXT, ALWAYS, "r.started"},
+    {"finished", TEXT, ALWAYS, "r.finished"},
+    {"outcome", TEXT, ALWAYS, "r.outcome"},
+    {"points", WHOLE, ALWAYS, "count(p.id)"},
+    {"version", TEXT, ALWAYS, "r.version"},
+    {"git_commit", TEXT, ALWAYS, "r.git_commit"},
+    {"host", TEXT, ALWAYS, "r.host"},
+    {"engine", TEXT, ALWAYS, "r.engine"},
+    {"device", TEXT, ALWAYS, "r.device"},
+    {"threads", WHOLE, ALWAYS, "r.threads"},
+    {"command_line", TEXT, ALWAYS, "r.command_line"},
+    {"system", TEXT, NEVER, "r.system"},
+    {"driver", TEXT, NEVER, "r.driver"},
+    {"memory", WHOLE, NEVER, "r.memory"},
+    {"libraries", TEXT, NEVER, "r.libraries"},
+    {"spec", TEXT, NEVER, "r.spec"},
 };
 
-static const char runs_sql[] =
-    "SELECT r.id, r.started, r.finished, r.outcome, count(p.id), r.version, r.git_commit, r.host,"
-    " r.engine, r.device, r.threads, r.command_line, r.system, r.driver, r.memory, r.libraries,"
-    " r.spec FROM runs r LEFT JOIN points p ON p.run_id = r.id"
-    " GROUP BY r.id ORDER BY r.started, r.id";
+static const char runs_from[] = " FROM runs r LEFT JOIN points p ON p.run_id = r.id"
+                                " GROUP BY r.id ORDER BY r.started, r.id";
 
 /* failures */
 
-static const column failures_column[] = {
-    SHAPE_COLUMNS,   {"seed", UNSIGNED, ALWAYS}, {"reason", TEXT, ALWAYS}, {"run", WHOLE, ALWAYS},
-    SETTING_COLUMNS,
+static const column failures_own[] = {
+    {"seed", UNSIGNED, ALWAYS, "c.seed"},
+    {"reason", TEXT, ALWAYS, "c.reason"},
+    {"run", WHOLE, ALWAYS, "c.run_id"},
 };
 
-static const char failures_sql[] =
-    "SELECT " SHAPE_SQL ", c.seed, c.reason, c.run_id, " SETTING_SQL
-    " FROM cases c WHERE c.status = 'failed' ORDER BY " CASE_ORDER ", " SEED_ORDER;
+static const char failures_from[] =
+    " FROM cases c WHERE c.status = 'failed' ORDER BY %s, " SEED_ORDER;
 
 #define COLUMNS(array) (array), sizeof(array) / sizeof *(array)
-static const table tables[] = {
-    {"decay", decay_sql, NULL, COLUMNS(decay_column), next_decay, decay_interval},
-    {"profile", profile_sql, profile_inner_sql, COLUMNS(profile_column), next_profile, NULL},
-    {"throughput", throughput_sql, NULL, COLUMNS(throughput_column), next_plain, NULL},
-    {"runs", runs_sql, NULL, COLUMNS(runs_column), next_plain, NULL},
-    {"failures", failures_sql, NULL, COLUMNS(failures_column), next_plain, NULL},
+static const definition definitions[] = {
+    {"decay", true, COLUMNS(decay_own), COLUMNS(decay_tail), decay_from, NULL, next_decay,
+     decay_interval},
+    {"profile", true, COLUMNS(profile_own), COLUMNS(profile_tail), profile_from, profile_inner_sql,
+     next_profile, NULL},
+    {"throughput", false, COLUMNS(throughput_own), NULL, 0, throughput_from, NULL, next_plain,
+     NULL},
+    {"runs", false, COLUMNS(runs_own), NULL, 0, runs_from, NULL, next_plain, NULL},
+    {"failures", true, COLUMNS(failures_own), NULL, 0, failures_from, NULL, next_plain, NULL},
 };
-enum { N_TABLES = sizeof tables / sizeof *tables };
-_Static_assert((size_t)DECAY_COLUMNS <= MAX_COLUMNS, "room for a row of the widest table");
+enum { N_TABLES = sizeof definitions / sizeof *definitions };
+_Static_assert(RS_MAX_IDENTITY + sizeof decay_own / sizeof *decay_own + DECAY_TAIL <= MAX_COLUMNS,
+               "room for a row of the widest table");
+
+/* --- a table with all its columns ------------------------------------------------------------- */
+
+static void add_columns(table *to, const column *from, size_t n) {
+    for (size_t i = 0; i < n; ++i) to->column[to->n++] = from[i];
+}
+
+/* Adds the columns of one part of a case's identity. */
+static void add_part(table *to, rs_identity_part part, show show) {
+    size_t n;
+    const rs_identity_column *const identity = rs_identity_columns(&n);
+    for (size_t i = 0; i < n; ++i)
+        if (identity[i].part == part)
+            to->column[to->n++] =
+                (column){identity[i].name, identity[i].kind == RS_IDENTITY_TEXT ? TEXT : WHOLE,
+                         show, identity[i].stored};
+}
+
+static void add_settings(table *to) {
+    static const column model = {"model", TEXT, IF_VARIES, "c.model"};
+    add_part(to, RS_PART_SETTING, IF_VARIES);
+    add_columns(to, &model, 1);
+    add_part(to, RS_PART_DIGEST, NEVER);
+}
+
+/* What a case is, apart from its seed. Rows are ordered by all of it, so that the order never
+ * depends on that of the work. */
+static char *order_of_cases(void) {
+    size_t n;
+    const rs_identity_column *const identity = rs_identity_columns(&n);
+    sqlite3_str *const list = sqlite3_str_new(NULL);
+    for (size_t i = 0; i < n; ++i)
+        if (identity[i].part != RS_PART_SEED)
+            sqlite3_str_appendf(list, "%sc.%s", i ? ", " : "", identity[i].stored);
+    return sqlite3_str_finish(list);
+}
+
+static char *select_columns(const table *of) {
+    sqlite3_str *const list = sqlite3_str_new(NULL);
+    sqlite3_str_appendall(list, "SELECT ");
+    for (size_t i = 0; i < of->n; ++i) {
+        sqlite3_str_appendf(list, "%s%s", i ? ", " : "",
+                            of->column[i].sql ? of->column[i].sql : "NULL");
+    }
+    return sqlite3_str_finish(list);
+}
+
+static char *make_sql(const table *of) {
+    char *const columns = select_columns(of), *const order = order_of_cases();
+    char *const rest = order ? sqlite3_mprintf(of->is->from, order, order) : NULL;
+    char *const sql = columns && rest ? sqlite3_mprintf("%s%s", columns, rest) : NULL;
+    sqlite3_free(columns);
+    sqlite3_free(order);
+    sqlite3_free(rest);
+    return sql;
+}
+
+/* The caller frees out->sql in any case. */
+static rs_status make_table(const definition *is, table *out) {
+    *out = (table){.is = is};
+    if (is->of_cases) add_part(out, RS_PART_SHAPE, ALWAYS);
+    out->own = out->n;
+    add_columns(out, is->own, is->n_own);
+    if (is->of_cases) add_settings(out);
+    out->tail = out->n;
+    add_columns(out, is->tail, is->n_tail);
+    out->sql = make_sql(out);
+    return out->sql ? RS_OK : rs_fail(RS_EMEMORY, "%s table: out of memory", is->name);
+}
 
 /* --- cells as text ---------------------------------------------------------------------------- */
 
@@ -621,11 +686,12 @@ static void put_latex_number(FILE *out, const char *number) {
 
 static void put_latex_cell(sink *to, const cell *row, size_t i) {
     char buffer[NUMBER_SIZE];
-    bool const rounds = to->table->interval && row[i].kind == REAL;
+    bool const rounds = to->table->is->interval && row[i].kind == REAL;
     if (row[i].kind == MISSING) return;
     if (row[i].kind == TEXT)
         put_latex_text(to->out, row[i].text);
-    else if (rounds && print_rounded(row[i].real, to->table->interval(row, i), buffer))
+    else if (rounds &&
+             print_rounded(row[i].real, to->table->is->interval(to->table, row, i), buffer))
         fputs(buffer, to->out);
     else
         put_latex_number(to->out, cell_text(&row[i], false, buffer));
@@ -739,7 +805,8 @@ static rs_status open_source(rs_store *store, const table *of, source *out) {
     RS_TRY(rs_theory_make(&out->theory));
     if (sqlite3_prepare_v2(db, of->sql, -1, &out->outer, NULL) != SQLITE_OK)
         return rs_store_fail(store, "reading");
-    if (of->inner_sql && sqlite3_prepare_v2(db, of->inner_sql, -1, &out->inner, NULL) != SQLITE_OK)
+    const char *const inner = of->is->inner_sql;
+    if (inner && sqlite3_prepare_v2(db, inner, -1, &out->inner, NULL) != SQLITE_OK)
         return rs_store_fail(store, "reading");
     return RS_OK;
 }
@@ -775,7 +842,7 @@ static rs_status look_at_rows(source *from, sink *to, first_row *first) {
     cell row[MAX_COLUMNS];
     for (;;) {
         bool more;
-        RS_TRY(from->table->next(from, row, &more));
+        RS_TRY(from->table->is->next(from, row, &more));
         if (!more) return RS_OK;
         for (size_t i = 0; i < from->table->n; ++i) RS_TRY(look_at_cell(to, i, &row[i], first));
     }
@@ -801,16 +868,16 @@ static rs_status write_from(source *from, const writer *writer, sink *to) {
     writer->begin(to);
     for (;; ++to->rows) {
         bool more;
-        RS_TRY(from->table->next(from, row, &more));
+        RS_TRY(from->table->is->next(from, row, &more));
         if (!more || ferror(to->out)) break;
         writer->row(to, row);
     }
     writer->end(to);
     if (fflush(to->out) == 0 && !ferror(to->out)) return RS_OK;
-    return rs_fail(RS_EIO, "%s table: cannot be written: %s", to->table->name, strerror(errno));
+    return rs_fail(RS_EIO, "%s table: cannot be written: %s", to->table->is->name, strerror(errno));
 }
 
-static rs_status write_table(rs_store *store, const table *of, const writer *writer, FILE *out) {
+static rs_status write_rows(rs_store *store, const table *of, const writer *writer, FILE *out) {
     sink to = {.out = out, .table = of};
     if (writer->for_people) RS_TRY(lay_out(store, &to));
     source from;
@@ -820,24 +887,33 @@ static rs_status write_table(rs_store *store, const table *of, const writer *wri
     return status;
 }
 
+static rs_status write_table(rs_store *store, const definition *is, const writer *writer,
+                             FILE *out) {
+    table of;
+    rs_status status = make_table(is, &of);
+    if (status == RS_OK) status = write_rows(store, &of, writer, out);
+    sqlite3_free(of.sql);
+    return status;
+}
+
 static rs_status fail_unknown(const char *name) {
     char known[128] = "";
     for (size_t i = 0; i < N_TABLES; ++i) {
         strcat(known, i ? ", " : "");
-        strcat(known, tables[i].name);
+        strcat(known, definitions[i].name);
     }
     return rs_fail(RS_EINPUT, "table %s: unknown: the tables are %s", name, known);
 }
 
 rs_status rs_table_write(rs_store *store, const char *name, rs_table_format format, FILE *out) {
     size_t i = 0;
-    while (i < N_TABLES && strcmp(tables[i].name, name) != 0) ++i;
+    while (i < N_TABLES && strcmp(definitions[i].name, name) != 0) ++i;
     if (i == N_TABLES) return fail_unknown(name);
     /* Both readings of a table must see the same rows while a sweep goes on. */
     sqlite3 *const db = rs_store_handle(store);
     if (sqlite3_exec(db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
         return rs_store_fail(store, "reading");
-    rs_status const status = write_table(store, &tables[i], &writers[format], out);
+    rs_status const status = write_table(store, &definitions[i], &writers[format], out);
     sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL); /* only reads: nothing to lose, or to fail */
     return status;
 }

@@ -345,6 +345,24 @@ static void test_identity_of_a_case(void **state) {
     rs_store_close(store);
 }
 
+static void test_identity_is_that_of_the_schema(void **state) {
+    (void)state;
+    rs_store *const store = open_store();
+    size_t n;
+    const rs_identity_column *const column = rs_identity_columns(&n);
+    static const char unique[] =
+        "FROM pragma_index_list('cases') l, pragma_index_info(l.name) WHERE l.origin = 'u'";
+    char sql[256];
+    snprintf(sql, sizeof sql, "SELECT count(*) %s", unique);
+    assert_int_equal(query_whole(store, sql), n);
+    for (size_t i = 0; i < n; ++i) {
+        snprintf(sql, sizeof sql, "SELECT count(*) %s AND pragma_index_info.name = '%s'", unique,
+                 column[i].stored);
+        if (query_whole(store, sql) != 1) fail_msg("%s is not in UNIQUE", column[i].stored);
+    }
+    rs_store_close(store);
+}
+
 static void test_failed_then_success(void **state) {
     (void)state;
     rs_store *const store = open_store();
@@ -808,6 +826,7 @@ int main(void) {
         IN_FOLDER(test_done_and_more_radii),
         IN_FOLDER(test_native_is_a_radius_of_its_own),
         IN_FOLDER(test_identity_of_a_case),
+        IN_FOLDER(test_identity_is_that_of_the_schema),
         IN_FOLDER(test_failed_then_success),
         IN_FOLDER(test_failed_put_leaves_nothing),
         IN_FOLDER(test_refuses_what_is_no_database),
