@@ -28,7 +28,7 @@ static rs_status plan_case(rs_spec *spec, size_t hidden, size_t steps, rs_case *
     RS_TRY(set_number(spec, "steps", steps));
     RS_TRY(rs_spec_set(spec, "seeds", "1", RS_FROM_OPTION));
     RS_TRY(rs_spec_set(spec, "ensemble", "gaussian", RS_FROM_OPTION));
-    RS_TRY(rs_spec_set(spec, "nonlinearity", "tanh", RS_FROM_OPTION));
+    RS_TRY(rs_spec_set(spec, "cell", "tanh", RS_FROM_OPTION));
     RS_TRY(rs_spec_set(spec, "precision", "f64", RS_FROM_OPTION));
     RS_TRY(rs_spec_check(spec));
     RS_TRY(rs_plan_make(spec, NULL, "cpu", &plan));

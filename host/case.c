@@ -78,7 +78,7 @@ static void get_model_digest(const rs_case *one, rs_identity_value *out) {
 }
 
 static const rs_identity_column columns[] = {
-    {"nonlinearity", "nonlinearity", RS_IDENTITY_TEXT, RS_PART_SHAPE, get_cell},
+    {"cell", "nonlinearity", RS_IDENTITY_TEXT, RS_PART_SHAPE, get_cell},
     {"ensemble", "ensemble", RS_IDENTITY_TEXT, RS_PART_SHAPE, get_ensemble},
     {"hidden", "hidden", RS_IDENTITY_WHOLE, RS_PART_SHAPE, get_hidden},
     {"steps", "steps", RS_IDENTITY_WHOLE, RS_PART_SHAPE, get_steps},

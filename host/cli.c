@@ -48,14 +48,21 @@ static void sweep_options(struct argp_option *out) {
     const rs_spec_key *const keys = rs_spec_keys(&n);
     int group = 0;
     for (size_t k = 0; k < n; ++k) {
+        int const key = keys[k].short_option ? keys[k].short_option : KEY_FIRST_OWN + (int)k;
         if (k == 0 || strcmp(keys[k].group, keys[k - 1].group) != 0)
             *out++ = (struct argp_option){.doc = keys[k].group, .group = ++group};
         *out++ = (struct argp_option){.name = keys[k].name,
-                                      .key = keys[k].short_option ? keys[k].short_option
-                                                                  : KEY_FIRST_OWN + (int)k,
+                                      .key = key,
                                       .arg = keys[k].argument,
                                       .doc = keys[k].help,
                                       .group = group};
+        /* With the same key it counts as the same option: see take_option. */
+        if (keys[k].alias)
+            *out++ = (struct argp_option){.name = keys[k].alias,
+                                          .key = key,
+                                          .arg = keys[k].argument,
+                                          .flags = OPTION_ALIAS,
+                                          .group = group};
     }
 }
 
@@ -288,7 +295,7 @@ static const command commands[] = {
             "\n"
             "For example:\n"
             "  rhosweep sweep\n"
-            "  rhosweep sweep --nonlinearity tanh,relu --rho 0.8,1,1.2 --seeds 0:19\n"
+            "  rhosweep sweep --cell tanh,relu --rho 0.8,1,1.2 --seeds 0:19\n"
             "  rhosweep sweep --model weights.npz --rho native --precision f64\n"
             "  rhosweep sweep spec.ini --engine cpu --threads 4 -o results.db",
      .options = sweep_options,

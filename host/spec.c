@@ -313,7 +313,7 @@ static rs_status set_model(rs_spec *spec, const char *value) {
     return set_path(&spec->model, value);
 }
 
-static rs_status set_nonlinearity(rs_spec *spec, const char *value) {
+static rs_status set_cell(rs_spec *spec, const char *value) {
     const char *names[RS_N_NONLINEARITY];
     for (size_t i = 0; i < RS_N_NONLINEARITY; ++i)
         names[i] = rs_nonlinearity_name((rs_nonlinearity)i);
@@ -535,7 +535,7 @@ static void print_wholes(FILE *out, const uint64_t *at, size_t n) {
 
 static void print_output(FILE *out, const rs_spec *spec) { fputs(spec->output, out); }
 static void print_model(FILE *out, const rs_spec *spec) { fputs(spec->model, out); }
-static void print_nonlinearity(FILE *out, const rs_spec *spec) {
+static void print_cell(FILE *out, const rs_spec *spec) {
     for (size_t i = 0; i < spec->n_cell; ++i) {
         print_separator(out, i);
         fputs(rs_nonlinearity_name(spec->cell[i]), out);
@@ -603,7 +603,7 @@ static void print_quiet(FILE *out, const rs_spec *spec) { fputs(spec->quiet ? "y
 /* ------------------------------------------------------------------ the table of keys */
 
 enum key {
-    KEY_NONLINEARITY,
+    KEY_CELL,
     KEY_ENSEMBLE,
     KEY_MODEL,
     KEY_RHO,
@@ -634,58 +634,59 @@ static_assert(N_KEYS < sizeof((rs_spec){0}.source) / sizeof(rs_source), "a sourc
 #define WHERE "Where the results go:"
 
 static const rs_spec_key keys[N_KEYS] = {
-    [KEY_NONLINEARITY] = {"nonlinearity", "LIST", "tanh, relu, linear; default tanh", WHAT, 0},
-    [KEY_ENSEMBLE] = {"ensemble", "LIST",
+    [KEY_CELL] = {"cell", "nonlinearity", "LIST", "tanh, relu, linear; default tanh", WHAT, 0},
+    [KEY_ENSEMBLE] = {"ensemble", NULL, "LIST",
                       "How weight_hh is drawn: gaussian, uniform, orthogonal, identity, symmetric; "
                       "default gaussian",
                       WHAT, 0},
-    [KEY_MODEL] = {"model", "FILE.npz",
+    [KEY_MODEL] = {"model", NULL, "FILE.npz",
                    "Imported weights instead of an ensemble, keys as in nn.RNN's state_dict "
                    "(weight_hh_l0, weight_ih_l0, ...), optional input and h0; see rhosweep inspect",
                    WHAT, 0},
-    [KEY_RHO] = {"rho", "LIST",
+    [KEY_RHO] = {"rho", NULL, "LIST",
                  "Spectral radii that weight_hh is scaled to, or the word native: as drawn or "
                  "imported; default 0.5:1.5:0.1",
                  WHAT, 0},
-    [KEY_HIDDEN] = {"hidden", "LIST", "Units H; default 64, or the model's", WHAT, 0},
-    [KEY_STEPS] = {"steps", "LIST", "Time steps T; default 100", WHAT, 0},
-    [KEY_BATCH] = {"batch", "N", "Samples that every network sees; default 16", WHAT, 0},
-    [KEY_SEEDS] = {"seeds", "LIST", "Seeds of weights and inputs; default 0:9", WHAT, 0},
-    [KEY_INPUT] = {"input", "KIND",
+    [KEY_HIDDEN] = {"hidden", NULL, "LIST", "Units H; default 64, or the model's", WHAT, 0},
+    [KEY_STEPS] = {"steps", NULL, "LIST", "Time steps T; default 100", WHAT, 0},
+    [KEY_BATCH] = {"batch", NULL, "N", "Samples that every network sees; default 16", WHAT, 0},
+    [KEY_SEEDS] = {"seeds", NULL, "LIST", "Seeds of weights and inputs; default 0:9", WHAT, 0},
+    [KEY_INPUT] = {"input", NULL, "KIND",
                    "pytorch: x ~ N(0,1), weights and biases U(+-1/sqrt(H)); zero; noise:SIGMA: "
                    "N(0,SIGMA^2) added to every unit, no weights, no biases; default pytorch",
                    DRIVE, 0},
-    [KEY_INPUT_SIZE] = {"input-size", "N", "Numbers per step of input pytorch; default 1", DRIVE,
-                        0},
-    [KEY_H0] = {"h0", "KIND", "Start state: zero, or normal:SIGMA; default zero, or the model's",
-                DRIVE, 0},
-    [KEY_WARMUP] = {"warmup", "N", "Forward steps before the recorded ones; default 0", DRIVE, 0},
-    [KEY_LOSS] = {"loss", "KIND",
+    [KEY_INPUT_SIZE] = {"input-size", NULL, "N", "Numbers per step of input pytorch; default 1",
+                        DRIVE, 0},
+    [KEY_H0] = {"h0", NULL, "KIND",
+                "Start state: zero, or normal:SIGMA; default zero, or the model's", DRIVE, 0},
+    [KEY_WARMUP] = {"warmup", NULL, "N", "Forward steps before the recorded ones; default 0", DRIVE,
+                    0},
+    [KEY_LOSS] = {"loss", NULL, "KIND",
                   "last-mean: mean of h_T; all-mean: mean of h over all steps; random: a random "
                   "unit vector on h_T, best for decay rates; default last-mean",
                   DRIVE, 0},
-    [KEY_FIT_SKIP] = {"fit-skip", "N",
+    [KEY_FIT_SKIP] = {"fit-skip", NULL, "N",
                       "Steps next to the loss that the decay rate leaves out; default "
                       "min(20, T/4)",
                       DRIVE, 0},
-    [KEY_RAW] = {"raw", NULL,
+    [KEY_RAW] = {"raw", NULL, NULL,
                  "Plain arithmetic: gradients underflow and overflow as in ordinary training",
                  DRIVE, 0},
-    [KEY_PRECISION] = {"precision", "TYPE", "f32 or f64; default f32", HOW, 0},
-    [KEY_ENGINE] = {"engine", "NAME",
+    [KEY_PRECISION] = {"precision", NULL, "TYPE", "f32 or f64; default f32", HOW, 0},
+    [KEY_ENGINE] = {"engine", NULL, "NAME",
                     "auto, cpu, cuda, reference; default auto: cuda where a device is usable, "
                     "else cpu",
                     HOW, 0},
-    [KEY_THREADS] = {"threads", "N", "CPU threads; default: all. Results do not depend on it", HOW,
-                     0},
-    [KEY_MEMORY] = {"memory", "SIZE",
+    [KEY_THREADS] = {"threads", NULL, "N", "CPU threads; default: all. Results do not depend on it",
+                     HOW, 0},
+    [KEY_MEMORY] = {"memory", NULL, "SIZE",
                     "Memory to stay within, such as 512M or 1.5GiB; default: three quarters of "
                     "what is free. Results do not depend on it",
                     HOW, 0},
-    [KEY_OUTPUT] = {"output", "DB",
+    [KEY_OUTPUT] = {"output", NULL, "DB",
                     "Database; work that it holds already is not repeated; default rhosweep.db",
                     WHERE, 'o'},
-    [KEY_QUIET] = {"quiet", NULL, "No progress, no summary", WHERE, 0},
+    [KEY_QUIET] = {"quiet", NULL, NULL, "No progress, no summary", WHERE, 0},
 };
 
 static const struct row {
@@ -693,7 +694,7 @@ static const struct row {
     void (*print)(FILE *out, const rs_spec *spec);
     const char *initial; /* the default, through the same setter */
 } rows[N_KEYS] = {
-    [KEY_NONLINEARITY] = {set_nonlinearity, print_nonlinearity, "tanh"},
+    [KEY_CELL] = {set_cell, print_cell, "tanh"},
     [KEY_ENSEMBLE] = {set_ensemble, print_ensemble, "gaussian"},
     [KEY_MODEL] = {set_model, print_model, NULL},
     [KEY_RHO] = {set_rho, print_rho, "0.5:1.5:0.1"},
@@ -721,10 +722,14 @@ const rs_spec_key *rs_spec_keys(size_t *n) {
     return keys;
 }
 
+static bool has_name(const rs_spec_key *key, const char *name) {
+    return strcmp(name, key->name) == 0 || (key->alias && strcmp(name, key->alias) == 0);
+}
+
 /* Index of the key, or N_KEYS. */
 static size_t find_key(const char *name) {
     size_t k = 0;
-    while (k < N_KEYS && strcmp(name, keys[k].name) != 0) ++k;
+    while (k < N_KEYS && !has_name(&keys[k], name)) ++k;
     return k;
 }
 

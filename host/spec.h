@@ -72,6 +72,7 @@ typedef struct rs_spec {
 /* One key of the [sweep] section and option of the command line. */
 typedef struct rs_spec_key {
     const char *name;     /* "spectral radius" is "rho"; the option is --name */
+    const char *alias;    /* another name of key and option, or NULL */
     const char *argument; /* "LIST", "N", ...; NULL for a switch, which in a file takes yes or no */
     const char *help;     /* one sentence for --help, default included */
     const char *group;    /* heading in --help; keys of one group stand together */

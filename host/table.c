@@ -214,7 +214,7 @@ static const cell *cell_named(const table *of, const cell *row, const char *name
 
 /* Reads the words of a row as the spec file's are read: the columns have the names of the keys. */
 static rs_status understand(const table *of, const cell *row, rs_spec *spec) {
-    static const char *const key[] = {"nonlinearity", "ensemble", "input", "h0", "loss"};
+    static const char *const key[] = {"cell", "ensemble", "input", "h0", "loss"};
     RS_TRY(rs_spec_init(spec));
     for (size_t i = 0; i < sizeof key / sizeof *key; ++i) {
         const cell *const word = cell_named(of, row, key[i]);
@@ -360,7 +360,7 @@ static const column throughput_own[] = {
      "4e-9 * c.hidden * c.hidden * t.columns * c.steps / avg(t.forward_s + t.backward_s)"},
     {"column_steps_per_s", REAL, ALWAYS,
      "1.0 * t.columns * c.steps / avg(t.forward_s + t.backward_s)"},
-    {"nonlinearity", TEXT, IF_VARIES, "c.nonlinearity"},
+    {"cell", TEXT, IF_VARIES, "c.nonlinearity"},
     {"precision", TEXT, IF_VARIES, "c.precision"},
     {"warmup", WHOLE, IF_VARIES, "c.warmup"},
     {"raw", WHOLE, IF_VARIES, "c.raw"},

@@ -99,7 +99,7 @@ static void orthogonal_linear_is_rho_to_the_k(void **state) {
     static double const limits[] = {1e-8, 1e-14}; /* a step */
     for (int p = 0; p < 2; ++p) {
         snprintf(settings, sizeof settings,
-                 "ensemble = orthogonal\nnonlinearity = linear\nhidden = 24\nsteps = 2001\n"
+                 "ensemble = orthogonal\ncell = linear\nhidden = 24\nsteps = 2001\n"
                  "batch = 3\nseeds = 0,1\nloss = random\ninput = zero\nrho = 0.5,1,1.25\n"
                  "precision = %s\n",
                  p ? "f64" : "f32");
@@ -159,7 +159,7 @@ static void check_relu(sqlite3_stmt *row, void *arg) {
 
 static void identity_relu_decays_at_ln_rho(void **state) {
     (void)state;
-    sweep("ensemble = identity\nnonlinearity = relu\nhidden = 10\nsteps = 40\nseeds = 0\n"
+    sweep("ensemble = identity\ncell = relu\nhidden = 10\nsteps = 40\nseeds = 0\n"
           "input = zero\nh0 = normal:1\nrho = 0.5,0.9,1.5,2\nprecision = f64\nloss = random\n",
           rates, check_relu, NULL);
 }
@@ -256,7 +256,7 @@ static void no_step_beats_sigma_max(void **state) {
     for (size_t i = 0; i < 3; ++i) {
         char settings[256];
         snprintf(settings, sizeof settings,
-                 "nonlinearity = %s\nhidden = 32\nsteps = 200\nbatch = 1\nseeds = 5\n"
+                 "cell = %s\nhidden = 32\nsteps = 200\nbatch = 1\nseeds = 5\n"
                  "rho = 0.5:3:0.5\nprecision = f64\nloss = random\n",
                  cells[i]);
         rs_spec spec = spec_of(settings);

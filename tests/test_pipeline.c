@@ -192,7 +192,7 @@ static char *file_bytes(const char *path, size_t *length) {
 static void test_every_case_is_run_and_stored(void **state) {
     const folder *f = *state;
     rs_sweep_outcome o;
-    assert_int_equal(SWEEP(f->db, &o, "seeds", "3,5", "nonlinearity", "tanh,linear"), RS_OK);
+    assert_int_equal(SWEEP(f->db, &o, "seeds", "3,5", "cell", "tanh,linear"), RS_OK);
     expect_outcome(&o, 4, 0, 4, 0);
     assert_true(o.transfer_seconds > 0.0);
     expect_rows(f->db,
@@ -306,8 +306,8 @@ static void test_real_engines_run_too(void **state) {
     const folder *f = *state;
     rs_sweep_outcome o;
     rs_spec spec =
-        spec_of(f->db, (const char *const[]){"engine", "reference", "nonlinearity", "linear",
-                                             "ensemble", "orthogonal", "seeds", "0", NULL});
+        spec_of(f->db, (const char *const[]){"engine", "reference", "cell", "linear", "ensemble",
+                                             "orthogonal", "seeds", "0", NULL});
     assert_int_equal(rs_sweep(&spec, "x", &o), RS_OK);
     expect_outcome(&o, 1, 0, 1, 0);
     expect_rows(f->db, "SELECT engine, abs(decay_rate + ln(rho_asked)) < 1e-13 FROM cases, points",
@@ -350,9 +350,9 @@ static void test_only_cases_of_one_shape_are_packed(void **state) {
     const folder *f = *state;
     rs_sweep_outcome o;
     fake.device.columns_wanted = 18;
-    assert_int_equal(SWEEP(f->db, &o, "steps", "6,8", "nonlinearity", "tanh,relu", "hidden", "2,3",
-                           "seeds", "0:3"),
-                     RS_OK);
+    assert_int_equal(
+        SWEEP(f->db, &o, "steps", "6,8", "cell", "tanh,relu", "hidden", "2,3", "seeds", "0:3"),
+        RS_OK);
     expect_outcome(&o, 32, 0, 32, 0);
     assert_int_equal(fake.launches, 16); /* of each of 8 shapes: three seeds, then the fourth */
     size_t cases = 0;
@@ -504,9 +504,9 @@ static void test_other_settings_are_other_cases(void **state) {
     const folder *f = *state;
     rs_sweep_outcome o;
     static const char *const other[][2] = {
-        {"nonlinearity", "relu"}, {"ensemble", "uniform"}, {"hidden", "4"},   {"steps", "9"},
-        {"batch", "4"},           {"seeds", "9"},          {"input", "zero"}, {"h0", "zero"},
-        {"warmup", "1"},          {"loss", "all-mean"},    {"fit-skip", "3"}, {"raw", "yes"},
+        {"cell", "relu"},     {"ensemble", "uniform"}, {"hidden", "4"},   {"steps", "9"},
+        {"batch", "4"},       {"seeds", "9"},          {"input", "zero"}, {"h0", "zero"},
+        {"warmup", "1"},      {"loss", "all-mean"},    {"fit-skip", "3"}, {"raw", "yes"},
         {"precision", "f32"},
     };
     assert_int_equal(SWEEP(f->db, &o, "seeds", "0"), RS_OK);

@@ -34,8 +34,8 @@ static void expect_refused(rs_status status, const char *part) {
 
 static void test_cases_are_numbered_by_arithmetic(void **state) {
     (void)state;
-    rs_spec spec = SPEC("ensemble", "gaussian,identity", "hidden", "3,5", "seeds", "0,7,9",
-                        "nonlinearity", "tanh,linear", "steps", "8,16,32");
+    rs_spec spec = SPEC("ensemble", "gaussian,identity", "hidden", "3,5", "seeds", "0,7,9", "cell",
+                        "tanh,linear", "steps", "8,16,32");
     rs_plan plan;
     assert_int_equal(rs_plan_make(&spec, NULL, "reference", &plan), RS_OK);
     assert_int_equal(plan.n, 2 * 2 * 3 * 2 * 3);
@@ -72,8 +72,8 @@ static void test_sizes_come_from_the_spec_without_a_model(void **state) {
 
 static void test_shape_says_what_the_engine_must_know(void **state) {
     (void)state;
-    rs_spec spec = SPEC("nonlinearity", "relu", "hidden", "6", "steps", "9", "batch", "4", "warmup",
-                        "2", "precision", "f64", "raw", "yes", "input", "zero", "seeds", "1");
+    rs_spec spec = SPEC("cell", "relu", "hidden", "6", "steps", "9", "batch", "4", "warmup", "2",
+                        "precision", "f64", "raw", "yes", "input", "zero", "seeds", "1");
     rs_plan plan;
     assert_int_equal(rs_plan_make(&spec, NULL, "reference", &plan), RS_OK);
     rs_case one = rs_plan_case(&plan, 0);

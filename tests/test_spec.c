@@ -130,7 +130,7 @@ static void test_keys(void **state) {
 
 static void test_words(void **state) {
     rs_spec *const spec = *state;
-    accept(spec, "nonlinearity", "linear, tanh");
+    accept(spec, "cell", "linear, tanh");
     assert_int_equal(spec->n_cell, 2);
     assert_int_equal(spec->cell[0], RS_TANH);
     assert_int_equal(spec->cell[1], RS_LINEAR);
@@ -155,30 +155,18 @@ static void test_words(void **state) {
 static void test_bad_words(void **state) {
     rs_spec *const spec = *state;
     const char *const bad[][2] = {
-        {"nonlinearity", ""},
-        {"nonlinearity", "sigmoid"},
-        {"nonlinearity", "tanh,"},
-        {"nonlinearity", "Tanh"},
-        {"nonlinearity", "tanh,tanh"},
-        {"nonlinearity", "tanh relu"},
-        {"ensemble", "goe"},
-        {"ensemble", ",gaussian"},
-        {"ensemble", "model"},
-        {"ensemble", "identity,,uniform"},
-        {"loss", "mse"},
-        {"loss", "last-mean,random"},
-        {"precision", "f16"},
-        {"precision", ""},
-        {"engine", "tpu"},
-        {"engine", "cpu "},
-        {"output", ""},
-        {"output", "a\nb"},
-        {"model", ""},
-        {"raw", "perhaps"},
-        {"raw", ""},
-        {"quiet", "1"},
-        {"nonlinearity", NULL},
-        {"output", NULL},
+        {"cell", ""},          {"cell", "sigmoid"},
+        {"cell", "tanh,"},     {"cell", "Tanh"},
+        {"cell", "tanh,tanh"}, {"cell", "tanh relu"},
+        {"ensemble", "goe"},   {"ensemble", ",gaussian"},
+        {"ensemble", "model"}, {"ensemble", "identity,,uniform"},
+        {"loss", "mse"},       {"loss", "last-mean,random"},
+        {"precision", "f16"},  {"precision", ""},
+        {"engine", "tpu"},     {"engine", "cpu "},
+        {"output", ""},        {"output", "a\nb"},
+        {"model", ""},         {"raw", "perhaps"},
+        {"raw", ""},           {"quiet", "1"},
+        {"cell", NULL},        {"output", NULL},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) refuse(spec, bad[i][0], bad[i][1]);
     assert_int_equal(rs_spec_set(spec, "engine", "tpu", RS_FROM_OPTION), RS_EINPUT);
@@ -194,6 +182,20 @@ static void test_unknown_key(void **state) {
         assert_int_equal(rs_spec_set(spec, unknown[i], "1", RS_FROM_OPTION), RS_EINPUT);
         assert_false(rs_spec_given(spec, unknown[i]));
     }
+}
+
+static void test_cell_has_another_name(void **state) {
+    rs_spec *const spec = *state;
+    accept(spec, "nonlinearity", "relu");
+    assert_int_equal(spec->n_cell, 1);
+    assert_int_equal(spec->cell[0], RS_RELU);
+    assert_true(rs_spec_given(spec, "cell"));
+    assert_int_equal(parse(spec, "[sweep]\nnonlinearity = linear\n"), RS_OK);
+    assert_int_equal(spec->cell[0], RS_LINEAR);
+    char *const text = printed(spec);
+    assert_non_null(strstr(text, "cell = linear\n"));
+    assert_null(strstr(text, "nonlinearity"));
+    free(text);
 }
 
 static void test_rho_lists(void **state) {
@@ -551,7 +553,7 @@ static void test_absurd_products(void **state) {
     accept(spec, "hidden", "1:1000");
     accept(spec, "seeds", "0:9999");
     assert_int_equal(rs_spec_check(spec), RS_OK);
-    accept(spec, "nonlinearity", "tanh,relu");
+    accept(spec, "cell", "tanh,relu");
     assert_int_equal(rs_spec_check(spec), RS_EINPUT);
     assert_message_has("cases");
     accept(spec, "seeds", "0");
@@ -606,6 +608,10 @@ static void test_bad_files(void **state) {
         {"[ sweep ]\n", "x.ini:1: "},
         {"[]\n", "x.ini:1: "},
         {"[sweep]\nrho = 1\n#\nrho = 2\n", "x.ini:4: rho: given twice, first in line 2"},
+        {"[sweep]\ncell = tanh\nnonlinearity = relu\n",
+         "x.ini:3: nonlinearity: given twice, first in line 2"},
+        {"[sweep]\nnonlinearity = tanh\ncell = tanh\n",
+         "x.ini:3: cell: given twice, first in line 2"},
         {"[sweep]\nhidden = 8\nrho\n", "x.ini:3: neither"},
         {"[sweep]\nnative rho\n", "x.ini:2: neither"},
         {"[sweep]\nrho =\nhidden = 8\n", "x.ini:2: rho: "},
@@ -699,7 +705,7 @@ static void assert_round_trip(const rs_spec *spec) {
 static void test_print_defaults(void **state) {
     char *const text = printed(*state);
     assert_string_equal(text, "[sweep]\n"
-                              "nonlinearity = tanh\n"
+                              "cell = tanh\n"
                               "ensemble = gaussian\n"
                               "rho = 0.5,0.6,0.7,0.8,0.9,1,1.1,1.2,\n"
                               "  1.3,1.4,1.5\n"
@@ -727,7 +733,7 @@ static void test_print_defaults(void **state) {
 static void test_print_everything(void **state) {
     rs_spec *const spec = *state;
     const char *const values[][2] = {
-        {"nonlinearity", "tanh,relu,linear"},
+        {"cell", "tanh,relu,linear"},
         {"ensemble", "gaussian,uniform,orthogonal,identity,symmetric"},
         {"rho", "0.1:3:0.0123,3.3333333333333335,1e-300,4.9406564584124654e-324,"
                 "1.7976931348623157e308,0.30000000000000004"},
@@ -789,6 +795,7 @@ int main(void) {
         SPEC_TEST(test_words),
         SPEC_TEST(test_bad_words),
         SPEC_TEST(test_unknown_key),
+        SPEC_TEST(test_cell_has_another_name),
         SPEC_TEST(test_rho_lists),
         SPEC_TEST(test_rho_range_is_exact),
         SPEC_TEST(test_rho_fine_step),

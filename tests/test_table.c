@@ -188,8 +188,8 @@ static void test_an_empty_database_has_headers(void **state) {
         free(json);
     }
     char *const md = table_text(store, "failures", RS_MD);
-    assert_string_equal(md, "| nonlinearity | ensemble | hidden | steps | seed | reason | run |\n"
-                            "|:-------------|:---------|-------:|------:|-----:|:-------|----:|\n");
+    assert_string_equal(md, "| cell | ensemble | hidden | steps | seed | reason | run |\n"
+                            "|:-----|:---------|-------:|------:|-----:|:-------|----:|\n");
     free(md);
     rs_store_close(store);
 }
@@ -199,9 +199,9 @@ static void test_an_empty_database_has_headers(void **state) {
 static void test_column_names_of_the_contract(void **state) {
     (void)state;
     static const char *const header[][2] = {
-        {"profile", "nonlinearity,ensemble,hidden,steps,rho,g,seed,step,log10_norm_mean,"
+        {"profile", "cell,ensemble,hidden,steps,rho,g,seed,step,log10_norm_mean,"
                     "log10_norm_min,log10_norm_max,"},
-        {"decay", "nonlinearity,ensemble,hidden,steps,rho,g,seeds,decay_rate,decay_rate_ci95,"
+        {"decay", "cell,ensemble,hidden,steps,rho,g,seeds,decay_rate,decay_rate_ci95,"
                   "decay_rate_min,decay_rate_max,gain,growing_fraction,regime,"},
         {"throughput", "engine,device,hidden,steps,batch,radii,forward_ms,backward_ms,gflops,"
                        "column_steps_per_s,"},

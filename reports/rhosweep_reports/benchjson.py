@@ -8,11 +8,11 @@ from pathlib import Path
 from .errors import InputError
 from .table import Table
 
-HEADER = ("body", "device", "threads", "precision", "nonlinearity", "hidden", "batch", "radii",
+HEADER = ("body", "device", "threads", "precision", "cell", "hidden", "batch", "radii",
           "steps", "time_ms", "time_ms_min", "time_ms_max", "gflops", "bytes_per_s",
           "ns_per_column_step", "repetitions", "commit")
 
-_NAME = re.compile(r"(?P<body>(?:bptt|baseline)/\w+)/(?P<precision>f32|f64)/(?P<nonlinearity>\w+)"
+_NAME = re.compile(r"(?P<body>(?:bptt|baseline)/\w+)/(?P<precision>f32|f64)/(?P<cell>\w+)"
                    r"/H:(?P<hidden>\d+)/B:(?P<batch>\d+)/R:(?P<radii>\d+)/T:(?P<steps>\d+)(?:/|$)")
 _PEAK = re.compile(r"(?P<body>peak/(?:cuda/)?(?:fma|bandwidth|copy)(?:/(?P<precision>f32|f64))?)(?:/|$)")
 _MS = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}
@@ -72,7 +72,7 @@ def _base_shape(scaled):
 def _compared(document):
     """What scripts/bench sums up: our times and the peers', round by round."""
     about = {"device": document["machine"]["cpu"], "threads": str(document["run"]["threads"]),
-             "commit": str(document["run"]["commit"]), "precision": "f32", "nonlinearity": "tanh"}
+             "commit": str(document["run"]["commit"]), "precision": "f32", "cell": "tanh"}
     measured = dict(document["measured"])
     if "scaling" in document:
         base = [{"ours_ms": r["base_ms"], "rival_ms": {}} for rounds in measured.values()

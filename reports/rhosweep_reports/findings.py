@@ -93,7 +93,7 @@ def seeds(table):
 def kind(table):
     """ "tanh, gaussian": or the name of the imported weights."""
     model = table.one("model")
-    return f"{table.one('nonlinearity')}, {model or table.one('ensemble')}"
+    return f"{table.one('cell')}, {model or table.one('ensemble')}"
 
 
 def setting(table):
@@ -120,12 +120,12 @@ def plain(text):
 
 def slug(part, whole, columns):
     """A file name's part that tells `part` from all others of `whole` split by `columns`."""
-    told = [plain(part.one("nonlinearity")),
+    told = [plain(part.one("cell")),
             plain(part.one("model").removesuffix(".npz") or part.one("ensemble"))]
     if "hidden" in columns:
         told.append("H" + part.one("hidden"))
     told.append("T" + part.one("steps"))
-    named = ("nonlinearity", "ensemble", "hidden", "steps", "model")
+    named = ("cell", "ensemble", "hidden", "steps", "model")
     told += [plain(f"{column}-{part.one(column)}") for column in columns
              if column not in named and whole.varies(column)]
     return "_".join(told)

@@ -10,7 +10,7 @@ from .style import FORMATS
 
 # Columns that only programs need stay in the files.
 _CONTRACT = {
-    "decay": ("nonlinearity", "ensemble", "model", "hidden", "steps", "rho", "g", "seeds",
+    "decay": ("cell", "ensemble", "model", "hidden", "steps", "rho", "g", "seeds",
               "decay_rate", "decay_rate_ci95", "decay_rate_min", "decay_rate_max", "gain",
               "growing_fraction", "regime", "predicted_rate", "prediction", "decay_rate_bound"),
 }

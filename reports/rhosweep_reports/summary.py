@@ -16,7 +16,7 @@ def swept(decay):
     """One sentence on the plan."""
     radii = sorted(set(decay.numbers("rho").round(6)))
     kinds = ", ".join(dict.fromkeys(findings.kind(part).replace(", ", " ")
-                                    for part in decay.split(("nonlinearity", "ensemble", "model"))))
+                                    for part in decay.split(("cell", "ensemble", "model"))))
     return (f"{kinds}; {findings.units(decay)}, {findings.units(decay, 'steps')}, "
             f"{_count(len(set(decay.text('rho_asked'))), 'spectral radius').replace('radiuss', 'radii')}"
             f" from {number(radii[0], 4)} to {number(radii[-1], 4)}, {findings.seeds(decay)} each.")

@@ -11,8 +11,8 @@ from .errors import InputError
 # What tells one network from another, apart from its size, radius and seed.
 SETTINGS = ("batch", "input", "input_size", "h0", "warmup", "loss", "fit_skip", "precision", "raw",
             "engine", "model", "model_digest")
-FAMILY = ("nonlinearity", "ensemble", "steps", *SETTINGS)
-NETWORK = ("nonlinearity", "ensemble", "hidden", "steps", *SETTINGS)
+FAMILY = ("cell", "ensemble", "steps", *SETTINGS)
+NETWORK = ("cell", "ensemble", "hidden", "steps", *SETTINGS)
 
 
 def _number(text):

@@ -8,9 +8,9 @@ import pytest
 
 from conftest import SMALL, rhosweep, succeed, sweep, table, table_text
 
-PROFILE = ("nonlinearity ensemble hidden steps rho g seed step log10_norm_mean log10_norm_min "
+PROFILE = ("cell ensemble hidden steps rho g seed step log10_norm_mean log10_norm_min "
            "log10_norm_max").split()
-DECAY = ("nonlinearity ensemble hidden steps rho g seeds decay_rate decay_rate_ci95 decay_rate_min "
+DECAY = ("cell ensemble hidden steps rho g seeds decay_rate decay_rate_ci95 decay_rate_min "
          "decay_rate_max gain growing_fraction regime").split()
 THROUGHPUT = ("engine device hidden steps batch radii forward_ms backward_ms gflops "
               "column_steps_per_s").split()

@@ -42,6 +42,17 @@ def test_the_start_state_that_is_used_is_part_of_a_case(model, tmp_path):
     assert len({rows[0] for rows in measured.values()}) == len(choices)
 
 
+def test_cell_and_nonlinearity_are_one_option(tmp_path, database):
+    sweep(database, *SETTINGS, "--hidden", "6", "--cell", "relu")
+    sweep(database, *SETTINGS, "--hidden", "6", "--nonlinearity", "relu")
+    spec = tmp_path / "old.ini"
+    spec.write_text("[sweep]\nnonlinearity = tanh\n")
+    sweep(database, spec, *SETTINGS, "--hidden", "6", "--cell", "relu")
+    sweep(database, spec, *SETTINGS, "--hidden", "6")
+    assert [run["points"] for run in table("runs", database)] == ["1", "0", "0", "1"]
+    assert [row["cell"] for row in table("decay", database)] == ["relu", "tanh"]
+
+
 def test_a_model_without_a_start_state_begins_at_zero(tmp_path, database):
     path = tmp_path / "model.npz"
     np.savez(path, weight_hh_l0=np.eye(4))

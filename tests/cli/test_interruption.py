@@ -14,7 +14,7 @@ from conftest import assert_whole, succeed, sweep, table, table_text
 # 48 cases of 8 radii: a second or more of work, so that ten kills hit a living process.
 CASES = 48
 LONG = ["--hidden", "128", "--steps", "300,400", "--warmup", "300", "--batch", "16", "--seeds", "1:12",
-        "--nonlinearity", "tanh,relu", "--rho", "0.5:2.25:0.25", "--input", "noise:0.5"]
+        "--cell", "tanh,relu", "--rho", "0.5:2.25:0.25", "--input", "noise:0.5"]
 
 
 def tables(database):
@@ -44,7 +44,7 @@ def curves_stored(database):
         return set()
     count = {}
     for row in table("profile", database):
-        key = tuple(row[k] for k in ("nonlinearity", "steps", "rho", "seed"))
+        key = tuple(row[k] for k in ("cell", "steps", "rho", "seed"))
         count.setdefault(key, []).append(int(row["step"]))
     for key, steps in count.items():
         assert sorted(steps) == list(range(1, int(key[1]) + 1)), key

@@ -49,13 +49,13 @@ def test_critical_coupling(driven):
 def test_other_laws(tmp_path):
     """Closed forms, to the digits that are left."""
     database = sweep(tmp_path / "results.db", "--hidden", 16, "--rho", "0.9,3", "--steps", 60,
-                     "--nonlinearity", "linear", "--ensemble", "orthogonal,identity",
+                     "--cell", "linear", "--ensemble", "orthogonal,identity",
                      "--precision", "f64", "--seeds", "1:2", "--loss", "random")
     sweep(database, "--hidden", 16, "--rho", "0.9,3", "--steps", 60, "--warmup", 400,
-          "--nonlinearity", "tanh", "--ensemble", "identity", "--input", "zero", "--h0", "normal:1",
+          "--cell", "tanh", "--ensemble", "identity", "--input", "zero", "--h0", "normal:1",
           "--precision", "f64", "--seeds", "1:2", "--loss", "random")
     rows = table("decay", database)
-    laws = [(row["nonlinearity"], row["prediction"]) for row in rows]
+    laws = [(row["cell"], row["prediction"]) for row in rows]
     assert laws == 4 * [("linear", "ln rho")] + 2 * [("tanh", "identity fixed point")]
     for row in rows:
         assert float(row["decay_rate"]) == pytest.approx(float(row["predicted_rate"]), rel=1e-9)

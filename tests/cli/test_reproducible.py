@@ -4,7 +4,7 @@ import pytest
 
 from conftest import sweep, table, table_text
 
-SHAPE = ["--nonlinearity", "tanh,relu,linear", "--hidden", "37", "--steps", "90", "--batch", "5",
+SHAPE = ["--cell", "tanh,relu,linear", "--hidden", "37", "--steps", "90", "--batch", "5",
          "--seeds", "1:3", "--rho", "0.3:2.1:0.1"]
 VARIANTS = [["--precision", "f32"], ["--precision", "f64"],
             ["--precision", "f32", "--input", "noise:0.4", "--loss", "random", "--warmup", "30"],

@@ -56,7 +56,7 @@ def test_explodes_for_real(tmp_path):
         if float(row["rho"]) > 2.5:
             assert row["regime"] == "exploding", row
             assert float(row["growing_fraction"]) == 1
-            kinds.add(row["nonlinearity"])
+            kinds.add(row["cell"])
     assert kinds == {"tanh", "relu", "linear"}
 
 
@@ -66,7 +66,7 @@ def test_explodes_raw(tmp_path):
     seen = defaultdict(set)
     for row in table("profile", database):
         text = row["log10_norm_max"]
-        seen[row["nonlinearity"]].add(text if text in ("inf", "") else "finite")
+        seen[row["cell"]].add(text if text in ("inf", "") else "finite")
     assert all(kinds == {"finite", "inf", ""} or kinds == {"finite", ""} for kinds in seen.values())
     assert {"inf", ""} <= set.union(*seen.values())
     for row in table("decay", database):

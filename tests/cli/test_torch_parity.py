@@ -33,7 +33,7 @@ def measured(database):
 
 
 def run_model(database, path, nonlinearity, loss, radii, precision):
-    sweep(database, "--model", path, "--nonlinearity", nonlinearity, "--loss", loss,
+    sweep(database, "--model", path, "--cell", nonlinearity, "--loss", loss,
           "--rho", ",".join(map(repr, map(float, radii))), "--precision", precision,
           "--seeds", reference.SEED)
     curves = measured(database)

@@ -15,7 +15,7 @@ TIMEOUT = 240  # seconds; sanitized builds are slow
 PRESETS = ("release", "ci", "dev")
 
 # Uneven enough to be no special case: gradients that vanish, that grow, and beyond fp32.
-SWEEP = {"--nonlinearity": "tanh,linear", "--ensemble": "gaussian,orthogonal", "--hidden": "8,12",
+SWEEP = {"--cell": "tanh,linear", "--ensemble": "gaussian,orthogonal", "--hidden": "8,12",
          "--steps": "120", "--batch": "2", "--seeds": "1:3", "--rho": "0.25,0.75,1.25,2",
          "--input": "noise:0.5", "--loss": "random", "--precision": "f64"}
 

@@ -56,7 +56,7 @@ def errorbars(axes, label):
     raise AssertionError([one.get_label() for one in axes.containers])
 
 
-TANH = {"nonlinearity": "tanh", "ensemble": "gaussian"}
+TANH = {"cell": "tanh", "ensemble": "gaussian"}
 
 
 def test_rate_plots_the_decay_table(axes, results, database):
@@ -70,7 +70,7 @@ def test_rate_plots_the_decay_table(axes, results, database):
 
 
 def test_rate_plots_predictions_and_bounds_of_the_table(axes, results, database):
-    chosen = {"nonlinearity": "linear", "ensemble": "orthogonal"}
+    chosen = {"cell": "linear", "ensemble": "orthogonal"}
     flow.rate(axes, part(results.read("decay"), FAMILY, **chosen))
     expected = family(database, hidden="8", **chosen)
     assert all(row["predicted_rate"] for row in expected)
@@ -101,7 +101,7 @@ def curves_of(database, hidden):
     """Radius asked to values [seeds, T] of the profile table, straight from the program."""
     found = {}
     for row in rows("profile", database):
-        if (row["nonlinearity"], row["ensemble"], row["hidden"]) == ("tanh", "gaussian", hidden):
+        if (row["cell"], row["ensemble"], row["hidden"]) == ("tanh", "gaussian", hidden):
             found.setdefault(float(row["rho_asked"]), {}).setdefault(row["seed"], []).append(
                 number(row["log10_norm_mean"]))
     return {radius: np.array(list(seeds.values())) for radius, seeds in sorted(found.items())}
@@ -147,7 +147,7 @@ def test_horizon_plots_ranges_of_the_table_and_the_fall_of_the_curves(axes, resu
 
 
 def test_values_that_are_not_finite_break_the_line(axes):
-    header = ("nonlinearity", "ensemble", "model", "hidden", "steps", "batch", "input", "h0", "loss",
+    header = ("cell", "ensemble", "model", "hidden", "steps", "batch", "input", "h0", "loss",
               "precision", "raw", "rho", "rho_asked", "seed", "log10_norm_mean")
     common = ("linear", "gaussian", "", "4", "4", "1", "zero", "zero", "random", "f32", "1")
     values = ("-inf", "", "-2", "0")
@@ -159,7 +159,7 @@ def test_values_that_are_not_finite_break_the_line(axes):
 
 
 def bench_table(rows_of):
-    header = ("body", "device", "threads", "precision", "nonlinearity", "hidden", "batch", "radii",
+    header = ("body", "device", "threads", "precision", "cell", "hidden", "batch", "radii",
               "steps", "time_ms", "gflops", "bytes_per_s", "ns_per_column_step")
     return Table.from_rows("bench", header, [dict(zip(header, row, strict=True)) for row in rows_of])
 
@@ -201,7 +201,7 @@ def test_roofline_has_the_measured_ceilings(axes):
 
 
 def test_threads_is_relative_to_the_fewest(axes):
-    timed = [p for p in BENCH.split(("nonlinearity",)) if p.one("nonlinearity")][0]
+    timed = [p for p in BENCH.split(("cell",)) if p.one("cell")][0]
     bench.threads(axes, timed)
     x, y = drawn(axes, "H 64")
     np.testing.assert_allclose(x, [1, 2])

@@ -285,7 +285,7 @@ def test_a_killed_report_leaves_no_file_of_its_own(large, tmp_path):
 
 def test_a_sweep_may_go_on_writing(tmp_path):
     database = tmp_path / "busy.db"
-    small = sweep(database, SWEEP | {"--hidden": "4", "--nonlinearity": "tanh"})
+    small = sweep(database, SWEEP | {"--hidden": "4", "--cell": "tanh"})
     words = [word for pair in (SWEEP | {"--hidden": "24,25,26,27", "--steps": "400"}).items()
              for word in pair]
     writer = subprocess.Popen([PROGRAM, "sweep", "-o", small, *words], stdout=subprocess.DEVNULL,

@@ -7,7 +7,7 @@ import numpy as np
 from .. import style
 from .drawing import Absent, legend_below, number_axis, value_ticks
 
-KIND = ("precision", "nonlinearity")
+KIND = ("precision", "cell")
 AXES = {"H": "hidden", "B": "batch", "R": "radii"}
 MEANING = {"H": "units H", "B": "samples B", "R": "spectral radii R"}
 CHOICE = {"H": "At each H, the shape with the most columns and steps.",
