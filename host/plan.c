@@ -19,21 +19,48 @@ static rs_status settle(const rs_spec *spec, const char *key, size_t asked, size
     return RS_OK;
 }
 
+/* True where some input of the spec has weights. */
+static bool is_weighted(const rs_spec *spec) {
+    for (size_t i = 0; i < spec->n_input; ++i)
+        if (spec->input[i].kind == RS_INPUT_PYTORCH) return true;
+    return false;
+}
+
 /* The input of a file is used where the spec's input has weights. */
 static bool uses_input(const rs_spec *spec, const rs_model *model) {
-    return model && model->input && spec->input.kind == RS_INPUT_PYTORCH;
+    return model && model->input && is_weighted(spec);
+}
+
+static bool uses_h0(const rs_spec *spec, const rs_model *model) {
+    return model && model->h0 && !rs_spec_given(spec, "h0");
+}
+
+/* The input of a file settles batch and steps of its own cases alone: what is swept beside it must
+ * not change. */
+static rs_status check_inputs(const rs_spec *spec, const rs_model *model) {
+    if (spec->n_input == 1 || !uses_input(spec, model)) return RS_OK;
+    bool const batch = spec->batch == model->batch || uses_h0(spec, model);
+    if (batch && rs_spec_given(spec, "steps")) return RS_OK;
+    return rs_fail(RS_EINPUT,
+                   "input: that of %s has its own batch and steps: for other inputs beside it "
+                   "give --steps and --batch %zu, or sweep them apart",
+                   model->name, model->batch);
+}
+
+static rs_status settle_sizes(const rs_spec *spec, const rs_model *model, rs_plan *out) {
+    out->common.batch = spec->batch;
+    out->input_size = spec->input_size;
+    RS_TRY(check_inputs(spec, model));
+    if (uses_h0(spec, model) || uses_input(spec, model))
+        RS_TRY(settle(spec, "batch", spec->batch, model->batch, model, &out->common.batch));
+    if (!model || !is_weighted(spec)) return RS_OK;
+    return settle(spec, "input-size", spec->input_size, model->input_size, model, &out->input_size);
 }
 
 /* What all cases share; the model's h0 is used where the spec asks for none. */
-static rs_status settle_common(const rs_spec *spec, const rs_model *model, const char *engine,
-                               rs_case *out) {
-    bool const h0 = model && model->h0 && !rs_spec_given(spec, "h0");
-    bool const weighted = spec->input.kind == RS_INPUT_PYTORCH;
-    *out = (rs_case){
-        .batch = spec->batch,
-        .input = spec->input,
-        .input_size = weighted ? spec->input_size : 0,
-        .h0 = h0 ? (rs_start){.kind = RS_START_MODEL} : spec->h0,
+static rs_case common_case(const rs_spec *spec, const rs_model *model, const char *engine) {
+    return (rs_case){
+        .h0 = uses_h0(spec, model) ? (rs_start){.kind = RS_START_MODEL} : spec->h0,
         .warmup = spec->warmup,
         .loss = spec->loss,
         .precision = spec->precision,
@@ -43,10 +70,6 @@ static rs_status settle_common(const rs_spec *spec, const rs_model *model, const
         .model = model ? model->name : "",
         .native = spec->native,
     };
-    if (h0 || uses_input(spec, model))
-        RS_TRY(settle(spec, "batch", spec->batch, model->batch, model, &out->batch));
-    if (!model || !weighted) return RS_OK;
-    return settle(spec, "input-size", spec->input_size, model->input_size, model, &out->input_size);
 }
 
 static rs_status settle_hidden(const rs_spec *spec, const rs_model *model, rs_plan *out) {
@@ -100,13 +123,13 @@ static rs_status check_fit_skip(const rs_plan *plan) {
 
 rs_status rs_plan_make(const rs_spec *spec, const rs_model *model, const char *engine,
                        rs_plan *out) {
-    *out = (rs_plan){.spec = spec};
-    RS_TRY(settle_common(spec, model, engine, &out->common));
+    *out = (rs_plan){.spec = spec, .common = common_case(spec, model, engine)};
+    RS_TRY(settle_sizes(spec, model, out));
     RS_TRY(settle_hidden(spec, model, out));
     RS_TRY(settle_steps(spec, model, out));
     uint64_t n = rs_size_mul(rs_size_mul(spec->n_ensemble, out->n_hidden),
                              rs_size_mul(spec->n_seeds, spec->n_cell));
-    n = rs_size_mul(n, n_steps(out));
+    n = rs_size_mul(n, rs_size_mul(spec->n_input, n_steps(out)));
     if (n == UINT64_MAX)
         return rs_fail(RS_EINPUT, "sweep: too many cases: shorten the lists or split the sweep");
     RS_TRY(check_fit_skip(out));
@@ -126,6 +149,8 @@ rs_case rs_plan_case(const rs_plan *plan, size_t i) {
     rs_case one = plan->common;
     one.steps = steps_at(plan, turn(&i, n_steps(plan)));
     one.cell = spec->cell[turn(&i, spec->n_cell)];
+    one.input = spec->input[turn(&i, spec->n_input)];
+    one.input_size = one.input.kind == RS_INPUT_PYTORCH ? plan->input_size : 0;
     one.seed = spec->seeds[turn(&i, spec->n_seeds)];
     one.hidden = plan->hidden[turn(&i, plan->n_hidden)];
     one.ensemble = spec->ensemble[turn(&i, spec->n_ensemble)];

@@ -6,15 +6,16 @@
 #include "case.h"
 #include "model.h"
 
-/* Axes: ensemble, hidden, seed, cell, steps; the last turns fastest. Case i is made from them when
- * it is asked for, so that a plan of any number of cases takes no memory. Spec, model and engine
- * are borrowed. */
+/* Axes: ensemble, hidden, seed, input, cell, steps; the last turns fastest. Case i is made from
+ * them when it is asked for, so that a plan of any number of cases takes no memory. Spec, model and
+ * engine are borrowed. */
 typedef struct rs_plan {
     size_t n; /* cases */
     const rs_spec *spec;
     const size_t *hidden; /* [n_hidden] of the spec or the model */
     size_t n_hidden;
     size_t model_steps; /* the one number of steps that the model settles; 0: those of the spec */
+    size_t input_size;  /* of cases with RS_INPUT_PYTORCH */
     rs_case common;     /* what no axis changes */
 } rs_plan;
 

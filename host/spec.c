@@ -1,5 +1,7 @@
 #include "spec.h"
 
+#include "../kernels/sizes.h"
+
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
@@ -382,18 +384,60 @@ static rs_status set_warmup(rs_spec *spec, const char *value) {
     return parse_whole(value, 0, MAX_STEPS, &spec->warmup);
 }
 
-static rs_status set_input(rs_spec *spec, const char *value) {
+static rs_status parse_input(const char *word, rs_input *out) {
     static const char *const forms[] = {"zero", "pytorch", "noise:SIGMA"};
-    rs_input input = {.kind = RS_INPUT_NOISE};
-    if (strcmp(value, "zero") == 0)
-        input.kind = RS_INPUT_ZERO;
-    else if (strcmp(value, "pytorch") == 0)
-        input.kind = RS_INPUT_PYTORCH;
-    else if (strncmp(value, "noise:", 6) == 0)
-        RS_TRY(parse_positive(value + 6, &input.sigma));
+    *out = (rs_input){.kind = RS_INPUT_NOISE};
+    if (strcmp(word, "zero") == 0)
+        out->kind = RS_INPUT_ZERO;
+    else if (strcmp(word, "pytorch") == 0)
+        out->kind = RS_INPUT_PYTORCH;
+    else if (strncmp(word, "noise:", 6) == 0)
+        return parse_positive(word + 6, &out->sigma);
     else
-        return fail_word(value, forms, 3);
+        return fail_word(word, forms, 3);
+    return RS_OK;
+}
+
+static int compare_input(const void *a, const void *b) {
+    const rs_input *const x = a, *const y = b;
+    if (x->kind != y->kind) return x->kind < y->kind ? -1 : 1;
+    return (x->sigma > y->sigma) - (x->sigma < y->sigma);
+}
+
+/* Reads the entries of `text`, which is cut up, into out [their number]. */
+static rs_status parse_inputs(char *text, rs_input *out, size_t *n) {
+    char name[64];
+    for (char *rest = text; rest; ++*n) RS_TRY(parse_input(trim(strsep(&rest, ",")), &out[*n]));
+    qsort(out, *n, sizeof *out, compare_input);
+    for (size_t i = 1; i < *n; ++i)
+        if (compare_input(&out[i - 1], &out[i]) == 0)
+            return rs_fail(RS_EINPUT, "%s is given twice", rs_input_text(out[i], name));
+    return RS_OK;
+}
+
+static size_t count_entries(const char *text) {
+    size_t n = 1;
+    for (; *text; ++text) n += *text == ',';
+    return n;
+}
+
+static rs_status set_input(rs_spec *spec, const char *value) {
+    size_t const most = count_entries(value);
+    if (most > MAX_VALUES) return rs_fail(RS_EINPUT, "more than %d values", MAX_VALUES);
+    char *text;
+    RS_TRY(duplicate(value, &text));
+    size_t n = 0;
+    rs_input *const input = malloc(most * sizeof *input);
+    rs_status const status =
+        input ? parse_inputs(text, input, &n) : rs_fail(RS_EMEMORY, "out of memory");
+    free(text);
+    if (status != RS_OK) {
+        free(input);
+        return status;
+    }
+    free(spec->input);
     spec->input = input;
+    spec->n_input = n;
     return RS_OK;
 }
 
@@ -573,7 +617,10 @@ static void print_input_size(FILE *out, const rs_spec *spec) {
 static void print_warmup(FILE *out, const rs_spec *spec) { fprintf(out, "%zu", spec->warmup); }
 static void print_input(FILE *out, const rs_spec *spec) {
     char text[64];
-    fputs(rs_input_text(spec->input, text), out);
+    for (size_t i = 0; i < spec->n_input; ++i) {
+        print_separator(out, i);
+        fputs(rs_input_text(spec->input[i], text), out);
+    }
 }
 static void print_h0(FILE *out, const rs_spec *spec) {
     char text[64];
@@ -651,7 +698,7 @@ static const rs_spec_key keys[N_KEYS] = {
     [KEY_STEPS] = {"steps", NULL, "LIST", "Time steps T; default 100", WHAT, 0},
     [KEY_BATCH] = {"batch", NULL, "N", "Samples that every network sees; default 16", WHAT, 0},
     [KEY_SEEDS] = {"seeds", NULL, "LIST", "Seeds of weights and inputs; default 0:9", WHAT, 0},
-    [KEY_INPUT] = {"input", NULL, "KIND",
+    [KEY_INPUT] = {"input", NULL, "LIST",
                    "pytorch: x ~ N(0,1), weights and biases U(+-1/sqrt(H)); zero; noise:SIGMA: "
                    "N(0,SIGMA^2) added to every unit, no weights, no biases; default pytorch",
                    DRIVE, 0},
@@ -754,6 +801,7 @@ void rs_spec_free(rs_spec *spec) {
     free(spec->hidden);
     free(spec->steps);
     free(spec->seeds);
+    free(spec->input);
     free(spec->engine);
     *spec = (rs_spec){0};
 }
@@ -812,9 +860,11 @@ rs_status rs_spec_check(const rs_spec *spec) {
     if (spec->model && spec->source[KEY_MODEL] == spec->source[KEY_ENSEMBLE])
         return rs_fail(RS_EINPUT, "model: an ensemble is given too; take one of them");
     RS_TRY(check_fit_skip(spec));
-    /* No list is longer than MAX_VALUES: neither product leaves 64 bits. */
-    uint64_t const cases = (uint64_t)spec->n_ensemble * spec->n_cell *
-                           (spec->n_hidden ? spec->n_hidden : 1) * spec->n_steps * spec->n_seeds;
+    size_t const length[] = {spec->n_ensemble, spec->n_cell,  spec->n_hidden ? spec->n_hidden : 1,
+                             spec->n_steps,    spec->n_seeds, spec->n_input};
+    uint64_t cases = 1;
+    for (size_t i = 0; i < sizeof length / sizeof *length; ++i)
+        cases = rs_size_mul(cases, length[i]);
     uint64_t const profile = (uint64_t)spec->n_rho * spec->steps[spec->n_steps - 1];
     if (cases > max_cases)
         return rs_fail(RS_EINPUT,

@@ -53,7 +53,8 @@ typedef struct rs_spec {
     size_t batch;
     uint64_t *seeds; /* [n_seeds] ascending */
     size_t n_seeds;
-    rs_input input;
+    rs_input *input; /* [n_input] by kind and sigma, none twice */
+    size_t n_input;
     size_t input_size;
     rs_start h0;
     size_t warmup;

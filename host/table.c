@@ -230,7 +230,7 @@ static void put_theory(const source *from, const rs_spec *spec, cell *row) {
         .ensemble = spec->ensemble[0],
         .hidden = (size_t)cell_named(from->table, row, "hidden")->whole,
         .steps = (size_t)cell_named(from->table, row, "steps")->whole,
-        .input = spec->input,
+        .input = spec->input[0],
         .h0 = spec->h0,
         .loss = spec->loss,
     };

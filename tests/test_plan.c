@@ -34,24 +34,29 @@ static void expect_refused(rs_status status, const char *part) {
 
 static void test_cases_are_numbered_by_arithmetic(void **state) {
     (void)state;
-    rs_spec spec = SPEC("ensemble", "gaussian,identity", "hidden", "3,5", "seeds", "0,7,9", "cell",
-                        "tanh,linear", "steps", "8,16,32");
+    rs_spec spec =
+        SPEC("ensemble", "gaussian,identity", "hidden", "3,5", "seeds", "0,7,9", "cell",
+             "tanh,linear", "steps", "8,16,32", "input", "noise:0.5,pytorch", "input-size", "3");
     rs_plan plan;
     assert_int_equal(rs_plan_make(&spec, NULL, "reference", &plan), RS_OK);
-    assert_int_equal(plan.n, 2 * 2 * 3 * 2 * 3);
+    assert_int_equal(plan.n, 2 * 2 * 3 * 2 * 2 * 3);
     size_t i = 0;
     for (size_t e = 0; e < 2; ++e)
         for (size_t h = 0; h < 2; ++h)
             for (size_t s = 0; s < 3; ++s)
-                for (size_t f = 0; f < 2; ++f)
-                    for (size_t t = 0; t < 3; ++t, ++i) {
-                        rs_case const at = rs_plan_case(&plan, i), *one = &at;
-                        assert_int_equal(one->ensemble, spec.ensemble[e]);
-                        assert_int_equal(one->hidden, spec.hidden[h]);
-                        assert_int_equal(one->seed, spec.seeds[s]);
-                        assert_int_equal(one->cell, spec.cell[f]);
-                        assert_int_equal(one->steps, spec.steps[t]);
-                    }
+                for (size_t k = 0; k < 2; ++k)
+                    for (size_t f = 0; f < 2; ++f)
+                        for (size_t t = 0; t < 3; ++t, ++i) {
+                            rs_case const at = rs_plan_case(&plan, i), *one = &at;
+                            assert_int_equal(one->ensemble, spec.ensemble[e]);
+                            assert_int_equal(one->hidden, spec.hidden[h]);
+                            assert_int_equal(one->seed, spec.seeds[s]);
+                            assert_int_equal(one->cell, spec.cell[f]);
+                            assert_int_equal(one->input.kind, spec.input[k].kind);
+                            assert_true(one->input.sigma == spec.input[k].sigma);
+                            assert_int_equal(one->input_size, k == 0 ? 3 : 0);
+                            assert_int_equal(one->steps, spec.steps[t]);
+                        }
     rs_spec_free(&spec);
 }
 
@@ -231,6 +236,23 @@ static void test_contradictions_to_the_model_are_refused(void **state) {
     }
 }
 
+/* Each input must get what it would get alone. */
+static void test_other_inputs_beside_the_models(void **state) {
+    (void)state;
+    rs_spec spec = SPEC("model", model_name, "input", "pytorch,noise:0.5", "h0", "zero");
+    rs_plan plan;
+    expect_refused(rs_plan_make(&spec, &full_model, "reference", &plan),
+                   "input: that of net.npz has its own batch and steps");
+    assert_int_equal(rs_spec_set(&spec, "steps", "30", RS_FROM_OPTION), RS_OK);
+    expect_refused(rs_plan_make(&spec, &full_model, "reference", &plan), "--batch 7");
+    assert_int_equal(rs_spec_set(&spec, "batch", "7", RS_FROM_OPTION), RS_OK);
+    assert_int_equal(rs_plan_make(&spec, &full_model, "reference", &plan), RS_OK);
+    assert_int_equal(rs_plan_case(&plan, 0).input_size, 3);
+    assert_int_equal(rs_plan_case(&plan, 1).input_size, 0);
+    assert_int_equal(rs_plan_make(&spec, &bare_model, "reference", &plan), RS_OK);
+    rs_spec_free(&spec);
+}
+
 /* The batch of h0 counts too, unless the spec draws its own start state. */
 static void test_start_state_settles_the_batch(void **state) {
     (void)state;
@@ -388,6 +410,7 @@ int main(void) {
         cmocka_unit_test(test_arrays_that_are_not_used_settle_nothing),
         cmocka_unit_test(test_shorter_than_the_model_is_allowed),
         cmocka_unit_test(test_contradictions_to_the_model_are_refused),
+        cmocka_unit_test(test_other_inputs_beside_the_models),
         cmocka_unit_test(test_start_state_settles_the_batch),
         cmocka_unit_test(test_every_memory_has_its_best_cut),
         cmocka_unit_test(test_too_little_memory_names_the_least),

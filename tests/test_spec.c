@@ -98,7 +98,7 @@ static void test_defaults(void **state) {
     assert_wholes(spec->n_steps, spec->steps, 1, (uint64_t[]){100});
     assert_int_equal(spec->batch, 16);
     assert_wholes(spec->n_seeds, spec->seeds, 10, seeds);
-    assert_int_equal(spec->input.kind, RS_INPUT_PYTORCH);
+    assert_int_equal(spec->input[0].kind, RS_INPUT_PYTORCH);
     assert_int_equal(spec->input_size, 1);
     assert_int_equal(spec->h0.kind, RS_START_ZERO);
     assert_int_equal(spec->warmup, 0);
@@ -433,22 +433,42 @@ static void test_memory(void **state) {
 static void test_input_and_h0(void **state) {
     rs_spec *const spec = *state;
     char text[64];
-    assert_string_equal(rs_input_text(spec->input, text), "pytorch");
+    assert_string_equal(rs_input_text(spec->input[0], text), "pytorch");
     assert_string_equal(rs_start_text(spec->h0, text), "zero");
     const char *const bad[][2] = {
-        {"input", "white"},    {"input", ""},        {"input", "noise"},     {"input", "noise:"},
-        {"input", "noise:-1"}, {"input", "noise:0"}, {"input", "noise:nan"}, {"input", "noise:inf"},
-        {"input", "noise:1x"}, {"input", "zero:1"},  {"h0", "ones"},         {"h0", "normal"},
-        {"h0", "normal:0"},    {"h0", "normal:-2"},  {"h0", "normal:inf"},
+        {"input", "white"},
+        {"input", ""},
+        {"input", "noise"},
+        {"input", "noise:"},
+        {"input", "noise:-1"},
+        {"input", "noise:0"},
+        {"input", "noise:nan"},
+        {"input", "noise:inf"},
+        {"input", "noise:1x"},
+        {"input", "zero:1"},
+        {"input", "zero,"},
+        {"input", "noise:1,noise:1e0"},
+        {"input", "pytorch,zero,pytorch"},
+        {"input", "noise:1,zero,white"},
+        {"h0", "ones"},
+        {"h0", "normal"},
+        {"h0", "normal:0"},
+        {"h0", "normal:-2"},
+        {"h0", "normal:inf"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) refuse(spec, bad[i][0], bad[i][1]);
     accept(spec, "input", "noise:0.5");
-    assert_int_equal(spec->input.kind, RS_INPUT_NOISE);
-    assert_true(spec->input.sigma == 0.5);
-    assert_string_equal(rs_input_text(spec->input, text), "noise:0.5");
+    assert_int_equal(spec->input[0].kind, RS_INPUT_NOISE);
+    assert_true(spec->input[0].sigma == 0.5);
+    assert_string_equal(rs_input_text(spec->input[0], text), "noise:0.5");
     accept(spec, "input", "zero");
-    assert_int_equal(spec->input.kind, RS_INPUT_ZERO);
-    assert_string_equal(rs_input_text(spec->input, text), "zero");
+    assert_int_equal(spec->input[0].kind, RS_INPUT_ZERO);
+    assert_string_equal(rs_input_text(spec->input[0], text), "zero");
+    accept(spec, "input", "noise:2, noise:0.5,pytorch,zero");
+    assert_int_equal(spec->n_input, 4); /* in one order, however they are given */
+    assert_int_equal(spec->input[0].kind, RS_INPUT_ZERO);
+    assert_int_equal(spec->input[1].kind, RS_INPUT_PYTORCH);
+    assert_true(spec->input[2].sigma == 0.5 && spec->input[3].sigma == 2.0);
     accept(spec, "h0", "normal:0.1");
     assert_true(spec->h0.kind == RS_START_NORMAL && spec->h0.sigma == 0.1);
     assert_string_equal(rs_start_text(spec->h0, text), "normal:0.1");
@@ -694,7 +714,7 @@ static void assert_round_trip(const rs_spec *spec) {
     assert_wholes(again.n_seeds, again.seeds, spec->n_seeds, spec->seeds);
     assert_wholes(again.n_hidden, again.hidden, spec->n_hidden, spec->hidden);
     assert_wholes(again.n_steps, again.steps, spec->n_steps, spec->steps);
-    assert_true(again.input.sigma == spec->input.sigma && again.h0.sigma == spec->h0.sigma);
+    assert_true(again.n_input == spec->n_input && again.h0.sigma == spec->h0.sigma);
     assert_true(again.fit_skip == spec->fit_skip && again.memory == spec->memory);
     assert_int_equal(again.native, spec->native);
     free(text);
@@ -741,7 +761,8 @@ static void test_print_everything(void **state) {
         {"steps", "5,1000:9999:3"},
         {"seeds", "9223372036854775807,3,1,4"},
         {"batch", "77"},
-        {"input", "noise:0.30000000000000004"},
+        {"input", "noise:0.30000000000000004,noise:1,noise:2,noise:3,noise:4,noise:5,noise:6,"
+                  "noise:7,noise:8,noise:9,zero"},
         {"input-size", "3"},
         {"h0", "normal:1e-5"},
         {"warmup", "9"},

@@ -43,7 +43,7 @@ static fixture make(rs_ensemble ensemble, size_t hidden) {
 static rs_case case_of(const fixture *f, const rs_model *model) {
     rs_case one = f->one;
     bool const from_model = model && model->h0 && !rs_spec_given(&f->spec, "h0");
-    one.input = f->spec.input;
+    one.input = f->spec.input[0];
     one.input_size = one.input.kind == RS_INPUT_PYTORCH ? f->one.input_size : 0;
     one.h0 = from_model ? (rs_start){.kind = RS_START_MODEL} : f->spec.h0;
     one.precision = f->spec.precision;

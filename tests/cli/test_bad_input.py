@@ -24,6 +24,8 @@ BAD_OPTIONS = {
     "negative noise": ["--input", "noise:-1"],
     "noise not a number": ["--input", "noise:nan"],
     "noise with a tail": ["--input", "noise:1x"],
+    "an input twice": ["--input", "noise:0.5,zero,noise:5e-1"],
+    "an empty input": ["--input", "zero,,pytorch"],
     "unknown h0": ["--h0", "ones"],
     "infinite h0": ["--h0", "normal:inf"],
     "empty list": ["--rho", ""],

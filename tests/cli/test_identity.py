@@ -42,6 +42,20 @@ def test_the_start_state_that_is_used_is_part_of_a_case(model, tmp_path):
     assert len({rows[0] for rows in measured.values()}) == len(choices)
 
 
+def test_several_inputs_are_the_sweeps_of_each(tmp_path, database):
+    inputs = ["zero", "pytorch", "noise:0.1", "noise:0.5"]
+    shape = [*SETTINGS, "--hidden", "7", "--cell", "tanh,relu", "--steps", "30,50", "--warmup", "4",
+             "--h0", "normal:1", "--ensemble", "gaussian,orthogonal"]
+    sweep(database, *shape, "--input", ",".join(reversed(inputs)))
+    for kind in inputs:
+        alone = sweep(tmp_path / f"{kind.replace(':', '')}.db", *shape, "--input", kind)
+        rows = table("profile", alone)
+        assert rows == [row for row in table("profile", database) if row["input"] == kind]
+        assert len(rows) == 2 * 2 * (30 + 50)
+    sweep(database, *shape, "--input", "noise:0.5,zero")
+    assert [run["points"] for run in table("runs", database)] == ["32", "0"]
+
+
 def test_cell_and_nonlinearity_are_one_option(tmp_path, database):
     sweep(database, *SETTINGS, "--hidden", "6", "--cell", "relu")
     sweep(database, *SETTINGS, "--hidden", "6", "--nonlinearity", "relu")
