@@ -232,7 +232,7 @@ static rs_status check_store(void *self) {
         rs_case one = c->next;
         one.seed = c->next.seed - 1 + ahead;
         memset(done, 0, sizeof done);
-        RS_TRY(rs_store_done(c->store, &one, rho, RADII, done));
+        RS_TRY(rs_store_done(c->store, &one, rho, RADII, true, done));
         for (size_t i = 0; i < RADII; ++i)
             if (done[i] != (ahead == 0))
                 return rs_fail(RS_EDEVICE, "wrong result: radius %zu of seed %llu is %s stored", i,

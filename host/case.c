@@ -78,22 +78,22 @@ static void get_model_digest(const rs_case *one, rs_identity_value *out) {
 }
 
 static const rs_identity_column columns[] = {
-    {"cell", "nonlinearity", RS_IDENTITY_TEXT, RS_PART_SHAPE, get_cell},
-    {"ensemble", "ensemble", RS_IDENTITY_TEXT, RS_PART_SHAPE, get_ensemble},
-    {"hidden", "hidden", RS_IDENTITY_WHOLE, RS_PART_SHAPE, get_hidden},
-    {"steps", "steps", RS_IDENTITY_WHOLE, RS_PART_SHAPE, get_steps},
-    {"seed", "seed", RS_IDENTITY_WHOLE, RS_PART_SEED, get_seed},
-    {"batch", "batch", RS_IDENTITY_WHOLE, RS_PART_SETTING, get_batch},
-    {"input", "input", RS_IDENTITY_TEXT, RS_PART_SETTING, get_input},
-    {"input_size", "input_size", RS_IDENTITY_WHOLE, RS_PART_SETTING, get_input_size},
-    {"h0", "h0", RS_IDENTITY_TEXT, RS_PART_SETTING, get_h0},
-    {"warmup", "warmup", RS_IDENTITY_WHOLE, RS_PART_SETTING, get_warmup},
-    {"loss", "loss", RS_IDENTITY_TEXT, RS_PART_SETTING, get_loss},
-    {"fit_skip", "fit_skip", RS_IDENTITY_WHOLE, RS_PART_SETTING, get_fit_skip},
-    {"precision", "precision", RS_IDENTITY_TEXT, RS_PART_SETTING, get_precision},
-    {"raw", "raw", RS_IDENTITY_WHOLE, RS_PART_SETTING, get_raw},
-    {"engine", "engine", RS_IDENTITY_TEXT, RS_PART_SETTING, get_engine},
-    {"model_digest", "model_digest", RS_IDENTITY_TEXT, RS_PART_DIGEST, get_model_digest},
+    {"cell", RS_IDENTITY_TEXT, RS_PART_SHAPE, get_cell},
+    {"ensemble", RS_IDENTITY_TEXT, RS_PART_SHAPE, get_ensemble},
+    {"hidden", RS_IDENTITY_WHOLE, RS_PART_SHAPE, get_hidden},
+    {"steps", RS_IDENTITY_WHOLE, RS_PART_SHAPE, get_steps},
+    {"seed", RS_IDENTITY_WHOLE, RS_PART_SEED, get_seed},
+    {"batch", RS_IDENTITY_WHOLE, RS_PART_SETTING, get_batch},
+    {"input", RS_IDENTITY_TEXT, RS_PART_SETTING, get_input},
+    {"input_size", RS_IDENTITY_WHOLE, RS_PART_SETTING, get_input_size},
+    {"h0", RS_IDENTITY_TEXT, RS_PART_SETTING, get_h0},
+    {"warmup", RS_IDENTITY_WHOLE, RS_PART_SETTING, get_warmup},
+    {"loss", RS_IDENTITY_TEXT, RS_PART_SETTING, get_loss},
+    {"fit_skip", RS_IDENTITY_WHOLE, RS_PART_SETTING, get_fit_skip},
+    {"precision", RS_IDENTITY_TEXT, RS_PART_SETTING, get_precision},
+    {"raw", RS_IDENTITY_WHOLE, RS_PART_SETTING, get_raw},
+    {"engine", RS_IDENTITY_TEXT, RS_PART_SETTING, get_engine},
+    {"model_digest", RS_IDENTITY_TEXT, RS_PART_DIGEST, get_model_digest},
 };
 
 static_assert(sizeof columns / sizeof *columns <= RS_MAX_IDENTITY, "room for all of them");

@@ -52,8 +52,7 @@ typedef enum rs_identity_part {
 } rs_identity_part;
 
 typedef struct rs_identity_column {
-    const char *name;   /* in tables */
-    const char *stored; /* in the database */
+    const char *name; /* in tables and in the database */
     rs_identity_kind kind;
     rs_identity_part part;
     void (*get)(const rs_case *one, rs_identity_value *out);

@@ -45,7 +45,7 @@ typedef struct rs_point {
     double decay_rate;
     long forward_nonfinite; /* first recorded t whose h_t is not finite in some sample, 0 none */
     rs_range_steps range;
-    rs_log_profile profile; /* [T] */
+    rs_log_profile profile; /* [T]; NULL arrays to keep no curve */
 } rs_point;
 
 typedef enum rs_regime {

@@ -57,6 +57,7 @@ typedef struct sweep {
     double *rates;      /* [n_rho] of one case, likewise */
     rs_progress progress;
     double work_before, work_launch; /* of finished launches, and of the one that runs */
+    double start;                    /* clock */
     rs_sweep_outcome *outcome;
 } sweep;
 
@@ -151,6 +152,8 @@ static rs_status open_store(sweep *s, const char *command_line) {
     rs_status status = rs_provenance_make(s->spec, s->engine, &s->device, &s->resources, s->memory,
                                           command_line, &text, &provenance);
     if (status == RS_OK) status = rs_store_open(s->spec->output, &s->store);
+    if (status == RS_OK && s->model && !s->model->h0)
+        status = rs_store_confirm_zero_start(s->store, s->model->digest);
     if (status == RS_OK) status = rs_store_begin_run(s->store, &provenance, &s->run_id);
     rs_provenance_free(&text);
     return status;
@@ -172,7 +175,8 @@ static rs_status find_work(sweep *s) {
     size_t points = 0;
     for (size_t i = 0; i < s->plan.n; ++i) {
         rs_case const one = rs_plan_case(&s->plan, i);
-        RS_TRY(rs_store_done(s->store, &one, rho, n_rho, s->launches.done + i * n_rho));
+        RS_TRY(rs_store_done(s->store, &one, rho, n_rho, s->spec->profiles,
+                             s->launches.done + i * n_rho));
         size_t const missing = rs_launches_missing(&s->launches, i);
         if (missing < n_rho) RS_TRY(add_stored_rates(s, &one, rho));
         if (missing == 0) ++s->outcome->skipped;
@@ -252,6 +256,7 @@ static rs_status store_task(sweep *s, const rs_launch *launch, const rs_task *ta
         .n = done ? launch->radii : 0,
         .forward_seconds = task->forward_seconds,
         .backward_seconds = task->backward_seconds,
+        .transfer_seconds = task->transfer_seconds,
     };
     RS_TRY(begin(s));
     rs_status const status = rs_store_add(s->store, s->run_id, &result);
@@ -264,7 +269,14 @@ static rs_status store_task(sweep *s, const rs_launch *launch, const rs_task *ta
     return rs_seconds() - s->storing.opened > commit_after ? commit(s) : RS_OK;
 }
 
+static void drop_curves(const rs_work *work) {
+    for (size_t g = 0; g < work->launch.groups; ++g)
+        for (size_t r = 0; work->task[g].status == RS_OK && r < work->launch.radii; ++r)
+            work->task[g].point[r].profile = (rs_log_profile){0};
+}
+
 static rs_status store_work(sweep *s, rs_work *work) {
+    if (!s->spec->profiles) drop_curves(work);
     for (size_t g = 0; g < work->launch.groups; ++g) {
         const rs_task *task = &work->task[g];
         if (task->status != RS_EINTERRUPTED) RS_TRY(store_task(s, &work->launch, task));
@@ -394,19 +406,24 @@ static rs_status run_all(sweep *s) {
     return status;
 }
 
+static rs_status finish_run(sweep *s, const char *outcome) {
+    return rs_store_finish_run(s->store, s->run_id, outcome, s->worker.engine_seconds,
+                               rs_seconds() - s->start);
+}
+
 /* Closes the run in the database and says how things stand. */
 static rs_status conclude(sweep *s, rs_status status) {
     rs_progress_end(&s->progress);
     const rs_sweep_outcome *o = s->outcome;
     if (status == RS_EINTERRUPTED) {
-        RS_TRY(rs_store_finish_run(s->store, s->run_id, "interrupted"));
+        RS_TRY(finish_run(s, "interrupted"));
         return rs_fail(RS_EINTERRUPTED,
                        "interrupted: %zu of %zu cases are stored in %s: the same command finishes "
                        "the rest",
                        o->done + o->skipped, o->cases, s->spec->output);
     }
     RS_TRY(status);
-    RS_TRY(rs_store_finish_run(s->store, s->run_id, o->failed ? "some cases failed" : "done"));
+    RS_TRY(finish_run(s, o->failed ? "some cases failed" : "done"));
     if (o->failed)
         return rs_fail(RS_EDEVICE,
                        "sweep: %zu of %zu cases failed: `rhosweep table failures %s` says why, the "
@@ -453,7 +470,7 @@ rs_status rs_sweep_on(const rs_engine *engine, const rs_spec *spec, const char *
                       rs_sweep_outcome *outcome) {
     double const start = rs_seconds();
     *outcome = (rs_sweep_outcome){0};
-    sweep s = {.spec = spec, .engine = engine, .outcome = outcome};
+    sweep s = {.spec = spec, .engine = engine, .outcome = outcome, .start = start};
     rs_status const status = execute(&s, command_line);
     outcome->engine_seconds = s.worker.engine_seconds;
     outcome->transfer_seconds = s.worker.transfer_seconds;

@@ -1,13 +1,14 @@
 -- WALL 2: the results database. host/store.c writes it, the tables and the Python reports read it.
 --
 -- A sweep is made of cases: one seed and one set of sizes and settings. A case has a point for every
--- spectral radius, and a point has a profile: the gradient norm at every step. Everything of a case
+-- spectral radius, and a point has a curve: the gradient norm at every step. Everything of a case
 -- is written in one transaction. Infinite numbers are stored as they are, NaN as NULL.
 --
--- PRAGMA user_version counts the versions of this file; application_id is 'RHOS'.
+-- PRAGMA user_version counts the versions of this file; application_id is 'RHOS'. version1.sql shows
+-- a database of version 1 as one of this version, upgrade.sql makes it one.
 
 PRAGMA application_id = 0x52484F53;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 -- Every invocation of `rhosweep sweep` that came to the point of computing.
 CREATE TABLE runs (
@@ -26,14 +27,16 @@ CREATE TABLE runs (
     threads      INTEGER,       -- CPU threads the run could use
     memory       INTEGER,       -- bytes the run could use
     command_line TEXT,          -- as typed
-    spec         TEXT           -- INI text that asks for the same sweep again
+    spec         TEXT,          -- INI text that asks for the same sweep again
+    engine_s     REAL,          -- seconds that the engine computed; NULL until finished
+    wall_s       REAL           -- seconds from start to end; likewise
 ) STRICT;
 
 -- One seed and shape. All columns down to `raw` are its identity: what its results depend on,
 -- apart from the radius.
 CREATE TABLE cases (
     id           INTEGER PRIMARY KEY,
-    nonlinearity TEXT NOT NULL,    -- 'tanh', 'relu', 'linear'
+    cell         TEXT NOT NULL,    -- 'tanh', 'relu', 'linear'
     ensemble     TEXT NOT NULL,    -- 'gaussian', 'uniform', ...; 'model' for imported weights
     model_digest TEXT NOT NULL,    -- of the imported arrays, 16 hexadecimal digits; '' without
     hidden       INTEGER NOT NULL, -- H, units
@@ -42,7 +45,8 @@ CREATE TABLE cases (
     batch        INTEGER NOT NULL, -- B, samples
     input        TEXT NOT NULL,    -- 'zero', 'pytorch', 'noise:SIGMA'
     input_size   INTEGER NOT NULL, -- I, features of an input of 'pytorch'; 0 for the others
-    h0           TEXT NOT NULL,    -- start state: 'zero', 'normal:SIGMA'
+    h0           TEXT NOT NULL,    -- start state: 'zero', 'normal:SIGMA', 'model' for the model's;
+                                   -- 'unrecorded' where version 1 did not tell the model's from zero
     warmup       INTEGER NOT NULL, -- forward steps before the recorded ones
     loss         TEXT NOT NULL,    -- 'last-mean', 'all-mean', 'random'
     fit_skip     INTEGER NOT NULL, -- steps next to the loss that the decay rate leaves out
@@ -53,7 +57,7 @@ CREATE TABLE cases (
     status       TEXT NOT NULL CHECK (status IN ('done', 'failed')), -- of the latest attempt
     reason       TEXT,             -- why it failed; NULL if done
     run_id       INTEGER NOT NULL REFERENCES runs (id), -- of the latest attempt
-    UNIQUE (nonlinearity, ensemble, model_digest, hidden, steps, seed, batch, input, input_size,
+    UNIQUE (cell, ensemble, model_digest, hidden, steps, seed, batch, input, input_size,
             h0, warmup, loss, fit_skip, precision, engine, raw)
 ) STRICT;
 
@@ -81,15 +85,14 @@ CREATE TABLE points (
 -- A radius is positive, so -1 can stand for native.
 CREATE UNIQUE INDEX points_identity ON points (case_id, ifnull(rho_asked, -1));
 
--- log10 |dL/dh_t| over the samples of the batch; -inf where the gradient is exactly 0.
-CREATE TABLE profile (
-    point_id        INTEGER NOT NULL REFERENCES points (id),
-    step            INTEGER NOT NULL, -- t = 1 .. T
-    log10_norm_mean REAL,
-    log10_norm_min  REAL,
-    log10_norm_max  REAL,
-    PRIMARY KEY (point_id, step)
-) STRICT, WITHOUT ROWID;
+-- log10 |dL/dh_t| over the samples of the batch at t = 1 .. T, as T float64 each, little-endian; -inf
+-- where the gradient is exactly 0. No row for a point of a sweep with --profiles no.
+CREATE TABLE curves (
+    point_id INTEGER PRIMARY KEY REFERENCES points (id),
+    mean     BLOB NOT NULL,
+    min      BLOB, -- NULL with a batch of 1, where all three are the same
+    max      BLOB  -- likewise
+) STRICT;
 
 -- What a case cost in one run.
 CREATE TABLE timings (
@@ -101,5 +104,6 @@ CREATE TABLE timings (
     threads    INTEGER,          -- as in runs
     forward_s  REAL,             -- seconds of the forward passes, packing and input included
     backward_s REAL,             -- seconds of the backward passes, norms included
+    transfer_s REAL,             -- seconds of the transfers to and from the device, in neither
     PRIMARY KEY (case_id, run_id)
 ) STRICT, WITHOUT ROWID;

@@ -534,6 +534,9 @@ static rs_status set_switch(bool *on, const char *value) {
     return RS_OK;
 }
 static rs_status set_raw(rs_spec *spec, const char *value) { return set_switch(&spec->raw, value); }
+static rs_status set_profiles(rs_spec *spec, const char *value) {
+    return set_switch(&spec->profiles, value);
+}
 static rs_status set_quiet(rs_spec *spec, const char *value) {
     return set_switch(&spec->quiet, value);
 }
@@ -645,6 +648,9 @@ static void print_threads(FILE *out, const rs_spec *spec) {
 }
 static void print_memory(FILE *out, const rs_spec *spec) { print_or_default(out, spec->memory, 0); }
 static void print_raw(FILE *out, const rs_spec *spec) { fputs(spec->raw ? "yes" : "no", out); }
+static void print_profiles(FILE *out, const rs_spec *spec) {
+    fputs(spec->profiles ? "yes" : "no", out);
+}
 static void print_quiet(FILE *out, const rs_spec *spec) { fputs(spec->quiet ? "yes" : "no", out); }
 
 /* ------------------------------------------------------------------ the table of keys */
@@ -670,6 +676,7 @@ enum key {
     KEY_THREADS,
     KEY_MEMORY,
     KEY_OUTPUT,
+    KEY_PROFILES,
     KEY_QUIET,
     N_KEYS
 };
@@ -733,6 +740,8 @@ static const rs_spec_key keys[N_KEYS] = {
     [KEY_OUTPUT] = {"output", NULL, "DB",
                     "Database; work that it holds already is not repeated; default rhosweep.db",
                     WHERE, 'o'},
+    [KEY_PROFILES] = {"profiles", NULL, "yes|no",
+                      "no: store rates and ranges only, no norm per step; default yes", WHERE, 0},
     [KEY_QUIET] = {"quiet", NULL, NULL, "No progress, no summary", WHERE, 0},
 };
 
@@ -761,6 +770,7 @@ static const struct row {
     [KEY_THREADS] = {set_threads, print_threads, by_default},
     [KEY_MEMORY] = {set_memory, print_memory, by_default},
     [KEY_OUTPUT] = {set_output, print_output, "rhosweep.db"},
+    [KEY_PROFILES] = {set_profiles, print_profiles, "yes"},
     [KEY_QUIET] = {set_quiet, print_quiet, "no"},
 };
 

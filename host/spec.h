@@ -65,6 +65,7 @@ typedef struct rs_spec {
     int threads;     /* 0: all that this process may use */
     uint64_t memory; /* bytes; 0: three quarters of what is free */
     bool raw;
+    bool profiles; /* keep a curve per point; not part of a case's identity */
     bool quiet;
     /* Source of every key, indexed like rs_spec_keys(): tells given values from defaults. */
     rs_source source[32];

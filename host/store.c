@@ -9,16 +9,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* Longer than the 4095 characters that ISO C promises; the compilers in use have no limit. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Woverlength-strings"
 #include "schema_sql.h"
+#include "upgrade_sql.h"
+#include "version1_sql.h"
 #pragma GCC diagnostic pop
 
 /* As schema.sql sets them. */
-enum { APPLICATION_ID = 0x52484F53, SCHEMA_VERSION = 1 };
+enum { APPLICATION_ID = 0x52484F53, SCHEMA_VERSION = 2 };
 enum { BUSY_TIMEOUT_MS = 5000 };
 
 typedef enum statement {
@@ -27,12 +30,15 @@ typedef enum statement {
     BEGIN_RUN,
     FINISH_RUN,
     FIND_CASE,
-    PUT_CASE,
-    FIND_POINT,
+    FIND_POINTS,
     FIND_RATE,
-    PUT_POINT,
-    PUT_STEP,
-    PUT_TIMING,
+    ADD_CASE,
+    CHANGE_CASE,
+    DROP_BARE_POINT,
+    ADD_POINT,
+    ADD_CURVE,
+    ADD_TIMING,
+    CONFIRM_ZERO_START,
     N_STATEMENT
 } statement;
 
@@ -46,29 +52,38 @@ static const char *const statement_sql[N_STATEMENT] = {
         " device, driver, threads, memory, command_line, spec)"
         " VALUES (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 'running', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
         " ?9, ?10, ?11, ?12)",
-    [FINISH_RUN] = "UPDATE runs SET finished = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), outcome = ?2 "
-                   "WHERE id = ?1",
+    [FINISH_RUN] = "UPDATE runs SET finished = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), outcome = ?2,"
+                   " engine_s = ?3, wall_s = ?4 WHERE id = ?1",
     [FIND_CASE] = "SELECT id FROM cases WHERE (%s) = (%s)",
-    [PUT_CASE] = "INSERT INTO cases (%s, model, status, reason, run_id) VALUES (%s, ?, ?, ?, ?)"
-                 " ON CONFLICT (%s) DO UPDATE SET status = excluded.status,"
-                 " reason = excluded.reason, run_id = excluded.run_id RETURNING id",
-    [FIND_POINT] = "SELECT id FROM points"
-                   " WHERE case_id = ?1 AND ifnull(rho_asked, -1) = ifnull(?2, -1)",
+    [FIND_POINTS] = "SELECT rho_asked FROM points WHERE case_id = ?1"
+                    " AND (NOT ?2 OR EXISTS (SELECT 1 FROM curves WHERE point_id = points.id))"
+                    " ORDER BY ifnull(rho_asked, -1)",
     [FIND_RATE] = "SELECT decay_rate FROM points"
                   " WHERE case_id = ?1 AND ifnull(rho_asked, -1) = ifnull(?2, -1)",
-    [PUT_POINT] = "INSERT INTO points (case_id, run_id, rho_asked, rho, g, decay_rate,"
+    [ADD_CASE] = "INSERT INTO cases (%s, model, status, reason, run_id) VALUES (%s, ?, ?, ?, ?)"
+                 " ON CONFLICT (%s) DO NOTHING",
+    [CHANGE_CASE] = "INSERT INTO cases (%s, model, status, reason, run_id) VALUES (%s, ?, ?, ?, ?)"
+                    " ON CONFLICT (%s) DO UPDATE SET status = excluded.status,"
+                    " reason = excluded.reason, run_id = excluded.run_id RETURNING id",
+    [DROP_BARE_POINT] = "DELETE FROM points"
+                        " WHERE case_id = ?1 AND ifnull(rho_asked, -1) = ifnull(?2, -1)"
+                        " AND NOT EXISTS (SELECT 1 FROM curves WHERE point_id = points.id)",
+    [ADD_POINT] = "INSERT INTO points (case_id, run_id, rho_asked, rho, g, decay_rate,"
                   " forward_nonfinite, fp32_underflow, fp32_overflow, fp16_underflow,"
                   " fp16_overflow, bf16_underflow, bf16_overflow, backward_nonfinite)"
-                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-    [PUT_STEP] = "INSERT INTO profile (point_id, step, log10_norm_mean, log10_norm_min,"
-                 " log10_norm_max) VALUES (?1, ?2, ?3, ?4, ?5)",
-    [PUT_TIMING] = "INSERT INTO timings (case_id, run_id, radii, columns, device, threads,"
-                   " forward_s, backward_s)"
-                   " SELECT ?1, id, ?3, ?4, device, threads, ?5, ?6 FROM runs WHERE id = ?2"
+                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+                  " ON CONFLICT DO NOTHING",
+    [ADD_CURVE] = "INSERT INTO curves (point_id, mean, min, max) VALUES (?1, ?2, ?3, ?4)",
+    [ADD_TIMING] = "INSERT INTO timings (case_id, run_id, radii, columns, device, threads,"
+                   " forward_s, backward_s, transfer_s)"
+                   " SELECT ?1, id, ?3, ?4, device, threads, ?5, ?6, ?7 FROM runs WHERE id = ?2"
                    " ON CONFLICT (case_id, run_id) DO UPDATE SET radii = radii + excluded.radii,"
                    " columns = columns + excluded.columns,"
                    " forward_s = forward_s + excluded.forward_s,"
-                   " backward_s = backward_s + excluded.backward_s",
+                   " backward_s = backward_s + excluded.backward_s,"
+                   " transfer_s = transfer_s + excluded.transfer_s",
+    [CONFIRM_ZERO_START] = "UPDATE cases SET h0 = 'zero'"
+                           " WHERE h0 = 'unrecorded' AND model_digest = ?1",
 };
 
 struct rs_store {
@@ -100,7 +115,7 @@ static rs_status check_header(const char *path, const unsigned char *header, siz
         return rs_fail(RS_EINPUT, "%s: a database, but not one of rhosweep: name another file",
                        path);
     uint32_t const version = big_endian(header + USER_VERSION_AT);
-    if (version == SCHEMA_VERSION) return RS_OK;
+    if (version >= 1 && version <= SCHEMA_VERSION) return RS_OK;
     return rs_fail(RS_EINPUT, "%s: has schema %" PRIu32 ", this rhosweep knows %d: use %s", path,
                    version, SCHEMA_VERSION, "the rhosweep that wrote it, or another file");
 }
@@ -220,7 +235,7 @@ static char *identity_list(bool names) {
     const rs_identity_column *const column = rs_identity_columns(&n);
     sqlite3_str *const list = sqlite3_str_new(NULL);
     for (size_t i = 0; i < n; ++i)
-        sqlite3_str_appendf(list, "%s%s", i ? ", " : "", names ? column[i].stored : "?");
+        sqlite3_str_appendf(list, "%s%s", i ? ", " : "", names ? column[i].name : "?");
     return sqlite3_str_finish(list);
 }
 
@@ -245,7 +260,7 @@ static rs_status prepare_first(rs_store *store, statement which, const char *sql
 
 static rs_status prepare(rs_store *store, statement which, sqlite3_stmt **out) {
     if (!store->prepared[which]) {
-        bool const on_cases = which == FIND_CASE || which == PUT_CASE;
+        bool const on_cases = which == FIND_CASE || which == ADD_CASE || which == CHANGE_CASE;
         char *const made = on_cases ? case_sql(which) : NULL;
         rs_status const status =
             prepare_first(store, which, on_cases ? made : statement_sql[which]);
@@ -312,6 +327,15 @@ static void bind_real(binder *b, double real) { /* SQLite takes NaN as NULL */
     if (code != SQLITE_OK) b->code = code;
 }
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "curves are stored as memory has them");
+
+/* An array of `steps` doubles, NULL as NULL; borrowed until the statement has run. */
+static void bind_curve(binder *b, const double *curve, size_t steps) {
+    int const code =
+        sqlite3_bind_blob64(b->to, ++b->at, curve, steps * sizeof *curve, SQLITE_STATIC);
+    if (code != SQLITE_OK) b->code = code;
+}
+
 static void bind_step(binder *b, long step, long never) {
     if (step == never)
         ++b->at; /* unbound parameters are NULL */
@@ -323,7 +347,108 @@ static rs_status bound(rs_store *store, const binder *b) {
     return b->code == SQLITE_OK ? RS_OK : rs_store_fail(store, "writing");
 }
 
+/* --- version 1 -------------------------------------------------------------------------------- */
+
+/* A curve that is being gathered, in SQLite's memory of an aggregate. */
+typedef struct gathered {
+    double *at; /* [n] NaN where no step has come yet */
+    int n, capacity;
+} gathered;
+
+/* Makes room up to step `n`, the longest curve so far; false where there is none. */
+static bool reach_step(gathered *curve, int n) {
+    if (n > curve->capacity) {
+        int const capacity = n > 2 * curve->capacity ? n : 2 * curve->capacity;
+        double *const grown = sqlite3_realloc64(curve->at, (uint64_t)capacity * sizeof *grown);
+        if (!grown) return false;
+        curve->at = grown;
+        curve->capacity = capacity;
+    }
+    while (curve->n < n) curve->at[curve->n++] = NAN;
+    return true;
+}
+
+/* rs_curve(step, value): the values of the steps 1 to the last as an array of float64, NULL and
+ * what is missing as NaN. */
+static void gather_step(sqlite3_context *context, int n_arguments, sqlite3_value **argument) {
+    enum { MOST_STEPS = 10000000 };
+    (void)n_arguments;
+    gathered *const curve = sqlite3_aggregate_context(context, sizeof *curve);
+    int64_t const step = sqlite3_value_int64(argument[0]);
+    if (step < 1 || step > MOST_STEPS)
+        sqlite3_result_error_code(context, SQLITE_CORRUPT);
+    else if (!curve || (step > curve->n && !reach_step(curve, (int)step)))
+        sqlite3_result_error_nomem(context);
+    else if (sqlite3_value_type(argument[1]) != SQLITE_NULL)
+        curve->at[step - 1] = sqlite3_value_double(argument[1]);
+}
+
+static void finish_curve(sqlite3_context *context) {
+    gathered *const curve = sqlite3_aggregate_context(context, 0);
+    if (curve && curve->at)
+        sqlite3_result_blob64(context, curve->at, (uint64_t)curve->n * sizeof *curve->at,
+                              sqlite3_free);
+}
+
+static rs_status add_curve_function(rs_store *store) {
+    int const flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC;
+    if (sqlite3_create_function_v2(store->db, "rs_curve", 2, flags, NULL, NULL, gather_step,
+                                   finish_curve, NULL) == SQLITE_OK)
+        return RS_OK;
+    return rs_store_fail(store, "opening");
+}
+
+static rs_status query_version(rs_store *store, int64_t *version) {
+    return query_number(store, "PRAGMA user_version", version);
+}
+
+/* In a transaction of the caller's. */
+static rs_status upgrade(rs_store *store) {
+    int64_t version = 0;
+    RS_TRY(query_version(store, &version));
+    if (version == SCHEMA_VERSION) return RS_OK;
+    RS_TRY(execute(store, version1_sql, "upgrading"));
+    return execute(store, upgrade_sql, "upgrading");
+}
+
 /* --- opening and closing ---------------------------------------------------------------------- */
+
+/* File systems of this machine's own kernel alone: the write-ahead log needs memory that all who
+ * have the database open share. */
+bool rs_store_shares_memory(long file_system) {
+    static const uint32_t remote[] = {
+        0x6969,     /* NFS */
+        0x517B,     /* SMB */
+        0xFF534D42, /* CIFS */
+        0xFE534D42, /* SMB 2 */
+        0x0BD00BD0, /* Lustre */
+        0x47504653, /* GPFS */
+        0x00C36400, /* Ceph */
+        0x19830326, /* BeeGFS */
+        0x01021997, /* 9P */
+        0x65735546, /* FUSE: sshfs, GlusterFS and others */
+        0x5346414F, /* AFS */
+        0x6B414653, /* kAFS */
+        0x73757245, /* Coda */
+        0x013111A8, /* IBRIX */
+        0x7461636F, /* OCFS2 */
+        0x01161970, /* GFS2 */
+        0xAAD7AAEA, /* Panasas */
+        0x20030528, /* OrangeFS */
+        0x786F4256, /* VirtualBox's shared folders */
+    };
+    for (size_t i = 0; i < sizeof remote / sizeof *remote; ++i)
+        if ((uint32_t)file_system == remote[i]) return false;
+    return true;
+}
+
+/* WAL lets readers in while a sweep writes; elsewhere they wait for each other. */
+static rs_status set_journal(rs_store *store) {
+    struct statfs info;
+    bool const local = statfs(store->path, &info) == 0 && rs_store_shares_memory((long)info.f_type);
+    return execute(store, local ? "PRAGMA journal_mode = WAL" : "PRAGMA journal_mode = DELETE",
+                   "opening");
+}
 
 /* SQLite gives names such as ":memory:" and "file:x" a meaning of its own; "./" takes it away. */
 static rs_status open_file(rs_store *store, int flags) {
@@ -334,16 +459,16 @@ static rs_status open_file(rs_store *store, int flags) {
     if (!store->db) return rs_fail(RS_EMEMORY, "%s: out of memory", store->path);
     if (code != SQLITE_OK) return rs_store_fail(store, "opening");
     sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
-    return RS_OK;
+    return add_curve_function(store);
 }
 
 /* Settles what a new, an interrupted and a finished creation look like: under the write lock a file
- * has either all of our schema or nothing at all. */
+ * has either all of our schema, of this version or of version 1, or nothing at all. */
 static rs_status create_schema(rs_store *store) {
     int64_t application = 0, tables = 0;
     RS_TRY(query_number(store, "PRAGMA application_id", &application));
     RS_TRY(query_number(store, "SELECT count(*) FROM sqlite_schema", &tables));
-    if (application == APPLICATION_ID) return RS_OK;
+    if (application == APPLICATION_ID) return upgrade(store);
     if (application != 0 || tables != 0)
         return rs_fail(RS_EINPUT, "%s: another program has just made it: name another file",
                        store->path);
@@ -363,7 +488,7 @@ static rs_status end_transaction(rs_store *store, rs_status status, const char *
 static rs_status check_tables(rs_store *store) {
     int64_t rows;
     return query_number(
-        store, "SELECT count(*) FROM (SELECT 1 FROM runs, cases, points, profile, timings LIMIT 1)",
+        store, "SELECT count(*) FROM (SELECT 1 FROM runs, cases, points, curves, timings LIMIT 1)",
         &rows);
 }
 
@@ -374,17 +499,38 @@ static rs_status make_ready_to_write(rs_store *store) {
     /* NORMAL: a killed process loses nothing that was committed. Lost power may take the last
      * cases, never the whole, and the same command computes them again. */
     RS_TRY(execute(store, "PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL", "opening"));
+    /* Of a new database: short curves leave little of a page unused, long ones rarely need more. */
+    RS_TRY(execute(store, "PRAGMA page_size = 16384", "opening"));
     RS_TRY(run_plain(store, BEGIN_WRITE, "opening"));
     RS_TRY(end_transaction(store, create_schema(store), "creating"));
     /* After the schema: WAL cannot be set in a transaction, and a database of SQLite's that has no
      * application_id yet would not be known as ours after a kill. */
-    RS_TRY(execute(store, "PRAGMA journal_mode = WAL", "opening"));
+    RS_TRY(set_journal(store));
     return check_tables(store);
+}
+
+rs_status rs_store_begin_read(rs_store *store) {
+    int64_t version = 0;
+    RS_TRY(execute(store, "BEGIN", "reading"));
+    RS_TRY(query_version(store, &version)); /* from here on nothing changes for this reader */
+    if (version == SCHEMA_VERSION) return RS_OK;
+    RS_TRY(execute(store, "PRAGMA query_only = OFF", "reading"));
+    rs_status const status = execute(store, version1_sql, "reading");
+    RS_TRY(execute(store, "PRAGMA query_only = ON", "reading"));
+    return status;
+}
+
+void rs_store_end_read(rs_store *store) {
+    /* Only reads, and temporary views, which go with it: nothing to lose, or to fail. */
+    sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
 static rs_status make_ready_to_read(rs_store *store) {
     RS_TRY(execute(store, "PRAGMA query_only = ON", "opening"));
-    return check_tables(store);
+    RS_TRY(rs_store_begin_read(store));
+    RS_TRY(check_tables(store));
+    rs_store_end_read(store);
+    return RS_OK;
 }
 
 static rs_status make_store(const char *path, rs_store **out) {
@@ -455,6 +601,7 @@ static rs_status reopen_immutable(rs_store *store) {
     free(uri);
     if (!store->db) return rs_fail(RS_EMEMORY, "%s: out of memory", store->path);
     if (code != SQLITE_OK) return rs_store_fail(store, "opening");
+    RS_TRY(add_curve_function(store));
     return make_ready_to_read(store);
 }
 
@@ -515,11 +662,14 @@ rs_status rs_store_begin_run(rs_store *store, const rs_provenance *provenance, i
     return RS_OK;
 }
 
-rs_status rs_store_finish_run(rs_store *store, int64_t run_id, const char *outcome) {
+rs_status rs_store_finish_run(rs_store *store, int64_t run_id, const char *outcome,
+                              double engine_seconds, double wall_seconds) {
     binder b = {0};
     RS_TRY(prepare(store, FINISH_RUN, &b.to));
     bind_whole(&b, run_id);
     bind_text(&b, outcome);
+    bind_real(&b, engine_seconds);
+    bind_real(&b, wall_seconds);
     RS_TRY(bound(store, &b));
     return run(store, b.to, "finishing the run");
 }
@@ -554,25 +704,35 @@ static rs_status find_case(rs_store *store, const rs_case *one, bool *found, int
     return run_for_number(store, b.to, "reading the cases", found, id);
 }
 
-static rs_status find_point(rs_store *store, int64_t case_id, double rho_asked, bool *found) {
-    binder b = {0};
-    int64_t id;
-    RS_TRY(prepare(store, FIND_POINT, &b.to));
-    bind_whole(&b, case_id);
-    bind_real(&b, rho_asked);
-    RS_TRY(bound(store, &b));
-    return run_for_number(store, b.to, "reading the points", found, &id);
+/* Sets done[i] where rho[i], ascending, is one of the radii that the statement yields. */
+static rs_status mark_done(rs_store *store, sqlite3_stmt *stored, const double *rho, size_t n,
+                           bool *done) {
+    int code;
+    size_t i = 0;
+    while ((code = sqlite3_step(stored)) == SQLITE_ROW) {
+        bool const native = sqlite3_column_type(stored, 0) == SQLITE_NULL;
+        double const radius = sqlite3_column_double(stored, 0);
+        while (!native && i < n && rho[i] < radius) ++i;
+        for (size_t k = i; k < n && (native ? isnan(rho[k]) : rho[k] == radius); ++k)
+            done[k] = true;
+    }
+    return end_statement(store, stored, code, "reading the points");
 }
 
 rs_status rs_store_done(rs_store *store, const rs_case *one, const double *rho, size_t n,
-                        bool *done) {
+                        bool with_curve, bool *done) {
+    static double const native = NAN; /* how mark_done knows a radius that was not asked for */
     bool known;
     int64_t case_id = 0;
     memset(done, 0, n * sizeof *done);
     RS_TRY(find_case(store, one, &known, &case_id));
-    for (size_t i = 0; known && i < n; ++i)
-        RS_TRY(find_point(store, case_id, one->native ? NAN : rho[i], &done[i]));
-    return RS_OK;
+    if (!known) return RS_OK;
+    binder b = {0};
+    RS_TRY(prepare(store, FIND_POINTS, &b.to));
+    bind_whole(&b, case_id);
+    bind_whole(&b, with_curve);
+    RS_TRY(bound(store, &b));
+    return mark_done(store, b.to, one->native ? &native : rho, n, done);
 }
 
 static rs_status find_rate(rs_store *store, int64_t case_id, double rho_asked, double *rate) {
@@ -599,45 +759,72 @@ rs_status rs_store_rates(rs_store *store, const rs_case *one, const double *rho,
     return RS_OK;
 }
 
-static rs_status put_case(rs_store *store, int64_t run_id, const rs_case_result *result,
-                          int64_t *id) {
+rs_status rs_store_confirm_zero_start(rs_store *store, uint64_t model_digest) {
+    char digest[17];
+    binder b = {0};
+    snprintf(digest, sizeof digest, "%016" PRIx64, model_digest);
+    RS_TRY(prepare(store, CONFIRM_ZERO_START, &b.to));
+    bind_text(&b, digest);
+    RS_TRY(bound(store, &b));
+    return run(store, b.to, "confirming a start state");
+}
+
+/* Parameters of ADD_CASE and CHANGE_CASE. */
+static void bind_case(binder *b, int64_t run_id, const rs_case_result *result, identity *room) {
+    bool const failed = result->status != RS_OK;
+    bind_identity(b, result->one, room);
+    bind_text(b, result->one->model);
+    bind_text(b, failed ? "failed" : "done");
+    bind_text(b, failed ? result->reason : NULL);
+    bind_whole(b, run_id);
+}
+
+/* Most cases are new: only where the insertion finds the case there already is it looked up. */
+static rs_status add_case(rs_store *store, int64_t run_id, const rs_case_result *result,
+                          int64_t *id, bool *is_new) {
     binder b = {0};
     identity room;
-    bool const failed = result->status != RS_OK;
-    RS_TRY(prepare(store, PUT_CASE, &b.to));
-    bind_identity(&b, result->one, &room);
-    bind_text(&b, result->one->model);
-    bind_text(&b, failed ? "failed" : "done");
-    bind_text(&b, failed ? result->reason : NULL);
-    bind_whole(&b, run_id);
+    RS_TRY(prepare(store, ADD_CASE, &b.to));
+    bind_case(&b, run_id, result, &room);
     RS_TRY(bound(store, &b));
+    RS_TRY(run(store, b.to, "storing a case"));
+    *is_new = sqlite3_changes(store->db) > 0;
+    *id = sqlite3_last_insert_rowid(store->db);
+    if (*is_new) return RS_OK;
     bool found;
+    b = (binder){0};
+    RS_TRY(prepare(store, CHANGE_CASE, &b.to));
+    bind_case(&b, run_id, result, &room);
+    RS_TRY(bound(store, &b));
     return run_for_number(store, b.to, "storing a case", &found, id);
 }
 
-static rs_status put_profile(rs_store *store, int64_t point_id, const rs_log_profile *profile,
-                             size_t steps) {
-    for (size_t i = 0; i < steps; ++i) {
-        binder b = {0};
-        RS_TRY(prepare(store, PUT_STEP, &b.to));
-        bind_whole(&b, point_id);
-        bind_size(&b, i + 1);
-        bind_real(&b, profile->mean[i]);
-        bind_real(&b, profile->min[i]);
-        bind_real(&b, profile->max[i]);
-        RS_TRY(bound(store, &b));
-        RS_TRY(run(store, b.to, "storing a profile"));
-    }
-    return RS_OK;
+/* Makes room for a point that brings the curve which the stored one lacks. */
+static rs_status drop_bare_point(rs_store *store, int64_t case_id, double rho_asked) {
+    binder b = {0};
+    RS_TRY(prepare(store, DROP_BARE_POINT, &b.to));
+    bind_whole(&b, case_id);
+    bind_real(&b, rho_asked);
+    RS_TRY(bound(store, &b));
+    return run(store, b.to, "storing a point");
 }
 
-static rs_status put_point(rs_store *store, int64_t run_id, int64_t case_id, const rs_point *point,
-                           size_t steps) {
-    bool known;
-    RS_TRY(find_point(store, case_id, point->rho_asked, &known));
-    if (known) return RS_OK;
+static rs_status add_curve(rs_store *store, int64_t point_id, const rs_log_profile *profile,
+                           size_t steps, size_t batch) {
     binder b = {0};
-    RS_TRY(prepare(store, PUT_POINT, &b.to));
+    RS_TRY(prepare(store, ADD_CURVE, &b.to));
+    bind_whole(&b, point_id);
+    bind_curve(&b, profile->mean, steps);
+    bind_curve(&b, batch > 1 ? profile->min : NULL, steps);
+    bind_curve(&b, batch > 1 ? profile->max : NULL, steps);
+    RS_TRY(bound(store, &b));
+    return run(store, b.to, "storing a curve");
+}
+
+static rs_status add_point(rs_store *store, int64_t run_id, int64_t case_id,
+                           const rs_point *point) {
+    binder b = {0};
+    RS_TRY(prepare(store, ADD_POINT, &b.to));
     bind_whole(&b, case_id);
     bind_whole(&b, run_id);
     bind_real(&b, point->rho_asked);
@@ -653,34 +840,43 @@ static rs_status put_point(rs_store *store, int64_t run_id, int64_t case_id, con
     bind_step(&b, point->range.bf16_overflow, -1);
     bind_step(&b, point->range.backward_nonfinite, -1);
     RS_TRY(bound(store, &b));
-    RS_TRY(run(store, b.to, "storing a point"));
-    return put_profile(store, sqlite3_last_insert_rowid(store->db), &point->profile, steps);
+    return run(store, b.to, "storing a point");
 }
 
-static rs_status put_timing(rs_store *store, int64_t run_id, int64_t case_id,
+static rs_status add_timing(rs_store *store, int64_t run_id, int64_t case_id,
                             const rs_case_result *result) {
     binder b = {0};
-    RS_TRY(prepare(store, PUT_TIMING, &b.to));
+    RS_TRY(prepare(store, ADD_TIMING, &b.to));
     bind_whole(&b, case_id);
     bind_whole(&b, run_id);
     bind_size(&b, result->n);
     bind_size(&b, result->n * result->one->batch);
     bind_real(&b, result->forward_seconds);
     bind_real(&b, result->backward_seconds);
+    bind_real(&b, result->transfer_seconds);
     RS_TRY(bound(store, &b));
     return run(store, b.to, "storing a timing");
 }
 
+rs_status rs_store_begin(rs_store *store) { return run_plain(store, BEGIN_WRITE, "storing cases"); }
+
 rs_status rs_store_add(rs_store *store, int64_t run_id, const rs_case_result *result) {
     int64_t case_id = 0;
-    RS_TRY(put_case(store, run_id, result, &case_id));
+    bool is_new = false;
+    RS_TRY(add_case(store, run_id, result, &case_id, &is_new));
     if (result->status != RS_OK) return RS_OK;
-    for (size_t i = 0; i < result->n; ++i)
-        RS_TRY(put_point(store, run_id, case_id, &result->point[i], result->one->steps));
-    return put_timing(store, run_id, case_id, result);
+    for (size_t i = 0; i < result->n; ++i) {
+        const rs_point *const point = &result->point[i];
+        bool const curve = point->profile.mean != NULL;
+        if (!is_new && curve) RS_TRY(drop_bare_point(store, case_id, point->rho_asked));
+        RS_TRY(add_point(store, run_id, case_id, point));
+        bool const there_already = sqlite3_changes(store->db) == 0;
+        if (there_already || !curve) continue;
+        RS_TRY(add_curve(store, sqlite3_last_insert_rowid(store->db), &point->profile,
+                         result->one->steps, result->one->batch));
+    }
+    return add_timing(store, run_id, case_id, result);
 }
-
-rs_status rs_store_begin(rs_store *store) { return run_plain(store, BEGIN_WRITE, "storing cases"); }
 
 rs_status rs_store_end(rs_store *store, rs_status status) {
     return end_transaction(store, status, "storing cases");

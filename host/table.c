@@ -76,6 +76,8 @@ struct source {
     rs_theory theory;
     double *rates; /* [capacity] */
     size_t capacity;
+    const char *curve[3]; /* mean, min, max: `steps` doubles, unaligned, borrowed from inner */
+    size_t steps, at;     /* of the curve; those that have been rows */
 };
 
 /* --- rows from the database ------------------------------------------------------------------- */
@@ -299,7 +301,7 @@ static double decay_interval(const table *of, const cell *row, size_t i) {
 
 /* profile */
 
-enum { PROFILE_STEP = 3, PROFILE_VALUES = 4 }; /* counted from the first column of its own */
+enum { PROFILE_STEP = 3, PROFILE_MEAN, CURVES = 3 }; /* counted from the first column of its own */
 
 static const column profile_own[] = {
     {"rho", REAL, ALWAYS, "p.rho"},          {"g", REAL, ALWAYS, "p.g"},
@@ -309,37 +311,54 @@ static const column profile_own[] = {
 };
 static const column profile_tail[] = {{"rho_asked", REAL, NEVER, "p.rho_asked"}};
 
-/* One row per point; the column behind the table's is its id. The steps come from a statement of
- * their own: only points need sorting, which are few beside steps. */
+/* One row per point; the column behind the table's is its id. The curve comes from a statement of
+ * its own: points need sorting, and are small without it. */
 static const char profile_from[] = ", p.id FROM points p JOIN cases c ON c.id = p.case_id"
                                    " ORDER BY %s, p.rho_asked, " SEED_ORDER;
 static const char profile_inner_sql[] =
-    "SELECT step, log10_norm_mean, log10_norm_min, log10_norm_max FROM profile"
-    " WHERE point_id = ?1 ORDER BY step";
+    "SELECT mean, ifnull(min, mean), ifnull(max, mean) FROM curves WHERE point_id = ?1";
 
-static rs_status next_point(source *from, bool *more) {
+/* Takes the curve that the inner statement has come to. */
+static rs_status take_curve(source *from) {
+    int const bytes = sqlite3_column_bytes(from->inner, 0);
+    for (int k = 0; k < CURVES; ++k) {
+        from->curve[k] = sqlite3_column_blob(from->inner, k);
+        if (sqlite3_column_bytes(from->inner, k) != bytes || bytes % (int)sizeof(double) != 0)
+            return rs_fail(RS_EINPUT, "profile table: curves of uneven length: the database is "
+                                      "damaged; move it away or name another file");
+    }
+    from->steps = (size_t)bytes / sizeof(double);
+    from->at = 0;
+    return RS_OK;
+}
+
+/* Goes on to the next point, whose curve may be missing or empty. */
+static rs_status next_curve(source *from, bool *more) {
+    bool found;
+    from->steps = from->at = 0;
     RS_TRY(step(from, from->outer, more));
     if (!*more) return RS_OK;
     sqlite3_reset(from->inner);
     int64_t const id = sqlite3_column_int64(from->outer, (int)from->table->n);
-    if (sqlite3_bind_int64(from->inner, 1, id) == SQLITE_OK) return RS_OK;
-    return rs_store_fail(from->store, "reading");
+    if (sqlite3_bind_int64(from->inner, 1, id) != SQLITE_OK)
+        return rs_store_fail(from->store, "reading");
+    RS_TRY(step(from, from->inner, &found));
+    return found ? take_curve(from) : RS_OK;
 }
 
 static rs_status next_profile(source *from, cell *row, bool *more) {
-    *more = false;
-    /* A statement that is not busy has not begun, or has come to its end. */
-    if (sqlite3_stmt_busy(from->inner)) RS_TRY(step(from, from->inner, more));
-    while (!*more) {
-        RS_TRY(next_point(from, more));
-        if (!*more) return RS_OK;
-        RS_TRY(step(from, from->inner, more));
-    }
+    *more = true;
+    while (*more && from->at == from->steps) RS_TRY(next_curve(from, more));
+    if (!*more) return RS_OK;
     RS_TRY(read_row(from, row));
-    size_t const first = from->table->own + PROFILE_STEP;
-    for (size_t k = 0; k < PROFILE_VALUES; ++k)
-        RS_TRY(read_cell(from, from->inner, (int)k, from->table->column[first + k].kind,
-                         &row[first + k]));
+    cell *const own = row + from->table->own;
+    own[PROFILE_STEP] = whole_cell((int64_t)from->at + 1);
+    for (int k = 0; k < CURVES; ++k) {
+        double value;
+        memcpy(&value, from->curve[k] + from->at * sizeof value, sizeof value);
+        own[PROFILE_MEAN + k] = real_cell(value + 0.0); /* no minus before a zero */
+    }
+    ++from->at;
     return RS_OK;
 }
 
@@ -360,7 +379,7 @@ static const column throughput_own[] = {
      "4e-9 * c.hidden * c.hidden * t.columns * c.steps / avg(t.forward_s + t.backward_s)"},
     {"column_steps_per_s", REAL, ALWAYS,
      "1.0 * t.columns * c.steps / avg(t.forward_s + t.backward_s)"},
-    {"cell", TEXT, IF_VARIES, "c.nonlinearity"},
+    {"cell", TEXT, IF_VARIES, "c.cell"},
     {"precision", TEXT, IF_VARIES, "c.precision"},
     {"warmup", WHOLE, IF_VARIES, "c.warmup"},
     {"raw", WHOLE, IF_VARIES, "c.raw"},
@@ -369,7 +388,7 @@ static const column throughput_own[] = {
 };
 
 #define THROUGHPUT_ORDER                                                                           \
-    "c.engine, t.device, c.hidden, c.steps, c.batch, t.radii, c.nonlinearity, c.precision, "       \
+    "c.engine, t.device, c.hidden, c.steps, c.batch, t.radii, c.cell, c.precision, "               \
     "c.warmup, c.raw, t.threads"
 static const char throughput_from[] = " FROM timings t JOIN cases c ON c.id = t.case_id"
                                       " GROUP BY " THROUGHPUT_ORDER " ORDER BY " THROUGHPUT_ORDER;
@@ -394,6 +413,9 @@ static const column runs_own[] = {
     {"memory", WHOLE, NEVER, "r.memory"},
     {"libraries", TEXT, NEVER, "r.libraries"},
     {"spec", TEXT, NEVER, "r.spec"},
+    {"engine_s", REAL, NEVER, "r.engine_s"},
+    {"wall_s", REAL, NEVER, "r.wall_s"},
+    {"engine_busy", REAL, IF_ANY, "r.engine_s / r.wall_s"},
 };
 
 static const char runs_from[] = " FROM runs r LEFT JOIN points p ON p.run_id = r.id"
@@ -439,7 +461,7 @@ static void add_part(table *to, rs_identity_part part, show show) {
         if (identity[i].part == part)
             to->column[to->n++] =
                 (column){identity[i].name, identity[i].kind == RS_IDENTITY_TEXT ? TEXT : WHOLE,
-                         show, identity[i].stored};
+                         show, identity[i].name};
 }
 
 static void add_settings(table *to) {
@@ -457,7 +479,7 @@ static char *order_of_cases(void) {
     sqlite3_str *const list = sqlite3_str_new(NULL);
     for (size_t i = 0; i < n; ++i)
         if (identity[i].part != RS_PART_SEED)
-            sqlite3_str_appendf(list, "%sc.%s", i ? ", " : "", identity[i].stored);
+            sqlite3_str_appendf(list, "%sc.%s", i ? ", " : "", identity[i].name);
     return sqlite3_str_finish(list);
 }
 
@@ -910,10 +932,8 @@ rs_status rs_table_write(rs_store *store, const char *name, rs_table_format form
     while (i < N_TABLES && strcmp(definitions[i].name, name) != 0) ++i;
     if (i == N_TABLES) return fail_unknown(name);
     /* Both readings of a table must see the same rows while a sweep goes on. */
-    sqlite3 *const db = rs_store_handle(store);
-    if (sqlite3_exec(db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
-        return rs_store_fail(store, "reading");
-    rs_status const status = write_table(store, &definitions[i], &writers[format], out);
-    sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL); /* only reads: nothing to lose, or to fail */
+    rs_status status = rs_store_begin_read(store);
+    if (status == RS_OK) status = write_table(store, &definitions[i], &writers[format], out);
+    rs_store_end_read(store);
     return status;
 }

@@ -205,7 +205,7 @@ typedef struct run {
     rs_work *work;
     size_t first, tasks;
     double done, piece; /* parts of the launch: before this piece, and this piece */
-    double seconds[2];
+    double seconds[3];  /* forward, backward, transfer */
 } run;
 
 static bool on_tick(void *arg, double fraction) {
@@ -244,6 +244,7 @@ static rs_status run_piece(run *r, const rs_chunk *chunk) {
     RS_TRY(status);
     r->seconds[0] += norms->profile.forward_seconds;
     r->seconds[1] += norms->profile.backward_seconds;
+    r->seconds[2] += norms->profile.transfer_seconds;
     worker->transfer_seconds += norms->profile.transfer_seconds;
     norms->chunk = *chunk;
     norms->first_task = r->first;
@@ -280,6 +281,7 @@ static rs_status run_tasks(rs_worker *worker, rs_work *work, size_t first, size_
         settle(&work->task[g], status);
         work->task[g].forward_seconds = r.seconds[0] / (double)tasks;
         work->task[g].backward_seconds = r.seconds[1] / (double)tasks;
+        work->task[g].transfer_seconds = r.seconds[2] / (double)tasks;
     }
     return status;
 }

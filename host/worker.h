@@ -23,7 +23,7 @@ typedef struct rs_task {
     double *profiles; /* [radii][3][T], what the points' profiles point into */
     rs_status status; /* RS_OK, why it failed, or RS_EINTERRUPTED where it has not been run */
     char *reason;     /* the message of a failure; owned */
-    double forward_seconds, backward_seconds; /* its share of the launch */
+    double forward_seconds, backward_seconds, transfer_seconds; /* its share of the launch */
 } rs_task;
 
 /* Norms that the engine has written and that are in no profile yet. */

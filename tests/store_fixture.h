@@ -59,7 +59,8 @@ static inline rs_case_result fixture_result(const fixture *f, size_t n) {
                             .point = f->point,
                             .n = n,
                             .forward_seconds = 0.25,
-                            .backward_seconds = 0.75};
+                            .backward_seconds = 0.75,
+                            .transfer_seconds = 0.125};
 }
 
 static inline rs_case_result fixture_failure(const fixture *f, const char *reason) {

@@ -10,6 +10,7 @@
 #include "../host/plan.h"
 #include "../host/radius.h"
 #include "../host/weights.h"
+#include "curve_steps.h"
 
 #include <math.h>
 #include <sqlite3.h>
@@ -69,6 +70,7 @@ static size_t sweep(const char *settings, const char *query, row_check check, vo
     sqlite3_stmt *row;
     size_t rows = 0;
     assert_int_equal(sqlite3_open(database, &db), SQLITE_OK);
+    assert_int_equal(add_curve_steps(db), SQLITE_OK);
     assert_int_equal(sqlite3_prepare_v2(db, query, -1, &row, NULL), SQLITE_OK);
     for (; sqlite3_step(row) == SQLITE_ROW; ++rows) check(row, arg);
     sqlite3_finalize(row);

@@ -1,6 +1,7 @@
 /* The loop as a whole, on an engine whose profiles are known and which fails on demand. */
 #include "../host/pipeline.h"
 
+#include "curve_steps.h"
 #include "fake_engine.h"
 
 #include <setjmp.h>
@@ -107,6 +108,7 @@ static void expect_said(const char *part) {
 static sqlite3 *open_database(const char *path) {
     sqlite3 *db;
     assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    assert_int_equal(add_curve_steps(db), SQLITE_OK);
     return db;
 }
 
@@ -157,14 +159,13 @@ static double query_number(const char *path, const char *sql) {
 /* All results: cases, points and profiles, without what tells one run from another. */
 static char *results(const char *path) {
     return query(
-        path,
-        "SELECT c.nonlinearity, c.ensemble, c.hidden, c.steps, c.seed, c.status, c.reason,"
-        " p.rho_asked, p.rho, p.g, p.decay_rate, p.forward_nonfinite, p.fp16_underflow,"
-        " p.fp16_overflow, p.backward_nonfinite, f.step, f.log10_norm_mean, f.log10_norm_min,"
-        " f.log10_norm_max"
-        " FROM cases c LEFT JOIN points p ON p.case_id = c.id LEFT JOIN profile f"
-        " ON f.point_id = p.id"
-        " ORDER BY c.ensemble, c.hidden, c.seed, c.nonlinearity, c.steps, p.rho_asked, f.step");
+        path, "SELECT c.cell, c.ensemble, c.hidden, c.steps, c.seed, c.status, c.reason,"
+              " p.rho_asked, p.rho, p.g, p.decay_rate, p.forward_nonfinite, p.fp16_underflow,"
+              " p.fp16_overflow, p.backward_nonfinite, f.step, f.log10_norm_mean, f.log10_norm_min,"
+              " f.log10_norm_max"
+              " FROM cases c LEFT JOIN points p ON p.case_id = c.id LEFT JOIN profile f"
+              " ON f.point_id = p.id"
+              " ORDER BY c.ensemble, c.hidden, c.seed, c.cell, c.steps, p.rho_asked, f.step");
 }
 
 static void expect_same_results(const char *a, const char *b) {
@@ -196,14 +197,42 @@ static void test_every_case_is_run_and_stored(void **state) {
     expect_outcome(&o, 4, 0, 4, 0);
     assert_true(o.transfer_seconds > 0.0);
     expect_rows(f->db,
-                "SELECT nonlinearity, ensemble, hidden, steps, seed, batch, engine, status, reason"
-                " FROM cases ORDER BY seed, nonlinearity",
+                "SELECT cell, ensemble, hidden, steps, seed, batch, engine, status, reason"
+                " FROM cases ORDER BY seed, cell",
                 "linear gaussian 3 8 3 3 fake done -\n"
                 "tanh gaussian 3 8 3 3 fake done -\n"
                 "linear gaussian 3 8 5 3 fake done -\n"
                 "tanh gaussian 3 8 5 3 fake done -\n");
     assert_true(query_number(f->db, "SELECT count(*) FROM points") == 8.0);
     assert_true(query_number(f->db, "SELECT count(*) FROM profile") == 64.0);
+}
+
+/* Curves are no part of a case: those without are done already unless curves are asked for. */
+static void test_without_profiles(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    assert_int_equal(SWEEP(f->db, &o, "profiles", "no"), RS_OK);
+    expect_outcome(&o, 5, 0, 5, 0);
+    assert_true(query_number(f->db, "SELECT count(*) FROM points") == 10.0);
+    assert_true(query_number(f->db, "SELECT count(*) FROM curves") == 0.0);
+    char *const bare = query(f->db, "SELECT rho_asked, rho, g, decay_rate, fp16_underflow,"
+                                    " bf16_overflow FROM points ORDER BY case_id, rho_asked");
+    assert_int_equal(SWEEP(f->db, &o, "profiles", "no"), RS_OK);
+    expect_outcome(&o, 5, 5, 0, 0);
+
+    assert_int_equal(SWEEP(f->db, &o, "profiles", "yes"), RS_OK);
+    expect_outcome(&o, 5, 0, 5, 0);
+    assert_true(query_number(f->db, "SELECT count(*) FROM curves") == 10.0);
+    expect_rows(f->db,
+                "SELECT rho_asked, rho, g, decay_rate, fp16_underflow, bf16_overflow FROM points"
+                " ORDER BY case_id, rho_asked",
+                bare);
+    free(bare);
+    assert_int_equal(SWEEP(f->clean, &o, "quiet", "yes"), RS_OK);
+    expect_same_results(f->db, f->clean);
+    assert_int_equal(SWEEP(f->db, &o, "profiles", "no"), RS_OK);
+    expect_outcome(&o, 5, 5, 0, 0);
+    assert_true(query_number(f->db, "SELECT count(*) FROM curves") == 10.0);
 }
 
 static void test_points_hold_what_the_engine_found(void **state) {
@@ -276,10 +305,12 @@ static void test_provenance_is_complete(void **state) {
                 "1\n");
     assert_int_equal(fake.resources.threads, 2);
     /* a launch of five cases took 2 s and 3 s */
-    expect_rows(f->db,
-                "SELECT DISTINCT run_id, radii, columns, device, threads,"
-                " round(forward_s * 5, 9) = 2, round(backward_s * 5, 9) = 3 FROM timings",
-                "1 2 6 Abacus 2 1 1\n");
+    expect_rows(
+        f->db,
+        "SELECT DISTINCT run_id, radii, columns, device, threads,"
+        " round(forward_s * 5, 9) = 2, round(backward_s * 5, 9) = 3, transfer_s > 0 FROM timings",
+        "1 2 6 Abacus 2 1 1 1\n");
+    expect_rows(f->db, "SELECT engine_s > 0 AND engine_s <= wall_s FROM runs", "1\n");
     assert_true(query_number(f->db, "SELECT count(*) FROM timings") == 5.0);
 }
 
@@ -612,11 +643,12 @@ static void test_a_store_that_refuses_ends_the_sweep(void **state) {
     assert_int_equal(SWEEP(f->db, &o, "seeds", "0"), RS_OK);
     char *before = results(f->db);
     sqlite3 *db = open_database(f->db);
-    assert_int_equal(sqlite3_exec(db,
-                                  "CREATE TRIGGER full BEFORE INSERT ON profile WHEN NEW.step = 5"
-                                  " BEGIN SELECT RAISE(ABORT, 'no room'); END",
-                                  NULL, NULL, NULL),
-                     SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db,
+                     "CREATE TRIGGER full BEFORE INSERT ON curves WHEN NEW.point_id = 4"
+                     " BEGIN SELECT RAISE(ABORT, 'no room'); END",
+                     NULL, NULL, NULL),
+        SQLITE_OK);
     sqlite3_close(db);
     assert_int_equal(SWEEP(f->db, &o, "seeds", "0:4"), RS_ESTORE);
     expect_said("no room");
@@ -989,6 +1021,7 @@ static void test_an_engine_that_is_not_there_writes_nothing(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_every_case_is_run_and_stored),
+        TEST(test_without_profiles),
         TEST(test_points_hold_what_the_engine_found),
         TEST(test_profiles_are_the_formula),
         TEST(test_first_nonfinite_state_is_the_earliest_of_all_samples),

@@ -109,6 +109,7 @@ static void test_defaults(void **state) {
     assert_int_equal(spec->threads, 0);
     assert_int_equal(spec->memory, 0);
     assert_false(spec->raw);
+    assert_true(spec->profiles);
     assert_false(spec->quiet);
     assert_int_equal(rs_spec_check(spec), RS_OK);
     size_t n;
@@ -120,7 +121,7 @@ static void test_keys(void **state) {
     (void)state;
     size_t n;
     const rs_spec_key *const keys = rs_spec_keys(&n);
-    assert_int_equal(n, 21);
+    assert_int_equal(n, 22);
     for (size_t k = 0; k < n; ++k) {
         assert_true(strlen(keys[k].help) > 0 && strlen(keys[k].group) > 0);
         for (size_t other = 0; other < k; ++other)
@@ -165,7 +166,8 @@ static void test_bad_words(void **state) {
         {"engine", "tpu"},     {"engine", "cpu "},
         {"output", ""},        {"output", "a\nb"},
         {"model", ""},         {"raw", "perhaps"},
-        {"raw", ""},           {"quiet", "1"},
+        {"raw", ""},           {"profiles", "some"},
+        {"profiles", NULL},    {"quiet", "1"},
         {"cell", NULL},        {"output", NULL},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) refuse(spec, bad[i][0], bad[i][1]);
@@ -486,6 +488,10 @@ static void test_switches(void **state) {
     assert_true(!spec->raw && !spec->quiet);
     accept(spec, "raw", "yes");
     assert_true(spec->raw);
+    accept(spec, "profiles", "no");
+    assert_false(spec->profiles);
+    accept(spec, "profiles", "yes");
+    assert_true(spec->profiles);
 }
 
 /* ------------------------------------------------------------------ sources */
@@ -745,6 +751,7 @@ static void test_print_defaults(void **state) {
                               "threads = default\n"
                               "memory = default\n"
                               "output = rhosweep.db\n"
+                              "profiles = yes\n"
                               "quiet = no\n");
     free(text);
     assert_round_trip(*state);
@@ -774,6 +781,7 @@ static void test_print_everything(void **state) {
         {"threads", "2"},
         {"memory", "1.3GiB"},
         {"output", "some where/else.db"},
+        {"profiles", "no"},
         {"quiet", "yes"},
     };
     for (size_t i = 0; i < sizeof values / sizeof *values; ++i)

@@ -1,4 +1,5 @@
 /* The store: what it keeps, what it refuses, and what a kill leaves. */
+#include "../host/table.h"
 #include "store_fixture.h"
 
 #include <setjmp.h>
@@ -17,9 +18,12 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { PAGE_SIZE = 16384 }; /* of a new database */
 
 /* Every test runs in an empty folder of its own. */
 static char folder[64];
@@ -106,6 +110,17 @@ static void assert_text(rs_store *store, const char *sql, const char *expected) 
     sqlite3_finalize(query);
 }
 
+/* The bytes of a blob; NULL bytes for NULL. */
+static void assert_blob(rs_store *store, const char *sql, const void *bytes, size_t length) {
+    sqlite3_stmt *query;
+    assert_int_equal(sqlite3_prepare_v2(rs_store_handle(store), sql, -1, &query, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(query), SQLITE_ROW);
+    assert_int_equal(sqlite3_column_type(query, 0), bytes ? SQLITE_BLOB : SQLITE_NULL);
+    assert_int_equal(sqlite3_column_bytes(query, 0), length);
+    if (bytes) assert_memory_equal(sqlite3_column_blob(query, 0), bytes, length);
+    sqlite3_finalize(query);
+}
+
 static void write_file(const char *path, const void *bytes, size_t length) {
     FILE *const file = fopen(path, "wb");
     assert_non_null(file);
@@ -151,6 +166,27 @@ static void assert_refused(const char *path, const char *part) {
     free(is);
 }
 
+static int check_whole(rs_store *store) {
+    assert_text(store, "PRAGMA integrity_check", "ok");
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM cases WHERE id NOT IN"
+                                        " (SELECT case_id FROM points)"),
+                     0);
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM points LEFT JOIN curves"
+                                        " ON point_id = id WHERE length(mean) IS NOT 5 * 8"),
+                     0);
+    return query_whole(store, "SELECT count(*) FROM cases");
+}
+
+static void end_child(pid_t child) {
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
+static void sleep_us(long us) {
+    struct timespec const time = {us / 1000000, us % 1000000 * 1000};
+    nanosleep(&time, NULL);
+}
+
 /* A database with one case of two radii. */
 static void make_database(void) {
     rs_store *const store = open_store();
@@ -160,7 +196,7 @@ static void make_database(void) {
     fixture_point(&f, 1, 2.0, -0.5);
     rs_case_result const result = fixture_result(&f, 2);
     assert_ok(rs_store_put(store, run, &result));
-    assert_ok(rs_store_finish_run(store, run, "done"));
+    assert_ok(rs_store_finish_run(store, run, "done", 1.0, 2.0));
     rs_store_close(store);
 }
 
@@ -172,9 +208,13 @@ static void test_create(void **state) {
     assert_int_equal(list_folder(NULL), 0); /* a probe writes nothing */
     rs_store *const store = open_store();
     assert_int_equal(query_whole(store, "PRAGMA application_id"), 0x52484F53);
-    assert_int_equal(query_whole(store, "PRAGMA user_version"), 1);
+    assert_int_equal(query_whole(store, "PRAGMA user_version"), 2);
+    assert_int_equal(query_whole(store, "PRAGMA page_size"), PAGE_SIZE);
     assert_int_equal(query_whole(store, "PRAGMA foreign_keys"), 1);
-    assert_text(store, "PRAGMA journal_mode", "wal");
+    struct statfs info;
+    assert_int_equal(statfs("x.db", &info), 0);
+    assert_text(store, "PRAGMA journal_mode",
+                rs_store_shares_memory((long)info.f_type) ? "wal" : "delete");
     rs_store_close(store);
     assert_ok(rs_store_probe("x.db"));
     assert_int_equal(list_folder(NULL), 1);
@@ -211,13 +251,12 @@ static void test_put_keeps_every_value(void **state) {
     rs_case_result const result = fixture_result(&f, 1);
     assert_ok(rs_store_put(store, run, &result));
 
-    assert_int_equal(query_whole(store, "SELECT count(*) FROM profile"), FIXTURE_STEPS);
-    assert_true(query_real(store, "SELECT log10_norm_mean FROM profile WHERE step = 1") ==
-                -INFINITY);
-    assert_true(isnan(query_real(store, "SELECT log10_norm_min FROM profile WHERE step = 2")));
-    assert_true(query_real(store, "SELECT log10_norm_max FROM profile WHERE step = 3") == INFINITY);
-    assert_true(query_real(store, "SELECT log10_norm_mean FROM profile WHERE step = 4") ==
-                -602.05999132796);
+    static const char *const curves[] = {"mean", "min", "max"};
+    for (size_t k = 0; k < 3; ++k) {
+        char sql[64];
+        snprintf(sql, sizeof sql, "SELECT %s FROM curves WHERE point_id = 1", curves[k]);
+        assert_blob(store, sql, f.curve[0], sizeof f.curve[0]);
+    }
     assert_true(query_real(store, "SELECT rho_asked FROM points") == 0.1);
     assert_true(isnan(query_real(store, "SELECT decay_rate FROM points")));
     assert_int_equal(query_whole(store, "SELECT forward_nonfinite FROM points"), 3);
@@ -234,8 +273,10 @@ static void test_put_keeps_every_value(void **state) {
     assert_text(store, "SELECT device FROM timings", "A CPU");
     assert_text(store, "SELECT outcome FROM runs", "running");
     assert_text(store, "SELECT spec FROM runs", "[sweep]\nrho = 1,2\n");
-    assert_ok(rs_store_finish_run(store, run, "interrupted"));
+    assert_ok(rs_store_finish_run(store, run, "interrupted", 0.5, 2.0));
     assert_text(store, "SELECT outcome FROM runs WHERE finished >= started", "interrupted");
+    assert_true(query_real(store, "SELECT engine_s / wall_s FROM runs") == 0.25);
+    assert_true(query_real(store, "SELECT transfer_s FROM timings") == 0.125);
     rs_store_close(store);
 }
 
@@ -246,14 +287,14 @@ static void test_done_and_more_radii(void **state) {
     fixture f = fixture_make(1);
     double const rho[] = {0.5, 1.0, 2.0};
     bool done[3] = {true, true, true};
-    assert_ok(rs_store_done(store, &f.one, rho, 3, done));
+    assert_ok(rs_store_done(store, &f.one, rho, 3, true, done));
     assert_false(done[0] || done[1] || done[2]);
 
     fixture_point(&f, 0, 0.5, 0.25);
     fixture_point(&f, 1, 2.0, 0.125);
     rs_case_result result = fixture_result(&f, 2);
     assert_ok(rs_store_put(store, run, &result));
-    assert_ok(rs_store_done(store, &f.one, rho, 3, done));
+    assert_ok(rs_store_done(store, &f.one, rho, 3, true, done));
     assert_true(done[0] && !done[1] && done[2]);
 
     /* the missing radius comes beside one that is there, which stays as it is */
@@ -262,11 +303,11 @@ static void test_done_and_more_radii(void **state) {
     fixture_point(&f, 1, 2.0, 99.0);
     result = fixture_result(&f, 2);
     assert_ok(rs_store_put(store, run, &result));
-    assert_ok(rs_store_done(store, &f.one, rho, 3, done));
+    assert_ok(rs_store_done(store, &f.one, rho, 3, true, done));
     assert_true(done[0] && done[1] && done[2]);
     assert_int_equal(query_whole(store, "SELECT count(*) FROM cases"), 1);
     assert_int_equal(query_whole(store, "SELECT count(*) FROM points"), 3);
-    assert_int_equal(query_whole(store, "SELECT count(*) FROM profile"), 3 * FIXTURE_STEPS);
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM curves"), 3);
     assert_true(query_real(store, "SELECT decay_rate FROM points WHERE rho_asked = 2") == 0.125);
     assert_int_equal(query_whole(store, "SELECT run_id FROM points WHERE rho_asked = 2"), 1);
     assert_int_equal(query_whole(store, "SELECT run_id FROM points WHERE rho_asked = 1"), 2);
@@ -286,10 +327,10 @@ static void test_native_is_a_radius_of_its_own(void **state) {
     assert_int_equal(query_whole(store, "SELECT count(*) FROM points WHERE rho_asked IS NULL"), 1);
     double const rho = 0.625;
     bool done;
-    assert_ok(rs_store_done(store, &f.one, &rho, 1, &done));
+    assert_ok(rs_store_done(store, &f.one, &rho, 1, true, &done));
     assert_false(done); /* reached is not asked for */
     f.one.native = true;
-    assert_ok(rs_store_done(store, &f.one, NULL, 1, &done));
+    assert_ok(rs_store_done(store, &f.one, NULL, 1, true, &done));
     assert_true(done);
     rs_store_close(store);
 }
@@ -330,16 +371,16 @@ static void test_identity_of_a_case(void **state) {
     bool done;
     int n = 0;
     for (fixture f = fixture_make(1); change_identity(&f, n); f = fixture_make(1), ++n) {
-        assert_ok(rs_store_done(store, &f.one, &rho, 1, &done));
+        assert_ok(rs_store_done(store, &f.one, &rho, 1, true, &done));
         assert_false(done);
         fixture_point(&f, 0, rho, 0.25);
         rs_case_result const result = fixture_result(&f, 1);
         assert_ok(rs_store_put(store, run, &result));
-        assert_ok(rs_store_done(store, &f.one, &rho, 1, &done));
+        assert_ok(rs_store_done(store, &f.one, &rho, 1, true, &done));
         assert_true(done);
     }
     fixture f = fixture_make(1);
-    assert_ok(rs_store_done(store, &f.one, &rho, 1, &done));
+    assert_ok(rs_store_done(store, &f.one, &rho, 1, true, &done));
     assert_false(done);
     assert_int_equal(query_whole(store, "SELECT count(*) FROM cases"), n);
     rs_store_close(store);
@@ -357,8 +398,8 @@ static void test_identity_is_that_of_the_schema(void **state) {
     assert_int_equal(query_whole(store, sql), n);
     for (size_t i = 0; i < n; ++i) {
         snprintf(sql, sizeof sql, "SELECT count(*) %s AND pragma_index_info.name = '%s'", unique,
-                 column[i].stored);
-        if (query_whole(store, sql) != 1) fail_msg("%s is not in UNIQUE", column[i].stored);
+                 column[i].name);
+        if (query_whole(store, sql) != 1) fail_msg("%s is not in UNIQUE", column[i].name);
     }
     rs_store_close(store);
 }
@@ -375,7 +416,7 @@ static void test_failed_then_success(void **state) {
                 "failed cuda: the device was lost");
     assert_int_equal(query_whole(store, "SELECT count(*) FROM timings"), 0);
     bool done;
-    assert_ok(rs_store_done(store, &f.one, &f.point[0].rho_asked, 1, &done));
+    assert_ok(rs_store_done(store, &f.one, &f.point[0].rho_asked, 1, true, &done));
     assert_false(done);
 
     run = begin_run(store);
@@ -383,7 +424,7 @@ static void test_failed_then_success(void **state) {
     assert_ok(rs_store_put(store, run, &success));
     assert_text(store, "SELECT status || ' ' || (reason IS NULL) || ' ' || run_id FROM cases",
                 "done 1 2");
-    assert_ok(rs_store_done(store, &f.one, &f.point[0].rho_asked, 1, &done));
+    assert_ok(rs_store_done(store, &f.one, &f.point[0].rho_asked, 1, true, &done));
     assert_true(done);
     rs_store_close(store);
 }
@@ -399,6 +440,268 @@ static void test_failed_put_leaves_nothing(void **state) {
     int64_t const run = begin_run(store);
     assert_ok(rs_store_put(store, run, &result)); /* and the store goes on */
     rs_store_close(store);
+}
+
+static void test_batch_of_one_keeps_one_curve(void **state) {
+    (void)state;
+    rs_store *const store = open_store();
+    int64_t const run = begin_run(store);
+    fixture f = fixture_make(1);
+    f.one.batch = 1;
+    fixture_point(&f, 0, 0.5, 0.25);
+    rs_case_result const result = fixture_result(&f, 1);
+    assert_ok(rs_store_put(store, run, &result));
+    assert_blob(store, "SELECT mean FROM curves", f.curve[0], sizeof f.curve[0]);
+    assert_blob(store, "SELECT min FROM curves", NULL, 0);
+    assert_blob(store, "SELECT max FROM curves", NULL, 0);
+    rs_store_close(store);
+}
+
+/* A point without a curve is done for those who want none; a curve brings a whole new point. */
+static void test_curves_that_come_later(void **state) {
+    (void)state;
+    rs_store *const store = open_store();
+    fixture f = fixture_make(1);
+    double const rho[] = {0.5, 2.0};
+    bool done[2];
+    fixture_point(&f, 0, 0.5, 0.25)->profile = (rs_log_profile){0};
+    fixture_point(&f, 1, 2.0, 0.125);
+    rs_case_result const result = fixture_result(&f, 2);
+    assert_ok(rs_store_put(store, begin_run(store), &result));
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM curves"), 1);
+    assert_ok(rs_store_done(store, &f.one, rho, 2, false, done));
+    assert_true(done[0] && done[1]);
+    assert_ok(rs_store_done(store, &f.one, rho, 2, true, done));
+    assert_true(!done[0] && done[1]);
+
+    fixture_point(&f, 0, 0.5, 0.75);
+    fixture_point(&f, 1, 2.0, 99.0);
+    assert_ok(rs_store_put(store, begin_run(store), &result));
+    assert_ok(rs_store_done(store, &f.one, rho, 2, true, done));
+    assert_true(done[0] && done[1]);
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM points"), 2);
+    assert_true(query_real(store, "SELECT decay_rate FROM points WHERE rho_asked = 0.5") == 0.75);
+    assert_int_equal(query_whole(store, "SELECT run_id FROM points WHERE rho_asked = 0.5"), 2);
+    assert_true(query_real(store, "SELECT decay_rate FROM points WHERE rho_asked = 2") == 0.125);
+    assert_int_equal(check_whole(store), 1);
+
+    fixture_point(&f, 0, 0.5, 99.0)->profile = (rs_log_profile){0}; /* takes nothing away */
+    assert_ok(rs_store_put(store, begin_run(store), &result));
+    assert_true(query_real(store, "SELECT decay_rate FROM points WHERE rho_asked = 0.5") == 0.75);
+    assert_int_equal(check_whole(store), 1);
+    rs_store_close(store);
+}
+
+static void test_many_cases_in_a_transaction(void **state) {
+    (void)state;
+    rs_store *const store = open_store();
+    int64_t const run = begin_run(store);
+    rs_store *reader;
+    assert_ok(rs_store_open_readonly("x.db", &reader));
+    assert_ok(rs_store_begin(store));
+    for (uint64_t seed = 1; seed <= 3; ++seed) {
+        fixture f = fixture_make(seed);
+        fixture_point(&f, 0, 0.5, 0.25);
+        rs_case_result const result = fixture_result(&f, 1);
+        assert_ok(rs_store_add(store, run, &result));
+        assert_int_equal(query_whole(reader, "SELECT count(*) FROM cases"), 0);
+    }
+    assert_ok(rs_store_end(store, RS_OK));
+    assert_int_equal(query_whole(reader, "SELECT count(*) FROM cases"), 3);
+    rs_store_close(reader);
+
+    /* what fails takes all of its transaction with it */
+    fixture f = fixture_make(4);
+    fixture_point(&f, 0, 0.5, 0.25);
+    rs_case_result const result = fixture_result(&f, 1);
+    assert_ok(rs_store_begin(store));
+    assert_ok(rs_store_add(store, run, &result));
+    f.one.seed = 5;
+    rs_status const status = rs_store_add(store, 77, &result);
+    assert_fails(rs_store_end(store, status), RS_ESTORE, "FOREIGN KEY");
+    assert_int_equal(check_whole(store), 3);
+    rs_store_close(store);
+}
+
+static void test_file_systems_for_a_write_ahead_log(void **state) {
+    (void)state;
+    static const uint32_t local[] = {0xEF53,     0x58465342, 0x9123683E,
+                                     0x01021994, 0x794C7630, 0x2FC12FC1};
+    static const uint32_t remote[] = {0x6969,     0x517B,     0xFF534D42, 0xFE534D42, 0x0BD00BD0,
+                                      0x47504653, 0x00C36400, 0x19830326, 0x01021997, 0x65735546};
+    for (size_t i = 0; i < sizeof local / sizeof *local; ++i)
+        assert_true(rs_store_shares_memory((long)local[i]));
+    for (size_t i = 0; i < sizeof remote / sizeof *remote; ++i) {
+        assert_false(rs_store_shares_memory((long)remote[i]));
+        assert_false(rs_store_shares_memory((long)(int32_t)remote[i])); /* where f_type is an int */
+    }
+}
+
+/* --- version 1 -------------------------------------------------------------------------------- */
+
+/* A copy of data/version1.db as x.db. */
+static void copy_version1(void) {
+    size_t length;
+    assert_int_equal(fchdir(home), 0);
+    char *const bytes = read_file("data/version1.db", &length);
+    assert_int_equal(chdir(folder), 0);
+    write_file("x.db", bytes, length);
+    free(bytes);
+}
+
+/* All tables as CSV, timings of the runs included. */
+static char *all_tables(rs_store *store) {
+    static const char *const names[] = {"decay", "profile", "throughput", "runs", "failures"};
+    char *text = NULL;
+    size_t length;
+    FILE *const out = open_memstream(&text, &length);
+    assert_non_null(out);
+    for (size_t i = 0; i < sizeof names / sizeof *names; ++i)
+        assert_ok(rs_table_write(store, names[i], RS_CSV, out));
+    assert_int_equal(fclose(out), 0);
+    return text;
+}
+
+static void test_version_1_is_read_as_it_is(void **state) {
+    (void)state;
+    copy_version1();
+    size_t before, after;
+    char *const was = read_file("x.db", &before);
+    assert_ok(rs_store_probe("x.db"));
+    rs_store *store;
+    assert_ok(rs_store_open_readonly("x.db", &store));
+    char *const first = all_tables(store), *const again = all_tables(store);
+    assert_string_equal(first, again);
+    assert_non_null(strstr(first, "\ntanh,gaussian,6,12,"));
+    rs_store_close(store);
+    char *const is = read_file("x.db", &after);
+    assert_int_equal(before, after);
+    assert_memory_equal(was, is, before);
+
+    rs_store_close(open_store()); /* upgrades */
+    assert_ok(rs_store_open_readonly("x.db", &store));
+    assert_int_equal(query_whole(store, "PRAGMA user_version"), 2);
+    char *const upgraded = all_tables(store);
+    assert_string_equal(first, upgraded);
+    rs_store_close(store);
+    free(was);
+    free(is);
+    free(first);
+    free(again);
+    free(upgraded);
+}
+
+/* What a schema says, without its comments. */
+static void test_upgraded_schema_is_the_new_one(void **state) {
+    (void)state;
+    static const char sql[] =
+        "SELECT group_concat(t.name || '.' || c.name || ' ' || c.type || c.\"notnull\" || c.pk) "
+        "FROM"
+        " (SELECT name FROM sqlite_schema WHERE type IN ('table', 'index') AND name NOT LIKE"
+        " 'sqlite%' ORDER BY name) t JOIN pragma_table_xinfo(t.name) c";
+    sqlite3_stmt *query;
+    copy_version1();
+    rs_store *const upgraded = open_store();
+    rs_store *fresh;
+    assert_ok(rs_store_open("fresh.db", &fresh));
+    assert_int_equal(sqlite3_prepare_v2(rs_store_handle(fresh), sql, -1, &query, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(query), SQLITE_ROW);
+    assert_text(upgraded, sql, (const char *)sqlite3_column_text(query, 0));
+    sqlite3_finalize(query);
+    assert_text(upgraded, "PRAGMA integrity_check", "ok");
+    assert_int_equal(query_whole(upgraded, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
+    rs_store_close(fresh);
+    rs_store_close(upgraded);
+}
+
+/* Version 1 wrote 'zero' whether a model's own start state was used or not. */
+static void test_start_of_an_imported_model(void **state) {
+    (void)state;
+    copy_version1();
+    rs_store *const store = open_store();
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM cases WHERE h0 = 'unrecorded'"), 1);
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM cases WHERE h0 = 'unrecorded'"
+                                        " AND ensemble = 'model'"),
+                     1);
+    assert_ok(rs_store_confirm_zero_start(store, 0x1234)); /* another model */
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM cases WHERE h0 = 'unrecorded'"), 1);
+    sqlite3_stmt *query;
+    assert_int_equal(sqlite3_prepare_v2(rs_store_handle(store),
+                                        "SELECT model_digest FROM cases WHERE h0 = 'unrecorded'",
+                                        -1, &query, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_step(query), SQLITE_ROW);
+    uint64_t const digest = strtoull((const char *)sqlite3_column_text(query, 0), NULL, 16);
+    sqlite3_finalize(query);
+    assert_ok(rs_store_confirm_zero_start(store, digest));
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM cases WHERE h0 = 'unrecorded'"), 0);
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM cases WHERE ensemble = 'model'"
+                                        " AND h0 = 'zero'"),
+                     1);
+    rs_store_close(store);
+}
+
+/* Many times as many cases, so that the upgrade takes a while. */
+static void make_long_version1(void) {
+    copy_version1();
+    run_sql(
+        "x.db",
+        "CREATE TEMP TABLE k AS WITH RECURSIVE k(i) AS"
+        " (SELECT 1 UNION ALL SELECT i + 1 FROM k WHERE i < 60) SELECT i FROM k;"
+        "CREATE TEMP TABLE c AS SELECT * FROM cases; CREATE TEMP TABLE p AS SELECT * FROM points;"
+        "CREATE TEMP TABLE f AS SELECT * FROM profile;"
+        "INSERT INTO cases SELECT 1000 * i + id, nonlinearity, ensemble, model_digest, hidden,"
+        " steps, 1000 * i + seed % 1000, batch, input, input_size, h0, warmup, loss, fit_skip, "
+        "precision,"
+        " engine, raw, model, status, reason, run_id FROM c, k;"
+        "INSERT INTO points SELECT 1000 * i + id, 1000 * i + case_id, run_id, rho_asked, rho, g,"
+        " decay_rate, forward_nonfinite, fp32_underflow, fp32_overflow, fp16_underflow,"
+        " fp16_overflow, bf16_underflow, bf16_overflow, backward_nonfinite FROM p, k;"
+        "INSERT INTO profile SELECT 1000 * i + point_id, step, log10_norm_mean, log10_norm_min,"
+        " log10_norm_max FROM f, k;");
+}
+
+static int version_now(void) {
+    rs_store *store;
+    assert_ok(rs_store_open_readonly("x.db", &store));
+    assert_text(store, "PRAGMA integrity_check", "ok");
+    int const version = query_whole(store, "PRAGMA user_version");
+    rs_store_close(store);
+    return version;
+}
+
+static void test_kill_while_upgrading(void **state) {
+    (void)state;
+    rs_store *store;
+    make_long_version1();
+    assert_ok(rs_store_open_readonly("x.db", &store));
+    char *const whole = all_tables(store);
+    rs_store_close(store);
+    size_t length;
+    char *const bytes = read_file("x.db", &length);
+    int killed = 0;
+    for (long us = 0, version = 1; version == 1; us += 500) {
+        list_folder(remove_file);
+        write_file("x.db", bytes, length);
+        pid_t const child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            rs_store_close(open_store());
+            for (;;) pause();
+        }
+        sleep_us(us);
+        end_child(child);
+        version = version_now();
+        killed += version == 1;
+        assert_ok(rs_store_open_readonly("x.db", &store));
+        char *const now = all_tables(store);
+        assert_string_equal(now, whole);
+        free(now);
+        rs_store_close(store);
+    }
+    assert_true(killed > 3);
+    free(bytes);
+    free(whole);
 }
 
 /* --- files that are not ours ------------------------------------------------------------------ */
@@ -423,8 +726,10 @@ static void test_refuses_foreign_databases(void **state) {
 static void test_refuses_newer_schema(void **state) {
     (void)state;
     make_database();
-    run_sql("x.db", "PRAGMA user_version = 2");
-    assert_refused("x.db", "has schema 2, this rhosweep knows 1");
+    run_sql("x.db", "PRAGMA user_version = 3");
+    assert_refused("x.db", "has schema 3, this rhosweep knows 2");
+    run_sql("x.db", "PRAGMA user_version = 0");
+    assert_refused("x.db", "has schema 0");
 }
 
 static void test_refuses_damaged_databases(void **state) {
@@ -434,7 +739,7 @@ static void test_refuses_damaged_databases(void **state) {
     char *const bytes = read_file("x.db", &length);
     write_file("x.db", bytes, 100);
     assert_refused("x.db", "damaged");
-    write_file("x.db", bytes, 5000); /* the schema, and no more */
+    write_file("x.db", bytes, PAGE_SIZE + 1000); /* the schema, and no more */
     assert_refused("x.db", "damaged");
     memset(bytes + 100, 0xA5, length - 100);
     write_file("x.db", bytes, length);
@@ -444,7 +749,7 @@ static void test_refuses_damaged_databases(void **state) {
 
 static void test_refuses_database_without_our_tables(void **state) {
     (void)state;
-    run_sql("x.db", "PRAGMA application_id = 0x52484F53; PRAGMA user_version = 1;"
+    run_sql("x.db", "PRAGMA application_id = 0x52484F53; PRAGMA user_version = 2;"
                     "PRAGMA journal_mode = WAL; CREATE TABLE runs (id)");
     assert_refused("x.db", "no such table");
 }
@@ -454,8 +759,8 @@ static void test_damage_found_while_reading(void **state) {
     make_database();
     size_t length;
     char *const bytes = read_file("x.db", &length);
-    for (size_t page = 2; page < length / 4096; ++page) /* all but the schema and the first table */
-        memset(bytes + page * 4096, 0xA5, 4096);
+    for (size_t page = 2; page < length / PAGE_SIZE; ++page) /* all but the schema and runs */
+        memset(bytes + page * PAGE_SIZE, 0xA5, PAGE_SIZE);
     write_file("x.db", bytes, length);
     free(bytes);
     rs_store *store;
@@ -463,7 +768,7 @@ static void test_damage_found_while_reading(void **state) {
     fixture f = fixture_make(1);
     double const rho = 0.5;
     bool done;
-    if (status == RS_OK) status = rs_store_done(store, &f.one, &rho, 1, &done);
+    if (status == RS_OK) status = rs_store_done(store, &f.one, &rho, 1, true, &done);
     assert_fails(status, RS_EINPUT, "the database is damaged");
     rs_store_close(store);
 }
@@ -514,11 +819,6 @@ static int in_child(int (*body)(void)) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-static void sleep_ms(long ms) {
-    struct timespec const time = {ms / 1000, ms % 1000 * 1000000};
-    nanosleep(&time, NULL);
-}
-
 /* A child that takes the write lock of x.db when told to. It is started before this process opens
  * the database, for SQLite's locks do not survive a fork. */
 typedef struct locker {
@@ -533,7 +833,7 @@ static _Noreturn void hold_lock(int go, int ready, long ms) {
     if (sqlite3_open("x.db", &db) != SQLITE_OK) _exit(1);
     if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) _exit(1);
     if (write(ready, "!", 1) != 1) _exit(1);
-    sleep_ms(ms);
+    sleep_us(1000 * ms);
     _exit(0);
 }
 
@@ -555,11 +855,6 @@ static void take_lock(const locker *l) {
     assert_int_equal(read(l->ready, &byte, 1), 1);
     close(l->go);
     close(l->ready);
-}
-
-static void end_child(pid_t child) {
-    kill(child, SIGKILL);
-    assert_int_equal(waitpid(child, NULL, 0), child);
 }
 
 static void test_waits_for_a_lock(void **state) {
@@ -718,18 +1013,6 @@ static int fill_disk(void) {
     return 4;
 }
 
-static int check_whole(rs_store *store) {
-    assert_text(store, "PRAGMA integrity_check", "ok");
-    assert_int_equal(query_whole(store, "SELECT count(*) FROM cases WHERE id NOT IN"
-                                        " (SELECT case_id FROM points)"),
-                     0);
-    assert_int_equal(query_whole(store, "SELECT count(*) FROM points LEFT JOIN"
-                                        " (SELECT point_id, count(*) n FROM profile GROUP BY 1)"
-                                        " ON point_id = id WHERE n IS NOT 5"),
-                     0);
-    return query_whole(store, "SELECT count(*) FROM cases");
-}
-
 static void test_full_disk(void **state) {
     (void)state;
     make_database();
@@ -761,14 +1044,14 @@ static void kill_after(long us) {
     pid_t const child = fork();
     assert_true(child >= 0);
     if (child == 0) put_for_ever();
-    struct timespec const time = {0, us * 1000};
-    nanosleep(&time, NULL);
+    sleep_us(us);
     end_child(child);
 }
 
 static void test_kill_while_putting(void **state) {
     (void)state;
     int cases = 0;
+    rs_store_close(open_store()); /* creation has a test of its own */
     for (int round = 0; round < 10; ++round) {
         first_seed = (uint64_t)cases;
         kill_after(30000 + 7919 * round);
@@ -803,13 +1086,13 @@ static void test_creation_that_a_journal_undoes(void **state) {
     make_database();
     size_t length;
     char *const bytes = read_file("x.db", &length);
-    write_file("x.db", bytes, 4096);
+    write_file("x.db", bytes, PAGE_SIZE);
     free(bytes);
-    /* A rollback journal of a transaction that began with 0 pages of 4096 bytes in sectors of 512:
+    /* A rollback journal of a transaction that began with 0 pages of 16384 bytes in sectors of 512:
      * https://sqlite.org/fileformat2.html, section 3. */
     unsigned char journal[512] = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7};
     journal[22] = 2;    /* sector size 512 */
-    journal[26] = 0x10; /* page size 4096 */
+    journal[26] = 0x40; /* page size 16384 */
     write_file("x.db-journal", journal, sizeof journal);
     rs_store *const store = open_store();
     assert_int_equal(check_whole(store), 0);
@@ -829,6 +1112,14 @@ int main(void) {
         IN_FOLDER(test_identity_is_that_of_the_schema),
         IN_FOLDER(test_failed_then_success),
         IN_FOLDER(test_failed_put_leaves_nothing),
+        IN_FOLDER(test_batch_of_one_keeps_one_curve),
+        IN_FOLDER(test_curves_that_come_later),
+        IN_FOLDER(test_many_cases_in_a_transaction),
+        IN_FOLDER(test_file_systems_for_a_write_ahead_log),
+        IN_FOLDER(test_version_1_is_read_as_it_is),
+        IN_FOLDER(test_upgraded_schema_is_the_new_one),
+        IN_FOLDER(test_start_of_an_imported_model),
+        IN_FOLDER(test_kill_while_upgrading),
         IN_FOLDER(test_refuses_what_is_no_database),
         IN_FOLDER(test_refuses_foreign_databases),
         IN_FOLDER(test_refuses_newer_schema),

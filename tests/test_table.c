@@ -103,7 +103,7 @@ static rs_store *make_database(bool backwards) {
     put_failure(store, first);
     put_raw(store, first);
     if (!backwards) put_model(store, first);
-    assert_ok(rs_store_finish_run(store, first, "some cases failed"));
+    assert_ok(rs_store_finish_run(store, first, "some cases failed", 0.75, 1.0));
     begin_run(store); /* killed before it stored a case */
     set_clock(store);
     return store;
@@ -175,6 +175,52 @@ static void test_reads_from_a_read_only_store(void **state) {
     rs_store_close(store);
 }
 
+/* Field `at` of line `line` of a CSV text without quotes, as a number. */
+static double csv_field(const char *csv, size_t line, size_t at) {
+    for (; line > 0; --line) csv = strchr(csv, '\n') + 1;
+    for (; at > 0; --at) csv = strchr(csv, ',') + 1;
+    return strtod(csv, NULL);
+}
+
+static void test_points_without_a_curve(void **state) {
+    (void)state;
+    rs_store *store;
+    assert_ok(rs_store_open(path, &store));
+    fixture f = fixture_make(1);
+    fixture_point(&f, 0, 0.5, 0.25)->profile = (rs_log_profile){0};
+    fixture_point(&f, 1, 1.0, 0.25);
+    fixture_point(&f, 2, 2.0, 0.25)->profile = (rs_log_profile){0};
+    put(store, begin_run(store), &f, 3);
+    char *const profile = table_text(store, "profile", RS_CSV);
+    for (size_t t = 0; t < FIXTURE_STEPS; ++t) {
+        assert_true(csv_field(profile, t + 1, 4) == 1.0);
+        assert_true(csv_field(profile, t + 1, 7) == (double)(t + 1));
+    }
+    assert_ptr_equal(strstr(profile, ",2,1.5,"), NULL);
+    free(profile);
+    char *const decay = table_text(store, "decay", RS_CSV);
+    assert_true(csv_field(decay, 3, 4) == 2.0);
+    free(decay);
+    rs_store_close(store);
+}
+
+static void test_damaged_curve(void **state) {
+    (void)state;
+    static const char *const damage[] = {"UPDATE curves SET max = zeroblob(8)",
+                                         "UPDATE curves SET mean = zeroblob(13)"};
+    rs_store *const store = make_database(false);
+    for (size_t i = 0; i < 2; ++i) {
+        assert_int_equal(sqlite3_exec(rs_store_handle(store), damage[i], NULL, NULL, NULL),
+                         SQLITE_OK);
+        FILE *const out = fopen("/dev/null", "w");
+        assert_non_null(out);
+        assert_int_equal(rs_table_write(store, "profile", RS_CSV, out), RS_EINPUT);
+        assert_non_null(strstr(rs_message(), "damaged"));
+        fclose(out);
+    }
+    rs_store_close(store);
+}
+
 static void test_an_empty_database_has_headers(void **state) {
     (void)state;
     rs_store *store;
@@ -214,13 +260,6 @@ static void test_column_names_of_the_contract(void **state) {
         free(csv);
     }
     rs_store_close(store);
-}
-
-/* Field `at` of line `line` of a CSV text without quotes, as a number. */
-static double csv_field(const char *csv, size_t line, size_t at) {
-    for (; line > 0; --line) csv = strchr(csv, '\n') + 1;
-    for (; at > 0; --at) csv = strchr(csv, ',') + 1;
-    return strtod(csv, NULL);
 }
 
 static void test_numbers_round_trip(void **state) {
@@ -291,7 +330,7 @@ static void test_predictions_are_those_of_theory(void **state) {
 /* What a later version may write, and a point that has no coupling, are rows like any other. */
 static void test_rows_that_theory_does_not_know(void **state) {
     (void)state;
-    static const char *const changes[] = {"UPDATE cases SET nonlinearity = 'softsign'",
+    static const char *const changes[] = {"UPDATE cases SET cell = 'softsign'",
                                           "UPDATE cases SET input = ''",
                                           "UPDATE points SET g = NULL"};
     rs_store *const store = make_database(false);
@@ -358,6 +397,8 @@ int main(void) {
         WITH_PATH(test_every_table_in_every_format),
         WITH_PATH(test_order_of_work_does_not_show),
         WITH_PATH(test_reads_from_a_read_only_store),
+        WITH_PATH(test_points_without_a_curve),
+        WITH_PATH(test_damaged_curve),
         WITH_PATH(test_an_empty_database_has_headers),
         WITH_PATH(test_column_names_of_the_contract),
         WITH_PATH(test_numbers_round_trip),

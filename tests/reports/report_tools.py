@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,6 +73,11 @@ def insert(connection, table, **values):
     return row.lastrowid
 
 
+def float64(values):
+    """Bytes of a curve as the database has them."""
+    return np.asarray(values, "<f8").tobytes()
+
+
 def make_fixed_database(path):
     """Norms of 10^-(rate k / ln 10): known without a sweep, and the same on every machine."""
     connection = sqlite3.connect(path)
@@ -81,7 +87,7 @@ def make_fixed_database(path):
                  libraries="SQLite 3", host="box", system="Linux", engine="cpu", device="A CPU",
                  driver="", threads=2, memory=1000, command_line="rhosweep sweep", spec="[sweep]\n")
     for seed in (1, 2):
-        case = insert(connection, "cases", nonlinearity="tanh", ensemble="gaussian", model_digest="",
+        case = insert(connection, "cases", cell="tanh", ensemble="gaussian", model_digest="",
                       hidden=8, steps=20, seed=seed, batch=4, input="pytorch", input_size=1, h0="zero",
                       warmup=0, loss="random", fit_skip=5, precision="f64", engine="cpu", raw=0,
                       model="", status="done", run_id=run)
@@ -89,10 +95,9 @@ def make_fixed_database(path):
             rate = 0.75 - 0.5 * rho + 0.0078125 * seed
             point = insert(connection, "points", case_id=case, run_id=run, rho_asked=rho, rho=rho,
                            g=0.9375 * rho, decay_rate=rate)
-            for step in range(1, 21):
-                norm = -0.4375 * rate * (20 - step)
-                insert(connection, "profile", point_id=point, step=step, log10_norm_mean=norm,
-                       log10_norm_min=norm - 0.125, log10_norm_max=norm + 0.125)
+            mean = -0.4375 * rate * np.arange(19.0, -1.0, -1.0)
+            insert(connection, "curves", point_id=point, mean=float64(mean),
+                   min=float64(mean - 0.125), max=float64(mean + 0.125))
         insert(connection, "timings", case_id=case, run_id=run, radii=4, columns=16, device="A CPU",
                threads=2, forward_s=0.25, backward_s=0.75)
     connection.commit()

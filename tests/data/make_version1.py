@@ -1,0 +1,47 @@
+"""Writes version1.db, a database of schema version 1, with the rhosweep of commit 914043f:
+python make_version1.py PROGRAM"""
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+DATABASE = HERE / "version1.db"
+COMMON = ["--quiet", "--hidden", "6", "--steps", "12", "--engine", "cpu", "--threads", "1",
+          "--memory", "64M", "-o", "version1.db"]
+
+SWEEPS = [
+    ["--rho", "0.5,1.5", "--batch", "2", "--seeds", "1,2", "--loss", "random"],
+    # states and gradients that are inf, 0 and NaN; a batch of one
+    ["--nonlinearity", "linear,relu", "--ensemble", "orthogonal", "--rho", "1e-9,1e9", "--batch", "1",
+     "--seeds", "9223372036854775807", "--raw", "--input", "noise:0.5"],
+]
+
+
+def main(program):
+    rng = np.random.default_rng(1)
+    DATABASE.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        def sweep(*options):
+            subprocess.run(["rhosweep", "sweep", *options], executable=program, check=True,
+                           cwd=folder)
+
+        for options in SWEEPS:
+            sweep(*COMMON, *options)
+        np.savez(Path(folder) / "model.npz", weight_hh_l0=rng.standard_normal((6, 6)) / 3,
+                 h0=rng.standard_normal((2, 6)))
+        sweep(*COMMON, "--model", "model.npz", "--rho", "native", "--batch", "2", "--seeds", "0")
+        with closing(sqlite3.connect(Path(folder) / "version1.db")) as connection:
+            connection.executescript("UPDATE runs SET host = 'box', system = 'Linux', device = 'A CPU';"
+                                     "UPDATE timings SET device = 'A CPU'; VACUUM")
+        shutil.copy(Path(folder) / "version1.db", DATABASE)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
