@@ -16,7 +16,7 @@ from .errors import InputError, ReportError
 from .table import Table
 
 APPLICATION_ID = 0x52484F53  # 'RHOS', as host/schema.sql says
-SCHEMA_VERSION = 1
+SCHEMA_VERSIONS = (1, 2)
 BUSY_SECONDS = 5
 
 
@@ -30,24 +30,26 @@ def find_program():
     raise ReportError("rhosweep: not on the PATH: run `rhosweep report`, or set RHOSWEEP to it")
 
 
-def _connect(path):
+def connect(path):
     uri = Path(path).absolute().as_uri() + "?mode=ro"
     return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)
 
 
-def _check(path, connection):
+def check(path, connection):
+    """The version of the schema, if it is one that is known here."""
     def pragma(name):
         return connection.execute(f"PRAGMA {name}").fetchone()[0]
 
     if pragma("application_id") != APPLICATION_ID:
         raise InputError(f"{path}: a database, but not one of rhosweep: name another file")
     version = pragma("user_version")
-    if version != SCHEMA_VERSION:
-        raise InputError(f"{path}: has schema {version}, these reports know {SCHEMA_VERSION}: "
+    if version not in SCHEMA_VERSIONS:
+        raise InputError(f"{path}: has schema {version}, these reports know {SCHEMA_VERSIONS[-1]}: "
                          "use the rhosweep that wrote it, or another file")
+    return version
 
 
-def _check_file(path):
+def check_file(path):
     if not path.exists():
         raise InputError(f"{path}: no such file: name a database that `rhosweep sweep` wrote")
     if not path.is_file():
@@ -64,7 +66,7 @@ class Results:
         self.snapshot = Path(folder) / "snapshot.db"
         self.program = find_program()
         self._tables = {}
-        _check_file(self.database)
+        check_file(self.database)
         try:
             self._copy()
         except sqlite3.OperationalError as error:
@@ -74,8 +76,8 @@ class Results:
                              "name another file") from error
 
     def _copy(self):
-        with closing(_connect(self.database)) as source:
-            _check(self.database, source)
+        with closing(connect(self.database)) as source:
+            check(self.database, source)
             with closing(sqlite3.connect(self.snapshot)) as copy:
                 source.backup(copy)
                 fault = copy.execute("PRAGMA quick_check(1)").fetchone()[0]

@@ -1,0 +1,181 @@
+"""A results database as arrays, read without the program: what host/schema.sql says, versions 1 and 2."""
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from .errors import InputError, ReportError
+from .load import check, check_file, connect
+
+SHAPE = ("cell", "ensemble", "hidden", "steps")
+SETTINGS = ("batch", "input", "input_size", "h0", "warmup", "loss", "fit_skip", "precision", "raw",
+            "engine", "model", "model_digest")
+FINDINGS = ("forward_nonfinite", "backward_nonfinite", "fp32_underflow", "fp32_overflow",
+            "fp16_underflow", "fp16_overflow", "bf16_underflow", "bf16_overflow")
+RUN = ("started", "finished", "outcome", "version", "git_commit", "libraries", "host", "system",
+       "engine", "device", "driver", "threads", "memory", "command_line", "spec")
+TIMING = ("radii", "columns", "device", "threads", "forward_s", "backward_s")
+CURVES = ("log10_norm_mean", "log10_norm_min", "log10_norm_max")
+
+# Version 1 has other names, and wrote h0 'zero' also where a model's own start state was used.
+VERSION_1 = {"cell": "c.nonlinearity AS cell",
+             "h0": "iif(c.model_digest <> '' AND c.h0 = 'zero', 'unrecorded', c.h0) AS h0"}
+
+
+def _columns(prefix, names, version):
+    renamed = VERSION_1 if version == 1 and prefix == "c" else {}
+    return [renamed.get(name, f"{prefix}.{name}") for name in names]
+
+
+# Places of the columns by which `rhosweep table` orders points: shape and settings, but for the
+# model's name.
+ORDER = (1, 2, 3, 4, *range(9, 19), 20)
+
+
+def _points(version):
+    columns = [*_columns("c", SHAPE, version), "p.rho", "p.g", "c.seed", "p.decay_rate",
+               *_columns("c", SETTINGS, version), "p.rho_asked", *_columns("p", FINDINGS, version),
+               "p.run_id AS run", "p.id"]
+    return (f"SELECT {', '.join(columns)} FROM points p JOIN cases c ON c.id = p.case_id"
+            f" ORDER BY {', '.join(map(str, ORDER))}, p.rho_asked, c.seed < 0, c.seed")
+
+
+def _failures(version):
+    columns = [*_columns("c", SHAPE, version), "c.seed", "c.reason", "c.run_id AS run",
+               *_columns("c", SETTINGS, version)]
+    return (f"SELECT {', '.join(columns)} FROM cases c WHERE c.status = 'failed'"
+            " ORDER BY 1, 2, 3, 4, c.seed < 0, c.seed")
+
+
+def _timings(version):
+    columns = [*_columns("c", SHAPE, version), "c.seed", *_columns("t", TIMING, version),
+               "NULL AS transfer_s" if version == 1 else "t.transfer_s",
+               *_columns("c", SETTINGS, version), "t.run_id AS run"]
+    return (f"SELECT {', '.join(columns)} FROM timings t JOIN cases c ON c.id = t.case_id"
+            " ORDER BY t.run_id, t.case_id")
+
+
+def _runs(version):
+    times = "NULL AS engine_s, NULL AS wall_s" if version == 1 else "r.engine_s, r.wall_s"
+    return (f"SELECT r.id AS run, {', '.join(_columns('r', RUN, version))}, {times}"
+            " FROM runs r ORDER BY r.started, r.id")
+
+
+def _array(name, values):
+    """A column: text as objects, seeds as they were given, else int64, or float64 with NaN for NULL."""
+    if name == "seed":
+        return np.array(values, np.int64).view(np.uint64)  # the same 64 bits
+    if any(isinstance(value, str) for value in values):
+        return np.array(values, object)
+    if values and all(isinstance(value, int) for value in values):
+        return np.array(values, np.int64)
+    return np.array([np.nan if value is None else value for value in values], np.float64)
+
+
+def _query(connection, sql):
+    """Column name to array."""
+    rows = connection.execute(sql)
+    names = [description[0] for description in rows.description]
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    return {name: _array(name, values) for name, values in zip(names, columns, strict=True)}
+
+
+def _frame(columns):
+    """A DataFrame where pandas is installed, else a record array."""
+    try:
+        import pandas
+    except ImportError:
+        return np.rec.fromarrays(list(columns.values()), names=list(columns))
+    return pandas.DataFrame(columns)
+
+
+def _stored_curves(connection):
+    """Point to its curves [3, T]."""
+    rows = connection.execute("SELECT point_id, mean, ifnull(min, mean), ifnull(max, mean) FROM curves")
+    return {point: np.frombuffer(b"".join(curves), "<f8").reshape(3, -1) for point, *curves in rows}
+
+
+def _curves_of_version_1(connection):
+    """The same of rows, one per step."""
+    rows = connection.execute("SELECT point_id, log10_norm_mean, log10_norm_min, log10_norm_max"
+                              " FROM profile ORDER BY point_id, step").fetchall()
+    values = np.array(rows, np.float64).reshape(-1, 4)  # NULL as NaN
+    points, first = np.unique(values[:, 0], return_index=True)
+    parts = np.split(values[:, 1:].T, first[1:], axis=1)
+    return dict(zip(points.astype(int).tolist(), parts, strict=True)) if len(rows) else {}
+
+
+def _profile(connection, version):
+    """A row per curve and step: what names the point, repeated, and its curves end to end."""
+    points = _query(connection, _points(version))
+    curves = (_curves_of_version_1 if version == 1 else _stored_curves)(connection)
+    none = np.empty((3, 0))
+    found = [curves.get(point, none) for point in points.pop("id").tolist()]
+    lengths = [curve.shape[1] for curve in found]
+    values = np.concatenate([none, *found], axis=1)
+    steps = np.concatenate([np.arange(0), *(np.arange(1, n + 1) for n in lengths)])
+    names = [name for name in points if name not in ("decay_rate", "run", *FINDINGS)]
+    columns = {name: np.repeat(points[name], lengths) for name in names}
+    at = names.index("seed") + 1
+    own = {"step": steps, **dict(zip(CURVES, values, strict=True))}
+    return {name: (columns | own)[name] for name in (*names[:at], *own, *names[at:])}
+
+
+def _seeds(connection, version):
+    columns = _query(connection, _points(version))
+    del columns["id"]
+    return columns
+
+
+def _plain(sql):
+    return lambda connection, version: _query(connection, sql(version))
+
+
+TABLES = {"seeds": _seeds, "profile": _profile, "runs": _plain(_runs), "timings": _plain(_timings),
+          "failures": _plain(_failures)}
+
+
+class Tables(Mapping):
+    """Tables of a database by name. Each is read when it is first asked for, as it is then."""
+
+    def __init__(self, path, keep=None):
+        self.path = Path(path)
+        self._keep = keep  # what must live as long as the database does
+        self._tables = {}
+
+    def __getitem__(self, name):
+        if name not in TABLES:
+            raise KeyError(f"{name}: the tables are {', '.join(TABLES)}")
+        if name not in self._tables:
+            self._tables[name] = _frame(self._read(name))
+        return self._tables[name]
+
+    def __iter__(self):
+        return iter(TABLES)
+
+    def __len__(self):
+        return len(TABLES)
+
+    def __repr__(self):
+        return f"Tables({str(self.path)!r}: {', '.join(TABLES)})"
+
+    def _read(self, name):
+        check_file(self.path)
+        try:
+            with closing(connect(self.path)) as connection:
+                connection.execute("BEGIN")  # what is read is one moment of the database
+                return TABLES[name](connection, check(self.path, connection))
+        except sqlite3.OperationalError as error:
+            raise ReportError(f"{self.path}: {error}") from error
+        except (sqlite3.DatabaseError, ValueError) as error:
+            raise InputError(f"{self.path}: {error}: the database is damaged, or is none") from error
+
+
+def read(path):
+    tables = Tables(path)
+    check_file(tables.path)
+    tables["runs"]  # so that what is no database of rhosweep is refused here
+    return tables

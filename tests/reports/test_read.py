@@ -1,0 +1,177 @@
+"""Databases as arrays, and sweeps from Python: the numbers are those that the program prints."""
+
+import importlib.util
+import shutil
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report_tools import rows, sweep
+
+import rhosweep_reports
+from rhosweep_reports.errors import InputError
+
+VERSION_1 = Path(__file__).resolve().parents[1] / "data" / "version1.db"
+SMALL = {"hidden": 8, "steps": 30, "batch": 2, "seeds": "1:3", "precision": "f64", "loss": "random"}
+
+
+@pytest.fixture(autouse=True)
+def without_pandas(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+
+
+@pytest.fixture(params=["now", "1"])
+def any_version(request, database, tmp_path):
+    if request.param == "now":
+        return database
+    return shutil.copy(VERSION_1, tmp_path / "version1.db")
+
+
+def assert_same(array, printed, columns):
+    assert len(array) == len(printed) > 0
+    for column in columns:
+        texts = [row[column] for row in printed]
+        if array[column].dtype == object:
+            assert array[column].tolist() == texts, column
+        elif array[column].dtype == np.uint64:
+            assert array[column].tolist() == [int(text) for text in texts]
+        else:
+            numbers = np.array([float(text) if text else np.nan for text in texts])
+            assert np.array_equal(array[column], numbers, equal_nan=True), column
+
+
+def test_profile_is_the_printed_one(any_version):
+    profile = rhosweep_reports.read(any_version)["profile"]
+    assert isinstance(profile, np.recarray)
+    printed = rows("profile", any_version)
+    assert list(profile.dtype.names) == list(printed[0])
+    assert_same(profile, printed, printed[0])
+
+
+def test_runs_are_the_printed_ones(any_version):
+    printed = rows("runs", any_version)
+    assert_same(rhosweep_reports.read(any_version)["runs"], printed,
+                ("run", "started", "outcome", "device", "command_line", "spec", "wall_s"))
+
+
+def test_seeds_are_what_the_decay_table_summarises(any_version):
+    seeds = rhosweep_reports.read(any_version)["seeds"]
+    printed = rows("decay", any_version)
+    assert sum(int(row["seeds"]) for row in printed) == np.isfinite(seeds["decay_rate"]).sum()
+    finite = [row for row in printed if row["decay_rate"]]
+    for row in finite:
+        one = np.all([seeds[column].astype(str) == row[column] for column in
+                      ("cell", "ensemble", "hidden", "batch", "engine")], axis=0)
+        radius = float(row["rho_asked"]) if row["rho_asked"] else np.nan
+        one &= np.isclose(seeds["rho_asked"], radius, rtol=0, atol=0, equal_nan=True)
+        assert seeds["decay_rate"][one].mean() == pytest.approx(float(row["decay_rate"]), rel=1e-14)
+    assert finite
+
+
+def test_every_table_of_every_version(any_version):
+    tables = rhosweep_reports.read(any_version)
+    assert list(tables) == ["seeds", "profile", "runs", "timings", "failures"]
+    assert len(tables["failures"]) == 0
+    assert (tables["timings"]["forward_s"] > 0).all()
+    assert tables["seeds"] is tables["seeds"]
+    with pytest.raises(KeyError, match="the tables are"):
+        tables["decays"]
+
+
+def test_version_1_does_not_tell_how_a_model_started(tmp_path):
+    seeds = rhosweep_reports.read(VERSION_1)["seeds"]
+    assert seeds["h0"][seeds["ensemble"] == "model"].tolist() == ["unrecorded"]
+    assert set(seeds["h0"][seeds["ensemble"] != "model"]) == {"zero"}
+    assert 2**63 - 1 in seeds["seed"].tolist()
+
+
+def test_frames_where_pandas_is(database, monkeypatch):
+    stand_in = types.ModuleType("pandas")
+    stand_in.DataFrame = dict
+    monkeypatch.setitem(sys.modules, "pandas", stand_in)
+    seeds = rhosweep_reports.read(database)["seeds"]
+    assert isinstance(seeds, dict) and len(seeds["rho"]) == 2 * 2 * 2 * 4 * 3
+
+
+def test_points_without_profiles(tmp_path):
+    database = sweep(tmp_path / "bare.db", {"--hidden": "4", "--steps": "20", "--seeds": "1",
+                                            "--rho": "1,2", "--profiles": "no"})
+    tables = rhosweep_reports.read(database)
+    assert len(tables["seeds"]) == 2
+    assert len(tables["profile"]) == len(rows("profile", database)) == 0
+    assert "log10_norm_mean" in tables["profile"].dtype.names
+
+
+@pytest.mark.parametrize("content", [b"", b"no database at all, whatever it is" * 9])
+def test_what_is_no_database_is_refused(tmp_path, content):
+    with pytest.raises(InputError, match="no such file"):
+        rhosweep_reports.read(tmp_path / "none.db")
+    (tmp_path / "x.db").write_bytes(content)
+    with pytest.raises(InputError):
+        rhosweep_reports.read(tmp_path / "x.db")
+
+
+# --- sweeps ---------------------------------------------------------------------------------------
+
+
+def test_sweep_of_drawn_networks(tmp_path):
+    tables = rhosweep_reports.sweep(rho=np.linspace(0.5, 2, 4), **SMALL)
+    assert sorted(set(tables["seeds"]["rho_asked"])) == [0.5, 1, 1.5, 2]
+    assert len(tables["profile"]) == 4 * 3 * 30
+    kept = rhosweep_reports.sweep(rho=[1], output=tmp_path / "x.db", profiles=False, raw=True, **SMALL)
+    assert len(kept["profile"]) == 0
+    assert set(rhosweep_reports.read(tmp_path / "x.db")["seeds"]["raw"]) == {1}
+
+
+class Tensor:
+    """What sweep asks of a tensor, without PyTorch."""
+
+    def __init__(self, array):
+        self.array = array
+        self.dtype = f"torch.{array.dtype}"
+
+    def detach(self):
+        return self
+
+    cpu = detach
+
+    def numpy(self):
+        return self.array
+
+
+def test_sweep_of_a_network_of_arrays(tmp_path):
+    rng = np.random.default_rng(3)
+    arrays = {"weight_hh_l0": rng.standard_normal((8, 8)) / 3, "weight_ih_l0": rng.standard_normal((8, 2)),
+              "bias_hh_l0": np.zeros(8), "bias_ih_l0": np.zeros(8)}
+    np.savez(tmp_path / "net.npz", **arrays)
+    options = {"rho": "native", "steps": 30, "precision": "f64", "seeds": 1}
+    from_file = rhosweep_reports.sweep(tmp_path / "net.npz", **options)["profile"]
+    tensors = {name: Tensor(array) for name, array in arrays.items()}
+    module = types.SimpleNamespace(state_dict=lambda: tensors, nonlinearity="tanh")
+    for model in (arrays, tensors, module):
+        profile = rhosweep_reports.sweep(model, **options)["profile"]
+        assert np.array_equal(profile["log10_norm_mean"], from_file["log10_norm_mean"])
+    module.nonlinearity = "relu"
+    assert set(rhosweep_reports.sweep(module, **options)["seeds"]["cell"]) == {"relu"}
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="PyTorch is not installed")
+def test_sweep_of_a_torch_network():
+    import torch
+
+    torch.manual_seed(1)
+    network = torch.nn.RNN(2, 8)
+    tables = rhosweep_reports.sweep(network.state_dict(), rho="native", steps=30, seeds=1)
+    weights = network.weight_hh_l0.detach().double().numpy()
+    radius = np.abs(np.linalg.eigvals(weights)).max()
+    assert tables["seeds"]["rho"][0] == pytest.approx(radius, rel=1e-12)
+    assert tables["profile"]["step"].tolist() == list(range(1, 31))
+
+
+def test_what_the_program_refuses():
+    with pytest.raises(InputError, match="rho"):
+        rhosweep_reports.sweep(rho=[-1.0])
+    with pytest.raises(InputError, match="depth"):
+        rhosweep_reports.sweep(depth=3)
