@@ -849,7 +849,7 @@ static void test_a_store_that_refuses_at_every_case(void **state) {
         char sql[256];
         assert_int_equal(SWEEP(f->db, &o, "seeds", "77", "rho", "1"), RS_OK);
         snprintf(sql, sizeof sql,
-                 "DELETE FROM timings; DELETE FROM profile; DELETE FROM points;"
+                 "DELETE FROM timings; DELETE FROM curves; DELETE FROM points;"
                  "DELETE FROM cases; CREATE TRIGGER full BEFORE INSERT ON points WHEN NEW.case_id ="
                  " (SELECT id FROM cases WHERE seed = %d) AND NEW.rho_asked > 1"
                  " BEGIN SELECT RAISE(ABORT, 'no room'); END",

@@ -971,6 +971,26 @@ static int open_new_in_read_only_folder(void) {
     return fails_with(rs_store_open("new.db", &store), RS_ESTORE, "Permission denied") ? 0 : 3;
 }
 
+static int read_version1(void) {
+    if (!drop_privileges()) return 2;
+    rs_store *store;
+    if (rs_store_open_readonly("x.db", &store) != RS_OK) return 3;
+    char *const text = all_tables(store);
+    bool const whole = strstr(text, "\ntanh,model,6,12,") != NULL;
+    free(text);
+    rs_store_close(store);
+    return whole ? 0 : 4;
+}
+
+static void test_version_1_in_a_read_only_folder(void **state) {
+    (void)state;
+    copy_version1();
+    assert_int_equal(chmod("x.db", 0444), 0);
+    assert_int_equal(chmod(".", 0555), 0);
+    assert_int_equal(in_child(read_version1), 0);
+    assert_int_equal(list_folder(NULL), 1);
+}
+
 static void test_new_file_in_read_only_folder(void **state) {
     (void)state;
     assert_int_equal(chmod(".", 0555), 0);
@@ -1134,6 +1154,7 @@ int main(void) {
         IN_FOLDER(test_reading_leaves_no_trace),
         IN_FOLDER(test_read_only_file),
         IN_FOLDER(test_read_only_folder),
+        IN_FOLDER(test_version_1_in_a_read_only_folder),
         IN_FOLDER(test_new_file_in_read_only_folder),
         IN_FOLDER(test_unreadable_file),
         IN_FOLDER(test_full_disk),

@@ -1,4 +1,4 @@
-"""A results database as arrays, read without the program: what host/schema.sql says, versions 1 and 2."""
+"""A results database as arrays, read without the program: host/schema.sql, versions 1 and 2."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -65,7 +65,7 @@ def _runs(version):
 
 
 def _array(name, values):
-    """A column: text as objects, seeds as they were given, else int64, or float64 with NaN for NULL."""
+    """A column: text as objects, seeds as given, else int64, or float64 with NaN for NULL."""
     if name == "seed":
         return np.array(values, np.int64).view(np.uint64)  # the same 64 bits
     if any(isinstance(value, str) for value in values):
@@ -94,7 +94,8 @@ def _frame(columns):
 
 def _stored_curves(connection):
     """Point to its curves [3, T]."""
-    rows = connection.execute("SELECT point_id, mean, ifnull(min, mean), ifnull(max, mean) FROM curves")
+    rows = connection.execute("SELECT point_id, mean, ifnull(min, mean), ifnull(max, mean)"
+                              " FROM curves")
     return {point: np.frombuffer(b"".join(curves), "<f8").reshape(3, -1) for point, *curves in rows}
 
 
@@ -171,7 +172,8 @@ class Tables(Mapping):
         except sqlite3.OperationalError as error:
             raise ReportError(f"{self.path}: {error}") from error
         except (sqlite3.DatabaseError, ValueError) as error:
-            raise InputError(f"{self.path}: {error}: the database is damaged, or is none") from error
+            raise InputError(f"{self.path}: {error}: the database is damaged, or is none; "
+                             "name another file") from error
 
 
 def read(path):

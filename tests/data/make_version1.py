@@ -19,8 +19,8 @@ COMMON = ["--quiet", "--hidden", "6", "--steps", "12", "--engine", "cpu", "--thr
 SWEEPS = [
     ["--rho", "0.5,1.5", "--batch", "2", "--seeds", "1,2", "--loss", "random"],
     # states and gradients that are inf, 0 and NaN; a batch of one
-    ["--nonlinearity", "linear,relu", "--ensemble", "orthogonal", "--rho", "1e-9,1e9", "--batch", "1",
-     "--seeds", "9223372036854775807", "--raw", "--input", "noise:0.5"],
+    ["--nonlinearity", "linear,relu", "--ensemble", "orthogonal", "--rho", "1e-9,1e9", "--batch",
+     "1", "--seeds", "9223372036854775807", "--raw", "--input", "noise:0.5"],
 ]
 
 
@@ -38,8 +38,9 @@ def main(program):
                  h0=rng.standard_normal((2, 6)))
         sweep(*COMMON, "--model", "model.npz", "--rho", "native", "--batch", "2", "--seeds", "0")
         with closing(sqlite3.connect(Path(folder) / "version1.db")) as connection:
-            connection.executescript("UPDATE runs SET host = 'box', system = 'Linux', device = 'A CPU';"
-                                     "UPDATE timings SET device = 'A CPU'; VACUUM")
+            connection.executescript(
+                "UPDATE runs SET host = 'box', system = 'Linux', device = 'A CPU';"
+                "UPDATE timings SET device = 'A CPU'; VACUUM")
         shutil.copy(Path(folder) / "version1.db", DATABASE)
 
 

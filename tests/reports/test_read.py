@@ -120,7 +120,8 @@ def test_sweep_of_drawn_networks(tmp_path):
     tables = rhosweep_reports.sweep(rho=np.linspace(0.5, 2, 4), **SMALL)
     assert sorted(set(tables["seeds"]["rho_asked"])) == [0.5, 1, 1.5, 2]
     assert len(tables["profile"]) == 4 * 3 * 30
-    kept = rhosweep_reports.sweep(rho=[1], output=tmp_path / "x.db", profiles=False, raw=True, **SMALL)
+    kept = rhosweep_reports.sweep(rho=[1], output=tmp_path / "x.db", profiles=False, raw=True,
+                                  **SMALL)
     assert len(kept["profile"]) == 0
     assert set(rhosweep_reports.read(tmp_path / "x.db")["seeds"]["raw"]) == {1}
 
@@ -143,8 +144,9 @@ class Tensor:
 
 def test_sweep_of_a_network_of_arrays(tmp_path):
     rng = np.random.default_rng(3)
-    arrays = {"weight_hh_l0": rng.standard_normal((8, 8)) / 3, "weight_ih_l0": rng.standard_normal((8, 2)),
-              "bias_hh_l0": np.zeros(8), "bias_ih_l0": np.zeros(8)}
+    arrays = {"weight_hh_l0": rng.standard_normal((8, 8)) / 3,
+              "weight_ih_l0": rng.standard_normal((8, 2)), "bias_hh_l0": np.zeros(8),
+              "bias_ih_l0": np.zeros(8)}
     np.savez(tmp_path / "net.npz", **arrays)
     options = {"rho": "native", "steps": 30, "precision": "f64", "seeds": 1}
     from_file = rhosweep_reports.sweep(tmp_path / "net.npz", **options)["profile"]
