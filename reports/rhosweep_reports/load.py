@@ -30,9 +30,19 @@ def find_program():
     raise ReportError("rhosweep: not on the PATH: run `rhosweep report`, or set RHOSWEEP to it")
 
 
+def _mode(path):
+    """How to open a database to read. A reader who may not write would leave the files of the
+    write-ahead log beside it; without such a file nobody writes, and no locks are needed."""
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        return "mode=rw"
+    return "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
+
+
 def connect(path):
-    uri = Path(path).absolute().as_uri() + "?mode=ro"
-    return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)
+    path = Path(path).absolute()
+    connection = sqlite3.connect(f"{path.as_uri()}?{_mode(path)}", uri=True, timeout=BUSY_SECONDS)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
 
 
 def check(path, connection):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_tools import rows, sweep
+from report_tools import contents, rows, sweep
 
 import rhosweep_reports
 from rhosweep_reports.errors import InputError
@@ -26,7 +26,7 @@ def without_pandas(monkeypatch):
 def any_version(request, database, tmp_path):
     if request.param == "now":
         return database
-    return shutil.copy(VERSION_1, tmp_path / "version1.db")
+    return Path(shutil.copy(VERSION_1, tmp_path / "version1.db"))
 
 
 def assert_same(array, printed, columns):
@@ -80,8 +80,15 @@ def test_every_table_of_every_version(any_version):
         tables["decays"]
 
 
+def test_reading_leaves_no_trace(any_version):
+    before = contents(any_version.parent)
+    for table in rhosweep_reports.read(any_version).values():
+        assert table.dtype.names
+    assert contents(any_version.parent) == before
+
+
 def test_version_1_does_not_tell_how_a_model_started(tmp_path):
-    seeds = rhosweep_reports.read(VERSION_1)["seeds"]
+    seeds = rhosweep_reports.read(shutil.copy(VERSION_1, tmp_path))["seeds"]
     assert seeds["h0"][seeds["ensemble"] == "model"].tolist() == ["unrecorded"]
     assert set(seeds["h0"][seeds["ensemble"] != "model"]) == {"zero"}
     assert 2**63 - 1 in seeds["seed"].tolist()
