@@ -34,7 +34,7 @@ def sweep(model=None, output=None, **options):
     """Runs `rhosweep sweep` and returns the tables of its database, as `read` does.
 
     model    path of an .npz file, or a network: a mapping of names to arrays or torch tensors, such
-             as a state_dict, or a module that has one
+             as a state_dict, also with its own input [T, B, I] and h0 [B, H]; or a torch.nn.RNN
     output   path of the database, which keeps what it holds; None for one that goes with the tables
     options  those of `rhosweep sweep`, with _ for -: rho=np.linspace(0.5, 2, 16), seeds="0:9",
              profiles=False

@@ -142,9 +142,8 @@ TABLES = {"seeds": _seeds, "profile": _profile, "runs": _plain(_runs), "timings"
 class Tables(Mapping):
     """Tables of a database by name. Each is read when it is first asked for, as it is then."""
 
-    def __init__(self, path, keep=None):
+    def __init__(self, path):
         self.path = Path(path)
-        self._keep = keep  # what must live as long as the database does
         self._tables = {}
 
     def __getitem__(self, name):

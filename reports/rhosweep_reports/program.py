@@ -1,7 +1,9 @@
 """Runs the program `rhosweep sweep` from Python: options as keywords, networks as arrays."""
 
+import shutil
 import subprocess
 import tempfile
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +28,7 @@ def _model(model, folder):
     if isinstance(model, (str, Path)):
         return Path(model).absolute()
     arrays = model.state_dict() if hasattr(model, "state_dict") else model
-    path = Path(folder) / "model.npz"
+    path = folder / "model.npz"
     np.savez(path, **{name: _weights(value) for name, value in arrays.items()})
     return path
 
@@ -61,13 +63,14 @@ def sweep(model=None, output=None, **options):
     program = find_program()
     if hasattr(model, "nonlinearity") and "cell" not in options:
         options.setdefault("nonlinearity", model.nonlinearity)  # as torch.nn.RNN has it
-    folder = tempfile.TemporaryDirectory(prefix="rhosweep-")
-    spec = Path(folder.name) / "sweep.ini"
+    folder = Path(tempfile.mkdtemp(prefix="rhosweep-"))
+    tables = database.Tables(output if output is not None else folder / "results.db")
+    weakref.finalize(tables, shutil.rmtree, folder, ignore_errors=True)
+    spec = folder / "sweep.ini"
     lines = [f"{name.replace('_', '-')} = {_value(value)}" for name, value in options.items()]
     spec.write_text("\n".join(["[sweep]", *lines, ""]), encoding="utf-8")
-    results = Path(output) if output is not None else Path(folder.name) / "results.db"
-    command = [program, "sweep", spec, "--quiet", "--output", results]
+    command = [program, "sweep", spec, "--quiet", "--output", tables.path]
     if model is not None:
-        command += ["--model", _model(model, folder.name)]
+        command += ["--model", _model(model, folder)]
     _run([str(word) for word in command])
-    return database.Tables(results, keep=folder)
+    return tables

@@ -179,6 +179,14 @@ def test_sweep_of_a_torch_network():
     assert tables["profile"]["step"].tolist() == list(range(1, 31))
 
 
+def test_a_database_without_a_name_goes_with_its_tables():
+    tables = rhosweep_reports.sweep(rho=[1], **SMALL)
+    folder = tables.path.parent
+    assert folder.is_dir() and len(tables["seeds"]) == 3
+    del tables
+    assert not folder.exists()
+
+
 def test_what_the_program_refuses():
     with pytest.raises(InputError, match="rho"):
         rhosweep_reports.sweep(rho=[-1.0])
