@@ -185,7 +185,7 @@ def test_time_plots_the_bench_table(axes):
 
 def test_speedup_is_of_the_same_shape_and_threads(axes):
     bench.speedup_against("H")(axes, BENCH)
-    x, y = drawn(axes, "over blas_stepwise")
+    x, y = drawn(axes, "over BLAS, a product per step")
     assert (list(x), list(y)) == ([64, 128], [5, 4])
 
 
