@@ -107,7 +107,8 @@ static rs_status finder_make(size_t n, const double *a, finder *f) {
     size_t const parts = sizeof part / sizeof *part;
     size_t count = 0;
     for (size_t i = 0; i < parts; ++i) count += part[i].count;
-    f->memory = malloc(count * sizeof *f->memory);
+    /* Aligned, so that no kernel of BLAS meets other remainders in another run. */
+    f->memory = aligned_alloc(64, (count * sizeof *f->memory + 63) / 64 * 64);
     if (!f->memory)
         return rs_fail(RS_EMEMORY, "no memory for the powers of a matrix of %zu rows", n);
     double *next = f->memory;
