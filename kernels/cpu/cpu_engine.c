@@ -14,8 +14,8 @@
 
 enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20 };
 
-/* Tiles of a launch, for each thread, from which on a last tile that one thread alone still has
- * costs little. */
+/* Tiles of a launch, or whole groups, for each thread, from which on a last one that one thread
+ * alone still has costs little. */
 enum { MANY_TILES = 8 };
 
 /* Numbers that an item of filling lays out: a microsecond's worth. */
@@ -37,7 +37,8 @@ typedef struct group_arrays {
     void *drive, *h0, *loss;
 } group_arrays;
 
-/* Seconds that a thread spent in each pass of a job. */
+/* Seconds that a thread spent in each pass of a job; forward has the filling of groups it has
+ * whole. */
 typedef struct passes {
     double forward, backward;
 } passes;
@@ -264,6 +265,33 @@ static void tile_item(void *arg, size_t item, int thread) {
     report(r, thread);
 }
 
+/* A group by itself: the thread that lays it out finds it in its cache. */
+static void group_item(void *arg, size_t group, int thread) {
+    run_state *r = arg;
+    if (atomic_load(&r->stop)) return;
+    size_t const fills = fills_of_group(r), tiles = r->l->tiling.tiles;
+    double const start = rs_seconds();
+    for (size_t i = 0; i < fills; ++i) fill_item(r, group * fills + i, thread);
+    r->self->passes[thread].forward += rs_seconds() - start;
+    for (size_t i = 0; i < tiles; ++i) tile_item(r, group * tiles + i, thread);
+}
+
+/* Runs a job on at most so many threads and returns the seconds until its tiles were begun. Groups
+ * are dealt whole where there are many of them, else in parts, which all threads lay out first. */
+static double deal(run_state *r, int threads) {
+    size_t const groups = r->job->shape.groups;
+    if (groups >= MANY_TILES * (size_t)threads) {
+        rs_pool_run(r->self->pool, threads, groups, group_item, r);
+        return 0.0;
+    }
+    double const start = rs_seconds();
+    rs_pool_run(r->self->pool, threads, groups * fills_of_group(r), fill_item, r);
+    double const filling = rs_seconds() - start;
+    int const most = threads < r->l->threads ? threads : r->l->threads;
+    rs_pool_run(r->self->pool, most, r->tiles, tile_item, r);
+    return filling;
+}
+
 /* Roughly what a job costs; an activation counts as so many multiply-adds. */
 static double cost_of(const rs_shape *shape) {
     enum { ACTIVATION = 16 };
@@ -300,14 +328,10 @@ static rs_status run(void *handle, const rs_job *job, rs_profile *out) {
                    .out = out,
                    .tiles = shape->groups * l.tiling.tiles,
                    .fill_steps = 1 + FILL_NUMBERS / (shape->hidden * l.period)};
-    bool const small = cost_of(shape) < SMALL_COST;
     memset(self->passes, 0, (size_t)self->threads * sizeof *self->passes);
     double const start = rs_seconds();
-    rs_pool_run(self->pool, small ? 1 : self->threads, shape->groups * fills_of_group(&r),
-                fill_item, &r);
-    double const filled = rs_seconds();
-    rs_pool_run(self->pool, small ? 1 : l.threads, r.tiles, tile_item, &r);
-    share_out(self, filled - start, rs_seconds() - filled, out);
+    double const filling = deal(&r, cost_of(shape) < SMALL_COST ? 1 : self->threads);
+    share_out(self, filling, rs_seconds() - start - filling, out);
     if (atomic_load(&r.stop)) return rs_fail(RS_EINTERRUPTED, "engine cpu: interrupted");
     return RS_OK;
 }
