@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -257,7 +258,7 @@ static rs_status parse_list(const list_kind *kind, const char *value, list *out)
     return rs_fail_in(status, "\"%.60s\"", value);
 }
 
-static rs_status set_wholes(const list_kind *kind, const char *value, uint64_t **at, size_t *n) {
+static rs_status parse_wholes(const list_kind *kind, const char *value, uint64_t **at, size_t *n) {
     list values;
     rs_status status = parse_list(kind, value, &values);
     uint64_t *copy = NULL;
@@ -294,9 +295,9 @@ static rs_status parse_words(const char *value, const char *const *names, size_t
     return status;
 }
 
-/* ------------------------------------------------------------------ one setter per key */
+/* ------------------------------------------------------------------ setters */
 
-static rs_status set_path(char **path, const char *value) {
+static rs_status parse_path(const char *value, char **path) {
     if (*value == '\0') return rs_fail(RS_EINPUT, "the path is empty");
     for (const char *c = value; *c; ++c)
         if (iscntrl((unsigned char)*c))
@@ -306,13 +307,6 @@ static rs_status set_path(char **path, const char *value) {
     free(*path);
     *path = copy;
     return RS_OK;
-}
-
-static rs_status set_output(rs_spec *spec, const char *value) {
-    return set_path(&spec->output, value);
-}
-static rs_status set_model(rs_spec *spec, const char *value) {
-    return set_path(&spec->model, value);
 }
 
 static rs_status set_cell(rs_spec *spec, const char *value) {
@@ -359,29 +353,6 @@ static rs_status set_rho(rs_spec *spec, const char *value) {
     }
     free(values.at);
     return status;
-}
-
-static rs_status set_hidden(rs_spec *spec, const char *value) {
-    static const list_kind kind = {expand_whole, compare_whole, 1, MAX_HIDDEN};
-    return set_wholes(&kind, value, &spec->hidden, &spec->n_hidden);
-}
-static rs_status set_steps(rs_spec *spec, const char *value) {
-    static const list_kind kind = {expand_whole, compare_whole, 1, MAX_STEPS};
-    return set_wholes(&kind, value, &spec->steps, &spec->n_steps);
-}
-static rs_status set_seeds(rs_spec *spec, const char *value) {
-    static const list_kind kind = {expand_whole, compare_whole, 0, INT64_MAX};
-    return set_wholes(&kind, value, &spec->seeds, &spec->n_seeds);
-}
-
-static rs_status set_batch(rs_spec *spec, const char *value) {
-    return parse_whole(value, 1, MAX_BATCH, &spec->batch);
-}
-static rs_status set_input_size(rs_spec *spec, const char *value) {
-    return parse_whole(value, 1, MAX_INPUT_SIZE, &spec->input_size);
-}
-static rs_status set_warmup(rs_spec *spec, const char *value) {
-    return parse_whole(value, 0, MAX_STEPS, &spec->warmup);
 }
 
 static rs_status parse_input(const char *word, rs_input *out) {
@@ -526,22 +497,15 @@ static rs_status set_memory(rs_spec *spec, const char *value) {
 }
 
 /* A switch that is given as an option has no value. */
-static rs_status set_switch(bool *on, const char *value) {
+static rs_status parse_switch(const char *value, bool *on) {
     static const char *const words[] = {"yes", "no", "true", "false"};
     size_t which = 0;
     if (value) RS_TRY(parse_word(value, words, 4, &which));
     *on = which % 2 == 0;
     return RS_OK;
 }
-static rs_status set_raw(rs_spec *spec, const char *value) { return set_switch(&spec->raw, value); }
-static rs_status set_profiles(rs_spec *spec, const char *value) {
-    return set_switch(&spec->profiles, value);
-}
-static rs_status set_quiet(rs_spec *spec, const char *value) {
-    return set_switch(&spec->quiet, value);
-}
 
-/* ------------------------------------------------------------------ one printer per key */
+/* ------------------------------------------------------------------ printers */
 
 const char *rs_input_text(rs_input input, char buffer[64]) {
     char sigma[TEXT];
@@ -567,7 +531,7 @@ static void print_separator(FILE *out, size_t i) {
 }
 
 /* Numbers at equal distances as a range. */
-static void print_wholes(FILE *out, const uint64_t *at, size_t n) {
+static void write_wholes(FILE *out, const uint64_t *at, size_t n) {
     uint64_t const step = n > 1 ? at[1] - at[0] : 0;
     size_t even = 1;
     while (even < n && at[even] - at[even - 1] == step) ++even;
@@ -580,8 +544,6 @@ static void print_wholes(FILE *out, const uint64_t *at, size_t n) {
         }
 }
 
-static void print_output(FILE *out, const rs_spec *spec) { fputs(spec->output, out); }
-static void print_model(FILE *out, const rs_spec *spec) { fputs(spec->model, out); }
 static void print_cell(FILE *out, const rs_spec *spec) {
     for (size_t i = 0; i < spec->n_cell; ++i) {
         print_separator(out, i);
@@ -604,20 +566,6 @@ static void print_rho(FILE *out, const rs_spec *spec) {
             fputs(real_text(spec->rho[i], text), out);
         }
 }
-static void print_hidden(FILE *out, const rs_spec *spec) {
-    print_wholes(out, spec->hidden, spec->n_hidden);
-}
-static void print_steps(FILE *out, const rs_spec *spec) {
-    print_wholes(out, spec->steps, spec->n_steps);
-}
-static void print_seeds(FILE *out, const rs_spec *spec) {
-    print_wholes(out, spec->seeds, spec->n_seeds);
-}
-static void print_batch(FILE *out, const rs_spec *spec) { fprintf(out, "%zu", spec->batch); }
-static void print_input_size(FILE *out, const rs_spec *spec) {
-    fprintf(out, "%zu", spec->input_size);
-}
-static void print_warmup(FILE *out, const rs_spec *spec) { fprintf(out, "%zu", spec->warmup); }
 static void print_input(FILE *out, const rs_spec *spec) {
     char text[64];
     for (size_t i = 0; i < spec->n_input; ++i) {
@@ -647,132 +595,223 @@ static void print_threads(FILE *out, const rs_spec *spec) {
     print_or_default(out, (uint64_t)spec->threads, 0);
 }
 static void print_memory(FILE *out, const rs_spec *spec) { print_or_default(out, spec->memory, 0); }
-static void print_raw(FILE *out, const rs_spec *spec) { fputs(spec->raw ? "yes" : "no", out); }
-static void print_profiles(FILE *out, const rs_spec *spec) {
-    fputs(spec->profiles ? "yes" : "no", out);
-}
-static void print_quiet(FILE *out, const rs_spec *spec) { fputs(spec->quiet ? "yes" : "no", out); }
 
 /* ------------------------------------------------------------------ the table of keys */
 
-enum key {
-    KEY_CELL,
-    KEY_ENSEMBLE,
-    KEY_MODEL,
-    KEY_RHO,
-    KEY_HIDDEN,
-    KEY_STEPS,
-    KEY_BATCH,
-    KEY_SEEDS,
-    KEY_INPUT,
-    KEY_INPUT_SIZE,
-    KEY_H0,
-    KEY_WARMUP,
-    KEY_LOSS,
-    KEY_FIT_SKIP,
-    KEY_RAW,
-    KEY_PRECISION,
-    KEY_ENGINE,
-    KEY_THREADS,
-    KEY_MEMORY,
-    KEY_OUTPUT,
-    KEY_PROFILES,
-    KEY_QUIET,
-    N_KEYS
-};
-static_assert(N_KEYS < sizeof((rs_spec){0}.source) / sizeof(rs_source), "a source for every key");
+/* How the text of a key is read into a spec, and printed again. */
+typedef struct rs_key_kind {
+    rs_status (*set)(rs_spec *spec, const rs_spec_key *key, const char *value);
+    void (*print)(FILE *out, const rs_spec *spec, const rs_spec_key *key);
+    /* or, of a key that is like no other: */
+    rs_status (*set_own)(rs_spec *spec, const char *value);
+    void (*print_own)(FILE *out, const rs_spec *spec);
+} key_kind;
+
+static void *value_in(rs_spec *spec, size_t offset) { return (char *)spec + offset; }
+static const void *value_of(const rs_spec *spec, size_t offset) {
+    return (const char *)spec + offset;
+}
+
+static rs_status set_whole(rs_spec *spec, const rs_spec_key *key, const char *value) {
+    return parse_whole(value, key->least, key->most, value_in(spec, key->offset));
+}
+static void print_whole(FILE *out, const rs_spec *spec, const rs_spec_key *key) {
+    fprintf(out, "%" PRIu64, *(const uint64_t *)value_of(spec, key->offset));
+}
+
+static rs_status set_wholes(rs_spec *spec, const rs_spec_key *key, const char *value) {
+    list_kind const kind = {expand_whole, compare_whole, key->least, key->most};
+    return parse_wholes(&kind, value, value_in(spec, key->offset), value_in(spec, key->offset_n));
+}
+static void print_wholes(FILE *out, const rs_spec *spec, const rs_spec_key *key) {
+    write_wholes(out, *(uint64_t *const *)value_of(spec, key->offset),
+                 *(const size_t *)value_of(spec, key->offset_n));
+}
+
+static rs_status set_path(rs_spec *spec, const rs_spec_key *key, const char *value) {
+    return parse_path(value, value_in(spec, key->offset));
+}
+static void print_path(FILE *out, const rs_spec *spec, const rs_spec_key *key) {
+    fputs(*(char *const *)value_of(spec, key->offset), out);
+}
+
+static rs_status set_switch(rs_spec *spec, const rs_spec_key *key, const char *value) {
+    return parse_switch(value, value_in(spec, key->offset));
+}
+static void print_switch(FILE *out, const rs_spec *spec, const rs_spec_key *key) {
+    fputs(*(const bool *)value_of(spec, key->offset) ? "yes" : "no", out);
+}
+
+static const key_kind whole_kind = {.set = set_whole, .print = print_whole};
+static const key_kind wholes_kind = {.set = set_wholes, .print = print_wholes};
+static const key_kind path_kind = {.set = set_path, .print = print_path};
+static const key_kind switch_kind = {.set = set_switch, .print = print_switch};
+
+#define WHOLE(field, from, to)                                                                     \
+    .kind = &whole_kind, .offset = offsetof(rs_spec, field), .least = (from), .most = (to)
+#define WHOLES(field, from, to)                                                                    \
+    .kind = &wholes_kind, .offset = offsetof(rs_spec, field),                                      \
+    .offset_n = offsetof(rs_spec, n_##field), .least = (from), .most = (to)
+#define PATH(field)   .kind = &path_kind, .offset = offsetof(rs_spec, field)
+#define SWITCH(field) .kind = &switch_kind, .offset = offsetof(rs_spec, field)
+#define OWN(name)                                                                                  \
+    .kind = &(const key_kind) { .set_own = set_##name, .print_own = print_##name }
 
 #define WHAT  "What is swept; every combination is a case:"
 #define DRIVE "What drives the network, and what is measured:"
 #define HOW   "How it is computed:"
 #define WHERE "Where the results go:"
 
-static const rs_spec_key keys[N_KEYS] = {
-    [KEY_CELL] = {"cell", "nonlinearity", "LIST", "tanh, relu, linear; default tanh", WHAT, 0},
-    [KEY_ENSEMBLE] = {"ensemble", NULL, "LIST",
-                      "How weight_hh is drawn: gaussian, uniform, orthogonal, identity, symmetric; "
-                      "default gaussian",
-                      WHAT, 0},
-    [KEY_MODEL] = {"model", NULL, "FILE.npz",
-                   "Imported weights instead of an ensemble, keys as in nn.RNN's state_dict "
-                   "(weight_hh_l0, weight_ih_l0, ...), optional input and h0; see rhosweep inspect",
-                   WHAT, 0},
-    [KEY_RHO] = {"rho", NULL, "LIST",
-                 "Spectral radii that weight_hh is scaled to, or the word native: as drawn or "
-                 "imported; default 0.5:1.5:0.1",
-                 WHAT, 0},
-    [KEY_HIDDEN] = {"hidden", NULL, "LIST", "Units H; default 64, or the model's", WHAT, 0},
-    [KEY_STEPS] = {"steps", NULL, "LIST", "Time steps T; default 100", WHAT, 0},
-    [KEY_BATCH] = {"batch", NULL, "N", "Samples that every network sees; default 16", WHAT, 0},
-    [KEY_SEEDS] = {"seeds", NULL, "LIST", "Seeds of weights and inputs; default 0:9", WHAT, 0},
-    [KEY_INPUT] = {"input", NULL, "LIST",
-                   "pytorch: x ~ N(0,1), weights and biases U(+-1/sqrt(H)); zero; noise:SIGMA: "
-                   "N(0,SIGMA^2) added to every unit, no weights, no biases; default pytorch",
-                   DRIVE, 0},
-    [KEY_INPUT_SIZE] = {"input-size", NULL, "N", "Numbers per step of input pytorch; default 1",
-                        DRIVE, 0},
-    [KEY_H0] = {"h0", NULL, "KIND",
-                "Start state: zero, or normal:SIGMA; default zero, or the model's", DRIVE, 0},
-    [KEY_WARMUP] = {"warmup", NULL, "N", "Forward steps before the recorded ones; default 0", DRIVE,
-                    0},
-    [KEY_LOSS] = {"loss", NULL, "KIND",
-                  "last-mean: mean of h_T; all-mean: mean of h over all steps; random: a random "
-                  "unit vector on h_T, best for decay rates; default last-mean",
-                  DRIVE, 0},
-    [KEY_FIT_SKIP] = {"fit-skip", NULL, "N",
-                      "Steps next to the loss that the decay rate leaves out; default "
-                      "min(20, T/4)",
-                      DRIVE, 0},
-    [KEY_RAW] = {"raw", NULL, NULL,
-                 "Plain arithmetic: gradients underflow and overflow as in ordinary training",
-                 DRIVE, 0},
-    [KEY_PRECISION] = {"precision", NULL, "TYPE", "f32 or f64; default f32", HOW, 0},
-    [KEY_ENGINE] = {"engine", NULL, "NAME",
-                    "auto, cpu, cuda, reference; default auto: cuda where a device is usable, "
-                    "else cpu",
-                    HOW, 0},
-    [KEY_THREADS] = {"threads", NULL, "N", "CPU threads; default: all. Results do not depend on it",
-                     HOW, 0},
-    [KEY_MEMORY] = {"memory", NULL, "SIZE",
-                    "Memory to stay within, such as 512M or 1.5GiB; default: three quarters of "
-                    "what is free. Results do not depend on it",
-                    HOW, 0},
-    [KEY_OUTPUT] = {"output", NULL, "DB",
-                    "Database; work that it holds already is not repeated; default rhosweep.db",
-                    WHERE, 'o'},
-    [KEY_PROFILES] = {"profiles", NULL, "yes|no",
-                      "no: store rates and ranges only, no norm per step; default yes", WHERE, 0},
-    [KEY_QUIET] = {"quiet", NULL, NULL, "No progress, no summary", WHERE, 0},
+/* In the order of the groups of --help. */
+static const rs_spec_key keys[] = {
+    {.name = "cell",
+     .alias = "nonlinearity",
+     .argument = "LIST",
+     .help = "tanh, relu, linear; default tanh",
+     .group = WHAT,
+     .initial = "tanh",
+     OWN(cell)},
+    {.name = "ensemble",
+     .argument = "LIST",
+     .help = "How weight_hh is drawn: gaussian, uniform, orthogonal, identity, symmetric; "
+             "default gaussian",
+     .group = WHAT,
+     .initial = "gaussian",
+     .of_model = true,
+     OWN(ensemble)},
+    {.name = "model",
+     .argument = "FILE.npz",
+     .help = "Imported weights instead of an ensemble, keys as in nn.RNN's state_dict "
+             "(weight_hh_l0, weight_ih_l0, ...), optional input and h0; see rhosweep inspect",
+     .group = WHAT,
+     PATH(model)},
+    {.name = "rho",
+     .argument = "LIST",
+     .help = "Spectral radii that weight_hh is scaled to, or the word native: as drawn or "
+             "imported; default 0.5:1.5:0.1",
+     .group = WHAT,
+     .initial = "0.5:1.5:0.1",
+     OWN(rho)},
+    {.name = "hidden",
+     .argument = "LIST",
+     .help = "Units H; default 64, or the model's",
+     .group = WHAT,
+     .initial = "64",
+     .of_model = true,
+     WHOLES(hidden, 1, MAX_HIDDEN)},
+    {.name = "steps",
+     .argument = "LIST",
+     .help = "Time steps T; default 100",
+     .group = WHAT,
+     .initial = "100",
+     .of_model = true,
+     WHOLES(steps, 1, MAX_STEPS)},
+    {.name = "batch",
+     .argument = "N",
+     .help = "Samples that every network sees; default 16",
+     .group = WHAT,
+     .initial = "16",
+     .of_model = true,
+     WHOLE(batch, 1, MAX_BATCH)},
+    {.name = "seeds",
+     .argument = "LIST",
+     .help = "Seeds of weights and inputs; default 0:9",
+     .group = WHAT,
+     .initial = "0:9",
+     WHOLES(seeds, 0, INT64_MAX)},
+    {.name = "input",
+     .argument = "LIST",
+     .help = "pytorch: x ~ N(0,1), weights and biases U(+-1/sqrt(H)); zero; noise:SIGMA: "
+             "N(0,SIGMA^2) added to every unit, no weights, no biases; default pytorch",
+     .group = DRIVE,
+     .initial = "pytorch",
+     OWN(input)},
+    {.name = "input-size",
+     .argument = "N",
+     .help = "Numbers per step of input pytorch; default 1",
+     .group = DRIVE,
+     .initial = "1",
+     .of_model = true,
+     WHOLE(input_size, 1, MAX_INPUT_SIZE)},
+    {.name = "h0",
+     .argument = "KIND",
+     .help = "Start state: zero, or normal:SIGMA; default zero, or the model's",
+     .group = DRIVE,
+     .initial = "zero",
+     .of_model = true,
+     OWN(h0)},
+    {.name = "warmup",
+     .argument = "N",
+     .help = "Forward steps before the recorded ones; default 0",
+     .group = DRIVE,
+     .initial = "0",
+     WHOLE(warmup, 0, MAX_STEPS)},
+    {.name = "loss",
+     .argument = "KIND",
+     .help = "last-mean: mean of h_T; all-mean: mean of h over all steps; random: a random "
+             "unit vector on h_T, best for decay rates; default last-mean",
+     .group = DRIVE,
+     .initial = "last-mean",
+     OWN(loss)},
+    {.name = "fit-skip",
+     .argument = "N",
+     .help = "Steps next to the loss that the decay rate leaves out; default "
+             "min(20, T/4)",
+     .group = DRIVE,
+     .initial = by_default,
+     OWN(fit_skip)},
+    {.name = "raw",
+     .help = "Plain arithmetic: gradients underflow and overflow as in ordinary training",
+     .group = DRIVE,
+     .initial = "no",
+     SWITCH(raw)},
+    {.name = "precision",
+     .argument = "TYPE",
+     .help = "f32 or f64; default f32",
+     .group = HOW,
+     .initial = "f32",
+     OWN(precision)},
+    {.name = "engine",
+     .argument = "NAME",
+     .help = "auto, cpu, cuda, reference; default auto: cuda where a device is usable, "
+             "else cpu",
+     .group = HOW,
+     .initial = "auto",
+     OWN(engine)},
+    {.name = "threads",
+     .argument = "N",
+     .help = "CPU threads; default: all. Results do not depend on it",
+     .group = HOW,
+     .initial = by_default,
+     OWN(threads)},
+    {.name = "memory",
+     .argument = "SIZE",
+     .help = "Memory to stay within, such as 512M or 1.5GiB; default: three quarters of "
+             "what is free. Results do not depend on it",
+     .group = HOW,
+     .initial = by_default,
+     OWN(memory)},
+    {.name = "output",
+     .argument = "DB",
+     .help = "Database; work that it holds already is not repeated; default rhosweep.db",
+     .group = WHERE,
+     .short_option = 'o',
+     .initial = "rhosweep.db",
+     PATH(output)},
+    {.name = "profiles",
+     .argument = "yes|no",
+     .help = "no: store rates and ranges only, no norm per step; default yes",
+     .group = WHERE,
+     .initial = "yes",
+     SWITCH(profiles)},
+    {.name = "quiet",
+     .help = "No progress, no summary",
+     .group = WHERE,
+     .initial = "no",
+     SWITCH(quiet)},
 };
-
-static const struct row {
-    rs_status (*set)(rs_spec *spec, const char *value);
-    void (*print)(FILE *out, const rs_spec *spec);
-    const char *initial; /* the default, through the same setter */
-} rows[N_KEYS] = {
-    [KEY_CELL] = {set_cell, print_cell, "tanh"},
-    [KEY_ENSEMBLE] = {set_ensemble, print_ensemble, "gaussian"},
-    [KEY_MODEL] = {set_model, print_model, NULL},
-    [KEY_RHO] = {set_rho, print_rho, "0.5:1.5:0.1"},
-    [KEY_HIDDEN] = {set_hidden, print_hidden, "64"},
-    [KEY_STEPS] = {set_steps, print_steps, "100"},
-    [KEY_BATCH] = {set_batch, print_batch, "16"},
-    [KEY_SEEDS] = {set_seeds, print_seeds, "0:9"},
-    [KEY_INPUT] = {set_input, print_input, "pytorch"},
-    [KEY_INPUT_SIZE] = {set_input_size, print_input_size, "1"},
-    [KEY_H0] = {set_h0, print_h0, "zero"},
-    [KEY_WARMUP] = {set_warmup, print_warmup, "0"},
-    [KEY_LOSS] = {set_loss, print_loss, "last-mean"},
-    [KEY_FIT_SKIP] = {set_fit_skip, print_fit_skip, by_default},
-    [KEY_RAW] = {set_raw, print_raw, "no"},
-    [KEY_PRECISION] = {set_precision, print_precision, "f32"},
-    [KEY_ENGINE] = {set_engine, print_engine, "auto"},
-    [KEY_THREADS] = {set_threads, print_threads, by_default},
-    [KEY_MEMORY] = {set_memory, print_memory, by_default},
-    [KEY_OUTPUT] = {set_output, print_output, "rhosweep.db"},
-    [KEY_PROFILES] = {set_profiles, print_profiles, "yes"},
-    [KEY_QUIET] = {set_quiet, print_quiet, "no"},
-};
+enum { N_KEYS = sizeof keys / sizeof *keys };
+static_assert(N_KEYS < sizeof((rs_spec){0}.source) / sizeof(rs_source), "a source for every key");
 
 const rs_spec_key *rs_spec_keys(size_t *n) {
     *n = N_KEYS;
@@ -797,10 +836,16 @@ static rs_status fail_key(const char *name) {
 
 /* ------------------------------------------------------------------ setting */
 
+static rs_status set_value(rs_spec *spec, const rs_spec_key *key, const char *value) {
+    return key->kind->set ? key->kind->set(spec, key, value) : key->kind->set_own(spec, value);
+}
+
+static rs_source *source_of(rs_spec *spec, const char *key) { return &spec->source[find_key(key)]; }
+
 rs_status rs_spec_init(rs_spec *spec) {
     *spec = (rs_spec){0};
     for (size_t k = 0; k < N_KEYS; ++k)
-        if (rows[k].initial) RS_TRY(rows[k].set(spec, rows[k].initial));
+        if (keys[k].initial) RS_TRY(set_value(spec, &keys[k], keys[k].initial));
     return RS_OK;
 }
 
@@ -818,23 +863,26 @@ void rs_spec_free(rs_spec *spec) {
 
 /* The model brings its size with it, and takes the place of an ensemble of an earlier source. */
 static void settle_model(rs_spec *spec, rs_source source) {
-    if (spec->source[KEY_ENSEMBLE] < source) {
+    rs_source *const ensemble = source_of(spec, "ensemble");
+    rs_source *const hidden = source_of(spec, "hidden");
+    if (*ensemble < source) {
         spec->ensemble[0] = RS_MODEL;
         spec->n_ensemble = 1;
-        spec->source[KEY_ENSEMBLE] = RS_FROM_DEFAULT;
+        *ensemble = RS_FROM_DEFAULT;
     }
-    if (spec->source[KEY_HIDDEN] < source) {
+    if (*hidden < source) {
         spec->n_hidden = 0;
-        spec->source[KEY_HIDDEN] = RS_FROM_DEFAULT;
+        *hidden = RS_FROM_DEFAULT;
     }
 }
 
 /* An ensemble takes the place of a model of an earlier source. */
 static void settle_ensemble(rs_spec *spec, rs_source source) {
-    if (!spec->model || spec->source[KEY_MODEL] >= source) return;
+    rs_source *const model = source_of(spec, "model");
+    if (!spec->model || *model >= source) return;
     free(spec->model);
     spec->model = NULL;
-    spec->source[KEY_MODEL] = RS_FROM_DEFAULT;
+    *model = RS_FROM_DEFAULT;
     if (spec->n_hidden == 0) spec->hidden[spec->n_hidden++] = DEFAULT_HIDDEN;
 }
 
@@ -842,10 +890,10 @@ rs_status rs_spec_set(rs_spec *spec, const char *key, const char *value, rs_sour
     size_t const k = find_key(key);
     if (k == N_KEYS) return fail_key(key);
     if (!value && keys[k].argument) return rs_fail(RS_EINPUT, "%s: needs a value", key);
-    rs_status const status = rows[k].set(spec, value);
+    rs_status const status = set_value(spec, &keys[k], value);
     if (status != RS_OK) return rs_fail_in(status, "%s", key);
-    if (k == KEY_MODEL) settle_model(spec, source);
-    if (k == KEY_ENSEMBLE) settle_ensemble(spec, source);
+    if (k == find_key("model")) settle_model(spec, source);
+    if (k == find_key("ensemble")) settle_ensemble(spec, source);
     spec->source[k] = source;
     return RS_OK;
 }
@@ -867,7 +915,7 @@ static rs_status check_fit_skip(const rs_spec *spec) {
 }
 
 rs_status rs_spec_check(const rs_spec *spec) {
-    if (spec->model && spec->source[KEY_MODEL] == spec->source[KEY_ENSEMBLE])
+    if (spec->model && spec->source[find_key("model")] == spec->source[find_key("ensemble")])
         return rs_fail(RS_EINPUT, "model: an ensemble is given too; take one of them");
     RS_TRY(check_fit_skip(spec));
     size_t const length[] = {spec->n_ensemble, spec->n_cell,  spec->n_hidden ? spec->n_hidden : 1,
@@ -1041,16 +1089,8 @@ rs_status rs_spec_load(rs_spec *spec, const char *path) {
 /* Keys without a value of their own: no model, and what a model brings where nothing else is given.
  * Written out, such a default would be asked for when the spec is read again. */
 static bool has_value(const rs_spec *spec, size_t k) {
-    switch (k) {
-    case KEY_MODEL: return spec->model != NULL;
-    case KEY_ENSEMBLE:
-    case KEY_HIDDEN:
-    case KEY_STEPS:
-    case KEY_BATCH:
-    case KEY_INPUT_SIZE:
-    case KEY_H0: return !spec->model || spec->source[k] != RS_FROM_DEFAULT;
-    default: return true;
-    }
+    if (keys[k].of_model && spec->model) return spec->source[k] != RS_FROM_DEFAULT;
+    return keys[k].kind != &path_kind || *(char *const *)value_of(spec, keys[k].offset) != NULL;
 }
 
 rs_status rs_spec_print(const rs_spec *spec, char **text) {
@@ -1062,7 +1102,10 @@ rs_status rs_spec_print(const rs_spec *spec, char **text) {
     for (size_t k = 0; k < N_KEYS; ++k) {
         if (!has_value(spec, k)) continue;
         fprintf(out, "%s = ", keys[k].name);
-        rows[k].print(out, spec);
+        if (keys[k].kind->print)
+            keys[k].kind->print(out, spec, &keys[k]);
+        else
+            keys[k].kind->print_own(out, spec);
         fputc('\n', out);
     }
     bool const failed = ferror(out) != 0;

@@ -79,6 +79,13 @@ typedef struct rs_spec_key {
     const char *help;     /* one sentence for --help, default included */
     const char *group;    /* heading in --help; keys of one group stand together */
     char short_option;    /* 0 for none */
+    const char *initial;  /* the default as a file has it; NULL for none */
+    bool of_model;        /* a model settles it where it is not given */
+    /* For spec.c: how its text is read and printed, where in rs_spec its value stands, and the
+     * number of values of a list, and the limits of whole numbers. */
+    const struct rs_key_kind *kind;
+    size_t offset, offset_n;
+    uint64_t least, most;
 } rs_spec_key;
 
 /* All keys, in the order of --help; *n receives their number (below 32). */

@@ -129,6 +129,22 @@ static void test_keys(void **state) {
     }
 }
 
+/* The default stands in the help as text; one that depends on the machine has words of its own. */
+static void test_help_says_the_default(void **state) {
+    (void)state;
+    size_t n, checked = 0;
+    const rs_spec_key *const keys = rs_spec_keys(&n);
+    for (size_t k = 0; k < n; ++k) {
+        if (!keys[k].argument || !keys[k].initial || strcmp(keys[k].initial, "default") == 0)
+            continue;
+        char text[64];
+        snprintf(text, sizeof text, "default %s", keys[k].initial);
+        if (!strstr(keys[k].help, text)) fail_msg("%s: no \"%s\"", keys[k].name, text);
+        ++checked;
+    }
+    assert_int_equal(checked, 15);
+}
+
 static void test_words(void **state) {
     rs_spec *const spec = *state;
     accept(spec, "cell", "linear, tanh");
@@ -824,6 +840,7 @@ int main(void) {
         SPEC_TEST(test_words),
         SPEC_TEST(test_bad_words),
         SPEC_TEST(test_unknown_key),
+        SPEC_TEST(test_help_says_the_default),
         SPEC_TEST(test_cell_has_another_name),
         SPEC_TEST(test_rho_lists),
         SPEC_TEST(test_rho_range_is_exact),
