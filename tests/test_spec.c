@@ -142,7 +142,7 @@ static void test_help_says_the_default(void **state) {
         if (!strstr(keys[k].help, text)) fail_msg("%s: no \"%s\"", keys[k].name, text);
         ++checked;
     }
-    assert_int_equal(checked, 15);
+    assert_int_equal(checked, 16);
 }
 
 static void test_words(void **state) {
