@@ -60,6 +60,7 @@ static rs_status cut_shape(rs_launches *l, shapes *s, size_t i) {
     rs_cut cut;
     RS_TRY(rs_plan_cut(s->engine, s->resources, &whole, s->device->on_host, s->memory, &cut));
     if (cut.groups > l->groups) l->groups = cut.groups;
+    if (cut.host_bytes > l->most_host_bytes) l->most_host_bytes = cut.host_bytes;
     if (l->n_cut == 0 || cut.engine_bytes > l->most_engine_bytes) {
         l->most_engine_bytes = cut.engine_bytes;
         l->largest = whole;

@@ -2,6 +2,7 @@
 
 #include "../kernels/clock.h"
 #include "../kernels/host_device.h"
+#include "../kernels/sizes.h"
 #include "finding.h"
 #include "interrupt.h"
 #include "launch.h"
@@ -21,8 +22,9 @@
 
 enum { MAX_HELPERS = 32 }; /* OpenBLAS serves a limited number of threads at once */
 
-static double const commit_after = 0.25; /* seconds that a transaction may stay open */
-static double const look_after = 0.1;    /* seconds after which a waiting engine looks for Ctrl-C */
+static uint64_t const small_launches = 32 << 20; /* bytes under way that are always worth it */
+static double const commit_after = 0.25;         /* seconds that a transaction may stay open */
+static double const look_after = 0.1; /* seconds after which a waiting engine looks for Ctrl-C */
 
 /* What the storing thread alone writes; others read it once it has ended. */
 typedef struct storing {
@@ -389,15 +391,20 @@ static void join(const threads *t) {
     if (t->stores) pthread_join(t->storing, NULL);
 }
 
-static uint64_t room_for_waiting(const sweep *s) {
-    if (!s->device.on_host) return s->host.free_bytes / 2;
+/* Bytes that launches under way may hold: what keeps all threads busy, within the budget. */
+static uint64_t room_under_way(const sweep *s) {
     uint64_t const engine = s->launches.most_engine_bytes;
-    return s->memory > engine ? s->memory - engine : 0;
+    uint64_t const budget = !s->device.on_host   ? s->host.free_bytes / 2
+                            : s->memory > engine ? s->memory - engine
+                                                 : 0;
+    uint64_t const wanted = rs_size_mul(s->helpers + 2, s->launches.most_host_bytes);
+    uint64_t const enough = wanted > small_launches ? wanted : small_launches;
+    return enough < budget ? enough : budget;
 }
 
 static rs_status run_all(sweep *s) {
     threads t = {0};
-    RS_TRY(rs_queue_make(&s->queue, s->works, room_for_waiting(s), fill_place, s));
+    RS_TRY(rs_queue_make(&s->queue, s->works, room_under_way(s), fill_place, s));
     rs_status status = start(s, &t);
     if (status == RS_OK) status = run_launches(s);
     rs_queue_close(&s->queue);

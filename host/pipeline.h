@@ -3,10 +3,12 @@
  * ahead of the engine and finish those it is done with, the engine runs on the caller's thread, and
  * one thread stores.
  *
- * What is waiting is bounded by the memory budget and by a number of launches. Cases are committed
- * in groups, as soon as no further one is ready and at least four times a second, and before the
- * sweep ends, also when it is interrupted. So kill -9 costs the launches under way: being prepared,
- * computed or fitted, and a quarter of a second's results. Results depend on none of this.
+ * Launches under way are bounded in number, and in bytes by the memory budget and by what keeps all
+ * threads busy (32 MiB, or two launches and one for every helper where that is more). Cases are
+ * committed in groups, as soon as no further one is ready and at least four times a second, and
+ * before the sweep ends, also when it is interrupted. So kill -9 costs the launches under way:
+ * being prepared, computed or fitted, and a quarter of a second's results. Results depend on none
+ * of this.
  *
  * There are as many helpers as --threads says, at most 32. The environment variable
  * RHOSWEEP_HELPERS sets another number, for tests. */
