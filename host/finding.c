@@ -34,7 +34,8 @@ void rs_finding_free(rs_finding *finding) {
 
 static bool same_curve(const rs_case *a, const rs_case *b) {
     return a->ensemble == b->ensemble && a->cell == b->cell && a->hidden == b->hidden &&
-           a->steps == b->steps;
+           a->steps == b->steps && a->input.kind == b->input.kind &&
+           a->input.sigma == b->input.sigma;
 }
 
 static rs_status new_curve(rs_finding *f, const rs_case *one) {

@@ -19,11 +19,20 @@ typedef struct entry {
     double rates[MAX_RADII];
 } entry;
 
+/* What is printed; the caller frees it. */
+static char *printed(const rs_finding *finding) {
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+    assert_non_null(out);
+    rs_finding_print(finding, out);
+    fclose(out);
+    return text;
+}
+
 static char *said(double *rho, size_t n_rho, bool native, const entry *entries) {
     rs_spec const spec = {.rho = rho, .n_rho = n_rho, .native = native};
     rs_finding finding;
-    char *text = NULL;
-    size_t length = 0;
     assert_int_equal(rs_finding_make(&spec, &finding), RS_OK);
     for (const entry *e = entries; e->hidden; ++e) {
         rs_case const one = {.cell = e->nonlinearity,
@@ -33,10 +42,7 @@ static char *said(double *rho, size_t n_rho, bool native, const entry *entries) 
                              .steps = 20};
         assert_int_equal(rs_finding_add(&finding, &one, e->rates), RS_OK);
     }
-    FILE *out = open_memstream(&text, &length);
-    assert_non_null(out);
-    rs_finding_print(&finding, out);
-    fclose(out);
+    char *text = printed(&finding);
     rs_finding_free(&finding);
     return text;
 }
@@ -71,6 +77,22 @@ static void test_sizes_give_a_range(void **state) {
            (const entry[]){{RS_TANH, RS_GAUSSIAN, 8, {3.0, 1.0, -1.0, -3.0}},
                            {RS_TANH, RS_GAUSSIAN, 16, {3.0, 2.0, 1.0, -1.0}},
                            {0}});
+}
+
+static void test_inputs_are_not_averaged(void **state) {
+    (void)state;
+    static double const rates[2][4] = {{3.0, 1.0, -1.0, -3.0}, {3.0, 2.0, 1.0, -1.0}};
+    rs_spec const spec = {.rho = rho, .n_rho = 4};
+    rs_finding finding;
+    assert_int_equal(rs_finding_make(&spec, &finding), RS_OK);
+    for (int i = 0; i < 2; ++i) {
+        rs_case const one = {.hidden = 8, .input = {RS_INPUT_NOISE, 0.1 + 0.4 * i}};
+        assert_int_equal(rs_finding_add(&finding, &one, rates[i]), RS_OK);
+    }
+    char *text = printed(&finding);
+    assert_string_equal(text, "tanh, gaussian: gradients stop vanishing at rho = 1.25 to 1.75\n");
+    free(text);
+    rs_finding_free(&finding);
 }
 
 static void test_every_cell_and_ensemble_has_its_line(void **state) {
@@ -130,6 +152,7 @@ int main(void) {
         cmocka_unit_test(test_the_turn_is_where_the_mean_changes_its_sign),
         cmocka_unit_test(test_radii_may_come_in_any_order),
         cmocka_unit_test(test_sizes_give_a_range),
+        cmocka_unit_test(test_inputs_are_not_averaged),
         cmocka_unit_test(test_every_cell_and_ensemble_has_its_line),
         cmocka_unit_test(test_a_steady_radius_is_where_vanishing_stops),
         cmocka_unit_test(test_shapes_that_differ_are_counted),
