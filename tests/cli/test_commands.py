@@ -142,3 +142,14 @@ def test_progress_is_plain_lines_without_a_terminal(database):
 def test_quiet_is_quiet(database):
     done = rhosweep("sweep", "--quiet", "-o", database, *SMALL)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_sweep_ends_with_its_finding(database):
+    """Where gradients stop vanishing, and how busy the engine was; also when nothing was left to do."""
+    options = ["--nonlinearity", "linear", "--ensemble", "orthogonal", "--hidden", 8, "--steps", 40,
+               "--rho", "0.5,2", "--seeds", "1:3", "--output", database]
+    first, again = (succeed("sweep", *options).splitlines() for _ in range(2))
+    assert first[0].startswith("3 of 3 cases done in ") and "engine busy" in first[0]
+    assert again[0].startswith("0 of 3 cases done in ") and "engine busy" not in again[0]
+    assert first[1] == again[1]
+    assert first[1] == "linear, orthogonal: gradients stop vanishing at rho = 1.25"
