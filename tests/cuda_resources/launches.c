@@ -1,5 +1,5 @@
-/* Prints what the CUDA engine launches for shapes of a sweep: a line for each kernel and shape, tabs
- * between the fields. On the CPU runner, which runs no kernel here; the device is the one that
+/* Prints what the CUDA engine launches for shapes of a sweep: a line for each kernel and shape,
+ * tabs between the fields. On the CPU runner, which runs no kernel here; the device is the one that
  * RHOSWEEP_CUDA_PROCESSORS and RHOSWEEP_CUDA_CAPABILITY describe. */
 #include "../cuda_on_cpu/cuda_on_cpu.h"
 
