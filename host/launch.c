@@ -35,12 +35,12 @@ typedef struct shapes {
     const rs_device *device;
     const rs_resources *resources;
     uint64_t memory;
-    size_t *first; /* [room] case that the cut was made for */
-    size_t room;
+    size_t *first; /* [n] case that the cut was made for */
+    size_t n, room;
 } shapes;
 
 static rs_status make_room(rs_launches *l, shapes *s) {
-    if (l->n_cut < s->room) return RS_OK;
+    if (s->n < s->room) return RS_OK;
     size_t const room = s->room ? 2 * s->room : 16;
     rs_cut *cut = realloc(l->cut, room * sizeof *cut);
     if (cut) l->cut = cut;
@@ -61,15 +61,15 @@ static rs_status cut_shape(rs_launches *l, shapes *s, size_t i) {
     RS_TRY(rs_plan_cut(s->engine, s->resources, &whole, s->device->on_host, s->memory, &cut));
     if (cut.groups > l->groups) l->groups = cut.groups;
     if (cut.host_bytes > l->most_host_bytes) l->most_host_bytes = cut.host_bytes;
-    if (l->n_cut == 0 || cut.engine_bytes > l->most_engine_bytes) {
+    if (s->n == 0 || cut.engine_bytes > l->most_engine_bytes) {
         l->most_engine_bytes = cut.engine_bytes;
         l->largest = whole;
         l->largest.groups = cut.groups;
         l->largest.radii = cut.radii;
         l->largest.batch = cut.batch;
     }
-    s->first[l->n_cut] = i;
-    l->cut[l->n_cut++] = cut;
+    s->first[s->n] = i;
+    l->cut[s->n++] = cut;
     return RS_OK;
 }
 
@@ -77,15 +77,15 @@ static rs_status cut_shape(rs_launches *l, shapes *s, size_t i) {
  * one. */
 static rs_status find_cut(rs_launches *l, shapes *s, size_t i, size_t *at) {
     rs_case const one = rs_plan_case(l->plan, i);
-    for (size_t k = 1; k <= l->n_cut; ++k) {
-        size_t const next = (*at + k) % l->n_cut;
+    for (size_t k = 1; k <= s->n; ++k) {
+        size_t const next = (*at + k) % s->n;
         rs_case const first = rs_plan_case(l->plan, s->first[next]);
         if (!rs_case_same_shape(&first, &one)) continue;
         *at = next;
         return RS_OK;
     }
     RS_TRY(cut_shape(l, s, i));
-    *at = l->n_cut - 1;
+    *at = s->n - 1;
     return RS_OK;
 }
 

@@ -9,8 +9,7 @@
 typedef struct rs_launches {
     const rs_spec *spec;
     const rs_plan *plan;
-    rs_cut *cut; /* [n_cut] one for every shape, in the order of first appearance */
-    size_t n_cut;
+    rs_cut *cut;                /* one for every shape, in the order of first appearance */
     uint32_t *cut_of;           /* [plan->n] */
     size_t groups;              /* most cases of any launch */
     rs_shape largest;           /* rectangle of most engine bytes: what the engine is opened for */

@@ -231,6 +231,7 @@ static rs_status parse_entry(const list_kind *kind, char *entry, list *out) {
 }
 
 static rs_status sort_list(const list_kind *kind, list *values) {
+    if (values->n < 2) return RS_OK;
     qsort(values->at, values->n, sizeof *values->at, kind->compare);
     for (size_t i = 1; i < values->n; ++i)
         if (kind->compare(&values->at[i - 1], &values->at[i]) == 0)

@@ -327,7 +327,7 @@ static rs_status run(void *handle, const rs_job *job, rs_profile *out) {
                    .l = &l,
                    .out = out,
                    .tiles = shape->groups * l.tiling.tiles,
-                   .fill_steps = 1 + FILL_NUMBERS / (shape->hidden * l.period)};
+                   .fill_steps = 1 + FILL_NUMBERS / (1 + shape->hidden * l.period)};
     memset(self->passes, 0, (size_t)self->threads * sizeof *self->passes);
     double const start = rs_seconds();
     double const filling = deal(&r, cost_of(shape) < SMALL_COST ? 1 : self->threads);
