@@ -1,8 +1,8 @@
 #include "baseline.h"
 
-#include "../kernels/clock.h"
+#include "../kernels/base/clock.h"
+#include "../kernels/base/sizes.h"
 #include "../kernels/host_device.h"
-#include "../kernels/sizes.h"
 #include "bptt.h"
 #include "job.h"
 #include "suite.h"

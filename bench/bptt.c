@@ -4,7 +4,7 @@
 #include "cuda_ceilings.h"
 #endif
 
-#include "../kernels/clock.h"
+#include "../kernels/base/clock.h"
 #include "gbench.h"
 #include "job.h"
 #include "peak.h"

@@ -3,7 +3,7 @@
 #ifndef RS_BENCH_CUBLAS_API_CUH
 #define RS_BENCH_CUBLAS_API_CUH
 
-#include "../kernels/status.h"
+#include "../kernels/base/status.h"
 
 #include <cublas_v2.h>
 

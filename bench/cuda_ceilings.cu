@@ -3,7 +3,7 @@
 #include "cublas_api.cuh"
 
 #include "../kernels/cuda/check.cuh"
-#include "../kernels/random.h"
+#include "../kernels/base/random.h"
 
 #include <math.h>
 

@@ -5,7 +5,7 @@
 #ifndef RS_GBENCH_H
 #define RS_GBENCH_H
 
-#include "../kernels/status.h"
+#include "../kernels/base/status.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,9 +1,9 @@
 /* What a sweep costs beside its launches: spectra, weights, and storing what came out. */
-#include "../host/plan.h"
-#include "../host/radius.h"
-#include "../host/store.h"
-#include "../host/weights.h"
-#include "../kernels/clock.h"
+#include "../host/plan/plan.h"
+#include "../host/store/store.h"
+#include "../host/work/spectrum.h"
+#include "../host/work/weights.h"
+#include "../kernels/base/clock.h"
 #include "gbench.h"
 #include "suite.h"
 

@@ -1,9 +1,9 @@
 #include "job.h"
 
-#include "../host/fit.h"
-#include "../host/weights.h"
-#include "../kernels/random.h"
-#include "../kernels/sizes.h"
+#include "../host/fit/fit.h"
+#include "../host/work/weights.h"
+#include "../kernels/base/random.h"
+#include "../kernels/base/sizes.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 #include "options.h"
 
+#include "../kernels/base/sizes.h"
 #include "../kernels/host_device.h"
-#include "../kernels/sizes.h"
 
 #include <ctype.h>
 #include <errno.h>

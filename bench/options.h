@@ -2,7 +2,7 @@
 #ifndef RS_BENCH_OPTIONS_H
 #define RS_BENCH_OPTIONS_H
 
-#include "../kernels/status.h"
+#include "../kernels/base/status.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 #include "peak.h"
 
-#include "../kernels/clock.h"
+#include "../kernels/base/clock.h"
 #include "../kernels/cpu/kernel.h"
 #include "gbench.h"
 #include "suite.h"

@@ -2,9 +2,9 @@
 #ifndef RS_CLI_H
 #define RS_CLI_H
 
-#include "report.h"
-#include "spec.h"
-#include "table.h"
+#include "commands/report.h"
+#include "spec/spec.h"
+#include "table/table.h"
 
 typedef enum rs_command_kind {
     RS_ANSWERED, /* --help, --usage or --version: printed on stdout, nothing is left to do */

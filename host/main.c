@@ -1,9 +1,9 @@
 /* The flow from a command line to an exit code. The only place that exits, and the only one that
  * prints errors. */
 #include "cli.h"
-#include "devices.h"
-#include "inspect.h"
-#include "pipeline.h"
+#include "commands/devices.h"
+#include "commands/inspect.h"
+#include "sweep/pipeline.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -2,7 +2,7 @@
  * names the function with RS_DRIVE_FILL. The bits are the same: see random.h. */
 #include "drive.h"
 
-#include "random.h"
+#include "base/random.h"
 
 #ifndef RS_DRIVE_FILL
 #define RS_DRIVE_FILL rs_drive_fill

@@ -13,8 +13,8 @@
 #ifndef RS_ENGINE_H
 #define RS_ENGINE_H
 
+#include "base/status.h"
 #include "drive.h"
-#include "status.h"
 
 #include <stdbool.h>
 #include <stddef.h>

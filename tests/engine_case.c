@@ -1,7 +1,7 @@
 #include "engine_case.h"
 
-#include "../host/fit.h"
-#include "../kernels/random.h"
+#include "../host/fit/fit.h"
+#include "../kernels/base/random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 #include "fake_engine.h"
 
-#include "../kernels/sizes.h"
+#include "../kernels/base/sizes.h"
 
 #include <math.h>
 #include <signal.h>

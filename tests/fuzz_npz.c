@@ -1,5 +1,5 @@
 /* libFuzzer target of the .npz reader: no input may crash it, leak, or give arrays that lie. */
-#include "../host/npz.h"
+#include "../host/plan/npz.h"
 
 #include <stdint.h>
 #include <stdlib.h>

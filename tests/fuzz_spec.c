@@ -1,6 +1,6 @@
 /* libFuzzer target: any bytes as a spec file. What is accepted and checked must print as a spec
  * that reads back as the same. */
-#include "../host/spec.h"
+#include "../host/spec/spec.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #ifndef RS_STORE_FIXTURE_H
 #define RS_STORE_FIXTURE_H
 
-#include "../host/store.h"
+#include "../host/store/store.h"
 
 #include <math.h>
 

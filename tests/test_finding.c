@@ -1,5 +1,5 @@
 /* What is said at the end of a sweep, from rates that are made up. */
-#include "../host/finding.h"
+#include "../host/fit/finding.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

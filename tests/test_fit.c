@@ -1,5 +1,5 @@
 /* The fit against exact lines, closed forms and tables. */
-#include "../host/fit.h"
+#include "../host/fit/fit.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

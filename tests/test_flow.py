@@ -10,34 +10,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# The stages of host/ in the order of the data. A file may include its own stage and earlier ones.
-STAGES = [
-    ["progress", "interrupt", "queue"],
-    ["spec"],
-    ["npz"],
-    ["model"],
-    ["case"],
-    ["plan"],
-    ["powers"],
-    ["radius"],
-    ["weights"],
-    ["shared_weights"],
-    ["launch"],
-    ["fit"],
-    ["theory", "finding"],
-    ["worker"],
-    ["store"],
-    ["table"],
-    ["provenance"],
-    ["pipeline"],
-    ["inspect", "devices", "report"],
-    ["cli"],
-    ["main"],
-]
-RANK = {name: rank for rank, names in enumerate(STAGES) for name in names}
+# The folders of host/ in the order of the data. A file may include its own folder and earlier ones.
+FOLDERS = ["spec", "plan", "fit", "work", "store", "table", "sweep", "commands"]
+RANK = {f"host/{folder}": rank for rank, folder in enumerate(FOLDERS)} | {"host": len(FOLDERS)}
 
-SQL_HOME = {"host/store.c", "host/table.c"}
-EXIT_HOME = {"host/main.c"}
+SQL_HOMES = ("host/store/", "host/table/")
+EXIT_HOME = "host/main.c"
 
 COMMENT_OR_STRING = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
@@ -72,18 +50,35 @@ def strings_of(text):
     return [m[0][1:-1] for m in COMMENT_OR_STRING.finditer(text) if m[0][0] == '"']
 
 
+def included(path, text):
+    """Paths from the root of the project's files that the text includes."""
+    folder = Path("/") / Path(path).parent
+    return [
+        (folder / include).resolve().relative_to("/").as_posix() for include in INCLUDE.findall(text)
+    ]
+
+
 def upward_includes(path, text):
     """Includes that go against the flow: from kernels/ to host/, or to a later stage."""
-    wrong = []
-    for include in INCLUDE.findall(text):
-        target = (Path("/") / path).parent.joinpath(include)
-        folder, stem = Path(*target.parts[:-1]).resolve(), target.stem
-        if path.startswith("kernels/"):
-            if "host" in folder.parts or "bench" in folder.parts:
-                wrong.append(include)
-        elif folder == Path("/host") and RANK.get(stem, -1) > RANK[Path(path).stem]:
-            wrong.append(include)
-    return wrong
+    own = RANK.get(Path(path).parent.as_posix(), -1)
+    return [
+        target
+        for target in included(path, text)
+        if RANK.get(Path(target).parent.as_posix(), -1) > own or target.startswith("bench/")
+    ]
+
+
+def include_circles(files):
+    """Units (a .c file and its header are one) that include themselves over others."""
+    needs = {}
+    for path, text in files:
+        unit = Path(path).with_suffix("").as_posix()
+        others = {Path(target).with_suffix("").as_posix() for target in included(path, text)}
+        needs.setdefault(unit, set()).update(others - {unit})
+    while leaves := [unit for unit, others in needs.items() if not others & needs.keys()]:
+        for unit in leaves:
+            del needs[unit]
+    return sorted(needs)
 
 
 def sql_strings(text):
@@ -97,38 +92,51 @@ def calls_that_end_the_process(text):
 @pytest.mark.parametrize(("path", "text"), [pytest.param(*s, id=s[0]) for s in sources("kernels", "host")])
 def test_includes_follow_the_flow(path, text):
     if path.startswith("host/"):
-        assert Path(path).stem in RANK, f"{path}: give its stage a place in STAGES of this test"
+        assert Path(path).parent.as_posix() in RANK, f"{path}: give its folder a place in FOLDERS"
     assert not upward_includes(path, text)
+
+
+def test_no_unit_includes_itself():
+    assert not include_circles(sources("kernels", "host"))
 
 
 @pytest.mark.parametrize(("path", "text"), [pytest.param(*s, id=s[0]) for s in sources("kernels", "host")])
 def test_sql_stays_with_store_and_table(path, text):
-    if path not in SQL_HOME:
+    if not path.startswith(SQL_HOMES):
         assert not sql_strings(text)
 
 
 @pytest.mark.parametrize(("path", "text"), [pytest.param(*s, id=s[0]) for s in sources("kernels", "host")])
 def test_only_main_ends_the_process(path, text):
-    if path not in EXIT_HOME:
+    if path != EXIT_HOME:
         assert not calls_that_end_the_process(text)
 
 
 @pytest.mark.parametrize(
     ("path", "line", "wrong"),
     [
-        ("kernels/drive.c", '#include "../host/spec.h"', True),
-        ("kernels/cpu/cpu_engine.c", '#include "../../host/plan.h"', True),
+        ("kernels/drive.c", '#include "../host/spec/spec.h"', True),
+        ("kernels/cpu/cpu_engine.c", '#include "../../host/plan/plan.h"', True),
+        ("kernels/cpu/cpu_engine.c", '#include "../../bench/job.h"', True),
         ("kernels/cpu/cpu_engine.c", '#include "../engine.h"', False),
-        ("host/plan.c", '#include "weights.h"', True),
-        ("host/spec.h", '#include "model.h"', True),
-        ("host/case.h", '#include "plan.h"', True),
-        ("host/weights.c", '#include "case.h"', False),
-        ("host/fit.c", '#include "../kernels/status.h"', False),
-        ("host/table.c", '#include "pipeline.h"', True),
+        ("host/plan/plan.c", '#include "../work/weights.h"', True),
+        ("host/spec/spec.h", '#include "../plan/model.h"', True),
+        ("host/work/weights.c", '#include "../plan/case.h"', False),
+        ("host/fit/fit.c", '#include "../../kernels/base/status.h"', False),
+        ("host/table/table.c", '#include "../sweep/pipeline.h"', True),
+        ("host/commands/report.c", '#include "../cli.h"', True),
+        ("host/cli.c", '#include "commands/report.h"', False),
     ],
 )
 def test_the_include_rule_itself(path, line, wrong):
     assert bool(upward_includes(path, line)) == wrong
+
+
+def test_the_circle_rule_itself():
+    a = ("host/plan/a.c", '#include "b.h"')
+    b = ("host/plan/b.h", '#include "c.h"')
+    assert not include_circles([a, b, ("host/plan/c.h", '#include "../spec/d.h"')])
+    assert include_circles([a, b, ("host/plan/c.c", '#include "a.h"')])
 
 
 @pytest.mark.parametrize(

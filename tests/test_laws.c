@@ -6,10 +6,10 @@
 
 #include <cmocka.h>
 
-#include "../host/pipeline.h"
-#include "../host/plan.h"
-#include "../host/radius.h"
-#include "../host/weights.h"
+#include "../host/plan/plan.h"
+#include "../host/sweep/pipeline.h"
+#include "../host/work/spectrum.h"
+#include "../host/work/weights.h"
 #include "curve_steps.h"
 
 #include <math.h>

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "../host/pipeline.h"
-#include "../host/plan.h"
+#include "../host/plan/plan.h"
+#include "../host/sweep/pipeline.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Imported models: nn.RNN's arrays are found and checked against each other. */
-#include "../host/model.h"
+#include "../host/plan/model.h"
 
 #include <math.h>
 #include <setjmp.h>

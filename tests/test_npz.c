@@ -1,5 +1,5 @@
 /* The .npz reader: what numpy writes is read, everything else is refused and leaves nothing. */
-#include "../host/npz.h"
+#include "../host/plan/npz.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* The loop as a whole, on an engine whose profiles are known and which fails on demand. */
-#include "../host/pipeline.h"
+#include "../host/sweep/pipeline.h"
 
 #include "curve_steps.h"
 #include "fake_engine.h"

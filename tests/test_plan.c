@@ -1,7 +1,7 @@
 /* The plan: order of the cases, what a model settles, and launches that fit the memory. */
-#include "../host/plan.h"
+#include "../host/plan/plan.h"
 
-#include "../kernels/sizes.h"
+#include "../kernels/base/sizes.h"
 #include "fake_engine.h"
 
 #include <setjmp.h>

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "../kernels/clock.h"
+#include "../kernels/base/clock.h"
 #include "../kernels/cpu/pool.h"
 #include "../kernels/engine.h"
 

@@ -7,10 +7,10 @@
 
 #include <cmocka.h>
 
-#include "../host/powers.h"
-#include "../host/radius.h"
-#include "../kernels/clock.h"
-#include "../kernels/random.h"
+#include "../host/work/powers.h"
+#include "../host/work/spectrum.h"
+#include "../kernels/base/clock.h"
+#include "../kernels/base/random.h"
 
 #include <float.h>
 #include <math.h>

@@ -1,5 +1,5 @@
 /* What the progress display prints, and when. Its clock is turned back instead of waited for. */
-#include "../host/progress.h"
+#include "../host/sweep/progress.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

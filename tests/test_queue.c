@@ -1,5 +1,5 @@
 /* Launches under way: their order, their bound in number and bytes, and the end. */
-#include "../host/queue.h"
+#include "../host/sweep/queue.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

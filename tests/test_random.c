@@ -1,6 +1,6 @@
 /* The random numbers and the drive made of them: right, and the same wherever they are made. */
+#include "../kernels/base/random.h"
 #include "../kernels/drive.h"
-#include "../kernels/random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Stage spec: what is understood, what is refused, and which source wins. */
-#include "../host/spec.h"
+#include "../host/spec/spec.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* The status type: one line per failure, relayed upward, one exit code for each. */
-#include "../kernels/status.h"
+#include "../kernels/base/status.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* The store: what it keeps, what it refuses, and what a kill leaves. */
-#include "../host/table.h"
+#include "../host/table/table.h"
 #include "store_fixture.h"
 
 #include <setjmp.h>

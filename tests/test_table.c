@@ -1,6 +1,6 @@
 /* The tables: one small database, and what every table says of it in every format (golden/). */
-#include "../host/table.h"
-#include "../host/theory.h"
+#include "../host/fit/theory.h"
+#include "../host/table/table.h"
 #include "store_fixture.h"
 
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* Theory against values computed and measured elsewhere (tables of theory to the printed digits),
  * closed forms and limits; and which law speaks of which network. */
-#include "../host/theory.h"
+#include "../host/fit/theory.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* The arrays of a case: laws of the ensembles, what a model gives, scaling, loss and drive. */
-#include "../host/radius.h"
-#include "../host/weights.h"
-#include "../kernels/random.h"
+#include "../host/work/spectrum.h"
+#include "../host/work/weights.h"
+#include "../kernels/base/random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

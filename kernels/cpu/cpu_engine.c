@@ -1,8 +1,8 @@
 #include "cpu.h"
 
-#include "../clock.h"
+#include "../base/clock.h"
+#include "../base/sizes.h"
 #include "../host_device.h"
-#include "../sizes.h"
 #include "kernel.h"
 #include "pool.h"
 

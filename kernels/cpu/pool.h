@@ -4,7 +4,7 @@
 #ifndef RS_POOL_H
 #define RS_POOL_H
 
-#include "../status.h"
+#include "../base/status.h"
 
 #include <stddef.h>
 

@@ -8,7 +8,7 @@
 #include "simd.h"
 #include "tanh.h"
 
-#include "../sizes.h"
+#include "../base/sizes.h"
 
 #include <math.h>
 #include <stdbool.h>

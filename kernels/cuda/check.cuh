@@ -2,7 +2,7 @@
 #ifndef RS_CUDA_CHECK_CUH
 #define RS_CUDA_CHECK_CUH
 
-#include "../status.h"
+#include "../base/status.h"
 
 #include <cuda_runtime.h>
 

@@ -5,7 +5,7 @@
 #include "check.cuh"
 #include "piece.cuh"
 
-#include "../sizes.h"
+#include "../base/sizes.h"
 
 #include <stdio.h>
 #include <stdlib.h>

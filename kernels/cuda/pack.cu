@@ -2,7 +2,7 @@
 
 #include "check.cuh"
 
-#include "../random.h"
+#include "../base/random.h"
 
 enum { THREADS = 256 };
 

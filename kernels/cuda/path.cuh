@@ -5,7 +5,7 @@
 
 #include "problem.cuh"
 
-#include "../status.h"
+#include "../base/status.h"
 
 /* Rows of packed weights are at most this much longer than H. */
 enum { MOST_PADDING = 72 };

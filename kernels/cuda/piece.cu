@@ -3,7 +3,7 @@
 #include "check.cuh"
 #include "pack.cuh"
 
-#include "../sizes.h"
+#include "../base/sizes.h"
 
 #include <limits.h>
 #include <string.h>

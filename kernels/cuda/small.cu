@@ -4,7 +4,7 @@
 #include "math.cuh"
 #include "path.cuh"
 
-#include "../sizes.h"
+#include "../base/sizes.h"
 
 namespace {
 

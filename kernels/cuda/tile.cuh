@@ -8,7 +8,7 @@
 #include "math.cuh"
 #include "path.cuh"
 
-#include "../sizes.h"
+#include "../base/sizes.h"
 
 #include <cuda_pipeline.h>
 

@@ -1,8 +1,8 @@
 #include "reference.h"
 
-#include "../clock.h"
+#include "../base/clock.h"
+#include "../base/sizes.h"
 #include "../host_device.h"
-#include "../sizes.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-"""A results database as arrays, read without the program: host/schema.sql, versions 1 and 2."""
+"""A results database as arrays, read without the program: host/store/schema.sql, versions 1 and 2."""
 
 import sqlite3
 from collections.abc import Mapping

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 # A format's gradients leave its range where norm / sqrt(H) rounds to 0 or exceeds the largest
-# finite number, as in host/fit.h.
+# finite number, as in host/fit/fit.h.
 LIMITS = {
     "fp32": (2.0**-150, 3.4028234663852886e38),
     "fp16": (2.0**-25, 65504.0),

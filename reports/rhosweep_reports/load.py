@@ -15,7 +15,7 @@ from pathlib import Path
 from .errors import InputError, ReportError
 from .table import Table
 
-APPLICATION_ID = 0x52484F53  # 'RHOS', as host/schema.sql says
+APPLICATION_ID = 0x52484F53  # 'RHOS', as host/store/schema.sql says
 SCHEMA_VERSIONS = (1, 2)
 BUSY_SECONDS = 5
 

@@ -54,7 +54,7 @@ def philox(counter, key):
 
 
 def loss_directions(seed):
-    """[BATCH][HIDDEN] the unit vectors of the loss "random", as kernels/random.h defines them:
+    """[BATCH][HIDDEN] the unit vectors of the loss "random", as kernels/base/random.h defines them:
     Box-Muller pairs, counted by (pair, sample, 0, stream of the loss)."""
     stream = 8
     rows = []

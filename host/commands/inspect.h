@@ -1,0 +1,14 @@
+/* rhosweep inspect: what is in a file of weights, for people. */
+#ifndef RS_INSPECT_H
+#define RS_INSPECT_H
+
+#include "../../kernels/base/status.h"
+
+#include <stdio.h>
+
+/* Describes the arrays of an .npz file, the spectra of its recurrent weights, and whether
+ * Rhosweep can sweep them. RS_EINPUT for a file that cannot be read; RS_OK with the reason printed
+ * for one that holds no recurrent layer. */
+rs_status rs_inspect(const char *path, FILE *out);
+
+#endif

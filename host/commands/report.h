@@ -1,0 +1,20 @@
+/* rhosweep report: hands a database to the Python package of reports/. */
+#ifndef RS_REPORT_H
+#define RS_REPORT_H
+
+#include "../../kernels/base/status.h"
+
+enum { RS_REPORT_MAX_ARGUMENTS = 24 };
+
+typedef struct rs_report_request {
+    const char *database;
+    const char *argument[RS_REPORT_MAX_ARGUMENTS]; /* of rhosweep-report, NULL at the end */
+} rs_report_request;
+
+/* Checks that the database can be read, then becomes the Python program, which finds this one again
+ * through the environment variable RHOSWEEP. So it returns only to say why it could not. Python is
+ * what RHOSWEEP_PYTHON names, else .venv of the source folder, else rhosweep-report on the PATH.
+ * RS_EINPUT for a database that is missing, damaged, foreign or newer. */
+rs_status rs_report(const rs_report_request *request);
+
+#endif

@@ -1,0 +1,78 @@
+/* fit: from norms to profiles, decay rates and their spread over seeds. */
+#ifndef RS_FIT_H
+#define RS_FIT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* log10 |delta_t| of one radius over the batch, index t - 1. */
+typedef struct rs_log_profile {
+    double *mean, *min, *max; /* [T] each; -inf for 0, inf for inf, NaN for NaN */
+} rs_log_profile;
+
+/* log10 of sqrt(norm2) 2^exponent. Where the norm is in double's range the result is that of
+ * log10 applied to it, whatever the exponent: range extension leaves no trace. */
+double rs_log10_norm(double norm2, int32_t exponent);
+
+/* Adds one sample's log10 norms [T] (stride between steps) to a profile; `count` samples went
+ * before. Called in the order of the samples, so that the sum never depends on chunks. */
+void rs_profile_add(rs_log_profile *profile, size_t count, size_t steps, const double *norm2,
+                    const int32_t *exponent, size_t stride);
+
+/* Turns the sums of `count` samples into means. */
+void rs_profile_finish(rs_log_profile *profile, size_t count, size_t steps);
+
+/* Minus the least-squares slope of ln |delta_t| against T - t, in nats per step, over the finite
+ * values at least `fit_skip` steps from the loss. NaN where fewer than two are left. */
+double rs_decay_rate(const double *log10_norm, size_t steps, size_t fit_skip);
+
+/* Steps back from T (0 is T itself), or -1 for never, at which gradients would first leave the
+ * range of a format. The norm is spread evenly over H elements, rms = |delta| / sqrt(H):
+ * underflow is rms of the smallest sample below half the smallest subnormal (it rounds to 0),
+ * overflow is rms of the largest sample above the largest finite number. */
+typedef struct rs_range_steps {
+    long fp32_underflow, fp32_overflow;
+    long fp16_underflow, fp16_overflow;
+    long bf16_underflow, bf16_overflow;
+    long backward_nonfinite; /* first norm that is inf or NaN as computed */
+} rs_range_steps;
+rs_range_steps rs_range_find(const rs_log_profile *profile, size_t steps, size_t hidden);
+
+/* One radius of a case. */
+typedef struct rs_point {
+    double rho_asked; /* NaN for native */
+    double rho, g;    /* reached: measured radius and coupling times the scale */
+    double decay_rate;
+    long forward_nonfinite; /* first recorded t whose h_t is not finite in some sample, 0 none */
+    rs_range_steps range;
+    rs_log_profile profile; /* [T]; NULL arrays to keep no curve */
+} rs_point;
+
+typedef enum rs_regime {
+    RS_REGIME_UNKNOWN, /* no rate */
+    RS_VANISHING,
+    RS_EXPLODING,
+    RS_STEADY, /* |mean rate| <= 1e-6 nats per step: 1 part in 10^6 */
+    RS_MIXED   /* the 95% interval holds 0 and is wider than that */
+} rs_regime;
+
+typedef struct rs_seed_summary {
+    size_t seeds; /* with a rate */
+    double mean;
+    double ci95; /* half width, Student t; NaN for one seed */
+    double min, max;
+    double gain;             /* exp(-mean) */
+    double growing_fraction; /* of seeds with a rate below 0 */
+    rs_regime regime;
+} rs_seed_summary;
+
+/* Summary of rates [n]; NaN entries are left out. All but `seeds` NaN where none is left. */
+rs_seed_summary rs_fit_seeds(const double *rates, size_t n);
+
+/* 97.5% quantile of Student's t with `dof` >= 1 degrees of freedom, to 1e-10. */
+double rs_student_t975(size_t dof);
+
+/* "", "vanishing", "exploding", "steady", "mixed". */
+const char *rs_regime_name(rs_regime regime);
+
+#endif

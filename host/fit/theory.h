@@ -1,0 +1,67 @@
+/* theory: the decay rates that theory predicts, to stand beside the measured ones. All
+ * are minus the mean growth of ln |delta| per step back, in nats: positive vanishes. */
+#ifndef RS_THEORY_H
+#define RS_THEORY_H
+
+#include "../plan/case.h"
+
+#include <stdbool.h>
+
+/* --- mean-field theory, H to infinity ----------------------------------------------------------
+ */
+
+enum { RS_THEORY_NODES = 128 };
+
+/* The positive half of a Gauss-Hermite rule: averages over z ~ N(0, 1) of even functions. */
+typedef struct rs_theory {
+    double node[RS_THEORY_NODES], weight[RS_THEORY_NODES]; /* weights sum to 1 */
+} rs_theory;
+
+rs_status rs_theory_make(rs_theory *out);
+
+/* The stationary state of h_t = tanh(W h_{t-1} + x_t), W_ij ~ N(0, g^2 / H), x_t ~ N(0, sigma^2)
+ * per unit; sigma may be 0. Poole et al. 2016; Chen, Pennington & Schoenholz 2018. */
+typedef struct rs_mean_field {
+    double q;          /* variance of the pre-activations, g^2 E[phi^2] + sigma^2 */
+    double chi;        /* g^2 E[phi'^2]: mean growth of |delta|^2 per step back */
+    double kappa;      /* E[phi'^4] / E[phi'^2]^2 */
+    double decay_rate; /* -ln(chi) / 2 */
+} rs_mean_field;
+
+rs_mean_field rs_mean_field_tanh(const rs_theory *theory, double g, double sigma);
+
+/* The same for relu with sigma > 0, g below sqrt(2): half of the units are on, whatever sigma is.
+ */
+rs_mean_field rs_mean_field_relu(double g, double sigma);
+
+/* What `hidden` units, not infinitely many, add to the decay rate, to first order: the ln of a mean
+ * over units is on average less than the ln of its average. Less for an isometry, W = g Q with Q
+ * orthogonal, which adds no fluctuations of its own. */
+double rs_finite_size_shift(const rs_mean_field *field, size_t hidden, bool isometry);
+
+/* The coupling at which chi is 1, so that gradients keep their norm; sigma from 0 to 100. */
+double rs_critical_coupling(const rs_theory *theory, double sigma);
+
+/* --- closed forms ----------------------------------------------------------------------------- */
+
+/* tanh, W = rho I, no input, h0 not 0: the slope of tanh(rho h) at its stable fixed point. */
+double rs_identity_tanh_decay(double rho);
+
+/* --- which law speaks of a network ------------------------------------------------------------ */
+
+typedef struct rs_prediction {
+    const char *law;   /* "ln rho", "ln g", "identity fixed point", "mean field"; NULL for none */
+    double decay_rate; /* NaN for none */
+} rs_prediction;
+
+/* The prediction for a case at radius `rho` and coupling `g`, for stationary states, after a
+ * warm-up and some steps away from the loss; none where no law is known to hold. Reads cell,
+ * ensemble, hidden, steps, input, h0 and loss of the case. */
+rs_prediction rs_predict(const rs_theory *theory, const rs_case *one, double rho, double g);
+
+/* The least decay rate that |phi'| <= 1 leaves, -ln of the largest singular value (Pascanu, Mikolov
+ * & Bengio 2013). That is rho for normal matrices and tends to 2 g for iid entries. NaN where
+ * neither holds, or where the loss feeds every step. */
+double rs_decay_bound(const rs_case *one, double rho, double g);
+
+#endif

@@ -1,0 +1,218 @@
+#include "plan.h"
+
+#include "../../kernels/base/sizes.h"
+
+enum { DEFAULT_FIT_SKIP = 20 };
+
+/* ---- what the model settles ---------------------------------------------------------------- */
+
+static rs_status settle(const rs_spec *spec, const char *key, size_t asked, size_t in_model,
+                        const rs_model *model, size_t *out) {
+    if (in_model == 0 || asked == in_model) {
+        *out = asked;
+        return RS_OK;
+    }
+    if (rs_spec_given(spec, key))
+        return rs_fail(RS_EINPUT, "%s: %zu asked for, but %s has %zu: leave --%s out", key, asked,
+                       model->name, in_model, key);
+    *out = in_model;
+    return RS_OK;
+}
+
+/* True where some input of the spec has weights. */
+static bool is_weighted(const rs_spec *spec) {
+    for (size_t i = 0; i < spec->n_input; ++i)
+        if (spec->input[i].kind == RS_INPUT_PYTORCH) return true;
+    return false;
+}
+
+/* The input of a file is used where the spec's input has weights. */
+static bool uses_input(const rs_spec *spec, const rs_model *model) {
+    return model && model->input && is_weighted(spec);
+}
+
+static bool uses_h0(const rs_spec *spec, const rs_model *model) {
+    return model && model->h0 && !rs_spec_given(spec, "h0");
+}
+
+/* The input of a file settles batch and steps of its own cases alone: what is swept beside it must
+ * not change. */
+static rs_status check_inputs(const rs_spec *spec, const rs_model *model) {
+    if (spec->n_input == 1 || !uses_input(spec, model)) return RS_OK;
+    bool const batch = spec->batch == model->batch || uses_h0(spec, model);
+    if (batch && rs_spec_given(spec, "steps")) return RS_OK;
+    return rs_fail(RS_EINPUT,
+                   "input: that of %s has its own batch and steps: for other inputs beside it "
+                   "give --steps and --batch %zu, or sweep them apart",
+                   model->name, model->batch);
+}
+
+static rs_status settle_sizes(const rs_spec *spec, const rs_model *model, rs_plan *out) {
+    out->common.batch = spec->batch;
+    out->input_size = spec->input_size;
+    RS_TRY(check_inputs(spec, model));
+    if (uses_h0(spec, model) || uses_input(spec, model))
+        RS_TRY(settle(spec, "batch", spec->batch, model->batch, model, &out->common.batch));
+    if (!model || !is_weighted(spec)) return RS_OK;
+    return settle(spec, "input-size", spec->input_size, model->input_size, model, &out->input_size);
+}
+
+/* What all cases share; the model's h0 is used where the spec asks for none. */
+static rs_case common_case(const rs_spec *spec, const rs_model *model, const char *engine) {
+    return (rs_case){
+        .h0 = uses_h0(spec, model) ? (rs_start){.kind = RS_START_MODEL} : spec->h0,
+        .warmup = spec->warmup,
+        .loss = spec->loss,
+        .precision = spec->precision,
+        .raw = spec->raw,
+        .engine = engine,
+        .model_digest = model ? model->digest : 0,
+        .model = model ? model->name : "",
+        .native = spec->native,
+    };
+}
+
+static rs_status settle_hidden(const rs_spec *spec, const rs_model *model, rs_plan *out) {
+    out->hidden = model ? &model->hidden : spec->hidden;
+    out->n_hidden = model ? 1 : spec->n_hidden;
+    bool const agrees = !model || (spec->n_hidden == 1 && spec->hidden[0] == model->hidden);
+    if (agrees || !rs_spec_given(spec, "hidden")) return RS_OK;
+    return rs_fail(RS_EINPUT, "hidden: %s has %zu units: leave --hidden out", model->name,
+                   model->hidden);
+}
+
+static rs_status settle_steps(const rs_spec *spec, const rs_model *model, rs_plan *out) {
+    if (!uses_input(spec, model)) return RS_OK;
+    if (model->steps <= spec->warmup)
+        return rs_fail(RS_EINPUT, "warmup: %zu leaves none of the %zu steps of %s's input",
+                       spec->warmup, model->steps, model->name);
+    size_t const most = model->steps - spec->warmup;
+    if (!rs_spec_given(spec, "steps")) {
+        out->model_steps = most;
+        return RS_OK;
+    }
+    for (size_t i = 0; i < spec->n_steps; ++i)
+        if (spec->steps[i] > most)
+            return rs_fail(RS_EINPUT, "steps: %zu asked for, but %s's input has %zu after warm-up",
+                           spec->steps[i], model->name, most);
+    return RS_OK;
+}
+
+/* ---- cases --------------------------------------------------------------------------------- */
+
+static size_t n_steps(const rs_plan *plan) { return plan->model_steps ? 1 : plan->spec->n_steps; }
+
+static size_t steps_at(const rs_plan *plan, size_t i) {
+    return plan->model_steps ? plan->model_steps : plan->spec->steps[i];
+}
+
+static size_t resolve_fit_skip(const rs_spec *spec, size_t steps) {
+    if (spec->fit_skip != SIZE_MAX) return spec->fit_skip;
+    return steps / 4 < DEFAULT_FIT_SKIP ? steps / 4 : DEFAULT_FIT_SKIP;
+}
+
+static rs_status check_fit_skip(const rs_plan *plan) {
+    for (size_t i = 0; i < n_steps(plan); ++i) {
+        size_t const steps = steps_at(plan, i), skip = resolve_fit_skip(plan->spec, steps);
+        if (steps > 1 && skip > steps - 2) /* one step has no rate */
+            return rs_fail(RS_EINPUT, "fit-skip: %zu leaves fewer than two of %zu steps to fit",
+                           skip, steps);
+    }
+    return RS_OK;
+}
+
+rs_status rs_plan_make(const rs_spec *spec, const rs_model *model, const char *engine,
+                       rs_plan *out) {
+    *out = (rs_plan){.spec = spec, .common = common_case(spec, model, engine)};
+    RS_TRY(settle_sizes(spec, model, out));
+    RS_TRY(settle_hidden(spec, model, out));
+    RS_TRY(settle_steps(spec, model, out));
+    uint64_t n = rs_size_mul(rs_size_mul(spec->n_ensemble, out->n_hidden),
+                             rs_size_mul(spec->n_seeds, spec->n_cell));
+    n = rs_size_mul(n, rs_size_mul(spec->n_input, n_steps(out)));
+    if (n == UINT64_MAX)
+        return rs_fail(RS_EINPUT, "sweep: too many cases: shorten the lists or split the sweep");
+    RS_TRY(check_fit_skip(out));
+    out->n = n;
+    return RS_OK;
+}
+
+/* Where case `rest` stands on an axis of n values; *rest is left to the slower axes. */
+static size_t turn(size_t *rest, size_t n) {
+    size_t const at = *rest % n;
+    *rest /= n;
+    return at;
+}
+
+rs_case rs_plan_case(const rs_plan *plan, size_t i) {
+    const rs_spec *const spec = plan->spec;
+    rs_case one = plan->common;
+    one.steps = steps_at(plan, turn(&i, n_steps(plan)));
+    one.cell = spec->cell[turn(&i, spec->n_cell)];
+    one.input = spec->input[turn(&i, spec->n_input)];
+    one.input_size = one.input.kind == RS_INPUT_PYTORCH ? plan->input_size : 0;
+    one.seed = spec->seeds[turn(&i, spec->n_seeds)];
+    one.hidden = plan->hidden[turn(&i, plan->n_hidden)];
+    one.ensemble = spec->ensemble[turn(&i, spec->n_ensemble)];
+    one.fit_skip = resolve_fit_skip(spec, one.steps);
+    return one;
+}
+
+/* ---- memory -------------------------------------------------------------------------------- */
+
+uint64_t rs_plan_host_bytes(const rs_shape *piece, const rs_shape *whole) {
+    uint64_t const h = piece->hidden, real = sizeof(double);
+    uint64_t const columns = rs_size_mul(piece->radii, piece->batch);
+    /* weight_hh and what LAPACK works on; loss gradient and start state of all samples */
+    uint64_t const rows = rs_size_add(rs_size_mul(3, h), rs_size_mul(2, whole->batch));
+    uint64_t const weights = rs_size_mul(rows, rs_size_mul(h, real));
+    /* norm2 and exponent of the piece, mean, min and max of the case */
+    uint64_t const norms = rs_size_mul(columns, sizeof(double) + sizeof(int32_t));
+    uint64_t const profile = rs_size_mul(whole->radii, 3 * real);
+    uint64_t const kept = rs_size_mul(piece->steps, rs_size_add(norms, profile));
+    return rs_size_mul(piece->groups, rs_size_add(weights, kept));
+}
+
+typedef struct budget {
+    const rs_engine *engine;
+    const rs_resources *resources;
+    const rs_shape *whole;
+    bool on_host;
+    uint64_t memory;
+} budget;
+
+static uint64_t needs(const budget *b, const rs_shape *piece) {
+    uint64_t const engine = b->engine->bytes(piece, b->resources);
+    return b->on_host ? rs_size_add(engine, rs_plan_host_bytes(piece, b->whole)) : engine;
+}
+
+/* The largest value of *size, at most what it is, for which the piece fits; false for none. */
+static bool shrink(const budget *b, rs_shape *piece, size_t *size) {
+    size_t fits = 0, most = *size;
+    while (fits < most) {
+        *size = fits + (most - fits + 1) / 2;
+        if (needs(b, piece) <= b->memory)
+            fits = *size;
+        else
+            most = *size - 1;
+    }
+    *size = fits > 0 ? fits : 1;
+    return fits > 0;
+}
+
+rs_status rs_plan_cut(const rs_engine *engine, const rs_resources *resources, const rs_shape *whole,
+                      bool on_host, uint64_t memory, rs_cut *out) {
+    budget const b = {engine, resources, whole, on_host, memory};
+    rs_shape piece = *whole;
+    if (!shrink(&b, &piece, &piece.groups) && !shrink(&b, &piece, &piece.radii) &&
+        !shrink(&b, &piece, &piece.batch))
+        return rs_fail(RS_EINPUT,
+                       "memory: one column of %zu units and %zu steps needs %llu bytes, but %llu "
+                       "are allowed: raise --memory, or lower --hidden, --steps or --batch",
+                       piece.hidden, piece.steps, (unsigned long long)needs(&b, &piece),
+                       (unsigned long long)memory);
+    *out = (rs_cut){.groups = piece.groups, .radii = piece.radii, .batch = piece.batch};
+    out->engine_bytes = engine->bytes(&piece, resources);
+    out->host_bytes = rs_plan_host_bytes(&piece, whole);
+    return RS_OK;
+}

@@ -1,0 +1,109 @@
+-- WALL 2: the results database. host/store/store.c writes it, the tables and the Python reports read it.
+--
+-- A sweep is made of cases: one seed and one set of sizes and settings. A case has a point for every
+-- spectral radius, and a point has a curve: the gradient norm at every step. Everything of a case
+-- is written in one transaction. Infinite numbers are stored as they are, NaN as NULL.
+--
+-- PRAGMA user_version counts the versions of this file; application_id is 'RHOS'. version1.sql shows
+-- a database of version 1 as one of this version, upgrade.sql makes it one.
+
+PRAGMA application_id = 0x52484F53;
+PRAGMA user_version = 2;
+
+-- Every invocation of `rhosweep sweep` that came to the point of computing.
+CREATE TABLE runs (
+    id           INTEGER PRIMARY KEY,
+    started      TEXT NOT NULL, -- UTC, as in 2025-01-31T12:34:56.789Z
+    finished     TEXT,          -- likewise; NULL while running, and for ever if it was killed
+    outcome      TEXT NOT NULL, -- 'running', then how it ended; a killed run stays 'running'
+    version      TEXT,          -- of rhosweep
+    git_commit   TEXT,          -- of rhosweep's source
+    libraries    TEXT,          -- names and versions of the libraries in use
+    host         TEXT,          -- name of the machine
+    system       TEXT,          -- kernel and architecture
+    engine       TEXT,          -- 'cpu', 'cuda', 'reference'
+    device       TEXT,          -- processor or GPU by name
+    driver       TEXT,          -- versions of driver and runtime, '' where there is none
+    threads      INTEGER,       -- CPU threads the run could use
+    memory       INTEGER,       -- bytes the run could use
+    command_line TEXT,          -- as typed
+    spec         TEXT,          -- INI text that asks for the same sweep again
+    engine_s     REAL,          -- seconds that the engine computed; NULL until finished
+    wall_s       REAL           -- seconds from start to end; likewise
+) STRICT;
+
+-- One seed and shape. All columns down to `raw` are its identity: what its results depend on,
+-- apart from the radius.
+CREATE TABLE cases (
+    id           INTEGER PRIMARY KEY,
+    cell         TEXT NOT NULL,    -- 'tanh', 'relu', 'linear'
+    ensemble     TEXT NOT NULL,    -- 'gaussian', 'uniform', ...; 'model' for imported weights
+    model_digest TEXT NOT NULL,    -- of the imported arrays, 16 hexadecimal digits; '' without
+    hidden       INTEGER NOT NULL, -- H, units
+    steps        INTEGER NOT NULL, -- T, recorded steps
+    seed         INTEGER NOT NULL, -- of all random numbers; seeds from 2^63 on less 2^64
+    batch        INTEGER NOT NULL, -- B, samples
+    input        TEXT NOT NULL,    -- 'zero', 'pytorch', 'noise:SIGMA'
+    input_size   INTEGER NOT NULL, -- I, features of an input of 'pytorch'; 0 for the others
+    h0           TEXT NOT NULL,    -- start state: 'zero', 'normal:SIGMA', 'model' for the model's;
+                                   -- 'unrecorded' where version 1 did not tell the model's from zero
+    warmup       INTEGER NOT NULL, -- forward steps before the recorded ones
+    loss         TEXT NOT NULL,    -- 'last-mean', 'all-mean', 'random'
+    fit_skip     INTEGER NOT NULL, -- steps next to the loss that the decay rate leaves out
+    precision    TEXT NOT NULL,    -- 'f32', 'f64'
+    engine       TEXT NOT NULL,    -- 'cpu', 'cuda', 'reference'
+    raw          INTEGER NOT NULL, -- 1: plain arithmetic without range extension; else 0
+    model        TEXT NOT NULL,    -- file name of the imported weights, '' without
+    status       TEXT NOT NULL CHECK (status IN ('done', 'failed')), -- of the latest attempt
+    reason       TEXT,             -- why it failed; NULL if done
+    run_id       INTEGER NOT NULL REFERENCES runs (id), -- of the latest attempt
+    UNIQUE (cell, ensemble, model_digest, hidden, steps, seed, batch, input, input_size,
+            h0, warmup, loss, fit_skip, precision, engine, raw)
+) STRICT;
+
+-- One spectral radius of a case. Steps "back" count from the loss: 0 is T itself. Gradients leave
+-- the range of a number format where the norm, spread evenly over H elements, rounds to 0 (smallest
+-- sample) or exceeds the largest finite number (largest sample).
+CREATE TABLE points (
+    id                 INTEGER PRIMARY KEY,
+    case_id            INTEGER NOT NULL REFERENCES cases (id),
+    run_id             INTEGER NOT NULL REFERENCES runs (id), -- that computed it
+    rho_asked          REAL,    -- spectral radius asked for; NULL for native, the matrix as it is
+    rho                REAL,    -- spectral radius reached, measured
+    g                  REAL,    -- coupling |W_hh|_F / sqrt(H)
+    decay_rate         REAL,    -- nats per step, positive vanishes; NULL where there is none
+    forward_nonfinite  INTEGER, -- first recorded step t whose state is inf or NaN; NULL for never
+    fp32_underflow     INTEGER, -- first step back where fp32 gradients become 0; NULL for never
+    fp32_overflow      INTEGER, -- first step back where fp32 gradients become inf; NULL for never
+    fp16_underflow     INTEGER, -- the same for IEEE half precision
+    fp16_overflow      INTEGER,
+    bf16_underflow     INTEGER, -- the same for bfloat16
+    bf16_overflow      INTEGER,
+    backward_nonfinite INTEGER  -- first step back whose norm is inf or NaN as computed; or NULL
+) STRICT;
+
+-- A radius is positive, so -1 can stand for native.
+CREATE UNIQUE INDEX points_identity ON points (case_id, ifnull(rho_asked, -1));
+
+-- log10 |dL/dh_t| over the samples of the batch at t = 1 .. T, as T float64 each, little-endian; -inf
+-- where the gradient is exactly 0. No row for a point of a sweep with --profiles no.
+CREATE TABLE curves (
+    point_id INTEGER PRIMARY KEY REFERENCES points (id),
+    mean     BLOB NOT NULL,
+    min      BLOB, -- NULL with a batch of 1, where all three are the same
+    max      BLOB  -- likewise
+) STRICT;
+
+-- What a case cost in one run.
+CREATE TABLE timings (
+    case_id    INTEGER NOT NULL REFERENCES cases (id),
+    run_id     INTEGER NOT NULL REFERENCES runs (id),
+    radii      INTEGER NOT NULL, -- R, radii computed
+    columns    INTEGER NOT NULL, -- R * B
+    device     TEXT,             -- as in runs
+    threads    INTEGER,          -- as in runs
+    forward_s  REAL,             -- seconds of the forward passes, packing and input included
+    backward_s REAL,             -- seconds of the backward passes, norms included
+    transfer_s REAL,             -- seconds of the transfers to and from the device, in neither
+    PRIMARY KEY (case_id, run_id)
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,94 @@
+/* store: the SQLite database of results (host/store/schema.sql is WALL 2). */
+#ifndef RS_STORE_H
+#define RS_STORE_H
+
+#include "../fit/fit.h"
+#include "../plan/case.h"
+
+typedef struct rs_store rs_store;
+typedef struct sqlite3 sqlite3;
+
+/* Everything that tells a run's results from another's, written once per run. Strings borrowed. */
+typedef struct rs_provenance {
+    const char *version, *commit; /* of rhosweep */
+    const char *libraries;        /* "SQLite 3.40.1, OpenBLAS 0.3.21, ..." */
+    const char *host, *system;    /* host name; kernel and architecture */
+    const char *engine, *device, *driver;
+    int threads;
+    uint64_t memory; /* budget in bytes */
+    const char *command_line, *spec;
+} rs_provenance;
+
+typedef struct rs_case_result {
+    const rs_case *one;
+    rs_status status;      /* RS_OK, or why it failed */
+    const char *reason;    /* the message of a failure */
+    const rs_point *point; /* [n] none for a failed case */
+    size_t n;
+    double forward_seconds, backward_seconds, transfer_seconds; /* of these points */
+} rs_case_result;
+
+/* Opens a database to write, creating it when the file is missing or empty, and upgrading it in one
+ * transaction when it is of version 1. RS_EINPUT, file untouched, where it is not ours or of a
+ * newer schema; RS_ESTORE, saying why, where it cannot be opened, is read-only or stays locked for
+ * 5 seconds. */
+rs_status rs_store_open(const char *path, rs_store **out);
+
+/* Opens an existing database read-only, one of version 1 as it is; a missing file is RS_EINPUT.
+ * Else as above. Works while a sweep is writing. */
+rs_status rs_store_open_readonly(const char *path, rs_store **out);
+void rs_store_close(rs_store *store); /* NULL is allowed */
+
+/* Checks beforehand what rs_store_open would refuse, as far as name, header and folder tell, and
+ * writes nothing. Neither this nor the opening functions may be called while this process has the
+ * same file open: closing a file drops all POSIX locks that a process holds on it. */
+rs_status rs_store_probe(const char *path);
+
+/* Adds a row for this invocation; *run_id names it. Outcome is "running" until finish. */
+rs_status rs_store_begin_run(rs_store *store, const rs_provenance *provenance, int64_t *run_id);
+rs_status rs_store_finish_run(rs_store *store, int64_t run_id, const char *outcome,
+                              double engine_seconds, double wall_seconds);
+
+/* Sets done[i] for every radius rho[i] of the case that is in the database already, if `with_curve`
+ * together with its curve. rho [n] ascending; NULL for the one
+ * radius of a native case. */
+rs_status rs_store_done(rs_store *store, const rs_case *one, const double *rho, size_t n,
+                        bool with_curve, bool *done);
+
+/* Decay rates of the radii of the case that are in the database, NaN for those that are not; rho as
+ * above. */
+rs_status rs_store_rates(rs_store *store, const rs_case *one, const double *rho, size_t n,
+                         double *rates);
+
+/* Marks cases of a model as started at zero where version 1 left it open. Only for a model without
+ * a start state of its own: then there is no other it could have been. */
+rs_status rs_store_confirm_zero_start(rs_store *store, uint64_t model_digest);
+
+/* Cases are stored in transactions: begin, any number of adds, and end, which commits where
+ * `status`, that of the adds, is RS_OK, else undoes them all; it returns how that went. Points
+ * already there stay as they are, but for those that lack the curve which the new one brings. A
+ * failed case keeps a row with its reason, which a later success replaces. */
+rs_status rs_store_begin(rs_store *store);
+rs_status rs_store_add(rs_store *store, int64_t run_id, const rs_case_result *result);
+rs_status rs_store_end(rs_store *store, rs_status status);
+
+/* Stores one case in a transaction of its own. */
+rs_status rs_store_put(rs_store *store, int64_t run_id, const rs_case_result *result);
+
+/* What is read between these two is one moment of the database, and looks like the present schema
+ * also where it is of version 1 (version1.sql). After an error, too, a reading must be ended. */
+rs_status rs_store_begin_read(rs_store *store);
+void rs_store_end_read(rs_store *store);
+
+/* Whether programs that have a file of this file system open (statfs's f_type) can share memory, as
+ * SQLite's write-ahead log needs. Where not, a database has a rollback journal, and those who read
+ * and write wait for each other. */
+bool rs_store_shares_memory(long file_system);
+
+/* For the tables: borrowed, do not close. */
+sqlite3 *rs_store_handle(rs_store *store);
+
+/* "path: what SQLite says" as RS_ESTORE, or RS_EINPUT where the file is not ours or damaged. */
+rs_status rs_store_fail(rs_store *store, const char *doing);
+
+#endif

@@ -1,0 +1,494 @@
+#include "pipeline.h"
+
+#include "../../kernels/base/clock.h"
+#include "../../kernels/base/sizes.h"
+#include "../../kernels/host_device.h"
+#include "../fit/finding.h"
+#include "../plan/plan.h"
+#include "../store/provenance.h"
+#include "../store/store.h"
+#include "../work/launch.h"
+#include "../work/worker.h"
+#include "interrupt.h"
+#include "progress.h"
+#include "queue.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_HELPERS = 32 }; /* OpenBLAS serves a limited number of threads at once */
+
+static uint64_t const small_launches = 32 << 20; /* bytes under way that are always worth it */
+static double const commit_after = 0.25;         /* seconds that a transaction may stay open */
+static double const look_after = 0.1; /* seconds after which a waiting engine looks for Ctrl-C */
+
+/* What the storing thread alone writes; others read it once it has ended. */
+typedef struct storing {
+    bool open; /* a transaction */
+    double opened;
+    size_t done, failed; /* cases in it */
+    rs_status status;
+    char message[1024]; /* messages belong to threads */
+} storing;
+
+typedef struct sweep {
+    const rs_spec *spec;
+    rs_model model_storage;
+    const rs_model *model; /* NULL without one */
+    rs_plan plan;
+    const rs_engine *engine;
+    rs_device device;
+    rs_device host; /* for its threads and memory */
+    rs_resources resources;
+    uint64_t memory;
+    size_t helpers;
+    rs_launches launches;
+    rs_worker worker;
+    rs_work *work; /* [works] one for every place of the queue */
+    size_t works;
+    rs_queue queue;
+    rs_store *store;
+    int64_t run_id;
+    storing storing;
+    atomic_bool store_failed;
+    rs_finding finding; /* of the storing thread while it runs */
+    double *rates;      /* [n_rho] of one case, likewise */
+    rs_progress progress;
+    double work_before, work_launch; /* of finished launches, and of the one that runs */
+    double start;                    /* clock */
+    rs_sweep_outcome *outcome;
+} sweep;
+
+/* ---- preparation: nothing is written here ---------------------------------------------------- */
+
+static rs_status choose_engine(const char *name, const rs_engine **out) {
+    if (strcmp(name, "auto") != 0) {
+        *out = rs_engine_named(name);
+        if (!*out)
+            return rs_fail(RS_EINPUT, "engine: %s is not in this build: see `rhosweep devices`",
+                           name);
+        return RS_OK;
+    }
+    for (const rs_engine *const *engine = rs_engines(); *engine; ++engine) {
+        rs_device device;
+        *out = *engine;
+        if ((*engine)->device(&device) == RS_OK) return RS_OK;
+    }
+    return RS_EDEVICE; /* with the message of the last engine asked */
+}
+
+static rs_status read_model(sweep *s) {
+    if (!s->spec->model) return RS_OK;
+    RS_TRY(rs_model_read(s->spec->model, &s->model_storage));
+    s->model = &s->model_storage;
+    return RS_OK;
+}
+
+static rs_status choose_helpers(sweep *s) {
+    const char *const text = getenv("RHOSWEEP_HELPERS");
+    char *end = NULL;
+    long number = s->spec->threads ? s->spec->threads : s->host.threads;
+    if (number > MAX_HELPERS) number = MAX_HELPERS;
+    if (text) number = strtol(text, &end, 10);
+    if (number < 1 || number > MAX_HELPERS || (text && (end == text || *end)))
+        return rs_fail(RS_EINPUT, "RHOSWEEP_HELPERS: %s: must be 1 to %d", text ? text : "",
+                       MAX_HELPERS);
+    s->helpers = (size_t)number;
+    return RS_OK;
+}
+
+static bool on_tick(void *arg, double fraction);
+
+static void describe_worker(sweep *s) {
+    s->worker.model = s->model;
+    s->worker.engine = s->engine;
+    s->worker.tick = on_tick;
+    s->worker.tick_arg = s;
+}
+
+/* Room for the launches under way: two for every helper, and for the engine, the store, and what
+ * waits for them. */
+static rs_status make_works(sweep *s) {
+    s->works = 2 * s->helpers + 4;
+    if (s->works > s->plan.n) s->works = s->plan.n;
+    s->work = calloc(s->works, sizeof *s->work);
+    s->rates = calloc(s->spec->n_rho, sizeof *s->rates);
+    if (!s->work || !s->rates)
+        return rs_fail(RS_EMEMORY, "sweep: no memory for %zu launches", s->works);
+    for (size_t i = 0; i < s->works; ++i) RS_TRY(rs_work_make(&s->launches, &s->work[i]));
+    return rs_finding_make(s->spec, &s->finding);
+}
+
+/* All that can be found wrong before a byte is written. */
+static rs_status prepare(sweep *s) {
+    RS_TRY(s->engine->device(&s->device));
+    RS_TRY(rs_store_probe(s->spec->output));
+    RS_TRY(read_model(s));
+    RS_TRY(rs_plan_make(s->spec, s->model, s->engine->name, &s->plan));
+    rs_host_device(&s->host);
+    RS_TRY(choose_helpers(s));
+    s->resources.threads = s->spec->threads ? s->spec->threads : s->device.threads;
+    s->memory = s->spec->memory ? s->spec->memory : s->device.free_bytes / 4 * 3;
+    RS_TRY(rs_launches_make(s->engine, &s->device, &s->resources, s->memory, s->spec, &s->plan,
+                            &s->launches));
+    describe_worker(s);
+    RS_TRY(rs_worker_make(&s->worker, &s->launches));
+    RS_TRY(make_works(s));
+    /* A model is the user's input: what is wrong with it is found here, not in every case. */
+    if (!s->model) return RS_OK;
+    rs_case const first = rs_plan_case(&s->plan, 0);
+    return rs_worker_check_model(&s->worker, &first);
+}
+
+static rs_status open_engine(sweep *s) {
+    return s->engine->open(&s->launches.largest, &s->resources, &s->worker.engine_state);
+}
+
+static rs_status open_store(sweep *s, const char *command_line) {
+    rs_provenance_text text;
+    rs_provenance provenance;
+    rs_status status = rs_provenance_make(s->spec, s->engine, &s->device, &s->resources, s->memory,
+                                          command_line, &text, &provenance);
+    if (status == RS_OK) status = rs_store_open(s->spec->output, &s->store);
+    if (status == RS_OK && s->model && !s->model->h0)
+        status = rs_store_confirm_zero_start(s->store, s->model->digest);
+    if (status == RS_OK) status = rs_store_begin_run(s->store, &provenance, &s->run_id);
+    rs_provenance_free(&text);
+    return status;
+}
+
+/* ---- what is left to do ---------------------------------------------------------------------- */
+
+/* Rates that are in the database already are part of the finding. */
+static rs_status add_stored_rates(sweep *s, const rs_case *one, const double *rho) {
+    if (s->spec->quiet) return RS_OK;
+    RS_TRY(rs_store_rates(s->store, one, rho, s->spec->n_rho, s->rates));
+    return rs_finding_add(&s->finding, one, s->rates);
+}
+
+static rs_status find_work(sweep *s) {
+    size_t const n_rho = s->spec->n_rho;
+    const double *rho = s->spec->native ? NULL : s->spec->rho;
+    double total = 0.0;
+    size_t points = 0;
+    for (size_t i = 0; i < s->plan.n; ++i) {
+        rs_case const one = rs_plan_case(&s->plan, i);
+        RS_TRY(rs_store_done(s->store, &one, rho, n_rho, s->spec->profiles,
+                             s->launches.done + i * n_rho));
+        size_t const missing = rs_launches_missing(&s->launches, i);
+        if (missing < n_rho) RS_TRY(add_stored_rates(s, &one, rho));
+        if (missing == 0) ++s->outcome->skipped;
+        points += missing;
+        total += rs_launch_work(&one, missing);
+    }
+    rs_progress_start(&s->progress, s->spec->quiet, points, total);
+    return RS_OK;
+}
+
+/* ---- helpers --------------------------------------------------------------------------------- */
+
+static uint64_t fill_place(void *arg, size_t place) {
+    sweep *s = arg;
+    rs_work *work = &s->work[place];
+    if (!rs_launches_next(&s->launches, &work->launch)) return 0;
+    rs_work_begin(&s->worker, work);
+    return work->launch.host_bytes ? work->launch.host_bytes : 1;
+}
+
+static void *help(void *arg) {
+    sweep *s = arg;
+    unsigned const stages = 1u << RS_STAGE_PREPARE | 1u << RS_STAGE_FINISH;
+    rs_ticket ticket;
+    while (rs_queue_take(&s->queue, stages, INFINITY, &ticket) == RS_TAKEN) {
+        rs_work *work = &s->work[ticket.place];
+        if (ticket.stage == RS_STAGE_PREPARE)
+            rs_work_prepare(&s->worker, work);
+        else
+            rs_work_finish(work);
+        rs_queue_pass(&s->queue, ticket);
+    }
+    return NULL;
+}
+
+/* ---- the storing thread ---------------------------------------------------------------------- */
+
+static rs_status begin(sweep *s) {
+    if (s->storing.open) return RS_OK;
+    RS_TRY(rs_store_begin(s->store));
+    s->storing.open = true;
+    s->storing.opened = rs_seconds();
+    return RS_OK;
+}
+
+static rs_status commit(sweep *s) {
+    if (!s->storing.open) return RS_OK;
+    s->storing.open = false;
+    RS_TRY(rs_store_end(s->store, RS_OK));
+    s->outcome->done += s->storing.done;
+    s->outcome->failed += s->storing.failed;
+    s->storing.done = s->storing.failed = 0;
+    return RS_OK;
+}
+
+/* The points of a launch are some of the spec's radii, in their order. */
+static rs_status add_rates(sweep *s, const rs_launch *launch, const rs_task *task) {
+    size_t next = 0;
+    if (s->spec->quiet || task->status != RS_OK) return RS_OK;
+    for (size_t r = 0; r < s->spec->n_rho; ++r) {
+        bool const computed =
+            next < launch->radii && (s->spec->native || launch->rho[next] == s->spec->rho[r]);
+        s->rates[r] = computed ? task->point[next++].decay_rate : NAN;
+    }
+    return rs_finding_add(&s->finding, task->one, s->rates);
+}
+
+static rs_status store_task(sweep *s, const rs_launch *launch, const rs_task *task) {
+    bool const done = task->status == RS_OK;
+    rs_case_result const result = {
+        .one = task->one,
+        .status = task->status,
+        .reason = done           ? NULL
+                  : task->reason ? task->reason
+                                 : "out of memory",
+        .point = done ? task->point : NULL,
+        .n = done ? launch->radii : 0,
+        .forward_seconds = task->forward_seconds,
+        .backward_seconds = task->backward_seconds,
+        .transfer_seconds = task->transfer_seconds,
+    };
+    RS_TRY(begin(s));
+    rs_status const status = rs_store_add(s->store, s->run_id, &result);
+    if (status != RS_OK) return rs_store_end(s->store, status);
+    if (done)
+        ++s->storing.done;
+    else
+        ++s->storing.failed;
+    RS_TRY(add_rates(s, launch, task));
+    return rs_seconds() - s->storing.opened > commit_after ? commit(s) : RS_OK;
+}
+
+static void drop_curves(const rs_work *work) {
+    for (size_t g = 0; g < work->launch.groups; ++g)
+        for (size_t r = 0; work->task[g].status == RS_OK && r < work->launch.radii; ++r)
+            work->task[g].point[r].profile = (rs_log_profile){0};
+}
+
+static rs_status store_work(sweep *s, rs_work *work) {
+    if (!s->spec->profiles) drop_curves(work);
+    for (size_t g = 0; g < work->launch.groups; ++g) {
+        const rs_task *task = &work->task[g];
+        if (task->status != RS_EINTERRUPTED) RS_TRY(store_task(s, &work->launch, task));
+    }
+    rs_work_clear(work);
+    return RS_OK;
+}
+
+/* Commits before it waits, so that others can write and results are safe. */
+static rs_status store_all(sweep *s) {
+    unsigned const stage = 1u << RS_STAGE_STORE;
+    rs_taken taken;
+    do {
+        rs_ticket ticket;
+        while ((taken = rs_queue_take(&s->queue, stage, 0.0, &ticket)) == RS_TAKEN) {
+            RS_TRY(store_work(s, &s->work[ticket.place]));
+            rs_queue_pass(&s->queue, ticket);
+        }
+        RS_TRY(commit(s));
+        if (taken == RS_TAKEN_LATER) {
+            taken = rs_queue_take(&s->queue, stage, INFINITY, &ticket);
+            if (taken != RS_TAKEN) continue;
+            RS_TRY(store_work(s, &s->work[ticket.place]));
+            rs_queue_pass(&s->queue, ticket);
+        }
+    } while (taken == RS_TAKEN);
+    return RS_OK;
+}
+
+static void *keep(void *arg) {
+    sweep *s = arg;
+    s->storing.status = store_all(s);
+    if (s->storing.status == RS_OK) return NULL;
+    snprintf(s->storing.message, sizeof s->storing.message, "%s", rs_message());
+    atomic_store(&s->store_failed, true); /* ends the launch that runs */
+    rs_queue_close(&s->queue);
+    return NULL;
+}
+
+/* ---- the engine: the caller's thread --------------------------------------------------------- */
+
+static bool on_tick(void *arg, double fraction) {
+    sweep *s = arg;
+    rs_progress_update(&s->progress, s->work_before + fraction * s->work_launch);
+    return !rs_interrupted() && !atomic_load(&s->store_failed);
+}
+
+static void say_failures(sweep *s, const rs_work *work) {
+    for (size_t g = 0; g < work->launch.groups; ++g) {
+        const rs_task *task = &work->task[g];
+        if (task->status != RS_OK && task->status != RS_EINTERRUPTED)
+            rs_progress_say(&s->progress, "rhosweep: a case failed: %s",
+                            task->reason ? task->reason : "out of memory");
+    }
+}
+
+static rs_status run_launch(sweep *s, rs_work *work) {
+    const rs_launch *launch = &work->launch;
+    s->work_launch = (double)launch->groups * rs_launch_work(&launch->one[0], launch->radii);
+    rs_status const status = rs_work_run(&s->worker, work);
+    say_failures(s, work);
+    RS_TRY(status);
+    s->work_before += s->work_launch;
+    rs_progress_points(&s->progress, launch->groups * launch->radii, s->work_before);
+    return RS_OK;
+}
+
+static rs_status run_launches(sweep *s) {
+    for (;;) {
+        rs_ticket ticket;
+        rs_taken const taken = rs_queue_take(&s->queue, 1u << RS_STAGE_RUN, look_after, &ticket);
+        if (taken == RS_TAKEN_NEVER) return RS_OK;
+        rs_status status = RS_OK;
+        if (rs_interrupted()) status = rs_fail(RS_EINTERRUPTED, "interrupted");
+        if (taken == RS_TAKEN) {
+            rs_work *work = &s->work[ticket.place];
+            if (status == RS_OK)
+                status = run_launch(s, work);
+            else
+                rs_work_clear(work); /* nothing of it is to be stored */
+            rs_queue_pass(&s->queue, ticket);
+        } else
+            rs_progress_update(&s->progress, s->work_before);
+        RS_TRY(status);
+    }
+}
+
+/* ---- the sweep ------------------------------------------------------------------------------- */
+
+typedef struct threads {
+    pthread_t helper[MAX_HELPERS], storing;
+    size_t helpers;
+    bool stores;
+} threads;
+
+static rs_status start(sweep *s, threads *t) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the caller's thread */
+    t->stores = pthread_create(&t->storing, NULL, keep, s) == 0;
+    while (t->helpers < s->helpers && pthread_create(&t->helper[t->helpers], NULL, help, s) == 0)
+        ++t->helpers;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (t->stores && t->helpers > 0) return RS_OK;
+    return rs_fail(RS_EMEMORY, "sweep: the system gives no thread");
+}
+
+static void join(const threads *t) {
+    for (size_t i = 0; i < t->helpers; ++i) pthread_join(t->helper[i], NULL);
+    if (t->stores) pthread_join(t->storing, NULL);
+}
+
+/* Bytes that launches under way may hold: what keeps all threads busy, within the budget. */
+static uint64_t room_under_way(const sweep *s) {
+    uint64_t const engine = s->launches.most_engine_bytes;
+    uint64_t const budget = !s->device.on_host   ? s->host.free_bytes / 2
+                            : s->memory > engine ? s->memory - engine
+                                                 : 0;
+    uint64_t const wanted = rs_size_mul(s->helpers + 2, s->launches.most_host_bytes);
+    uint64_t const enough = wanted > small_launches ? wanted : small_launches;
+    return enough < budget ? enough : budget;
+}
+
+static rs_status run_all(sweep *s) {
+    threads t = {0};
+    RS_TRY(rs_queue_make(&s->queue, s->works, room_under_way(s), fill_place, s));
+    rs_status status = start(s, &t);
+    if (status == RS_OK) status = run_launches(s);
+    rs_queue_close(&s->queue);
+    join(&t);
+    if (s->storing.status != RS_OK) return rs_fail(s->storing.status, "%s", s->storing.message);
+    return status;
+}
+
+static rs_status finish_run(sweep *s, const char *outcome) {
+    return rs_store_finish_run(s->store, s->run_id, outcome, s->worker.engine_seconds,
+                               rs_seconds() - s->start);
+}
+
+/* Closes the run in the database and says how things stand. */
+static rs_status conclude(sweep *s, rs_status status) {
+    rs_progress_end(&s->progress);
+    const rs_sweep_outcome *o = s->outcome;
+    if (status == RS_EINTERRUPTED) {
+        RS_TRY(finish_run(s, "interrupted"));
+        return rs_fail(RS_EINTERRUPTED,
+                       "interrupted: %zu of %zu cases are stored in %s: the same command finishes "
+                       "the rest",
+                       o->done + o->skipped, o->cases, s->spec->output);
+    }
+    RS_TRY(status);
+    RS_TRY(finish_run(s, o->failed ? "some cases failed" : "done"));
+    if (o->failed)
+        return rs_fail(RS_EDEVICE,
+                       "sweep: %zu of %zu cases failed: `rhosweep table failures %s` says why, the "
+                       "same command tries them again",
+                       o->failed, o->cases, s->spec->output);
+    return RS_OK;
+}
+
+/* Text for the user; none where there is no memory for it. */
+static void write_finding(sweep *s) {
+    size_t length = 0;
+    FILE *out = open_memstream(&s->outcome->finding, &length);
+    if (!out) return;
+    rs_finding_print(&s->finding, out);
+    fclose(out);
+}
+
+static rs_status execute(sweep *s, const char *command_line) {
+    RS_TRY(prepare(s));
+    s->outcome->cases = s->plan.n;
+    RS_TRY(open_engine(s));
+    RS_TRY(open_store(s, command_line));
+    RS_TRY(find_work(s));
+    rs_interrupt_watch();
+    RS_TRY(conclude(s, run_all(s)));
+    if (!s->spec->quiet) write_finding(s);
+    return RS_OK;
+}
+
+static void release(sweep *s) {
+    rs_store_close(s->store);
+    if (s->worker.engine_state) s->engine->close(s->worker.engine_state);
+    rs_queue_free(&s->queue);
+    for (size_t i = 0; s->work && i < s->works; ++i) rs_work_free(&s->work[i]);
+    free(s->work);
+    free(s->rates);
+    rs_finding_free(&s->finding);
+    rs_worker_free(&s->worker);
+    rs_launches_free(&s->launches);
+    if (s->model) rs_model_free(&s->model_storage);
+}
+
+rs_status rs_sweep_on(const rs_engine *engine, const rs_spec *spec, const char *command_line,
+                      rs_sweep_outcome *outcome) {
+    double const start = rs_seconds();
+    *outcome = (rs_sweep_outcome){0};
+    sweep s = {.spec = spec, .engine = engine, .outcome = outcome, .start = start};
+    rs_status const status = execute(&s, command_line);
+    outcome->engine_seconds = s.worker.engine_seconds;
+    outcome->transfer_seconds = s.worker.transfer_seconds;
+    release(&s);
+    outcome->seconds = rs_seconds() - start;
+    return status;
+}
+
+rs_status rs_sweep(const rs_spec *spec, const char *command_line, rs_sweep_outcome *outcome) {
+    const rs_engine *engine;
+    *outcome = (rs_sweep_outcome){0};
+    RS_TRY(choose_engine(spec->engine, &engine));
+    return rs_sweep_on(engine, spec, command_line, outcome);
+}

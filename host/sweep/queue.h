@@ -1,0 +1,79 @@
+/* Launches on their way through the stages that run beside each other: a ring of places.
+ *
+ *      prepare           run             finish            store
+ *     [helpers]  ->  [the engine]  ->  [helpers]  ->  [one thread]  ->  the place is free again
+ *
+ * Every stage takes the launches in the order in which they entered, whichever thread is done with
+ * one first; so engine and database see one order, for any number of helpers. The queue knows
+ * numbers of places only; what lies in them belongs to the caller. */
+#ifndef RS_QUEUE_H
+#define RS_QUEUE_H
+
+#include "../../kernels/base/status.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum rs_stage {
+    RS_STAGE_PREPARE,
+    RS_STAGE_RUN,
+    RS_STAGE_FINISH,
+    RS_STAGE_STORE,
+    RS_N_STAGE
+} rs_stage;
+
+/* Puts the next launch into a free place and returns the bytes it will hold (at least 1), or 0
+ * where none is left. Called in order, by one thread at a time, with the queue locked. */
+typedef uint64_t (*rs_queue_fill)(void *arg, size_t place);
+
+typedef struct rs_queue_place {
+    rs_stage waits_for;
+    bool filled; /* a launch is in it */
+    bool busy;   /* a thread works on it */
+    uint64_t bytes;
+} rs_queue_place;
+
+typedef struct rs_queue {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    rs_queue_place *place; /* [n] */
+    size_t n;
+    size_t next[RS_N_STAGE]; /* number, from 0, of the launch that a stage takes next */
+    uint64_t bytes;          /* of launches that were taken to be prepared and are not stored */
+    uint64_t most_bytes;
+    bool ended;  /* no launch will enter any more */
+    bool closed; /* none is to be prepared or run any more */
+    rs_queue_fill fill;
+    void *fill_arg;
+} rs_queue;
+
+typedef enum rs_taken {
+    RS_TAKEN,
+    RS_TAKEN_LATER, /* nothing within the time */
+    RS_TAKEN_NEVER  /* nothing will come any more */
+} rs_taken;
+
+typedef struct rs_ticket {
+    rs_stage stage;
+    size_t place;
+} rs_ticket;
+
+/* At least one place. Launches of more than `most_bytes` together do not enter, but one alone
+ * always does. RS_EMEMORY. */
+rs_status rs_queue_make(rs_queue *queue, size_t places, uint64_t most_bytes, rs_queue_fill fill,
+                        void *fill_arg);
+void rs_queue_free(rs_queue *queue); /* once no thread uses it; a zeroed queue is allowed */
+
+/* Takes the next launch that waits for one of the stages, a set of bits 1 << stage; the later stage
+ * first. Waits up to `seconds`: 0 does not wait, INFINITY waits for as long as it takes. */
+rs_taken rs_queue_take(rs_queue *queue, unsigned stages, double seconds, rs_ticket *ticket);
+
+/* Hands a launch that was taken on to its next stage. */
+void rs_queue_pass(rs_queue *queue, rs_ticket ticket);
+
+/* From now on nothing is taken to be prepared or run; what has run is still finished and stored. */
+void rs_queue_close(rs_queue *queue);
+
+#endif

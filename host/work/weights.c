@@ -1,0 +1,307 @@
+#include "weights.h"
+
+#include "../../kernels/base/random.h"
+#include "spectrum.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Changes of an imported matrix, relative to each element, that must not move its radius by more.
+ */
+static const double perturbation = 0x1p-42, max_radius_change = 0.01;
+
+typedef void (*draw_pair)(uint64_t seed, rs_stream stream, uint32_t row, uint32_t column,
+                          uint32_t pair, double out[2]);
+
+static void normal_pair(uint64_t seed, rs_stream stream, uint32_t row, uint32_t column,
+                        uint32_t pair, double out[2]) {
+    rs_normal_pair(seed, stream, row, column, pair, out);
+}
+
+/* Both in [-1, 1]. */
+static void symmetric_uniform_pair(uint64_t seed, rs_stream stream, uint32_t row, uint32_t column,
+                                   uint32_t pair, double out[2]) {
+    rs_uniform_pair(seed, stream, row, column, pair, out);
+    out[0] = 2.0 * out[0] - 1.0;
+    out[1] = 2.0 * out[1] - 1.0;
+}
+
+/* Element i of a row is member i % 2 of pair i / 2, whatever the row's length. */
+static void draw_row(draw_pair draw, uint64_t seed, rs_stream stream, size_t row, size_t column,
+                     size_t length, double *out) {
+    for (size_t i = 0; i < length; i += 2) {
+        double pair[2];
+        draw(seed, stream, (uint32_t)row, (uint32_t)column, (uint32_t)(i / 2), pair);
+        out[i] = pair[0];
+        if (i + 1 < length) out[i + 1] = pair[1];
+    }
+}
+
+static rs_status allocate(size_t rows, size_t columns, double **out) {
+    size_t count = 0, bytes = 0;
+    if (rows > UINT32_MAX || columns > UINT32_MAX ||
+        __builtin_mul_overflow(rows, columns, &count) ||
+        __builtin_mul_overflow(count, sizeof(double), &bytes))
+        return rs_fail(RS_EINPUT, "an array of %zu x %zu values is too large", rows, columns);
+    *out = calloc(count ? count : 1, sizeof(double));
+    return *out ? RS_OK : rs_fail(RS_EMEMORY, "no memory for %zu x %zu values", rows, columns);
+}
+
+static void divide(size_t count, double divisor, double *a) {
+    for (size_t i = 0; i < count; ++i) a[i] /= divisor;
+}
+
+static rs_status check_range(rs_precision precision, size_t count, const double *a,
+                             const char *what) {
+    for (size_t i = 0; i < count; ++i) {
+        double const rounded = precision == RS_F32 ? (double)(float)a[i] : a[i];
+        if (!isfinite(rounded))
+            return rs_fail(RS_EINPUT, "%s: %g is beyond the range of %s%s", what, a[i],
+                           rs_precision_name(precision),
+                           precision == RS_F32 ? "; try --precision f64" : "");
+    }
+    return RS_OK;
+}
+
+/* weight_hh */
+
+static void draw_weight_hh(draw_pair draw, const rs_case *one, double *w) {
+    size_t const h = one->hidden;
+    for (size_t i = 0; i < h; ++i)
+        draw_row(draw, one->seed, RS_STREAM_WEIGHT_HH, i, 0, h, w + i * h);
+}
+
+/* The upper triangle of the Gaussian ensemble, mirrored; the diagonal has twice the variance. */
+static void make_symmetric(size_t h, double *w) {
+    for (size_t i = 0; i < h; ++i) {
+        w[i * h + i] *= sqrt(2.0);
+        for (size_t j = i + 1; j < h; ++j) w[j * h + i] = w[i * h + j];
+    }
+}
+
+static rs_status fill_weight_hh(const rs_model *model, const rs_case *one, double *w) {
+    size_t const h = one->hidden;
+    double const root = sqrt((double)h);
+    switch (one->ensemble) {
+    case RS_GAUSSIAN:
+        draw_weight_hh(normal_pair, one, w);
+        divide(h * h, root, w);
+        return RS_OK;
+    case RS_UNIFORM:
+        draw_weight_hh(symmetric_uniform_pair, one, w);
+        divide(h * h, root, w);
+        return RS_OK;
+    case RS_SYMMETRIC:
+        draw_weight_hh(normal_pair, one, w);
+        make_symmetric(h, w);
+        divide(h * h, root, w);
+        return RS_OK;
+    case RS_ORTHOGONAL: draw_weight_hh(normal_pair, one, w); return rs_orthogonal_factor(h, w);
+    case RS_IDENTITY:
+        for (size_t i = 0; i < h; ++i) w[i * h + i] = 1.0;
+        return RS_OK;
+    default: memcpy(w, model->weight_hh, h * h * sizeof *w); return RS_OK;
+    }
+}
+
+static rs_status round_weight_hh(rs_precision precision, size_t count, double *w) {
+    RS_TRY(check_range(precision, count, w, "weight_hh"));
+    if (precision == RS_F32)
+        for (size_t i = 0; i < count; ++i) w[i] = (double)(float)w[i];
+    return RS_OK;
+}
+
+/* The eigenvalues of a matrix similar to a nilpotent one are roots of its rounding errors, far
+ * above them, and mean nothing. They give themselves away by moving as far as they are large. Exact
+ * zeros stay, so that a triangular matrix passes. */
+static rs_status check_radius(size_t h, const double *w, double radius) {
+    double *moved = NULL, changed = 0.0;
+    RS_TRY(allocate(h, h, &moved));
+    for (size_t i = 0; i < h; ++i)
+        draw_row(symmetric_uniform_pair, 0, RS_STREAM_WEIGHT_HH, i, 0, h, moved + i * h);
+    for (size_t i = 0; i < h * h; ++i) moved[i] = w[i] * (1.0 + perturbation * moved[i]);
+    rs_status const status = rs_spectral_radius(h, moved, &changed);
+    free(moved);
+    RS_TRY(status);
+    if (fabs(changed - radius) <= max_radius_change * radius) return RS_OK;
+    return rs_fail(
+        RS_EINPUT,
+        "weight_hh: nearly nilpotent, its spectral radius is lost in rounding (%g or %g) "
+        "and cannot be scaled; use --rho native",
+        radius, changed);
+}
+
+static rs_status scale_weight_hh(const rs_case *one, rs_weights *out) {
+    size_t const h = out->hidden;
+    if (out->drawn_radius == 0.0)
+        return rs_fail(RS_EINPUT, "weight_hh: its spectral radius is 0 (nilpotent), so that it "
+                                  "cannot be scaled; use --rho native");
+    if (one->ensemble == RS_MODEL) RS_TRY(check_radius(h, out->weight_hh, out->drawn_radius));
+    divide(h * h, out->drawn_radius, out->weight_hh);
+    return RS_OK;
+}
+
+static rs_status make_weight_hh(const rs_case *one, const rs_model *model, rs_weights *out) {
+    size_t const h = one->hidden;
+    RS_TRY(allocate(h, h, &out->weight_hh));
+    RS_TRY(fill_weight_hh(model, one, out->weight_hh));
+    RS_TRY(rs_spectral_radius(h, out->weight_hh, &out->drawn_radius));
+    if (!one->native) RS_TRY(scale_weight_hh(one, out));
+    RS_TRY(round_weight_hh(one->precision, h * h, out->weight_hh));
+    RS_TRY(rs_spectral_radius(h, out->weight_hh, &out->radius));
+    out->coupling = rs_coupling(h, out->weight_hh);
+    return RS_OK;
+}
+
+/* weight_ih and biases */
+
+static void draw_uniform(const rs_case *one, rs_stream stream, size_t rows, size_t columns,
+                         double *out) {
+    for (size_t i = 0; i < rows; ++i)
+        draw_row(symmetric_uniform_pair, one->seed, stream, i, 0, columns, out + i * columns);
+    divide(rows * columns, sqrt((double)one->hidden), out);
+}
+
+static void add(size_t count, const double *from, double *to) {
+    if (from)
+        for (size_t i = 0; i < count; ++i) to[i] += from[i];
+}
+
+static rs_status draw_biases(const rs_case *one, double *bias) {
+    double *second = NULL;
+    RS_TRY(allocate(1, one->hidden, &second));
+    draw_uniform(one, RS_STREAM_BIAS_IH, 1, one->hidden, bias);
+    draw_uniform(one, RS_STREAM_BIAS_HH, 1, one->hidden, second);
+    add(one->hidden, second, bias);
+    free(second);
+    return RS_OK;
+}
+
+static rs_status make_bias(const rs_model *model, const rs_case *one, double *bias) {
+    bool const in_file = model && (model->weight_ih || model->bias_ih || model->bias_hh);
+    if (!in_file) return draw_biases(one, bias);
+    add(one->hidden, model->bias_ih, bias);
+    add(one->hidden, model->bias_hh, bias);
+    return RS_OK;
+}
+
+static rs_status make_input_weights(const rs_case *one, const rs_model *model, rs_weights *out) {
+    size_t const h = one->hidden, inputs = one->input_size;
+    if (one->input.kind != RS_INPUT_PYTORCH) return RS_OK;
+    RS_TRY(allocate(h, inputs, &out->weight_ih));
+    RS_TRY(allocate(1, h, &out->bias));
+    if (model && model->weight_ih)
+        memcpy(out->weight_ih, model->weight_ih, h * inputs * sizeof *out->weight_ih);
+    else
+        draw_uniform(one, RS_STREAM_WEIGHT_IH, h, inputs, out->weight_ih);
+    RS_TRY(make_bias(model, one, out->bias));
+    RS_TRY(check_range(one->precision, h * inputs, out->weight_ih, "weight_ih"));
+    RS_TRY(check_range(one->precision, h, out->bias, "bias_ih + bias_hh"));
+    if (!model || !model->input) return RS_OK;
+    return check_range(one->precision, model->steps * model->batch * model->input_size,
+                       model->input, "input");
+}
+
+/* h0 */
+
+static rs_status take_h0(const rs_case *one, const rs_model *model, double *h0) {
+    if (one->batch > model->batch)
+        return rs_fail(RS_EINPUT, "h0: has %zu samples, the batch is %zu", model->batch,
+                       one->batch);
+    memcpy(h0, model->h0, one->batch * one->hidden * sizeof *h0);
+    return RS_OK;
+}
+
+static void draw_h0(const rs_case *one, double *h0) {
+    size_t const h = one->hidden;
+    for (size_t b = 0; b < one->batch; ++b)
+        draw_row(normal_pair, one->seed, RS_STREAM_H0, 0, b, h, h0 + b * h);
+    for (size_t i = 0; i < one->batch * h; ++i) h0[i] *= one->h0.sigma;
+}
+
+static rs_status make_h0(const rs_case *one, const rs_model *model, rs_weights *out) {
+    if (one->h0.kind == RS_START_ZERO) return RS_OK;
+    RS_TRY(allocate(one->batch, one->hidden, &out->h0));
+    if (one->h0.kind == RS_START_MODEL)
+        RS_TRY(take_h0(one, model, out->h0));
+    else
+        draw_h0(one, out->h0);
+    return check_range(one->precision, one->batch * one->hidden, out->h0, "h0");
+}
+
+rs_status rs_weights_make(const rs_case *one, const rs_model *model, rs_weights *out) {
+    *out = (rs_weights){.hidden = one->hidden};
+    RS_TRY(make_weight_hh(one, model, out));
+    RS_TRY(make_input_weights(one, model, out));
+    return make_h0(one, model, out);
+}
+
+bool rs_weights_shared(const rs_case *a, const rs_case *b) {
+    bool const weight_hh = a->ensemble == b->ensemble && a->hidden == b->hidden &&
+                           a->seed == b->seed && a->native == b->native &&
+                           a->precision == b->precision;
+    bool const input = (a->input.kind == RS_INPUT_PYTORCH) == (b->input.kind == RS_INPUT_PYTORCH) &&
+                       a->input_size == b->input_size;
+    bool const h0 = a->h0.kind == b->h0.kind && a->h0.sigma == b->h0.sigma && a->batch == b->batch;
+    return weight_hh && input && h0;
+}
+
+void rs_weights_free(rs_weights *weights) {
+    free(weights->weight_hh);
+    free(weights->weight_ih);
+    free(weights->bias);
+    free(weights->h0);
+    *weights = (rs_weights){0};
+}
+
+double rs_weights_scale(const rs_case *one, double rho) {
+    if (one->native) return 1.0;
+    return one->precision == RS_F32 ? (double)(float)rho : rho;
+}
+
+static double fill_constant(size_t count, double value, double *out) {
+    for (size_t i = 0; i < count; ++i) out[i] = value;
+    return value;
+}
+
+static void fill_unit_vector(uint64_t seed, size_t sample, size_t hidden, double *out) {
+    double sum = 0.0;
+    draw_row(normal_pair, seed, RS_STREAM_LOSS, 0, sample, hidden, out);
+    for (size_t i = 0; i < hidden; ++i) sum += out[i] * out[i];
+    divide(hidden, sqrt(sum), out);
+}
+
+double rs_loss_gradient(rs_loss loss, uint64_t seed, size_t steps, size_t batch, size_t hidden,
+                        double *gradient) {
+    double const values = (double)batch * (double)hidden;
+    switch (loss) {
+    case RS_LAST_MEAN: fill_constant(batch * hidden, 1.0 / values, gradient); return 0.0;
+    case RS_ALL_MEAN:
+        return fill_constant(batch * hidden, 1.0 / ((double)steps * values), gradient);
+    default:
+        for (size_t b = 0; b < batch; ++b) fill_unit_vector(seed, b, hidden, gradient + b * hidden);
+        return 0.0;
+    }
+}
+
+rs_drive rs_weights_drive(const rs_case *one, const rs_model *model, const rs_weights *weights,
+                          size_t first_sample) {
+    rs_drive drive = {.seed = one->seed, .first_sample = first_sample};
+    switch (one->input.kind) {
+    case RS_INPUT_ZERO: drive.kind = RS_DRIVE_ZERO; break;
+    case RS_INPUT_NOISE:
+        drive.kind = RS_DRIVE_NOISE;
+        drive.sigma = one->input.sigma;
+        break;
+    case RS_INPUT_PYTORCH:
+        drive.kind = RS_DRIVE_WEIGHTED;
+        drive.input_size = one->input_size;
+        drive.weight_ih = weights->weight_ih;
+        drive.bias = weights->bias;
+        drive.input = model ? model->input : NULL;
+        drive.input_batch = model ? model->batch : 0;
+        break;
+    }
+    return drive;
+}

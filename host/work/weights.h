@@ -1,0 +1,46 @@
+/* weights: the arrays of one case, drawn from the seed or taken from the model. */
+#ifndef RS_WEIGHTS_H
+#define RS_WEIGHTS_H
+
+#include "../plan/case.h"
+#include "../plan/model.h"
+
+/* What is computed of a case before its launch. */
+typedef struct rs_weights {
+    size_t hidden;
+    double *weight_hh;   /* [H][H] W0: of spectral radius 1, or as drawn with --rho native;
+                          * rounded to the precision of the engine */
+    double radius;       /* spectral radius of weight_hh, measured again after scaling */
+    double coupling;     /* g of weight_hh */
+    double drawn_radius; /* spectral radius before scaling */
+    double *weight_ih;   /* [H][I], NULL where the input needs none */
+    double *bias;        /* [H] bias_ih + bias_hh, NULL likewise */
+    double *h0;          /* [B][H], NULL for zeros */
+} rs_weights;
+
+/* Draws (Philox, see kernels/base/random.h) or takes the arrays of `one` and scales weight_hh.
+ * A model without weight_ih has weight_ih and biases drawn as an ensemble's are; one with
+ * weight_ih and without biases has none. RS_EINPUT where the radius is 0, or lost in rounding,
+ * and must be scaled, or a value overflows the precision. The caller frees with rs_weights_free in
+ * any case. */
+rs_status rs_weights_make(const rs_case *one, const rs_model *model, rs_weights *out);
+void rs_weights_free(rs_weights *weights);
+
+/* True where rs_weights_make gives both cases, of one model or of none, the same arrays. */
+bool rs_weights_shared(const rs_case *a, const rs_case *b);
+
+/* The scale of a radius: rho itself, or 1 with --rho native; rounded to the precision. */
+double rs_weights_scale(const rs_case *one, double rho);
+
+/* delta_T of every sample of the batch for a case of `steps`, into gradient [B][H]; returns the
+ * loss's term at every earlier step. last-mean: 1 / (B H); all-mean: 1 / (T B H), at every step;
+ * random: a unit vector of each sample, uniform on the sphere. */
+double rs_loss_gradient(rs_loss loss, uint64_t seed, size_t steps, size_t batch, size_t hidden,
+                        double *gradient);
+
+/* u_t of the case for the drive of an engine, from sample `first_sample` on; borrows `weights`
+ * and `model`. */
+rs_drive rs_weights_drive(const rs_case *one, const rs_model *model, const rs_weights *weights,
+                          size_t first_sample);
+
+#endif

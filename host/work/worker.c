@@ -1,0 +1,326 @@
+#include "worker.h"
+
+#include "../../kernels/base/clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+rs_status rs_worker_make(rs_worker *worker, const rs_launches *launches) {
+    worker->groups = launches->groups;
+    worker->group = calloc(worker->groups, sizeof *worker->group);
+    worker->latest = calloc(worker->groups, sizeof *worker->latest);
+    if (worker->group && worker->latest) return RS_OK;
+    return rs_fail(RS_EMEMORY, "sweep: no memory for launches of %zu cases", worker->groups);
+}
+
+void rs_worker_free(rs_worker *worker) {
+    for (size_t g = 0; worker->latest && g < worker->groups; ++g)
+        rs_shared_weights_release(worker->latest[g]);
+    free(worker->latest);
+    free(worker->group);
+    worker->latest = NULL;
+    worker->group = NULL;
+}
+
+rs_status rs_work_make(const rs_launches *launches, rs_work *out) {
+    *out = (rs_work){0};
+    RS_TRY(rs_launch_make(launches, &out->launch));
+    out->task = calloc(launches->groups, sizeof *out->task);
+    return out->task ? RS_OK
+                     : rs_fail(RS_EMEMORY, "sweep: no memory for %zu cases", launches->groups);
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+static void free_norms(rs_norms *norms) {
+    free(norms->profile.norm2);
+    free(norms->profile.exponent);
+    free(norms->profile.nonfinite_step);
+    *norms = (rs_norms){0};
+}
+
+static rs_status allocate_norms(const rs_launch *launch, size_t tasks, rs_norms *norms) {
+    size_t const radii = launch->radii < launch->cut->radii ? launch->radii : launch->cut->radii;
+    size_t const columns = tasks * radii * launch->cut->batch, steps = launch->whole.steps;
+    rs_profile *profile = &norms->profile;
+    free_norms(norms);
+    profile->norm2 = calloc(columns, steps * sizeof *profile->norm2);
+    profile->exponent = calloc(columns, steps * sizeof *profile->exponent);
+    profile->nonfinite_step = calloc(columns, sizeof *profile->nonfinite_step);
+    if (profile->norm2 && profile->exponent && profile->nonfinite_step) return RS_OK;
+    return rs_fail(RS_EMEMORY, "sweep: no memory for the norms of %zu columns", columns);
+}
+
+/* All but the weights. */
+static void free_results(rs_task *task) {
+    free(task->gradient);
+    free(task->point);
+    free(task->profiles);
+    free(task->reason);
+    task->gradient = NULL;
+    task->point = NULL;
+    task->profiles = NULL;
+    task->reason = NULL;
+}
+
+void rs_work_clear(rs_work *work) {
+    free_norms(&work->norms);
+    for (size_t g = 0; g < work->launch.groups; ++g) {
+        free_results(&work->task[g]);
+        rs_shared_weights_release(work->task[g].weights);
+        work->task[g].weights = NULL;
+    }
+    work->launch.groups = 0;
+}
+
+void rs_work_free(rs_work *work) {
+    if (work->task) rs_work_clear(work);
+    free(work->task);
+    work->task = NULL;
+    rs_launch_free(&work->launch);
+}
+
+/* ---- begin ----------------------------------------------------------------------------------- */
+
+/* The weights of the place in the launch before, or new ones in their stead. */
+static rs_shared_weights *weights_for(rs_worker *worker, size_t place, const rs_case *one) {
+    rs_shared_weights **latest = &worker->latest[place];
+    if (!*latest || !rs_shared_weights_fit(*latest, one)) {
+        rs_shared_weights_release(*latest);
+        *latest = rs_shared_weights_new(one);
+    }
+    return *latest ? rs_shared_weights_use(*latest) : NULL;
+}
+
+rs_status rs_worker_check_model(rs_worker *worker, const rs_case *one) {
+    worker->latest[0] = rs_shared_weights_new(one);
+    if (!worker->latest[0]) return rs_fail(RS_EMEMORY, "sweep: no memory for weights");
+    return rs_shared_weights_make(worker->latest[0], worker->model);
+}
+
+void rs_work_begin(rs_worker *worker, rs_work *work) {
+    for (size_t g = 0; g < work->launch.groups; ++g) {
+        const rs_case *one = &work->launch.one[g];
+        work->task[g] = (rs_task){.one = one, .weights = weights_for(worker, g, one)};
+    }
+}
+
+/* ---- prepare --------------------------------------------------------------------------------- */
+
+static void settle(rs_task *task, rs_status status) {
+    task->status = status;
+    free(task->reason);
+    task->reason = status == RS_OK ? NULL : strdup(rs_message());
+}
+
+static rs_status allocate_results(const rs_launch *launch, rs_task *task) {
+    size_t const steps = launch->whole.steps, radii = launch->radii;
+    task->gradient = calloc(launch->whole.batch * launch->whole.hidden, sizeof *task->gradient);
+    task->point = calloc(radii, sizeof *task->point);
+    task->profiles = calloc(radii, 3 * steps * sizeof *task->profiles);
+    if (task->gradient && task->point && task->profiles) return RS_OK;
+    return rs_fail(RS_EMEMORY, "sweep: no memory for a case of %zu steps and %zu radii", steps,
+                   radii);
+}
+
+static void begin_points(const rs_launch *launch, rs_task *task) {
+    const rs_weights *weights = rs_shared_weights_get(task->weights);
+    size_t const steps = launch->whole.steps;
+    for (size_t r = 0; r < launch->radii; ++r) {
+        double *at = task->profiles + 3 * steps * r;
+        task->point[r] = (rs_point){.profile = {at, at + steps, at + 2 * steps},
+                                    .rho_asked = launch->rho[r],
+                                    .rho = launch->scale[r] * weights->radius,
+                                    .g = launch->scale[r] * weights->coupling};
+    }
+}
+
+static rs_status prepare_task(const rs_worker *worker, const rs_launch *launch, rs_task *task) {
+    const rs_case *one = task->one;
+    if (!task->weights) return rs_fail(RS_EMEMORY, "sweep: no memory for weights");
+    RS_TRY(rs_shared_weights_make(task->weights, worker->model));
+    RS_TRY(allocate_results(launch, task));
+    begin_points(launch, task);
+    task->step_gradient =
+        rs_loss_gradient(one->loss, one->seed, one->steps, one->batch, one->hidden, task->gradient);
+    return RS_OK;
+}
+
+void rs_work_prepare(const rs_worker *worker, rs_work *work) {
+    for (size_t g = 0; g < work->launch.groups; ++g)
+        settle(&work->task[g], prepare_task(worker, &work->launch, &work->task[g]));
+}
+
+/* ---- from norms to points -------------------------------------------------------------------- */
+
+/* Adds the norms of one task's columns, in the order of their samples, to the profiles of their
+ * radii. `first` is the task's first column among those of all tasks. */
+static void reduce_task(const rs_norms *norms, size_t steps, size_t first, rs_task *task) {
+    const rs_chunk *chunk = &norms->chunk;
+    size_t const columns = chunk->radii * chunk->batch;
+    for (size_t column = 0; column < columns; ++column) {
+        size_t const r = column / chunk->batch, b = column % chunk->batch;
+        rs_point *point = &task->point[chunk->first_radius + r];
+        size_t const at = first * steps + column;
+        rs_profile_add(&point->profile, chunk->first_sample + b, steps, norms->profile.norm2 + at,
+                       norms->profile.exponent + at, columns);
+        long const nonfinite = (long)norms->profile.nonfinite_step[first + column];
+        if (nonfinite && (!point->forward_nonfinite || nonfinite < point->forward_nonfinite))
+            point->forward_nonfinite = nonfinite;
+    }
+}
+
+/* Makes the norms free to be written again. */
+static void reduce(rs_work *work) {
+    rs_norms *norms = &work->norms;
+    size_t const columns = norms->chunk.radii * norms->chunk.batch;
+    for (size_t g = 0; g < norms->tasks; ++g)
+        reduce_task(norms, work->launch.whole.steps, g * columns,
+                    &work->task[norms->first_task + g]);
+    norms->tasks = 0;
+}
+
+static void fit_points(const rs_launch *launch, rs_task *task) {
+    const rs_case *one = task->one;
+    for (size_t r = 0; r < launch->radii; ++r) {
+        rs_point *point = &task->point[r];
+        rs_profile_finish(&point->profile, launch->whole.batch, one->steps);
+        point->decay_rate = rs_decay_rate(point->profile.mean, one->steps, one->fit_skip);
+        point->range = rs_range_find(&point->profile, one->steps, one->hidden);
+    }
+}
+
+void rs_work_finish(rs_work *work) {
+    reduce(work);
+    free_norms(&work->norms);
+    for (size_t g = 0; g < work->launch.groups; ++g)
+        if (work->task[g].status == RS_OK) fit_points(&work->launch, &work->task[g]);
+}
+
+/* ---- run ------------------------------------------------------------------------------------- */
+
+/* Some tasks of a launch that run together, and what part of the launch they are. */
+typedef struct run {
+    rs_worker *worker;
+    rs_work *work;
+    size_t first, tasks;
+    double done, piece; /* parts of the launch: before this piece, and this piece */
+    double seconds[3];  /* forward, backward, transfer */
+} run;
+
+static bool on_tick(void *arg, double fraction) {
+    const run *r = arg;
+    const rs_worker *worker = r->worker;
+    return !worker->tick || worker->tick(worker->tick_arg, r->done + fraction * r->piece);
+}
+
+static void set_group(const run *r, const rs_chunk *chunk, size_t g) {
+    const rs_worker *worker = r->worker;
+    const rs_task *task = &r->work->task[r->first + g];
+    const rs_weights *weights = rs_shared_weights_get(task->weights);
+    size_t const first = chunk->first_sample * task->one->hidden;
+    worker->group[g] = (rs_group){
+        .weight_hh = weights->weight_hh,
+        .scale = r->work->launch.scale + chunk->first_radius,
+        .h0 = weights->h0 ? weights->h0 + first : NULL,
+        .loss_gradient = task->gradient + first,
+        .step_gradient = task->step_gradient,
+        .drive = rs_weights_drive(task->one, worker->model, weights, chunk->first_sample),
+    };
+}
+
+static rs_status run_piece(run *r, const rs_chunk *chunk) {
+    rs_worker *worker = r->worker;
+    rs_norms *norms = &r->work->norms;
+    rs_shape piece = r->work->launch.whole;
+    piece.groups = r->tasks;
+    piece.radii = chunk->radii;
+    piece.batch = chunk->batch;
+    for (size_t g = 0; g < r->tasks; ++g) set_group(r, chunk, g);
+    rs_job const job = {.shape = piece, .group = worker->group, .tick = on_tick, .tick_arg = r};
+    double const start = rs_seconds();
+    rs_status const status = worker->engine->run(worker->engine_state, &job, &norms->profile);
+    worker->engine_seconds += rs_seconds() - start;
+    RS_TRY(status);
+    r->seconds[0] += norms->profile.forward_seconds;
+    r->seconds[1] += norms->profile.backward_seconds;
+    r->seconds[2] += norms->profile.transfer_seconds;
+    worker->transfer_seconds += norms->profile.transfer_seconds;
+    norms->chunk = *chunk;
+    norms->first_task = r->first;
+    norms->tasks = r->tasks;
+    return RS_OK;
+}
+
+/* All pieces. Norms are reduced only when the next piece needs their place: those of the last one,
+ * which is mostly the only one, wait for finish and do not keep the engine waiting. */
+static rs_status run_pieces(run *r) {
+    const rs_launch *launch = &r->work->launch;
+    double const columns = (double)(launch->radii * launch->whole.batch);
+    double const part = (double)r->tasks / (double)launch->groups;
+    rs_chunk chunk;
+    RS_TRY(allocate_norms(launch, r->tasks, &r->work->norms));
+    for (size_t k = 0; rs_launch_chunk(launch, k, &chunk); ++k) {
+        reduce(r->work);
+        r->piece = part * (double)(chunk.radii * chunk.batch) / columns;
+        RS_TRY(run_piece(r, &chunk));
+        r->done += r->piece;
+    }
+    return RS_OK;
+}
+
+static rs_status run_tasks(rs_worker *worker, rs_work *work, size_t first, size_t tasks) {
+    run r = {.worker = worker,
+             .work = work,
+             .first = first,
+             .tasks = tasks,
+             .done = (double)first / (double)work->launch.groups};
+    rs_status const status = run_pieces(&r);
+    if (status != RS_OK) free_norms(&work->norms);
+    for (size_t g = first; g < first + tasks; ++g) {
+        settle(&work->task[g], status);
+        work->task[g].forward_seconds = r.seconds[0] / (double)tasks;
+        work->task[g].backward_seconds = r.seconds[1] / (double)tasks;
+        work->task[g].transfer_seconds = r.seconds[2] / (double)tasks;
+    }
+    return status;
+}
+
+static bool is_prepared(const rs_work *work) {
+    for (size_t g = 0; g < work->launch.groups; ++g)
+        if (work->task[g].status != RS_OK) return false;
+    return true;
+}
+
+static rs_status run_alone(rs_worker *worker, rs_work *work, size_t g) {
+    rs_task *task = &work->task[g];
+    free_results(task);
+    settle(task, prepare_task(worker, &work->launch, task));
+    if (task->status != RS_OK) return RS_OK;
+    rs_status const status = run_tasks(worker, work, g, 1);
+    reduce(work);
+    return status == RS_EINTERRUPTED ? status : RS_OK;
+}
+
+static void mark_not_run(rs_work *work, size_t first) {
+    rs_fail(RS_EINTERRUPTED, "interrupted");
+    for (size_t g = first; g < work->launch.groups; ++g) settle(&work->task[g], RS_EINTERRUPTED);
+}
+
+rs_status rs_work_run(rs_worker *worker, rs_work *work) {
+    size_t const groups = work->launch.groups;
+    bool const prepared = is_prepared(work);
+    if (prepared) {
+        rs_status const status = run_tasks(worker, work, 0, groups);
+        if (status == RS_OK || status == RS_EINTERRUPTED) return status;
+    }
+    if (groups == 1) return RS_OK;
+    for (size_t g = 0; g < groups; ++g) free_results(&work->task[g]);
+    for (size_t g = 0; g < groups; ++g) {
+        rs_status const status = run_alone(worker, work, g);
+        if (status == RS_OK) continue;
+        mark_not_run(work, g);
+        return status;
+    }
+    return RS_OK;
+}

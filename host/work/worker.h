@@ -1,0 +1,85 @@
+/* worker: a launch in, results out. Knows no store, no progress and no threads: the
+ * four steps of a launch may each be called from another thread, one after the other.
+ *
+ *     begin    whose weights each case uses                       in the order of the launches
+ *     prepare  draws weights, start states and loss gradients     on any thread
+ *     run      the engine                                         on the worker's one thread
+ *     finish   norms to profiles, decay rates and ranges          on any thread
+ */
+#ifndef RS_WORKER_H
+#define RS_WORKER_H
+
+#include "../fit/fit.h"
+#include "launch.h"
+#include "shared_weights.h"
+
+/* One case of a launch on its way. */
+typedef struct rs_task {
+    const rs_case *one;
+    rs_shared_weights *weights; /* NULL where there was no memory for them */
+    double *gradient;           /* [B][H] loss gradient */
+    double step_gradient;
+    rs_point *point;  /* [radii of the launch], good after finish */
+    double *profiles; /* [radii][3][T], what the points' profiles point into */
+    rs_status status; /* RS_OK, why it failed, or RS_EINTERRUPTED where it has not been run */
+    char *reason;     /* the message of a failure; owned */
+    double forward_seconds, backward_seconds, transfer_seconds; /* its share of the launch */
+} rs_task;
+
+/* Norms that the engine has written and that are in no profile yet. */
+typedef struct rs_norms {
+    rs_profile profile;
+    rs_chunk chunk;
+    size_t first_task, tasks; /* whose norms: 0 tasks where there are none */
+} rs_norms;
+
+typedef struct rs_work {
+    rs_launch launch;
+    rs_task *task; /* [launch.groups] */
+    rs_norms norms;
+} rs_work;
+
+typedef struct rs_worker {
+    const rs_model *model; /* NULL without one */
+    const rs_engine *engine;
+    void *engine_state;
+    rs_tick tick; /* with the part of a launch that is done; false to stop */
+    void *tick_arg;
+    size_t groups;              /* most cases of a launch */
+    rs_group *group;            /* [groups] of the launch that runs */
+    rs_shared_weights **latest; /* [groups] of the launch that was begun last */
+    double engine_seconds;      /* within the engine */
+    double transfer_seconds;    /* of the engine: see rs_profile */
+} rs_worker;
+
+/* Room for launches of up to `launches->groups` cases; the other members are the caller's to set,
+ * before or after. RS_EMEMORY. Freed with rs_worker_free in any case; the engine is not closed. */
+rs_status rs_worker_make(rs_worker *worker, const rs_launches *launches);
+void rs_worker_free(rs_worker *worker);
+
+rs_status rs_work_make(const rs_launches *launches, rs_work *out); /* RS_EMEMORY */
+void rs_work_free(rs_work *work);
+
+/* Weights of the model for a case of the plan, before any launch: bad ones are the user's input,
+ * found here once. */
+rs_status rs_worker_check_model(rs_worker *worker, const rs_case *one);
+
+/* Makes tasks of the cases of work->launch. A task uses the weights of the task in its place in the
+ * launch begun before, where they are the same. Never at once with itself. */
+void rs_work_begin(rs_worker *worker, rs_work *work);
+
+/* Failures are kept in the tasks. */
+void rs_work_prepare(const rs_worker *worker, rs_work *work);
+
+/* Runs the launch. Where it fails as a whole one of its cases may be to blame for all: then each is
+ * prepared and run alone, and a failure is its own. RS_EINTERRUPTED where the tick said so, the
+ * tasks not yet run having that status; else RS_OK. */
+rs_status rs_work_run(rs_worker *worker, rs_work *work);
+
+/* Of the tasks that have run. */
+void rs_work_finish(rs_work *work);
+
+/* Frees what the tasks hold. */
+void rs_work_clear(rs_work *work);
+
+#endif
