@@ -211,6 +211,8 @@ static void test_linear_networks(void **state) {
         assert_law(&q, "ln g", -log(1.2));
         q = linear_of(iid[i], 60);
         assert_no_law(&q);
+        q = linear_of(iid[i], 113); /* 5 sqrt(512) = 113.1 */
+        assert_no_law(&q);
         q = linear_of(iid[i], 114);
         assert_law(&q, "ln rho", -log(1.25));
     }
@@ -257,6 +259,32 @@ static void test_mean_field_needs_many_units_and_noise(void **state) {
     q.g = 0.5; /* nearly linear: the largest eigenvalues win */
     assert_no_law(&q);
     q.one.ensemble = RS_ORTHOGONAL; /* whose eigenvalues are all alike */
+    assert_non_null(predict(&q).law);
+}
+
+/* The coupling at which the spread of phi' mixes directions this much: (kappa - 1) sqrt(H). */
+static double coupling_that_mixes(double mixing, size_t hidden) {
+    double low = 0.01, high = 3.0;
+    while (high - low > 1e-12) {
+        double const g = 0.5 * (low + high);
+        double const kappa = rs_mean_field_tanh(&theory, g, 0.5).kappa;
+        if ((kappa - 1.0) * sqrt((double)hidden) < mixing)
+            low = g;
+        else
+            high = g;
+    }
+    return low;
+}
+
+static void test_mean_field_needs_a_spread_of_slopes(void **state) {
+    (void)state;
+    query q = driven_tanh(RS_GAUSSIAN);
+    q.one.input.sigma = 0.5;
+    for (double mixing = 3.0; mixing < 4.3; mixing += 0.2) {
+        q.g = coupling_that_mixes(mixing, q.one.hidden);
+        assert_no_law(&q);
+    }
+    q.g = coupling_that_mixes(4.4, q.one.hidden);
     assert_non_null(predict(&q).law);
 }
 
@@ -340,6 +368,7 @@ int main(void) {
         cmocka_unit_test(test_linear_networks),
         cmocka_unit_test(test_driven_tanh_networks),
         cmocka_unit_test(test_mean_field_needs_many_units_and_noise),
+        cmocka_unit_test(test_mean_field_needs_a_spread_of_slopes),
         cmocka_unit_test(test_quiet_tanh_networks),
         cmocka_unit_test(test_relu_networks),
         cmocka_unit_test(test_a_loss_at_every_step_has_no_law),
