@@ -1,0 +1,217 @@
+#include "keys.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <string.h>
+
+/* Beyond these a number is a slip of the pen. They also keep every product of sizes in 64 bits. */
+enum {
+    MAX_HIDDEN = 65536,
+    MAX_STEPS = 10000000,
+    MAX_BATCH = 1000000,
+    MAX_INPUT_SIZE = 65536,
+    MAX_THREADS = 4096
+};
+#define MAX_MEMORY (UINT64_C(1) << 60) /* bytes */
+
+#define WHOLE(field, from, to)                                                                     \
+    .kind = &rs_kind_whole, .offset = offsetof(rs_spec, field), .least = (from), .most = (to)
+#define WHOLES(field, from, to)                                                                    \
+    .kind = &rs_kind_wholes, .offset = offsetof(rs_spec, field),                                   \
+    .offset_n = offsetof(rs_spec, n_##field), .least = (from), .most = (to)
+#define PATH(field)   .kind = &rs_kind_path, .offset = offsetof(rs_spec, field)
+#define SWITCH(field) .kind = &rs_kind_switch, .offset = offsetof(rs_spec, field)
+#define OWN(name)     .kind = &rs_kind_##name
+
+#define WHAT  "What is swept; every combination is a case:"
+#define DRIVE "What drives the network, and what is measured:"
+#define HOW   "How it is computed:"
+#define WHERE "Where the results go:"
+
+/* In the order of the groups of --help. */
+static const rs_spec_key keys[] = {
+    {.name = "cell",
+     .alias = "nonlinearity",
+     .argument = "LIST",
+     .help = "tanh, relu, linear; default tanh",
+     .group = WHAT,
+     .initial = "tanh",
+     OWN(cell)},
+    {.name = "ensemble",
+     .argument = "LIST",
+     .help = "How weight_hh is drawn: gaussian, uniform, orthogonal, identity, symmetric; "
+             "default gaussian",
+     .group = WHAT,
+     .initial = "gaussian",
+     .of_model = true,
+     OWN(ensemble)},
+    {.name = "model",
+     .argument = "FILE.npz",
+     .help = "Imported weights instead of an ensemble, keys as in nn.RNN's state_dict "
+             "(weight_hh_l0, weight_ih_l0, ...), optional input and h0; see rhosweep inspect",
+     .group = WHAT,
+     PATH(model)},
+    {.name = "rho",
+     .argument = "LIST",
+     .help = "Spectral radii that weight_hh is scaled to, or the word native: as drawn or "
+             "imported; default 0.5:1.5:0.1",
+     .group = WHAT,
+     .initial = "0.5:1.5:0.1",
+     OWN(rho)},
+    {.name = "hidden",
+     .argument = "LIST",
+     .help = "Units H; default 64, or the model's",
+     .group = WHAT,
+     .initial = "64",
+     .of_model = true,
+     WHOLES(hidden, 1, MAX_HIDDEN)},
+    {.name = "steps",
+     .argument = "LIST",
+     .help = "Time steps T; default 100",
+     .group = WHAT,
+     .initial = "100",
+     .of_model = true,
+     WHOLES(steps, 1, MAX_STEPS)},
+    {.name = "batch",
+     .argument = "N",
+     .help = "Samples that every network sees; default 16",
+     .group = WHAT,
+     .initial = "16",
+     .of_model = true,
+     WHOLE(batch, 1, MAX_BATCH)},
+    {.name = "seeds",
+     .argument = "LIST",
+     .help = "Seeds of weights and inputs; default 0:9",
+     .group = WHAT,
+     .initial = "0:9",
+     WHOLES(seeds, 0, INT64_MAX)},
+    {.name = "input",
+     .argument = "LIST",
+     .help = "pytorch: x ~ N(0,1), weights and biases U(+-1/sqrt(H)); zero; noise:SIGMA: "
+             "N(0,SIGMA^2) added to every unit, no weights, no biases; default pytorch",
+     .group = DRIVE,
+     .initial = "pytorch",
+     OWN(input)},
+    {.name = "input-size",
+     .argument = "N",
+     .help = "Numbers per step of input pytorch; default 1",
+     .group = DRIVE,
+     .initial = "1",
+     .of_model = true,
+     WHOLE(input_size, 1, MAX_INPUT_SIZE)},
+    {.name = "h0",
+     .argument = "KIND",
+     .help = "Start state: zero, or normal:SIGMA; default zero, or the model's",
+     .group = DRIVE,
+     .initial = "zero",
+     .of_model = true,
+     OWN(h0)},
+    {.name = "warmup",
+     .argument = "N",
+     .help = "Forward steps before the recorded ones; default 0",
+     .group = DRIVE,
+     .initial = "0",
+     WHOLE(warmup, 0, MAX_STEPS)},
+    {.name = "loss",
+     .argument = "KIND",
+     .help = "last-mean: mean of h_T; all-mean: mean of h over all steps; random: a random "
+             "unit vector on h_T, best for decay rates; default last-mean",
+     .group = DRIVE,
+     .initial = "last-mean",
+     OWN(loss)},
+    {.name = "fit-skip",
+     .argument = "N",
+     .help = "Steps next to the loss that the decay rate leaves out; default "
+             "min(20, T/4)",
+     .group = DRIVE,
+     .initial = RS_BY_DEFAULT,
+     OWN(fit_skip),
+     .least = 0,
+     .most = MAX_STEPS},
+    {.name = "raw",
+     .help = "Plain arithmetic: gradients underflow and overflow as in ordinary training",
+     .group = DRIVE,
+     .initial = "no",
+     SWITCH(raw)},
+    {.name = "precision",
+     .argument = "TYPE",
+     .help = "f32 or f64; default f32",
+     .group = HOW,
+     .initial = "f32",
+     OWN(precision)},
+    {.name = "engine",
+     .argument = "NAME",
+     .help = "auto, cpu, cuda, reference; default auto: cuda where a device is usable, "
+             "else cpu",
+     .group = HOW,
+     .initial = "auto",
+     OWN(engine)},
+    {.name = "threads",
+     .argument = "N",
+     .help = "CPU threads; default: all. Results do not depend on it",
+     .group = HOW,
+     .initial = RS_BY_DEFAULT,
+     OWN(threads),
+     .least = 1,
+     .most = MAX_THREADS},
+    {.name = "memory",
+     .argument = "SIZE",
+     .help = "Memory to stay within, such as 512M or 1.5GiB; default: three quarters of "
+             "what is free. Results do not depend on it",
+     .group = HOW,
+     .initial = RS_BY_DEFAULT,
+     OWN(memory),
+     .least = 1,
+     .most = MAX_MEMORY},
+    {.name = "output",
+     .argument = "DB",
+     .help = "Database; work that it holds already is not repeated; default rhosweep.db",
+     .group = WHERE,
+     .short_option = 'o',
+     .initial = "rhosweep.db",
+     PATH(output)},
+    {.name = "profiles",
+     .argument = "yes|no",
+     .help = "no: store rates and ranges only, no norm per step; default yes",
+     .group = WHERE,
+     .initial = "yes",
+     SWITCH(profiles)},
+    {.name = "quiet",
+     .help = "No progress, no summary",
+     .group = WHERE,
+     .initial = "no",
+     SWITCH(quiet)},
+};
+enum { N_KEYS = sizeof keys / sizeof *keys };
+static_assert((int)N_KEYS < (int)RS_MAX_KEYS, "a source for every key");
+
+const rs_spec_key *rs_spec_keys(size_t *n) {
+    *n = N_KEYS;
+    return keys;
+}
+
+static bool has_name(const rs_spec_key *key, const char *name) {
+    return strcmp(name, key->name) == 0 || (key->alias && strcmp(name, key->alias) == 0);
+}
+
+size_t rs_key_find(const char *name) {
+    for (size_t k = 0; k < N_KEYS; ++k)
+        if (has_name(&keys[k], name)) return k;
+    return RS_MAX_KEYS;
+}
+
+rs_status rs_key_unknown(const char *name) {
+    return rs_fail(RS_EINPUT, "unknown key \"%.60s\"; the keys are the options of rhosweep sweep",
+                   name);
+}
+
+rs_status rs_key_set(const rs_spec_key *key, rs_spec *spec, const char *value) {
+    return key->kind->set ? key->kind->set(spec, key, value) : key->kind->set_own(spec, value);
+}
+
+void rs_key_print(const rs_spec_key *key, FILE *out, const rs_spec *spec) {
+    if (key->kind->print)
+        key->kind->print(out, spec, key);
+    else
+        key->kind->print_own(out, spec);
+}

@@ -1,0 +1,32 @@
+#include "values.h"
+
+#include "words.h"
+
+#include <stdio.h>
+
+static const char *const ensemble_names[RS_N_ENSEMBLE] = {
+    [RS_GAUSSIAN] = "gaussian", [RS_UNIFORM] = "uniform",     [RS_ORTHOGONAL] = "orthogonal",
+    [RS_IDENTITY] = "identity", [RS_SYMMETRIC] = "symmetric", [RS_MODEL] = "model"};
+static const char *const loss_names[RS_N_LOSS] = {
+    [RS_LAST_MEAN] = "last-mean", [RS_ALL_MEAN] = "all-mean", [RS_RANDOM] = "random"};
+
+const char *rs_ensemble_name(rs_ensemble ensemble) { return ensemble_names[ensemble]; }
+const char *rs_loss_name(rs_loss loss) { return loss_names[loss]; }
+
+const char *rs_input_text(rs_input input, char buffer[64]) {
+    char sigma[RS_REAL_TEXT];
+    switch (input.kind) {
+    case RS_INPUT_ZERO: return "zero";
+    case RS_INPUT_PYTORCH: return "pytorch";
+    default: snprintf(buffer, 64, "noise:%s", rs_real_text(input.sigma, sigma)); return buffer;
+    }
+}
+
+const char *rs_start_text(rs_start h0, char buffer[64]) {
+    char sigma[RS_REAL_TEXT];
+    switch (h0.kind) {
+    case RS_START_ZERO: return "zero";
+    case RS_START_MODEL: return "model";
+    default: snprintf(buffer, 64, "normal:%s", rs_real_text(h0.sigma, sigma)); return buffer;
+    }
+}
