@@ -162,7 +162,7 @@ rs_status rs_spec_load(rs_spec *spec, const char *path) {
  * Written out, such a default would be asked for when the spec is read again. */
 static bool has_value(const rs_spec *spec, const rs_spec_key *key, rs_source source) {
     if (key->of_model && spec->model) return source != RS_FROM_DEFAULT;
-    return strcmp(key->name, "model") != 0 || spec->model;
+    return rs_key_has_value(key, spec);
 }
 
 rs_status rs_spec_print(const rs_spec *spec, char **text) {

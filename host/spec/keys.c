@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Beyond these a number is a slip of the pen. They also keep every product of sizes in 64 bits. */
@@ -21,7 +22,7 @@ enum {
     .offset_n = offsetof(rs_spec, n_##field), .least = (from), .most = (to)
 #define PATH(field)   .kind = &rs_kind_path, .offset = offsetof(rs_spec, field)
 #define SWITCH(field) .kind = &rs_kind_switch, .offset = offsetof(rs_spec, field)
-#define OWN(name)     .kind = &rs_kind_##name
+#define OWN(name)     .kind = &rs_kind_##name, .offset = offsetof(rs_spec, name)
 
 #define WHAT  "What is swept; every combination is a case:"
 #define DRIVE "What drives the network, and what is measured:"
@@ -214,4 +215,18 @@ void rs_key_print(const rs_spec_key *key, FILE *out, const rs_spec *spec) {
         key->kind->print(out, spec, key);
     else
         key->kind->print_own(out, spec);
+}
+
+bool rs_key_has_value(const rs_spec_key *key, const rs_spec *spec) {
+    const void *memory;
+    memcpy(&memory, (const char *)spec + key->offset, sizeof memory);
+    return !key->kind->owned || memory;
+}
+
+void rs_key_free(const rs_spec_key *key, rs_spec *spec) {
+    void *memory;
+    if (!key->kind->owned) return;
+    memcpy(&memory, (char *)spec + key->offset, sizeof memory);
+    free(memory);
+    memset((char *)spec + key->offset, 0, sizeof memory);
 }

@@ -16,4 +16,10 @@ rs_status rs_key_unknown(const char *name);
 rs_status rs_key_set(const rs_spec_key *key, rs_spec *spec, const char *value);
 void rs_key_print(const rs_spec_key *key, FILE *out, const rs_spec *spec);
 
+/* False where the spec has none: no path was given. */
+bool rs_key_has_value(const rs_spec_key *key, const rs_spec *spec);
+
+/* Frees what the spec owns of it; the spec has no value then. */
+void rs_key_free(const rs_spec_key *key, rs_spec *spec);
+
 #endif

@@ -257,18 +257,19 @@ static void print_switch(FILE *out, const rs_spec *spec, const rs_spec_key *key)
 }
 
 const rs_key_kind rs_kind_whole = {.set = set_whole, .print = print_whole};
-const rs_key_kind rs_kind_wholes = {.set = set_wholes, .print = print_wholes};
-const rs_key_kind rs_kind_path = {.set = set_path, .print = print_path};
+const rs_key_kind rs_kind_wholes = {.set = set_wholes, .print = print_wholes, .owned = true};
+const rs_key_kind rs_kind_path = {.set = set_path, .print = print_path, .owned = true};
 const rs_key_kind rs_kind_switch = {.set = set_switch, .print = print_switch};
 
 const rs_key_kind rs_kind_cell = {.set_own = set_cell, .print_own = print_cell};
 const rs_key_kind rs_kind_ensemble = {.set_own = set_ensemble, .print_own = print_ensemble};
-const rs_key_kind rs_kind_rho = {.set_own = set_rho, .print_own = print_rho};
-const rs_key_kind rs_kind_input = {.set_own = set_input, .print_own = print_input};
+const rs_key_kind rs_kind_rho = {.set_own = set_rho, .print_own = print_rho, .owned = true};
+const rs_key_kind rs_kind_input = {.set_own = set_input, .print_own = print_input, .owned = true};
 const rs_key_kind rs_kind_h0 = {.set_own = set_h0, .print_own = print_h0};
 const rs_key_kind rs_kind_loss = {.set_own = set_loss, .print_own = print_loss};
 const rs_key_kind rs_kind_fit_skip = {.set = set_fit_skip, .print_own = print_fit_skip};
 const rs_key_kind rs_kind_precision = {.set_own = set_precision, .print_own = print_precision};
-const rs_key_kind rs_kind_engine = {.set_own = set_engine, .print_own = print_engine};
+const rs_key_kind rs_kind_engine = {
+    .set_own = set_engine, .print_own = print_engine, .owned = true};
 const rs_key_kind rs_kind_threads = {.set = set_threads, .print_own = print_threads};
 const rs_key_kind rs_kind_memory = {.set = set_memory, .print_own = print_memory};

@@ -34,6 +34,7 @@ typedef struct rs_key_kind {
     /* or, of a kind that needs nothing of its key: */
     rs_status (*set_own)(rs_spec *spec, const char *value);
     void (*print_own)(FILE *out, const rs_spec *spec);
+    bool owned; /* at the key's offset stands a pointer to memory of the spec's own */
 } rs_key_kind;
 
 /* Of any key: a whole number, a list of them, a path, a switch. */

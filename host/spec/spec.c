@@ -3,12 +3,9 @@
 #include "../../kernels/base/sizes.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 
 static uint64_t const max_cases = 10000000;     /* of a sweep */
 static uint64_t const max_profile = 1000000000; /* radii x steps of a case */
-
-enum { DEFAULT_HIDDEN = 64 };
 
 rs_status rs_spec_init(rs_spec *spec) {
     size_t n;
@@ -20,14 +17,9 @@ rs_status rs_spec_init(rs_spec *spec) {
 }
 
 void rs_spec_free(rs_spec *spec) {
-    free(spec->output);
-    free(spec->model);
-    free(spec->rho);
-    free(spec->hidden);
-    free(spec->steps);
-    free(spec->seeds);
-    free(spec->input);
-    free(spec->engine);
+    size_t n;
+    const rs_spec_key *const keys = rs_spec_keys(&n);
+    for (size_t k = 0; k < n; ++k) rs_key_free(&keys[k], spec);
     *spec = (rs_spec){0};
 }
 
@@ -51,13 +43,14 @@ static void settle_model(rs_spec *spec, rs_source source) {
 }
 
 /* An ensemble takes the place of a model of an earlier source. */
-static void settle_ensemble(rs_spec *spec, rs_source source) {
+static rs_status settle_ensemble(rs_spec *spec, rs_source source) {
+    size_t n;
+    const rs_spec_key *const keys = rs_spec_keys(&n), *const hidden = &keys[rs_key_find("hidden")];
     rs_source *const model = source_of(spec, "model");
-    if (!spec->model || *model >= source) return;
-    free(spec->model);
-    spec->model = NULL;
+    if (!spec->model || *model >= source) return RS_OK;
+    rs_key_free(&keys[rs_key_find("model")], spec);
     *model = RS_FROM_DEFAULT;
-    if (spec->n_hidden == 0) spec->hidden[spec->n_hidden++] = DEFAULT_HIDDEN;
+    return spec->n_hidden > 0 ? RS_OK : rs_key_set(hidden, spec, hidden->initial);
 }
 
 rs_status rs_spec_set(rs_spec *spec, const char *key, const char *value, rs_source source) {
@@ -68,7 +61,7 @@ rs_status rs_spec_set(rs_spec *spec, const char *key, const char *value, rs_sour
     rs_status const status = rs_key_set(&keys[k], spec, value);
     if (status != RS_OK) return rs_fail_in(status, "%s", key);
     if (k == rs_key_find("model")) settle_model(spec, source);
-    if (k == rs_key_find("ensemble")) settle_ensemble(spec, source);
+    if (k == rs_key_find("ensemble")) RS_TRY(settle_ensemble(spec, source));
     spec->source[k] = source;
     return RS_OK;
 }
