@@ -1,5 +1,6 @@
 #include "powers.h"
 
+#include "../../kernels/base/block.h"
 #include "../../kernels/base/random.h"
 
 #include <cblas.h>
@@ -92,27 +93,33 @@ static int squarings_for(size_t n) {
     return squarings;
 }
 
-static rs_status finder_make(size_t n, const double *a, finder *f) {
-    size_t const m = n < 2 * COLUMNS ? n / 2 : COLUMNS;
-    *f = (finder){.n = (int)n, .m = (int)m, .a = a, .squarings = squarings_for(n)};
+/* Parts follow each other closely: bits may depend on where BLAS finds its operands. */
+static void deal(finder *f, rs_block *block) {
+    uint64_t const n = (uint64_t)f->n, m = (uint64_t)f->m;
     struct {
         double **at;
-        size_t count;
+        uint64_t count;
     } const part[] = {
         {&f->power, n * n},    {&f->spare, n * n}, {&f->q, n * m},     {&f->image, n * m},
         {&f->residual, n * m}, {&f->block, n * m}, {&f->v, n * m},     {&f->small, m * m},
         {&f->schur, m * m},    {&f->left, m * m},  {&f->right, m * m}, {&f->re, m},
         {&f->im, m},           {&f->tau, m},       {&f->work, WORK},
     };
-    size_t const parts = sizeof part / sizeof *part;
-    size_t count = 0;
-    for (size_t i = 0; i < parts; ++i) count += part[i].count;
-    /* Aligned, so that no kernel of BLAS meets other remainders in another run. */
-    f->memory = aligned_alloc(64, (count * sizeof *f->memory + 63) / 64 * 64);
+    for (size_t i = 0; i < sizeof part / sizeof *part; ++i)
+        *part[i].at = rs_block_take(block, part[i].count, sizeof(double));
+}
+
+static rs_status finder_make(size_t n, const double *a, finder *f) {
+    enum { ALIGNMENT = 64 }; /* so that no kernel of BLAS meets other remainders in another run */
+    size_t const m = n < 2 * COLUMNS ? n / 2 : COLUMNS;
+    *f = (finder){.n = (int)n, .m = (int)m, .a = a, .squarings = squarings_for(n)};
+    rs_block block = rs_block_measure(sizeof(double));
+    deal(f, &block);
+    f->memory = aligned_alloc(ALIGNMENT, rs_size_round_up(block.used, ALIGNMENT));
     if (!f->memory)
         return rs_fail(RS_EMEMORY, "no memory for the powers of a matrix of %zu rows", n);
-    double *next = f->memory;
-    for (size_t i = 0; i < parts; next += part[i++].count) *part[i].at = next;
+    block = rs_block_deal(f->memory, sizeof(double));
+    deal(f, &block);
     return RS_OK;
 }
 

@@ -1,7 +1,7 @@
 #include "cpu.h"
 
+#include "../base/block.h"
 #include "../base/clock.h"
-#include "../base/sizes.h"
 #include "../host_device.h"
 #include "kernel.h"
 #include "pool.h"
@@ -57,23 +57,18 @@ typedef struct tiling {
     size_t vectors, tiles;
 } tiling;
 
-/* Where everything lies in the block, in bytes from its start. */
+/* Where everything lies in the block. */
 typedef struct layout {
     tiling tiling;
     size_t period;                        /* see rs_cpu_tile */
-    uint64_t packed, scale, drive, start; /* sizes of one array of a group */
-    uint64_t group;                       /* of all arrays of a group */
-    uint64_t groups;                      /* of all groups */
-    uint64_t scratch;                     /* of one thread */
-    uint64_t rows;                        /* of one thread: the drive of a step, in double */
+    uint64_t packed, scale, drive, start; /* bytes of one array of a group */
+    uint64_t group, scratch, rows;        /* bytes of one part of each of these: */
+    unsigned char *groups;                /* all arrays of each group */
+    unsigned char *scratches;             /* of each thread that runs tiles */
+    unsigned char *all_rows;              /* of each thread: the drive of a step, in double */
     uint64_t total;
-    int threads;
+    int threads; /* that run tiles */
 } layout;
-
-static uint64_t aligned(uint64_t bytes) {
-    uint64_t const up = rs_size_add(bytes, ALIGNMENT - 1);
-    return up == UINT64_MAX ? up : up / ALIGNMENT * ALIGNMENT;
-}
 
 /* As few tiles as the kernel's width allows. Where that makes few of them, as many for every
  * thread, if there are columns enough: no thread should wait for the last tile of another. */
@@ -94,41 +89,56 @@ static uint64_t driven_steps(const rs_shape *shape) {
     return shape->driven ? rs_size_add(shape->warmup, shape->steps) : 1;
 }
 
-static layout lay_out(const rs_cpu_kernel *kernel, const rs_shape *shape, int threads) {
+static group_arrays deal_group(const layout *l, rs_block *block) {
+    group_arrays a;
+    a.forward_w = rs_block_take(block, 1, l->packed);
+    a.backward_w = rs_block_take(block, 1, l->packed);
+    a.scale = rs_block_take(block, 1, l->scale);
+    a.h0 = rs_block_take(block, 1, l->start);
+    a.loss = rs_block_take(block, 1, l->start);
+    a.drive = rs_block_take(block, 1, l->drive);
+    return a;
+}
+
+static group_arrays arrays_of(const layout *l, size_t group) {
+    rs_block block = rs_block_deal(l->groups + group * l->group, ALIGNMENT);
+    return deal_group(l, &block);
+}
+
+static void measure_group(const rs_cpu_kernel *kernel, const rs_shape *shape, layout *l) {
+    uint64_t const real = kernel->real_bytes;
+    rs_block block = rs_block_measure(ALIGNMENT);
+    l->packed = kernel->packed_bytes(shape->hidden);
+    l->scale = rs_size_mul(l->tiling.vectors, kernel->lanes * real);
+    l->start =
+        rs_size_round_up(rs_size_mul(rs_size_mul(shape->hidden, l->period), real), ALIGNMENT);
+    l->drive = rs_size_mul(driven_steps(shape), l->start);
+    (void)deal_group(l, &block);
+    l->group = block.used;
+}
+
+/* Measures or deals the block, whose parts are aligned to ALIGNMENT. */
+static layout lay_out(const rs_cpu_kernel *kernel, const rs_shape *shape, int threads,
+                      rs_block block) {
     layout l = {0};
     uint64_t const columns = rs_size_mul(shape->radii, shape->batch);
-    uint64_t const real = kernel->real_bytes;
     l.tiling = cut_tiles(kernel, columns, shape->groups, threads);
     l.period = shape->batch + kernel->lanes - 1;
-    l.packed = aligned(kernel->packed_bytes(shape->hidden));
-    l.scale = aligned(rs_size_mul(l.tiling.vectors, kernel->lanes * real));
-    l.start = aligned(rs_size_mul(rs_size_mul(shape->hidden, l.period), real));
-    l.drive = rs_size_mul(driven_steps(shape), l.start);
-    l.group = rs_size_add(rs_size_add(rs_size_mul(2, l.packed), l.scale),
-                          rs_size_add(rs_size_mul(2, l.start), l.drive));
-    l.groups = rs_size_mul(shape->groups, l.group);
     uint64_t const tiles = rs_size_mul(shape->groups, l.tiling.tiles);
     l.threads = tiles < (uint64_t)threads ? (int)tiles : threads;
     /* Room for the widest tile there may be: bytes must not decrease as columns grow. */
     size_t const widest =
         l.tiling.vectors < kernel->max_vectors ? l.tiling.vectors : kernel->max_vectors;
-    l.scratch = aligned(kernel->scratch_bytes(shape, widest));
-    l.rows = aligned(rs_size_mul(rs_size_mul(shape->hidden, shape->batch), sizeof(double)));
-    l.total = rs_size_add(l.groups, rs_size_mul((uint64_t)l.threads, l.scratch));
-    l.total = rs_size_add(l.total, rs_size_mul((uint64_t)threads, l.rows));
-    return l;
-}
+    measure_group(kernel, shape, &l);
+    l.scratch = rs_size_round_up(kernel->scratch_bytes(shape, widest), ALIGNMENT);
+    l.rows = rs_size_round_up(rs_size_mul(rs_size_mul(shape->hidden, shape->batch), sizeof(double)),
+                              ALIGNMENT);
 
-static group_arrays arrays_of(const cpu *self, const layout *l, size_t group) {
-    unsigned char *at = self->memory + group * l->group;
-    group_arrays a;
-    a.forward_w = at;
-    a.backward_w = at += l->packed;
-    a.scale = at += l->packed;
-    a.h0 = at += l->scale;
-    a.loss = at += l->start;
-    a.drive = at + l->start;
-    return a;
+    l.groups = rs_block_take(&block, shape->groups, l.group);
+    l.scratches = rs_block_take(&block, (uint64_t)l.threads, l.scratch);
+    l.all_rows = rs_block_take(&block, (uint64_t)threads, l.rows);
+    l.total = block.used;
+    return l;
 }
 
 /* One run, as its threads share it. */
@@ -191,15 +201,14 @@ static void fill_item(void *arg, size_t item, int thread) {
     const layout *l = r->l;
     size_t const fills = fills_of_group(r), part = item % fills;
     const rs_group *group = &r->job->group[item / fills];
-    group_arrays const a = arrays_of(r->self, l, item / fills);
+    group_arrays const a = arrays_of(l, item / fills);
     if (part == 0) {
         fill_constants(r, group, a);
         return;
     }
     size_t const all = (size_t)driven_steps(&r->job->shape), first = (part - 1) * r->fill_steps;
     size_t const end = all - first < r->fill_steps ? all : first + r->fill_steps;
-    uint64_t const all_rows = (uint64_t)r->self->threads * l->rows;
-    unsigned char *rows = r->self->memory + l->total - all_rows + (uint64_t)thread * l->rows;
+    unsigned char *rows = l->all_rows + (uint64_t)thread * l->rows;
     for (size_t step = first; step < end; ++step)
         fill_step(r, group, step, (double *)(void *)rows,
                   (unsigned char *)a.drive + step * l->start);
@@ -214,7 +223,7 @@ static void run_tile(const run_state *r, size_t index, int thread) {
     size_t const first = k * l->tiling.vectors / l->tiling.tiles;
     size_t const end = (k + 1) * l->tiling.vectors / l->tiling.tiles;
     size_t const columns = shape->radii * shape->batch, column = first * r->kernel->lanes;
-    group_arrays const a = arrays_of(r->self, l, g);
+    group_arrays const a = arrays_of(l, g);
 
     size_t sample[8]; /* no kernel is wider */
     for (size_t v = 0; v < end - first; ++v)
@@ -235,7 +244,7 @@ static void run_tile(const run_state *r, size_t index, int thread) {
         .h0 = a.h0,
         .loss = a.loss,
         .step_gradient = r->job->group[g].step_gradient,
-        .scratch = r->self->memory + l->groups + (uint64_t)thread * l->scratch,
+        .scratch = l->scratches + (uint64_t)thread * l->scratch,
         .norm2 = r->out->norm2 + at,
         .exponent = r->out->exponent + at,
         .profile_stride = columns,
@@ -317,7 +326,7 @@ static rs_status run(void *handle, const rs_job *job, rs_profile *out) {
     const cpu *self = handle;
     const rs_shape *shape = &job->shape;
     const rs_cpu_kernel *kernel = self->kernel[shape->precision];
-    layout const l = lay_out(kernel, shape, self->threads);
+    layout const l = lay_out(kernel, shape, self->threads, rs_block_deal(self->memory, ALIGNMENT));
     if (l.total > self->size)
         return rs_fail(RS_EMEMORY, "engine cpu: the job needs more memory than it was opened for");
 
@@ -357,7 +366,7 @@ static rs_status supports(const rs_shape *shape) {
 static uint64_t bytes(const rs_shape *shape, const rs_resources *resources) {
     const rs_cpu_kernel *kernel;
     if (rs_cpu_kernel_choose(shape->precision, &kernel) != RS_OK) return UINT64_MAX;
-    return lay_out(kernel, shape, resources->threads).total;
+    return lay_out(kernel, shape, resources->threads, rs_block_measure(ALIGNMENT)).total;
 }
 
 static void close_cpu(void *handle) {

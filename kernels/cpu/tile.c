@@ -8,7 +8,7 @@
 #include "simd.h"
 #include "tanh.h"
 
-#include "../base/sizes.h"
+#include "../base/block.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -142,19 +142,25 @@ typedef struct scratch {
     real *slope;    /* [T][H][width], NULL for linear */
 } scratch;
 
+static scratch deal_scratch(const rs_shape *shape, size_t vectors, rs_block *block) {
+    uint64_t const row = vectors * VECTOR_BYTES, state = rs_size_mul(shape->hidden, row);
+    scratch s = {.slope = NULL};
+    s.state[0] = rs_block_take(block, 1, state);
+    s.state[1] = rs_block_take(block, 1, state);
+    s.z = rs_block_take(block, MAX_ROWS, row);
+    if (shape->nonlinearity != RS_LINEAR) s.slope = rs_block_take(block, shape->steps, state);
+    return s;
+}
+
 static uint64_t scratch_bytes(const rs_shape *shape, size_t vectors) {
-    uint64_t const row = vectors * VECTOR_BYTES;
-    uint64_t const state = rs_size_mul(shape->hidden, row);
-    uint64_t const traced = shape->nonlinearity == RS_LINEAR ? 0 : shape->steps;
-    return rs_size_add(rs_size_mul(rs_size_add(traced, 2), state), MAX_ROWS * row);
+    rs_block block = rs_block_measure(VECTOR_BYTES);
+    (void)deal_scratch(shape, vectors, &block);
+    return block.used;
 }
 
 static scratch scratch_of(const rs_cpu_tile *tile) {
-    size_t const row = tile->vectors * LANES, state = tile->shape->hidden * row;
-    real *base = tile->scratch;
-    scratch s = {.state = {base, base + state}, .z = base + 2 * state};
-    if (tile->shape->nonlinearity != RS_LINEAR) s.slope = s.z + MAX_ROWS * row;
-    return s;
+    rs_block block = rs_block_deal(tile->scratch, VECTOR_BYTES);
+    return deal_scratch(tile->shape, tile->vectors, &block);
 }
 
 /* ---- forward ------------------------------------------------------------------------------- */
