@@ -3,6 +3,7 @@
 #include "cuda.h"
 
 #include "check.cuh"
+#include "memory.cuh"
 #include "piece.cuh"
 
 #include "../base/sizes.h"
@@ -12,7 +13,7 @@
 
 namespace {
 
-enum { LANES = 2, ALIGNMENT = 256 };
+enum { LANES = 2 };
 
 struct cuda_engine {
     int device; /* every entry point makes it the thread's own */

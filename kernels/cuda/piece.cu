@@ -1,9 +1,8 @@
 #include "piece.cuh"
 
 #include "check.cuh"
+#include "memory.cuh"
 #include "pack.cuh"
-
-#include "../base/sizes.h"
 
 #include <limits.h>
 #include <string.h>
@@ -19,110 +18,76 @@ bool sizes_fit(const rs_shape *s) {
 
 /* ---- the block of memory --------------------------------------------------------------------- */
 
-enum { ALIGNMENT = 256, SLAB = 64 << 20 };
+enum { SLAB = 64 << 20 };
 
-uint64_t align(uint64_t bytes) {
-    uint64_t const up = rs_size_add(bytes, ALIGNMENT - 1);
-    return up == UINT64_MAX ? up : up / ALIGNMENT * ALIGNMENT;
-}
-
-/* Bytes of each array of a piece; the per-group ones are for one group. */
-struct layout {
-    int padded;
-    int driven_steps;                      /* 1 where u = 0 throughout */
-    int slab;                              /* steps of input that are staged at a time */
-    uint64_t weights, sheet, drive, scale; /* of one group */
-    uint64_t own, trace, norms, exponents, nonfinite, stage;
+/* The arrays of a piece. Those of a kind stand together, group after group. */
+template <typename real> struct layout {
+    int driven_steps; /* 1 where u = 0 throughout */
+    int slab;         /* steps of input that are staged at a time */
+    arrays<real> a;
+    double *stage; /* what is on its way: weights, or a sheet, or a slab of input */
     uint64_t total;
 };
 
-layout lay_out(const device_limits *limits, const cuda_path *path, const rs_shape *s) {
-    layout l = {};
-    uint64_t const real = s->precision == RS_F32 ? sizeof(float) : sizeof(double);
-    uint64_t const h = s->hidden, columns = rs_size_mul(s->radii, s->batch);
-    uint64_t const units = rs_size_mul(h, s->batch);
-    l.padded = path->padded(limits, s);
-    l.driven_steps = s->driven ? (int)(s->warmup + s->steps) : 1;
-    l.weights = align(rs_size_mul(rs_size_mul(h, rs_size_add(h, MOST_PADDING)), real));
-    l.sheet = align(rs_size_mul(units, real));
-    l.drive = align(rs_size_mul((uint64_t)l.driven_steps, rs_size_mul(units, real)));
-    l.scale = align(rs_size_mul(s->radii, real));
-    uint64_t const group = rs_size_add(rs_size_add(rs_size_mul(2, l.weights), l.drive),
-                                       rs_size_add(rs_size_mul(2, l.sheet), l.scale));
-    l.own = align(rs_size_mul(s->groups, real));
-    l.trace = align(path->trace_bytes(limits, s));
-    uint64_t const norms = rs_size_mul(rs_size_mul(s->groups, columns), s->steps);
-    l.norms = align(rs_size_mul(norms, sizeof(double)));
-    l.exponents = align(rs_size_mul(norms, sizeof(int)));
-    l.nonfinite = align(rs_size_mul(rs_size_mul(s->groups, columns), sizeof(unsigned)));
-
-    uint64_t const step = rs_size_mul(rs_size_mul(s->batch, s->input_size), sizeof(double));
-    uint64_t const slab = SLAB, all = rs_size_mul((uint64_t)l.driven_steps, step);
-    uint64_t const some = all < slab ? all : step > slab ? step : slab;
-    l.slab = step ? (int)(some / step) : l.driven_steps;
-    uint64_t const input = rs_size_add(some, rs_size_mul(rs_size_mul(h, s->input_size + 1), 8));
-    uint64_t const square = rs_size_mul(rs_size_mul(h, h), sizeof(double));
-    uint64_t const sheet = rs_size_mul(units > s->radii ? units : s->radii, sizeof(double));
-    uint64_t const arrays = square > sheet ? square : sheet;
-    l.stage = align(input > arrays ? input : arrays);
-
-    l.total = rs_size_mul(s->groups, group);
-    uint64_t const rest[] = {l.own, l.trace, l.norms, l.exponents, l.nonfinite, l.stage};
-    for (uint64_t part : rest) l.total = rs_size_add(l.total, part);
-    return l;
+/* Numbers from one group's array to the next group's, so that each begins on a boundary. */
+template <typename real> size_t stride_of(uint64_t count) {
+    return (size_t)(rs_size_round_up(rs_size_mul(count, sizeof(real)), ALIGNMENT) / sizeof(real));
 }
 
-/* Deals the block out. Arrays of a kind stand together, group after group. */
-struct dealer {
-    unsigned char *at;
+/* Steps of input that are staged at a time, and the numbers that the stage has room for. */
+uint64_t measure_stage(const rs_shape *s, int driven_steps, int *slab) {
+    uint64_t const h = s->hidden, units = rs_size_mul(h, s->batch);
+    uint64_t const step = rs_size_mul(s->batch, s->input_size), most = SLAB / sizeof(double);
+    uint64_t const all = rs_size_mul((uint64_t)driven_steps, step);
+    uint64_t const some = all < most ? all : step > most ? step : most;
+    *slab = step ? (int)(some / step) : driven_steps;
+    uint64_t const input = rs_size_add(some, rs_size_mul(h, s->input_size + 1));
+    uint64_t const square = rs_size_mul(h, h), sheet = units > s->radii ? units : s->radii;
+    uint64_t const arrays = square > sheet ? square : sheet;
+    return input > arrays ? input : arrays;
+}
 
-    template <typename T> T *take(uint64_t bytes) {
-        T *const here = (T *)at;
-        at += bytes;
-        return here;
-    }
-};
-
-template <typename real> struct piece_arrays {
-    arrays<real> a;
-    double *stage;
-};
-
+/* Measures or deals the block. */
 template <typename real>
-piece_arrays<real> deal(unsigned char *memory, const layout *l, const rs_shape *s) {
-    dealer d = {memory};
-    piece_arrays<real> p;
-    p.a.padded = l->padded;
-    p.a.forward_w = d.take<real>(s->groups * l->weights);
-    p.a.backward_w = d.take<real>(s->groups * l->weights);
-    p.a.h0 = d.take<real>(s->groups * l->sheet);
-    p.a.loss = d.take<real>(s->groups * l->sheet);
-    p.a.drive = d.take<real>(s->groups * l->drive);
-    p.a.scale = d.take<real>(s->groups * l->scale);
-    p.a.own = d.take<real>(l->own);
-    p.a.slope = d.take<real>(l->trace);
-    p.a.norm2 = d.take<double>(l->norms);
-    p.a.exponent = d.take<int>(l->exponents);
-    p.a.nonfinite = d.take<unsigned>(l->nonfinite);
-    p.a.weight_stride = l->weights / sizeof(real);
-    p.a.sheet_stride = l->sheet / sizeof(real);
-    p.a.drive_stride = l->drive / sizeof(real);
-    p.a.scale_stride = l->scale / sizeof(real);
-    p.stage = d.take<double>(l->stage);
-    return p;
+layout<real> lay_out(const device_limits *limits, const cuda_path *path, const rs_shape *s,
+                     rs_block block) {
+    layout<real> l = {};
+    uint64_t const groups = s->groups, h = s->hidden, units = rs_size_mul(h, s->batch);
+    uint64_t const columns = rs_size_mul(groups, rs_size_mul(s->radii, s->batch));
+    uint64_t const norms = rs_size_mul(columns, s->steps);
+    l.driven_steps = s->driven ? (int)(s->warmup + s->steps) : 1;
+    l.a.padded = path->padded(limits, s);
+    l.a.weight_stride = stride_of<real>(rs_size_mul(h, rs_size_add(h, MOST_PADDING)));
+    l.a.sheet_stride = stride_of<real>(units);
+    l.a.drive_stride = stride_of<real>(rs_size_mul((uint64_t)l.driven_steps, units));
+    l.a.scale_stride = stride_of<real>(s->radii);
+
+    l.a.forward_w = take<real>(&block, rs_size_mul(groups, l.a.weight_stride));
+    l.a.backward_w = take<real>(&block, rs_size_mul(groups, l.a.weight_stride));
+    l.a.h0 = take<real>(&block, rs_size_mul(groups, l.a.sheet_stride));
+    l.a.loss = take<real>(&block, rs_size_mul(groups, l.a.sheet_stride));
+    l.a.drive = take<real>(&block, rs_size_mul(groups, l.a.drive_stride));
+    l.a.scale = take<real>(&block, rs_size_mul(groups, l.a.scale_stride));
+    l.a.own = take<real>(&block, groups);
+    l.a.slope = (real *)rs_block_take(&block, 1, path->trace_bytes(limits, s));
+    l.a.norm2 = take<double>(&block, norms);
+    l.a.exponent = take<int>(&block, norms);
+    l.a.nonfinite = take<unsigned>(&block, columns);
+    l.stage = take<double>(&block, measure_stage(s, l.driven_steps, &l.slab));
+    l.total = block.used;
+    return l;
 }
 
 /* A piece in its lane's memory. */
 template <typename real> struct placed {
     const cuda_path *path;
-    layout l;
-    piece_arrays<real> arrays;
+    layout<real> l;
 };
 
 template <typename real> rs_status place(const lane *on, const piece *p, placed<real> *out) {
     RS_TRY(choose_path(&on->context.limits, &p->shape, &out->path));
-    out->l = lay_out(&on->context.limits, out->path, &p->shape);
-    out->arrays = deal<real>(on->memory, &out->l, &p->shape);
+    out->l = lay_out<real>(&on->context.limits, out->path, &p->shape,
+                           rs_block_deal(on->memory, ALIGNMENT));
     return RS_OK;
 }
 
@@ -210,14 +175,14 @@ rs_status send_input(lane *on, const rs_drive *drive, size_t step, size_t steps,
 }
 
 template <typename real>
-rs_status send_drive(lane *on, const layout *l, const rs_shape *s, const rs_drive *drive,
-                     double *stage, real *to) {
+rs_status send_drive(lane *on, const layout<real> *l, const rs_shape *s, const rs_drive *drive,
+                     real *to) {
     cudaStream_t const stream = on->context.stream;
     size_t const h = s->hidden, sheet = h * s->batch;
     if (drive->kind == RS_DRIVE_NOISE)
         return fill_drive(stream, s->precision, drive, (int)h, l->driven_steps, (int)s->batch, NULL,
                           NULL, NULL, to);
-    double *const weight_ih = stage, *const bias = stage + h * drive->input_size;
+    double *const weight_ih = l->stage, *const bias = weight_ih + h * drive->input_size;
     double *const x = bias + h;
     RS_TRY(stage_in(on, drive->weight_ih, h * drive->input_size, weight_ih));
     RS_TRY(stage_in(on, drive->bias, h, bias));
@@ -248,37 +213,39 @@ rs_status send_sheet(lane *on, const piece *p, const double *from, double *stage
 }
 
 template <typename real>
-rs_status send_group(lane *on, const layout *l, const piece *p, const rs_group *group, size_t g,
-                     const piece_arrays<real> *out) {
+rs_status send_group(lane *on, const layout<real> *l, const piece *p, const rs_group *group,
+                     size_t g) {
     const rs_shape *s = &p->shape;
-    size_t const h = s->hidden, w = l->weights / sizeof(real), sheet = l->sheet / sizeof(real);
-    const arrays<real> *a = &out->a;
+    size_t const h = s->hidden;
+    const arrays<real> *a = &l->a;
     cudaStream_t const stream = on->context.stream;
-    RS_TRY(stage_in(on, group->weight_hh, h * h, out->stage));
-    RS_TRY(pack_weights(stream, s->precision, (int)h, l->padded, out->stage,
-                        (real *)a->forward_w + g * w, (real *)a->backward_w + g * w));
-    RS_TRY(stage_in(on, group->scale + p->first_radius, s->radii, out->stage));
-    RS_TRY(pack_array(stream, s->precision, 1, (int)s->radii, false, out->stage,
-                      (real *)a->scale + g * (l->scale / sizeof(real))));
-    RS_TRY(stage_in(on, &group->step_gradient, 1, out->stage));
-    RS_TRY(pack_array(stream, s->precision, 1, 1, false, out->stage, (real *)a->own + g));
-    RS_TRY(send_sheet(on, p, group->h0, out->stage, (real *)a->h0 + g * sheet));
-    RS_TRY(send_sheet(on, p, group->loss_gradient, out->stage, (real *)a->loss + g * sheet));
-    real *const drive = (real *)a->drive + g * (l->drive / sizeof(real));
+    RS_TRY(stage_in(on, group->weight_hh, h * h, l->stage));
+    RS_TRY(pack_weights(stream, s->precision, (int)h, a->padded, l->stage,
+                        (real *)a->forward_w + g * a->weight_stride,
+                        (real *)a->backward_w + g * a->weight_stride));
+    RS_TRY(stage_in(on, group->scale + p->first_radius, s->radii, l->stage));
+    RS_TRY(pack_array(stream, s->precision, 1, (int)s->radii, false, l->stage,
+                      (real *)a->scale + g * a->scale_stride));
+    RS_TRY(stage_in(on, &group->step_gradient, 1, l->stage));
+    RS_TRY(pack_array(stream, s->precision, 1, 1, false, l->stage, (real *)a->own + g));
+    RS_TRY(send_sheet(on, p, group->h0, l->stage, (real *)a->h0 + g * a->sheet_stride));
+    RS_TRY(
+        send_sheet(on, p, group->loss_gradient, l->stage, (real *)a->loss + g * a->sheet_stride));
+    real *const drive = (real *)a->drive + g * a->drive_stride;
     if (!s->driven) {
-        CUDA_TRY(cudaMemsetAsync(drive, 0, l->drive, stream));
+        CUDA_TRY(cudaMemsetAsync(drive, 0, a->drive_stride * sizeof *drive, stream));
         return RS_OK;
     }
     rs_drive from = group->drive;
     from.first_sample += p->first_sample;
-    return send_drive(on, l, s, &from, out->stage, drive);
+    return send_drive(on, l, s, &from, drive);
 }
 
 template <typename real> rs_status send_as(lane *on, const rs_job *job, const piece *p) {
     placed<real> at;
     RS_TRY(place(on, p, &at));
     for (size_t g = 0; g < p->shape.groups; ++g)
-        RS_TRY(send_group(on, &at.l, p, &job->group[g], g, &at.arrays));
+        RS_TRY(send_group(on, &at.l, p, &job->group[g], g));
     return RS_OK;
 }
 
@@ -289,7 +256,7 @@ template <typename real> rs_status run_as(lane *on, const piece *p, bool back) {
     RS_TRY(place(on, p, &at));
     if (on->last && on->last != at.path && on->last->close) on->last->close(&on->context);
     on->last = at.path;
-    return (back ? at.path->backward : at.path->forward)(&on->context, &p->shape, &at.arrays.a);
+    return (back ? at.path->backward : at.path->forward)(&on->context, &p->shape, &at.l.a);
 }
 
 /* ---- receiving ------------------------------------------------------------------------------- */
@@ -320,7 +287,7 @@ template <typename real>
 rs_status receive_as(lane *on, const rs_job *job, const piece *p, rs_profile *out) {
     placed<real> at;
     RS_TRY(place(on, p, &at));
-    return receive(on, &job->shape, p, &at.arrays.a, out);
+    return receive(on, &job->shape, p, &at.l.a, out);
 }
 
 } // namespace
@@ -330,7 +297,9 @@ rs_status piece_bytes(const device_limits *limits, const rs_shape *shape, uint64
     *out = UINT64_MAX;
     if (!sizes_fit(shape)) return RS_OK;
     RS_TRY(choose_path(limits, shape, &path));
-    *out = lay_out(limits, path, shape).total;
+    rs_block const block = rs_block_measure(ALIGNMENT);
+    *out = shape->precision == RS_F32 ? lay_out<float>(limits, path, shape, block).total
+                                      : lay_out<double>(limits, path, shape, block).total;
     return RS_OK;
 }
 

@@ -24,6 +24,7 @@
  * shared memory to lanes that are 2 down x 16 across, a row of a piece at a time: few registers,
  * and whole rows in global memory.
  */
+#include "memory.cuh"
 #include "tile.cuh"
 
 #include <stdlib.h>
@@ -424,44 +425,32 @@ __global__ void end_backward_kernel(problem p, arrays<real> a, step_arrays<real>
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
-static uint64_t align(uint64_t bytes) { return rs_size_add(bytes, 255) / 256 * 256; }
-
-static uint64_t round_up(uint64_t number, uint64_t to) {
-    return rs_size_add(number, to - 1) / to * to;
+static uint64_t traced_steps(const rs_shape *shape) {
+    return shape->nonlinearity == RS_LINEAR ? 0 : shape->steps;
 }
 
-template <typename real> struct layout {
-    uint64_t pitch, strips, slopes, states, partials, ranges;
+/* Measures or deals a trace, which begins with the slopes. */
+template <typename real> static step_arrays<real> lay_out(const rs_shape *shape, rs_block *trace) {
+    uint64_t const columns = rs_size_mul(shape->radii, shape->batch);
+    uint64_t const pitch = rs_size_round_up(columns, per_move<real>());
+    uint64_t const strips = (shape->hidden + WARP_ROWS - 1) / WARP_ROWS;
+    uint64_t const all = rs_size_mul(shape->groups, pitch), sheet = rs_size_mul(all, shape->hidden);
+    step_arrays<real> s;
+    s.pitch = (int)pitch;
+    s.strips = (int)strips;
+    (void)take<real>(trace, rs_size_mul(traced_steps(shape), sheet));
+    for (int i = 0; i < 2; ++i) {
+        s.state[i] = take<real>(trace, sheet);
+        s.partial[i] = take<double>(trace, rs_size_mul(all, strips));
+        s.range[i] = take<column_range<real>>(trace, all);
+    }
+    return s;
+}
 
-    explicit layout(const rs_shape *shape) {
-        pitch = round_up(rs_size_mul(shape->radii, shape->batch), per_move<real>());
-        strips = round_up(shape->hidden, WARP_ROWS) / WARP_ROWS;
-        uint64_t const columns = rs_size_mul(shape->groups, pitch);
-        uint64_t const sheets = rs_size_mul(rs_size_mul(columns, shape->hidden), sizeof(real));
-        uint64_t const traced = shape->nonlinearity == RS_LINEAR ? 0 : shape->steps;
-        slopes = align(rs_size_mul(traced, sheets));
-        states = align(sheets);
-        partials = align(rs_size_mul(rs_size_mul(columns, strips), sizeof(double)));
-        ranges = align(rs_size_mul(columns, sizeof(column_range<real>)));
-    }
-    uint64_t total() const {
-        uint64_t const one = rs_size_add(states, rs_size_add(partials, ranges));
-        return rs_size_add(slopes, rs_size_mul(2, one));
-    }
-    step_arrays<real> at(real *trace) const {
-        unsigned char *base = (unsigned char *)trace + slopes;
-        step_arrays<real> s;
-        s.pitch = (int)pitch;
-        s.strips = (int)strips;
-        for (int i = 0; i < 2; ++i) {
-            s.state[i] = (real *)base;
-            s.partial[i] = (double *)(base + states);
-            s.range[i] = (column_range<real> *)(base + states + partials);
-            base += states + partials + ranges;
-        }
-        return s;
-    }
-};
+template <typename real> static step_arrays<real> arrays_in(const rs_shape *shape, real *trace) {
+    rs_block block = rs_block_deal(trace, ALIGNMENT);
+    return lay_out<real>(shape, &block);
+}
 
 /* ---- launches -------------------------------------------------------------------------------- */
 
@@ -502,7 +491,7 @@ template <typename real> struct step_launcher {
 
     step_launcher(const path_context *context, const rs_shape *shape, const arrays<real> &device)
         : stream(context->stream), p(problem_of(shape)), a(device),
-          s(layout<real>(shape).at(device.slope)), kernels(choose<real>(&context->limits, p)) {}
+          s(arrays_in(shape, device.slope)), kernels(choose<real>(&context->limits, p)) {}
 
     /* The first launch of a kernel loads it, which may not happen while a stream captures; to ask
      * for its attributes, or set one, loads it too. */
@@ -643,12 +632,16 @@ static bool takes(const device_limits *limits, const rs_shape *) {
 }
 
 static int padded(const device_limits *, const rs_shape *shape) {
-    return (int)round_up(shape->hidden, per_move<float>());
+    return (int)rs_size_round_up(shape->hidden, per_move<float>());
 }
 
 static uint64_t trace_bytes(const device_limits *, const rs_shape *shape) {
-    return shape->precision == RS_F32 ? layout<float>(shape).total()
-                                      : layout<double>(shape).total();
+    rs_block block = rs_block_measure(ALIGNMENT);
+    if (shape->precision == RS_F32)
+        (void)lay_out<float>(shape, &block);
+    else
+        (void)lay_out<double>(shape, &block);
+    return block.used;
 }
 
 } // namespace
