@@ -1,0 +1,120 @@
+#include "definition.h"
+
+#include <math.h>
+#include <string.h>
+
+/* --- rows from the database ------------------------------------------------------------------- */
+
+rs_status rs_table_step(source *from, sqlite3_stmt *query, bool *more) {
+    int const code = sqlite3_step(query);
+    *more = code == SQLITE_ROW;
+    if (code == SQLITE_ROW || code == SQLITE_DONE) return RS_OK;
+    return rs_store_fail(from->store, "reading");
+}
+
+cell rs_whole_cell(int64_t whole) { return (cell){.kind = WHOLE, .whole = whole}; }
+
+cell rs_real_cell(double real) {
+    return isnan(real) ? (cell){.kind = MISSING} : (cell){.kind = REAL, .real = real};
+}
+
+static rs_status read_cell(source *from, sqlite3_stmt *query, int at, kind kind, cell *out) {
+    *out = (cell){.kind = MISSING};
+    if (sqlite3_column_type(query, at) == SQLITE_NULL) return RS_OK;
+    if (kind == REAL) {
+        *out = rs_real_cell(sqlite3_column_double(query, at));
+    } else if (kind == TEXT) {
+        out->text = (const char *)sqlite3_column_text(query, at);
+        if (!out->text) return rs_store_fail(from->store, "reading");
+        if (out->text[0] != '\0') out->kind = TEXT;
+    } else {
+        *out = rs_whole_cell(sqlite3_column_int64(query, at));
+        out->kind = kind;
+    }
+    return RS_OK;
+}
+
+rs_status rs_table_read_row(source *from, cell *row) {
+    for (size_t i = 0; i < from->table->n; ++i)
+        RS_TRY(read_cell(from, from->outer, (int)i, from->table->column[i].kind, &row[i]));
+    return RS_OK;
+}
+
+rs_status rs_table_next_plain(source *from, cell *row, bool *more) {
+    RS_TRY(rs_table_step(from, from->outer, more));
+    return *more ? rs_table_read_row(from, row) : RS_OK;
+}
+
+const cell *rs_cell_named(const table *of, const cell *row, const char *name) {
+    size_t i = 0;
+    while (strcmp(of->column[i].name, name) != 0) ++i;
+    return &row[i];
+}
+
+/* --- a table with all its columns ------------------------------------------------------------- */
+
+static void add_columns(table *to, const column *from, size_t n) {
+    for (size_t i = 0; i < n; ++i) to->column[to->n++] = from[i];
+}
+
+/* Adds the columns of one part of a case's identity. */
+static void add_part(table *to, rs_identity_part part, show show) {
+    size_t n;
+    const rs_identity_column *const identity = rs_identity_columns(&n);
+    for (size_t i = 0; i < n; ++i)
+        if (identity[i].part == part)
+            to->column[to->n++] =
+                (column){identity[i].name, identity[i].kind == RS_IDENTITY_TEXT ? TEXT : WHOLE,
+                         show, identity[i].name};
+}
+
+static void add_settings(table *to) {
+    static const column model = {"model", TEXT, IF_VARIES, "c.model"};
+    add_part(to, RS_PART_SETTING, IF_VARIES);
+    add_columns(to, &model, 1);
+    add_part(to, RS_PART_DIGEST, NEVER);
+}
+
+/* What a case is, apart from its seed. Rows are ordered by all of it, so that the order never
+ * depends on that of the work. */
+static char *order_of_cases(void) {
+    size_t n;
+    const rs_identity_column *const identity = rs_identity_columns(&n);
+    sqlite3_str *const list = sqlite3_str_new(NULL);
+    for (size_t i = 0; i < n; ++i)
+        if (identity[i].part != RS_PART_SEED)
+            sqlite3_str_appendf(list, "%sc.%s", i ? ", " : "", identity[i].name);
+    return sqlite3_str_finish(list);
+}
+
+static char *select_columns(const table *of) {
+    sqlite3_str *const list = sqlite3_str_new(NULL);
+    sqlite3_str_appendall(list, "SELECT ");
+    for (size_t i = 0; i < of->n; ++i) {
+        sqlite3_str_appendf(list, "%s%s", i ? ", " : "",
+                            of->column[i].sql ? of->column[i].sql : "NULL");
+    }
+    return sqlite3_str_finish(list);
+}
+
+static char *make_sql(const table *of) {
+    char *const columns = select_columns(of), *const order = order_of_cases();
+    char *const rest = order ? sqlite3_mprintf(of->is->from, order, order) : NULL;
+    char *const sql = columns && rest ? sqlite3_mprintf("%s%s", columns, rest) : NULL;
+    sqlite3_free(columns);
+    sqlite3_free(order);
+    sqlite3_free(rest);
+    return sql;
+}
+
+rs_status rs_table_make(const definition *is, table *out) {
+    *out = (table){.is = is};
+    if (is->of_cases) add_part(out, RS_PART_SHAPE, ALWAYS);
+    out->own = out->n;
+    add_columns(out, is->own, is->n_own);
+    if (is->of_cases) add_settings(out);
+    out->tail = out->n;
+    add_columns(out, is->tail, is->n_tail);
+    out->sql = make_sql(out);
+    return out->sql ? RS_OK : rs_fail(RS_EMEMORY, "%s table: out of memory", is->name);
+}

@@ -1,0 +1,106 @@
+/* definition: what a table is made of, and its rows as the database has them. */
+#ifndef RS_TABLE_DEFINITION_H
+#define RS_TABLE_DEFINITION_H
+
+#include "../fit/theory.h"
+#include "../store/store.h"
+
+#include <sqlite3.h>
+
+typedef enum kind { MISSING, TEXT, WHOLE, UNSIGNED, REAL } kind;
+
+typedef struct cell {
+    kind kind;
+    union {
+        const char *text; /* borrowed until the next row */
+        int64_t whole;    /* UNSIGNED: the same bits */
+        double real;
+    };
+} cell;
+
+/* Whether md and LaTeX show a column; CSV and JSON show all. */
+typedef enum show {
+    ALWAYS,
+    IF_VARIES, /* where two rows differ */
+    IF_ANY,    /* where some row has a value */
+    NEVER
+} show;
+
+typedef struct column {
+    const char *name;
+    kind kind;
+    show show;
+    const char *sql; /* what to select for it; NULL where next() fills it */
+} column;
+
+enum { RS_MAX_COLUMNS = 40 };
+
+typedef struct source source;
+typedef struct table table;
+
+/* A table as its file writes it down: columns of its own, behind those of a case's shape and
+ * before those of its settings. */
+typedef struct definition {
+    const char *name;
+    bool of_cases;     /* has the columns of shape and settings */
+    const column *own; /* [n_own] */
+    size_t n_own;
+    const column *tail; /* [n_tail] behind the settings */
+    size_t n_tail;
+    const char *from;      /* the rest of the statement; every %s is the order of cases */
+    const char *inner_sql; /* or NULL */
+    rs_status (*next)(source *from, cell *row, bool *more);
+    /* Half width of the 95% interval that a cell's number is known to, 0 for none; or NULL. */
+    double (*interval)(const table *of, const cell *row, size_t i);
+} definition;
+
+/* A table with all its columns. */
+struct table {
+    const definition *is;
+    column column[RS_MAX_COLUMNS];
+    size_t n;
+    size_t own;  /* index of the first column of its own */
+    size_t tail; /* index of the first one behind the settings */
+    char *sql;   /* yields the columns in order, and behind them what next() needs */
+};
+
+/* A table being read, row by row. */
+struct source {
+    rs_store *store;
+    const table *table;
+    sqlite3_stmt *outer, *inner;
+    rs_theory theory;
+    double *rates; /* [capacity] */
+    size_t capacity;
+    const char *curve[3]; /* mean, min, max: `steps` doubles, unaligned, borrowed from inner */
+    size_t steps, at;     /* of the curve; those that have been rows */
+};
+
+#define COLUMNS(array) (array), sizeof(array) / sizeof *(array)
+
+/* Order of seeds: as int64_t, negative ones are those from 2^63 on. */
+#define SEED_ORDER "c.seed < 0, c.seed"
+
+/* One file each. */
+extern const definition rs_decay_table, rs_profile_table, rs_throughput_table, rs_runs_table,
+    rs_failures_table;
+
+/* The table with all its columns. The caller frees out->sql with sqlite3_free() in any case. */
+rs_status rs_table_make(const definition *is, table *out);
+
+/* The next row of a statement, false in *more where there is none. */
+rs_status rs_table_step(source *from, sqlite3_stmt *query, bool *more);
+
+/* The row that the outer statement has come to. */
+rs_status rs_table_read_row(source *from, cell *row);
+
+/* next() of a table whose statement yields its rows as they are. */
+rs_status rs_table_next_plain(source *from, cell *row, bool *more);
+
+cell rs_whole_cell(int64_t whole);
+cell rs_real_cell(double real); /* MISSING for NaN */
+
+/* The cell of the column of that name, which there is. */
+const cell *rs_cell_named(const table *of, const cell *row, const char *name);
+
+#endif

@@ -1,0 +1,73 @@
+#include "definition.h"
+
+#include <string.h>
+
+enum { PROFILE_STEP = 3, PROFILE_MEAN, CURVES = 3 }; /* counted from the first column of its own */
+
+static const column profile_own[] = {
+    {"rho", REAL, ALWAYS, "p.rho"},          {"g", REAL, ALWAYS, "p.g"},
+    {"seed", UNSIGNED, ALWAYS, "c.seed"},    {"step", WHOLE, ALWAYS, NULL},
+    {"log10_norm_mean", REAL, ALWAYS, NULL}, {"log10_norm_min", REAL, ALWAYS, NULL},
+    {"log10_norm_max", REAL, ALWAYS, NULL},
+};
+static const column profile_tail[] = {{"rho_asked", REAL, NEVER, "p.rho_asked"}};
+
+/* One row per point; the column behind the table's is its id. The curve comes from a statement of
+ * its own: points need sorting, and are small without it. */
+static const char profile_from[] = ", p.id FROM points p JOIN cases c ON c.id = p.case_id"
+                                   " ORDER BY %s, p.rho_asked, " SEED_ORDER;
+static const char profile_inner_sql[] =
+    "SELECT mean, ifnull(min, mean), ifnull(max, mean) FROM curves WHERE point_id = ?1";
+
+/* Takes the curve that the inner statement has come to. */
+static rs_status take_curve(source *from) {
+    int const bytes = sqlite3_column_bytes(from->inner, 0);
+    for (int k = 0; k < CURVES; ++k) {
+        from->curve[k] = sqlite3_column_blob(from->inner, k);
+        if (sqlite3_column_bytes(from->inner, k) != bytes || bytes % (int)sizeof(double) != 0)
+            return rs_fail(RS_EINPUT, "profile table: curves of uneven length: the database is "
+                                      "damaged; move it away or name another file");
+    }
+    from->steps = (size_t)bytes / sizeof(double);
+    from->at = 0;
+    return RS_OK;
+}
+
+/* Goes on to the next point, whose curve may be missing or empty. */
+static rs_status next_curve(source *from, bool *more) {
+    bool found;
+    from->steps = from->at = 0;
+    RS_TRY(rs_table_step(from, from->outer, more));
+    if (!*more) return RS_OK;
+    sqlite3_reset(from->inner);
+    int64_t const id = sqlite3_column_int64(from->outer, (int)from->table->n);
+    if (sqlite3_bind_int64(from->inner, 1, id) != SQLITE_OK)
+        return rs_store_fail(from->store, "reading");
+    RS_TRY(rs_table_step(from, from->inner, &found));
+    return found ? take_curve(from) : RS_OK;
+}
+
+static rs_status next_profile(source *from, cell *row, bool *more) {
+    *more = true;
+    while (*more && from->at == from->steps) RS_TRY(next_curve(from, more));
+    if (!*more) return RS_OK;
+    RS_TRY(rs_table_read_row(from, row));
+    cell *const own = row + from->table->own;
+    own[PROFILE_STEP] = rs_whole_cell((int64_t)from->at + 1);
+    for (int k = 0; k < CURVES; ++k) {
+        double value;
+        memcpy(&value, from->curve[k] + from->at * sizeof value, sizeof value);
+        own[PROFILE_MEAN + k] = rs_real_cell(value + 0.0); /* no minus before a zero */
+    }
+    ++from->at;
+    return RS_OK;
+}
+
+const definition rs_profile_table = {"profile",
+                                     true,
+                                     COLUMNS(profile_own),
+                                     COLUMNS(profile_tail),
+                                     profile_from,
+                                     profile_inner_sql,
+                                     next_profile,
+                                     NULL};

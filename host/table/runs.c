@@ -1,0 +1,30 @@
+#include "definition.h"
+
+static const column runs_own[] = {
+    {"run", WHOLE, ALWAYS, "r.id"},
+    {"started", TEXT, ALWAYS, "r.started"},
+    {"finished", TEXT, ALWAYS, "r.finished"},
+    {"outcome", TEXT, ALWAYS, "r.outcome"},
+    {"points", WHOLE, ALWAYS, "count(p.id)"},
+    {"version", TEXT, ALWAYS, "r.version"},
+    {"git_commit", TEXT, ALWAYS, "r.git_commit"},
+    {"host", TEXT, ALWAYS, "r.host"},
+    {"engine", TEXT, ALWAYS, "r.engine"},
+    {"device", TEXT, ALWAYS, "r.device"},
+    {"threads", WHOLE, ALWAYS, "r.threads"},
+    {"command_line", TEXT, ALWAYS, "r.command_line"},
+    {"system", TEXT, NEVER, "r.system"},
+    {"driver", TEXT, NEVER, "r.driver"},
+    {"memory", WHOLE, NEVER, "r.memory"},
+    {"libraries", TEXT, NEVER, "r.libraries"},
+    {"spec", TEXT, NEVER, "r.spec"},
+    {"engine_s", REAL, NEVER, "r.engine_s"},
+    {"wall_s", REAL, NEVER, "r.wall_s"},
+    {"engine_busy", REAL, IF_ANY, "r.engine_s / r.wall_s"},
+};
+
+static const char runs_from[] = " FROM runs r LEFT JOIN points p ON p.run_id = r.id"
+                                " GROUP BY r.id ORDER BY r.started, r.id";
+
+const definition rs_runs_table = {"runs",    false, COLUMNS(runs_own),   NULL, 0,
+                                  runs_from, NULL,  rs_table_next_plain, NULL};

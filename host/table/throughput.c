@@ -1,0 +1,33 @@
+#include "definition.h"
+
+static const column throughput_own[] = {
+    {"engine", TEXT, ALWAYS, "c.engine"},
+    {"device", TEXT, ALWAYS, "t.device"},
+    {"hidden", WHOLE, ALWAYS, "c.hidden"},
+    {"steps", WHOLE, ALWAYS, "c.steps"},
+    {"batch", WHOLE, ALWAYS, "c.batch"},
+    {"radii", WHOLE, ALWAYS, "t.radii"},
+    {"forward_ms", REAL, ALWAYS, "avg(t.forward_s) * 1e3"},
+    {"backward_ms", REAL, ALWAYS, "avg(t.backward_s) * 1e3"},
+    /* Two products of H x H with a column in every recorded step, one forward, one backward: 4 H^2
+     * operations. SQLite yields NULL for x / 0. */
+    {"gflops", REAL, ALWAYS,
+     "4e-9 * c.hidden * c.hidden * t.columns * c.steps / avg(t.forward_s + t.backward_s)"},
+    {"column_steps_per_s", REAL, ALWAYS,
+     "1.0 * t.columns * c.steps / avg(t.forward_s + t.backward_s)"},
+    {"cell", TEXT, IF_VARIES, "c.cell"},
+    {"precision", TEXT, IF_VARIES, "c.precision"},
+    {"warmup", WHOLE, IF_VARIES, "c.warmup"},
+    {"raw", WHOLE, IF_VARIES, "c.raw"},
+    {"threads", WHOLE, IF_VARIES, "t.threads"},
+    {"cases", WHOLE, IF_VARIES, "count(*)"},
+};
+
+#define THROUGHPUT_ORDER                                                                           \
+    "c.engine, t.device, c.hidden, c.steps, c.batch, t.radii, c.cell, c.precision, "               \
+    "c.warmup, c.raw, t.threads"
+static const char throughput_from[] = " FROM timings t JOIN cases c ON c.id = t.case_id"
+                                      " GROUP BY " THROUGHPUT_ORDER " ORDER BY " THROUGHPUT_ORDER;
+
+const definition rs_throughput_table = {"throughput",    false, COLUMNS(throughput_own), NULL, 0,
+                                        throughput_from, NULL,  rs_table_next_plain,     NULL};
