@@ -298,6 +298,80 @@ static void test_decay_is_that_of_the_fit(void **state) {
     rs_store_close(store);
 }
 
+/* exp(-x) of a rate that is known to 0.25 is known to a hundredth of that where it is near 0.01. */
+static void test_interval_of_the_gain(void **state) {
+    (void)state;
+    rs_store *store;
+    assert_ok(rs_store_open(path, &store));
+    int64_t const run = begin_run(store);
+    for (uint64_t seed = 1; seed <= 3; ++seed) {
+        fixture f = fixture_make(seed);
+        fixture_point(&f, 0, 1.0, 4.4 + 0.1 * (double)seed);
+        put(store, run, &f, 1);
+    }
+    char *const latex = table_text(store, "decay", RS_LATEX);
+    assert_non_null(strstr(latex, " & 4.60 & 0.25 & 4.50 & 4.70 & 0.0101 & "));
+    free(latex);
+    rs_store_close(store);
+}
+
+static void test_raw_is_a_row_of_its_own(void **state) {
+    (void)state;
+    rs_store *store;
+    assert_ok(rs_store_open(path, &store));
+    int64_t const run = begin_run(store);
+    for (int raw = 0; raw < 2; ++raw) {
+        fixture f = fixture_make(1);
+        f.one.raw = raw;
+        fixture_point(&f, 0, 1.0, raw ? 0.5 : 0.25);
+        put(store, run, &f, 1);
+    }
+    char *const csv = table_text(store, "decay", RS_CSV);
+    for (size_t line = 1; line <= 2; ++line) {
+        assert_true(csv_field(csv, line, 6) == 1.0); /* seed in each */
+        assert_true(csv_field(csv, line, 7) == 0.25 * (double)line);
+    }
+    free(csv);
+    rs_store_close(store);
+}
+
+static void test_seeds_ascend(void **state) {
+    (void)state;
+    static uint64_t const seeds[] = {1, INT64_MAX, UINT64_C(1) << 63, UINT64_MAX};
+    rs_store *store;
+    assert_ok(rs_store_open(path, &store));
+    int64_t const run = begin_run(store);
+    for (size_t i = 4; i-- > 0;) {
+        fixture f = fixture_make(seeds[i]);
+        fixture_point(&f, 0, 1.0, 0.25);
+        put(store, run, &f, 1);
+    }
+    char *const csv = table_text(store, "profile", RS_CSV);
+    for (size_t i = 0; i < 4; ++i)
+        assert_true(csv_field(csv, 1 + i * FIXTURE_STEPS, 6) == (double)seeds[i]);
+    free(csv);
+    rs_store_close(store);
+}
+
+static void test_csv_quotes_what_would_end_a_field(void **state) {
+    (void)state;
+    static const char *const reasons[] = {"a,b", "a\nb", "a\rb", "a\"b", "a b"};
+    static const char *const fields[] = {"\"a,b\"", "\"a\nb\"", "\"a\rb\"", "\"a\"\"b\"", ",a b,"};
+    rs_store *store;
+    assert_ok(rs_store_open(path, &store));
+    int64_t const run = begin_run(store);
+    for (size_t i = 0; i < 5; ++i) {
+        fixture const f = fixture_make(i);
+        rs_case_result const failure = fixture_failure(&f, reasons[i]);
+        assert_ok(rs_store_put(store, run, &failure));
+    }
+    char *const csv = table_text(store, "failures", RS_CSV);
+    for (size_t i = 0; i < 5; ++i)
+        if (!strstr(csv, fields[i])) fail_msg("no %s in\n%s", fields[i], csv);
+    free(csv);
+    rs_store_close(store);
+}
+
 enum { PREDICTED = 14, PREDICTION, BOUND }; /* fields of a line of the decay table */
 
 static void test_predictions_are_those_of_theory(void **state) {
@@ -403,6 +477,10 @@ int main(void) {
         WITH_PATH(test_column_names_of_the_contract),
         WITH_PATH(test_numbers_round_trip),
         WITH_PATH(test_decay_is_that_of_the_fit),
+        WITH_PATH(test_interval_of_the_gain),
+        WITH_PATH(test_raw_is_a_row_of_its_own),
+        WITH_PATH(test_seeds_ascend),
+        WITH_PATH(test_csv_quotes_what_would_end_a_field),
         WITH_PATH(test_predictions_are_those_of_theory),
         WITH_PATH(test_rows_that_theory_does_not_know),
         WITH_PATH(test_text_that_is_not_utf8),
