@@ -24,13 +24,18 @@ rs_status rs_duplicate(const char *text, char **out) {
     return *out ? RS_OK : rs_fail(RS_EMEMORY, "out of memory");
 }
 
+const char *rs_words_text(const char *const *names, size_t n, char buffer[RS_WORDS_TEXT]) {
+    size_t used = 0;
+    buffer[0] = '\0';
+    for (size_t i = 0; i < n && used < RS_WORDS_TEXT; ++i)
+        used +=
+            (size_t)snprintf(buffer + used, RS_WORDS_TEXT - used, "%s%s", i ? ", " : "", names[i]);
+    return buffer;
+}
+
 rs_status rs_fail_word(const char *word, const char *const *names, size_t n) {
-    char known[160] = "";
-    for (size_t i = 0; i < n; ++i) {
-        size_t const used = strlen(known);
-        snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", names[i]);
-    }
-    return rs_fail(RS_EINPUT, "\"%.60s\" is not one of %s", word, known);
+    char known[RS_WORDS_TEXT];
+    return rs_fail(RS_EINPUT, "\"%.60s\" is not one of %s", word, rs_words_text(names, n, known));
 }
 
 rs_status rs_parse_word(const char *word, const char *const *names, size_t n, size_t *out) {

@@ -10,7 +10,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { RS_MAX_VALUES = 100000, RS_REAL_TEXT = 32 }; /* of a list; room for the text of a double */
+enum { RS_MAX_VALUES = 100000 };                 /* of a list */
+enum { RS_REAL_TEXT = 32, RS_WORDS_TEXT = 256 }; /* room for the text of a double, of words */
 
 /* Cuts blanks off both ends, in place. */
 char *rs_trim(char *text);
@@ -54,6 +55,9 @@ rs_status rs_parse_words(const char *value, const char *const *names, size_t n, 
 
 /* The shortest decimal that reads back as the same double. */
 const char *rs_real_text(double value, char buffer[RS_REAL_TEXT]);
+
+/* "a, b, c"; what does not fit is cut off. */
+const char *rs_words_text(const char *const *names, size_t n, char buffer[RS_WORDS_TEXT]);
 
 /* Between entries i - 1 and i of a list. It goes on in the next line after some commas, so that no
  * line grows too long to be read. */

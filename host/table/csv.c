@@ -23,7 +23,7 @@ static void begin_csv(sink *to) {
 }
 
 static void row_csv(sink *to, const cell *row) {
-    char buffer[RS_NUMBER_SIZE];
+    char buffer[RS_REAL_TEXT];
     for (size_t i = 0; i < to->table->n; ++i) {
         if (i > 0) fputc(',', to->out);
         put_csv_text(to->out, rs_cell_text(&row[i], true, buffer));

@@ -1,5 +1,7 @@
 #include "definition.h"
 
+#include "../fit/theory.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,17 +48,27 @@ enum {
     DECAY_FIRST_FINDING = 1 /* of the tail: the rest are steps, of which the earliest counts */
 };
 
+typedef struct decay_state {
+    rs_theory theory;
+    double *rates; /* [capacity] of a group's seeds */
+    size_t capacity;
+} decay_state;
+
+static rs_status open_decay(void *state) { return rs_theory_make(&((decay_state *)state)->theory); }
+
+static void close_decay(void *state) { free(((decay_state *)state)->rates); }
+
 /* One row per seed; the column behind the table's says how many rows make a group. */
 static const char decay_from[] =
     ", count(*) OVER (PARTITION BY %s, p.rho_asked)"
     " FROM points p JOIN cases c ON c.id = p.case_id ORDER BY %s, p.rho_asked, " SEED_ORDER;
 
-static rs_status reserve_rates(source *from, size_t n) {
-    if (n <= from->capacity) return RS_OK;
-    double *const grown = reallocarray(from->rates, n, sizeof *grown);
+static rs_status reserve_rates(decay_state *state, size_t n) {
+    if (n <= state->capacity) return RS_OK;
+    double *const grown = reallocarray(state->rates, n, sizeof *grown);
     if (!grown) return rs_fail(RS_EMEMORY, "decay table: out of memory");
-    from->rates = grown;
-    from->capacity = n;
+    state->rates = grown;
+    state->capacity = n;
     return RS_OK;
 }
 
@@ -106,7 +118,8 @@ static void put_theory(const source *from, const rs_spec *spec, cell *row) {
         .loss = spec->loss,
     };
     double const rho = own[DECAY_RHO].real, g = own[DECAY_G].real;
-    rs_prediction const prediction = rs_predict(&from->theory, &one, rho, g);
+    rs_prediction const prediction =
+        rs_predict(&((const decay_state *)from->state)->theory, &one, rho, g);
     own[DECAY_BOUND] = rs_real_cell(rs_decay_bound(&one, rho, g));
     if (!prediction.law) return;
     own[DECAY_PREDICTED] = rs_real_cell(prediction.decay_rate);
@@ -126,20 +139,21 @@ static rs_status predict(const source *from, cell *row) {
 }
 
 static rs_status next_decay(source *from, cell *row, bool *more) {
+    decay_state *const state = from->state;
     sqlite3_stmt *const query = from->outer;
     const table *const of = from->table;
     int const own = (int)of->own, tail = (int)of->tail;
     RS_TRY(rs_table_step(from, query, more));
     if (!*more) return RS_OK;
     int64_t const n = sqlite3_column_int64(query, (int)of->n);
-    RS_TRY(reserve_rates(from, (size_t)n));
+    RS_TRY(reserve_rates(state, (size_t)n));
     cell earliest[DECAY_TAIL] = {{.kind = MISSING}};
     double rho = 0.0, g = 0.0;
     for (int64_t i = 0; i < n; ++i) {
         if (i > 0) RS_TRY(rs_table_step(from, query, more));
         rho += column_real(query, own + DECAY_RHO);
         g += column_real(query, own + DECAY_G);
-        from->rates[i] = column_real(query, own + DECAY_RATE);
+        state->rates[i] = column_real(query, own + DECAY_RATE);
         for (int k = DECAY_FIRST_FINDING; k < DECAY_TAIL; ++k)
             keep_earliest(query, tail + k, &earliest[k]);
     }
@@ -147,7 +161,7 @@ static rs_status next_decay(source *from, cell *row, bool *more) {
     RS_TRY(rs_table_read_row(from, row));
     row[own + DECAY_RHO] = rs_real_cell(rho / (double)n);
     row[own + DECAY_G] = rs_real_cell(g / (double)n);
-    rs_seed_summary const summary = rs_fit_seeds(from->rates, (size_t)n);
+    rs_seed_summary const summary = rs_fit_seeds(state->rates, (size_t)n);
     put_summary(&summary, row + own);
     for (int k = DECAY_FIRST_FINDING; k < DECAY_TAIL; ++k) row[tail + k] = earliest[k];
     return predict(from, row);
@@ -172,5 +186,15 @@ _Static_assert(RS_MAX_IDENTITY + sizeof decay_own / sizeof *decay_own + DECAY_TA
                    RS_MAX_COLUMNS,
                "room for a row of the widest table");
 
-const definition rs_decay_table = {"decay",    true, COLUMNS(decay_own), COLUMNS(decay_tail),
-                                   decay_from, NULL, next_decay,         decay_interval};
+const definition rs_decay_table = {
+    .name = "decay",
+    .of_cases = true,
+    OWN_COLUMNS(decay_own),
+    TAIL_COLUMNS(decay_tail),
+    .from = decay_from,
+    .state_size = sizeof(decay_state),
+    .open = open_decay,
+    .close = close_decay,
+    .next = next_decay,
+    .interval = decay_interval,
+};

@@ -2,7 +2,6 @@
 #ifndef RS_TABLE_DEFINITION_H
 #define RS_TABLE_DEFINITION_H
 
-#include "../fit/theory.h"
 #include "../store/store.h"
 
 #include <sqlite3.h>
@@ -49,6 +48,9 @@ typedef struct definition {
     size_t n_tail;
     const char *from;      /* the rest of the statement; every %s is the order of cases */
     const char *inner_sql; /* or NULL */
+    size_t state_size;
+    rs_status (*open)(void *state); /* or NULL */
+    void (*close)(void *state);     /* or NULL; also after an open() that failed */
     rs_status (*next)(source *from, cell *row, bool *more);
     /* Half width of the 95% interval that a cell's number is known to, 0 for none; or NULL. */
     double (*interval)(const table *of, const cell *row, size_t i);
@@ -69,14 +71,11 @@ struct source {
     rs_store *store;
     const table *table;
     sqlite3_stmt *outer, *inner;
-    rs_theory theory;
-    double *rates; /* [capacity] */
-    size_t capacity;
-    const char *curve[3]; /* mean, min, max: `steps` doubles, unaligned, borrowed from inner */
-    size_t steps, at;     /* of the curve; those that have been rows */
+    void *state; /* what next() keeps from row to row: [state_size], zeros at first */
 };
 
-#define COLUMNS(array) (array), sizeof(array) / sizeof *(array)
+#define OWN_COLUMNS(array)  .own = (array), .n_own = sizeof(array) / sizeof *(array)
+#define TAIL_COLUMNS(array) .tail = (array), .n_tail = sizeof(array) / sizeof *(array)
 
 /* Order of seeds: as int64_t, negative ones are those from 2^63 on. */
 #define SEED_ORDER "c.seed < 0, c.seed"

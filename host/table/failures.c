@@ -9,5 +9,10 @@ static const column failures_own[] = {
 static const char failures_from[] =
     " FROM cases c WHERE c.status = 'failed' ORDER BY %s, " SEED_ORDER;
 
-const definition rs_failures_table = {"failures",    true, COLUMNS(failures_own), NULL, 0,
-                                      failures_from, NULL, rs_table_next_plain,   NULL};
+const definition rs_failures_table = {
+    .name = "failures",
+    .of_cases = true,
+    OWN_COLUMNS(failures_own),
+    .from = failures_from,
+    .next = rs_table_next_plain,
+};

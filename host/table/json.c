@@ -37,7 +37,7 @@ static void put_json_text(FILE *out, const char *text) {
 static void begin_json(sink *to) { fputc('[', to->out); }
 
 static void row_json(sink *to, const cell *row) {
-    char buffer[RS_NUMBER_SIZE];
+    char buffer[RS_REAL_TEXT];
     fputs(to->rows ? ",\n  {" : "\n  {", to->out);
     for (size_t i = 0; i < to->table->n; ++i) {
         fprintf(to->out, "%s\"%s\": ", i ? ", " : "", to->table->column[i].name);

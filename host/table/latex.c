@@ -39,12 +39,12 @@ static void put_latex_text(FILE *out, const char *text) {
 }
 
 /* The digits that an interval leaves meaning to: down to the second of its own. */
-static bool print_rounded(double real, double interval, char buffer[RS_NUMBER_SIZE]) {
+static bool print_rounded(double real, double interval, char buffer[RS_REAL_TEXT]) {
     enum { MOST = 9 };
     if (!(interval > 0.0) || !(fabs(real) < 1e6) || !(interval < 1e6)) return false;
     int const decimals = 1 - (int)floor(log10(interval));
     if (decimals > MOST) return false;
-    snprintf(buffer, RS_NUMBER_SIZE, "%.*f", decimals > 0 ? decimals : 0, real);
+    snprintf(buffer, RS_REAL_TEXT, "%.*f", decimals > 0 ? decimals : 0, real);
     if (strtod(buffer, NULL) == 0.0) memmove(buffer, buffer + (buffer[0] == '-'), strlen(buffer));
     return true;
 }
@@ -61,7 +61,7 @@ static void put_latex_number(FILE *out, const char *number) {
 }
 
 static void put_latex_cell(sink *to, const cell *row, size_t i) {
-    char buffer[RS_NUMBER_SIZE];
+    char buffer[RS_REAL_TEXT];
     bool const rounds = to->table->is->interval && row[i].kind == REAL;
     if (row[i].kind == MISSING) return;
     if (row[i].kind == TEXT)

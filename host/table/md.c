@@ -47,7 +47,7 @@ static void begin_md(sink *to) {
 }
 
 static void row_md(sink *to, const cell *row) {
-    char buffer[RS_NUMBER_SIZE];
+    char buffer[RS_REAL_TEXT];
     for (size_t i = 0; i < to->table->n; ++i)
         if (to->shown[i]) put_md_cell(to, i, rs_cell_text(&row[i], false, buffer));
     fputs("|\n", to->out);

@@ -19,24 +19,29 @@ static const char profile_from[] = ", p.id FROM points p JOIN cases c ON c.id = 
 static const char profile_inner_sql[] =
     "SELECT mean, ifnull(min, mean), ifnull(max, mean) FROM curves WHERE point_id = ?1";
 
+typedef struct profile_state {
+    const char *curve[CURVES]; /* `steps` doubles each, unaligned, borrowed from the statement */
+    size_t steps, at;          /* of the curve; those that have been rows */
+} profile_state;
+
 /* Takes the curve that the inner statement has come to. */
-static rs_status take_curve(source *from) {
+static rs_status take_curve(const source *from, profile_state *state) {
     int const bytes = sqlite3_column_bytes(from->inner, 0);
     for (int k = 0; k < CURVES; ++k) {
-        from->curve[k] = sqlite3_column_blob(from->inner, k);
+        state->curve[k] = sqlite3_column_blob(from->inner, k);
         if (sqlite3_column_bytes(from->inner, k) != bytes || bytes % (int)sizeof(double) != 0)
             return rs_fail(RS_EINPUT, "profile table: curves of uneven length: the database is "
                                       "damaged; move it away or name another file");
     }
-    from->steps = (size_t)bytes / sizeof(double);
-    from->at = 0;
+    state->steps = (size_t)bytes / sizeof(double);
+    state->at = 0;
     return RS_OK;
 }
 
 /* Goes on to the next point, whose curve may be missing or empty. */
-static rs_status next_curve(source *from, bool *more) {
+static rs_status next_curve(source *from, profile_state *state, bool *more) {
     bool found;
-    from->steps = from->at = 0;
+    state->steps = state->at = 0;
     RS_TRY(rs_table_step(from, from->outer, more));
     if (!*more) return RS_OK;
     sqlite3_reset(from->inner);
@@ -44,30 +49,33 @@ static rs_status next_curve(source *from, bool *more) {
     if (sqlite3_bind_int64(from->inner, 1, id) != SQLITE_OK)
         return rs_store_fail(from->store, "reading");
     RS_TRY(rs_table_step(from, from->inner, &found));
-    return found ? take_curve(from) : RS_OK;
+    return found ? take_curve(from, state) : RS_OK;
 }
 
 static rs_status next_profile(source *from, cell *row, bool *more) {
+    profile_state *const state = from->state;
     *more = true;
-    while (*more && from->at == from->steps) RS_TRY(next_curve(from, more));
+    while (*more && state->at == state->steps) RS_TRY(next_curve(from, state, more));
     if (!*more) return RS_OK;
     RS_TRY(rs_table_read_row(from, row));
     cell *const own = row + from->table->own;
-    own[PROFILE_STEP] = rs_whole_cell((int64_t)from->at + 1);
+    own[PROFILE_STEP] = rs_whole_cell((int64_t)state->at + 1);
     for (int k = 0; k < CURVES; ++k) {
         double value;
-        memcpy(&value, from->curve[k] + from->at * sizeof value, sizeof value);
+        memcpy(&value, state->curve[k] + state->at * sizeof value, sizeof value);
         own[PROFILE_MEAN + k] = rs_real_cell(value + 0.0); /* no minus before a zero */
     }
-    ++from->at;
+    ++state->at;
     return RS_OK;
 }
 
-const definition rs_profile_table = {"profile",
-                                     true,
-                                     COLUMNS(profile_own),
-                                     COLUMNS(profile_tail),
-                                     profile_from,
-                                     profile_inner_sql,
-                                     next_profile,
-                                     NULL};
+const definition rs_profile_table = {
+    .name = "profile",
+    .of_cases = true,
+    OWN_COLUMNS(profile_own),
+    TAIL_COLUMNS(profile_tail),
+    .from = profile_from,
+    .inner_sql = profile_inner_sql,
+    .state_size = sizeof(profile_state),
+    .next = next_profile,
+};

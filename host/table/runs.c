@@ -26,5 +26,9 @@ static const column runs_own[] = {
 static const char runs_from[] = " FROM runs r LEFT JOIN points p ON p.run_id = r.id"
                                 " GROUP BY r.id ORDER BY r.started, r.id";
 
-const definition rs_runs_table = {"runs",    false, COLUMNS(runs_own),   NULL, 0,
-                                  runs_from, NULL,  rs_table_next_plain, NULL};
+const definition rs_runs_table = {
+    .name = "runs",
+    OWN_COLUMNS(runs_own),
+    .from = runs_from,
+    .next = rs_table_next_plain,
+};

@@ -26,10 +26,17 @@ rs_table_format rs_table_format_named(const char *name) {
 
 /* --- putting them together -------------------------------------------------------------------- */
 
+static rs_status make_state(const definition *is, void **out) {
+    if (is->state_size == 0) return RS_OK;
+    *out = calloc(1, is->state_size);
+    if (!*out) return rs_fail(RS_EMEMORY, "%s table: out of memory", is->name);
+    return is->open ? is->open(*out) : RS_OK;
+}
+
 static rs_status open_source(rs_store *store, const table *of, source *out) {
     sqlite3 *const db = rs_store_handle(store);
     *out = (source){.store = store, .table = of};
-    RS_TRY(rs_theory_make(&out->theory));
+    RS_TRY(make_state(of->is, &out->state));
     if (sqlite3_prepare_v2(db, of->sql, -1, &out->outer, NULL) != SQLITE_OK)
         return rs_store_fail(store, "reading");
     const char *const inner = of->is->inner_sql;
@@ -41,7 +48,8 @@ static rs_status open_source(rs_store *store, const table *of, source *out) {
 static void close_source(source *from) {
     sqlite3_finalize(from->outer);
     sqlite3_finalize(from->inner);
-    free(from->rates);
+    if (from->state && from->table->is->close) from->table->is->close(from->state);
+    free(from->state);
 }
 
 /* Texts of the first row, to compare the others with. */
@@ -50,7 +58,7 @@ typedef struct first_row {
 } first_row;
 
 static rs_status look_at_cell(sink *to, size_t i, const cell *one, first_row *first) {
-    char buffer[RS_NUMBER_SIZE];
+    char buffer[RS_REAL_TEXT];
     size_t const width = rs_md_width(rs_cell_text(one, false, buffer));
     if (width > to->width[i]) to->width[i] = width;
     show const show = to->table->column[i].show;
@@ -124,12 +132,11 @@ static rs_status write_table(rs_store *store, const definition *is, const writer
 }
 
 static rs_status fail_unknown(const char *name) {
-    char known[128] = "";
-    for (size_t i = 0; i < N_TABLES; ++i) {
-        strcat(known, i ? ", " : "");
-        strcat(known, tables[i]->name);
-    }
-    return rs_fail(RS_EINPUT, "table %s: unknown: the tables are %s", name, known);
+    const char *names[N_TABLES];
+    char known[RS_WORDS_TEXT];
+    for (size_t i = 0; i < N_TABLES; ++i) names[i] = tables[i]->name;
+    return rs_fail(RS_EINPUT, "table %s: unknown: the tables are %s", name,
+                   rs_words_text(names, N_TABLES, known));
 }
 
 rs_status rs_table_write(rs_store *store, const char *name, rs_table_format format, FILE *out) {

@@ -29,5 +29,9 @@ static const column throughput_own[] = {
 static const char throughput_from[] = " FROM timings t JOIN cases c ON c.id = t.case_id"
                                       " GROUP BY " THROUGHPUT_ORDER " ORDER BY " THROUGHPUT_ORDER;
 
-const definition rs_throughput_table = {"throughput",    false, COLUMNS(throughput_own), NULL, 0,
-                                        throughput_from, NULL,  rs_table_next_plain,     NULL};
+const definition rs_throughput_table = {
+    .name = "throughput",
+    OWN_COLUMNS(throughput_own),
+    .from = throughput_from,
+    .next = rs_table_next_plain,
+};

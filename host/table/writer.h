@@ -2,6 +2,7 @@
 #ifndef RS_TABLE_WRITER_H
 #define RS_TABLE_WRITER_H
 
+#include "../spec/words.h"
 #include "definition.h"
 
 #include <stdio.h>
@@ -26,10 +27,8 @@ typedef struct writer {
 /* One file each. */
 extern const writer rs_md_writer, rs_csv_writer, rs_latex_writer, rs_json_writer;
 
-enum { RS_NUMBER_SIZE = 32 };
-
 /* The text of a cell: its own, or its number printed into buffer, exact or with four digits. */
-const char *rs_cell_text(const cell *one, bool exact, char buffer[RS_NUMBER_SIZE]);
+const char *rs_cell_text(const cell *one, bool exact, char buffer[RS_REAL_TEXT]);
 
 /* Characters that a text is wide as a cell of a Markdown table. */
 size_t rs_md_width(const char *text);
