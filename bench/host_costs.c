@@ -5,31 +5,26 @@
 #include "../host/work/weights.h"
 #include "../kernels/base/clock.h"
 #include "gbench.h"
+#include "scratch.h"
+#include "setting.h"
 #include "suite.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- a case of a sweep --------------------------------------------------------------------- */
-
-static rs_status set_number(rs_spec *spec, const char *key, size_t value) {
-    char text[32];
-    snprintf(text, sizeof text, "%zu", value);
-    return rs_spec_set(spec, key, text, RS_FROM_OPTION);
-}
 
 static rs_status plan_case(rs_spec *spec, size_t hidden, size_t steps, rs_case *out) {
     rs_plan plan;
     RS_TRY(rs_spec_init(spec));
-    RS_TRY(set_number(spec, "hidden", hidden));
-    RS_TRY(set_number(spec, "steps", steps));
-    RS_TRY(rs_spec_set(spec, "seeds", "1", RS_FROM_OPTION));
-    RS_TRY(rs_spec_set(spec, "ensemble", "gaussian", RS_FROM_OPTION));
-    RS_TRY(rs_spec_set(spec, "cell", "tanh", RS_FROM_OPTION));
-    RS_TRY(rs_spec_set(spec, "precision", "f64", RS_FROM_OPTION));
+    RS_TRY(rs_bench_set(spec, "hidden", "%zu", hidden));
+    RS_TRY(rs_bench_set(spec, "steps", "%zu", steps));
+    RS_TRY(rs_bench_set(spec, "seeds", "1"));
+    RS_TRY(rs_bench_set(spec, "ensemble", "gaussian"));
+    RS_TRY(rs_bench_set(spec, "cell", "tanh"));
+    RS_TRY(rs_bench_set(spec, "precision", "f64"));
     RS_TRY(rs_spec_check(spec));
     RS_TRY(rs_plan_make(spec, NULL, "cpu", &plan));
     *out = rs_plan_case(&plan, 0);
@@ -146,20 +141,14 @@ typedef struct store_cost {
     rs_case next; /* every case that is stored has a seed of its own */
     double curve[STEPS];
     rs_point point[RADII];
-    char folder[256], path[300];
+    rs_bench_scratch scratch;
     rs_store *store;
     int64_t run_id;
 } store_cost;
 
 static rs_status open_database(store_cost *c) {
-    const char *const parent = getenv("TMPDIR");
-    snprintf(c->folder, sizeof c->folder, "%s/rhosweep_bench_XXXXXX",
-             parent && *parent ? parent : "/tmp");
-    if (!mkdtemp(c->folder))
-        return rs_fail(RS_EIO, "%s: cannot be made: set TMPDIR to a folder that can be written",
-                       c->folder);
-    snprintf(c->path, sizeof c->path, "%s/cases.db", c->folder);
-    RS_TRY(rs_store_open(c->path, &c->store));
+    RS_TRY(rs_bench_scratch_make(&c->scratch));
+    RS_TRY(rs_store_open(c->scratch.path, &c->store));
     rs_provenance const provenance = {.version = "",
                                       .commit = "",
                                       .libraries = "",
@@ -175,16 +164,10 @@ static rs_status open_database(store_cost *c) {
 }
 
 static void close_store(void *self) {
-    static const char *const suffix[] = {"", "-wal", "-shm", "-journal"};
     store_cost *c = self;
     rs_store_close(c->store);
     c->store = NULL;
-    for (size_t i = 0; i < sizeof suffix / sizeof *suffix; ++i) {
-        char file[320];
-        snprintf(file, sizeof file, "%s%s", c->path, suffix[i]);
-        unlink(file); /* most are gone already */
-    }
-    rmdir(c->folder);
+    rs_bench_scratch_remove(&c->scratch);
 }
 
 static void fill_points(store_cost *c) {

@@ -30,7 +30,9 @@ static rs_status add_all(const rs_bench_options *options) {
 #endif
     RS_TRY(rs_bench_add_engines(options));
     RS_TRY(rs_bench_add_baseline(options));
-    return rs_bench_add_host_costs(options);
+    RS_TRY(rs_bench_add_host_costs(options));
+    RS_TRY(rs_bench_add_stages(options));
+    return rs_bench_add_sweeps(options);
 }
 
 int main(int argc, char **argv) {

@@ -17,6 +17,13 @@ static const rs_bench_shape default_shape[] = {
 };
 enum { N_DEFAULT = sizeof default_shape / sizeof *default_shape };
 
+/* Each takes a second or less on two cores. */
+static const rs_bench_sweep_shape default_sweep[] = {
+    {{10, 1, 16, 50}, 2000}, {{64, 16, 21, 200}, 40}, {{128, 16, 21, 200}, 16},
+    {{256, 16, 21, 200}, 6}, {{512, 16, 21, 200}, 2},
+};
+enum { N_SWEEPS = sizeof default_sweep / sizeof *default_sweep, SEEDS_OF_A_SHAPE = 10 };
+
 /* Reads a whole number from 1 to `most` that `end` follows; returns what stands behind it, or NULL
  * where there is none. */
 static const char *read_count(const char *text, char end, size_t most, size_t *out) {
@@ -66,7 +73,27 @@ static rs_status add_shape(const char *text, rs_bench_options *out) {
     return RS_OK;
 }
 
+static rs_status set_seeds(const char *text, rs_bench_options *out) {
+    if (read_count(text, '\0', UINT32_MAX, &out->seeds)) return RS_OK;
+    return rs_fail(RS_EINPUT, "--seeds=%s: not a positive whole number", text);
+}
+
+/* Of the shapes that were given, else of the default list. */
+static rs_status list_sweeps(rs_bench_options *out) {
+    bool const given = out->n_shapes > 0;
+    out->n_sweeps = given ? out->n_shapes : (size_t)N_SWEEPS;
+    out->sweep = calloc(out->n_sweeps, sizeof *out->sweep);
+    if (!out->sweep) return rs_fail(RS_EMEMORY, "shapes: out of memory");
+    for (size_t i = 0; i < out->n_sweeps; ++i) {
+        out->sweep[i] =
+            given ? (rs_bench_sweep_shape){out->shape[i], SEEDS_OF_A_SHAPE} : default_sweep[i];
+        if (out->seeds) out->sweep[i].seeds = out->seeds;
+    }
+    return RS_OK;
+}
+
 static rs_status set_defaults(rs_bench_options *out) {
+    RS_TRY(list_sweeps(out));
     if (out->threads == 0) {
         rs_device host;
         rs_host_device(&host);
@@ -92,10 +119,12 @@ rs_status rs_bench_options_parse(int *argc, char **argv, rs_bench_options *out) 
     for (int i = 1; i < *argc; ++i) {
         const char *threads = value_of(argv[i], "--threads=");
         const char *shape = value_of(argv[i], "--shape=");
+        const char *seeds = value_of(argv[i], "--seeds=");
         if (threads) RS_TRY(set_threads(threads, out));
         if (shape) RS_TRY(add_shape(shape, out));
+        if (seeds) RS_TRY(set_seeds(seeds, out));
         if (strcmp(argv[i], "--help") == 0) out->help = true;
-        if (!threads && !shape) argv[kept++] = argv[i];
+        if (!threads && !shape && !seeds) argv[kept++] = argv[i];
     }
     argv[kept] = NULL;
     *argc = kept;
@@ -104,12 +133,13 @@ rs_status rs_bench_options_parse(int *argc, char **argv, rs_bench_options *out) 
 
 void rs_bench_options_free(rs_bench_options *options) {
     free(options->shape);
+    free(options->sweep);
     *options = (rs_bench_options){0};
 }
 
 void rs_bench_options_help(FILE *out) {
     fputs(
-        "Usage: rhosweep-bench [--threads=N] [--shape=H,B,R,T]... [FLAG]...\n"
+        "Usage: rhosweep-bench [--threads=N] [--shape=H,B,R,T]... [--seeds=N] [FLAG]...\n"
         "\n"
         "Times the engines of this build, and what they are judged against, on this machine:\n"
         "\n"
@@ -118,6 +148,8 @@ void rs_bench_options_help(FILE *out) {
         "  baseline/blas_stepwise/PRECISION/tanh/SHAPE   one product by BLAS a step, plain loops\n"
         "  peak/fma/f32, peak/fma/f64, peak/bandwidth    what the machine can do\n"
         "  host/eigenvalues/H, host/radius/H, host/weights/H, host/store_commits\n"
+        "  host/stages/profiles:no, host/stages/profiles:50    a sweep without its engine's time\n"
+        "  sweep/ENGINE/PRECISION/tanh/SHAPE/seeds:N           a whole sweep; /profiles:no\n"
         "\n"
         "  --threads=N        of all benchmarks (default: all that this process may use)\n"
         "  --shape=H,B,R,T    units, samples, radii and steps; give it again for more shapes.\n"
@@ -127,6 +159,8 @@ void rs_bench_options_help(FILE *out) {
         fprintf(out, "                         %zu,%zu,%zu,%zu\n", default_shape[i].hidden,
                 default_shape[i].batch, default_shape[i].radii, default_shape[i].steps);
     fputs("                     The first of the list is also run with relu and linear units.\n"
+          "                     Sweeps have a list of their own, which it replaces too.\n"
+          "  --seeds=N          networks of every sweep (default: 10 for a shape that was given)\n"
           "\n"
           "RHOSWEEP_ISA=avx512|avx2|baseline forces an instruction set of the engine cpu.\n"
           "\n"

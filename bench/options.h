@@ -13,11 +13,20 @@ typedef struct rs_bench_shape {
     size_t hidden, batch, radii, steps;
 } rs_bench_shape;
 
+/* A sweep of networks of one shape: one base matrix a seed. */
+typedef struct rs_bench_sweep_shape {
+    rs_bench_shape shape;
+    size_t seeds;
+} rs_bench_sweep_shape;
+
 typedef struct rs_bench_options {
     bool help;
-    int threads;           /* of every benchmark that can use more than one */
-    rs_bench_shape *shape; /* [n_shapes] */
-    size_t n_shapes;       /* at least 1 */
+    int threads;                 /* of every benchmark that can use more than one */
+    rs_bench_shape *shape;       /* [n_shapes] */
+    size_t n_shapes;             /* at least 1 */
+    size_t seeds;                /* of every sweep; 0 leaves it to the list */
+    rs_bench_sweep_shape *sweep; /* [n_sweeps] */
+    size_t n_sweeps;
 } rs_bench_options;
 
 /* Takes the suite's own flags out of argv; --help stays in it, for Google Benchmark prints its own

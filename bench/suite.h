@@ -16,7 +16,13 @@ rs_status rs_bench_add_peaks(const rs_bench_options *options);
 /* peak/cuda/fma, peak/cuda/copy and peak/cuda/gemm, where there is a device. */
 rs_status rs_bench_add_cuda_peaks(const rs_bench_options *options);
 
-/* host/eigenvalues, host/weights and host/store_commits */
+/* host/eigenvalues, host/radius, host/weights and host/store_commits */
 rs_status rs_bench_add_host_costs(const rs_bench_options *options);
+
+/* host/stages/: sweeps on an engine that takes no time */
+rs_status rs_bench_add_stages(const rs_bench_options *options);
+
+/* sweep/ for every engine but the reference whose device works. */
+rs_status rs_bench_add_sweeps(const rs_bench_options *options);
 
 #endif

@@ -1,0 +1,69 @@
+#include "idle_engine.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+double rs_idle_rate(double scale) { return -log(scale); }
+
+static rs_status device(rs_device *out) {
+    RS_TRY(rs_engine_named("cpu")->device(out));
+    snprintf(out->name, sizeof out->name, "none");
+    out->abilities[0] = '\0';
+    return RS_OK;
+}
+
+static rs_status supports(const rs_shape *shape) {
+    (void)shape;
+    return RS_OK;
+}
+
+static uint64_t bytes(const rs_shape *shape, const rs_resources *resources) {
+    (void)shape;
+    (void)resources;
+    return 0;
+}
+
+static rs_status open_nothing(const rs_shape *largest, const rs_resources *resources, void **self) {
+    static char handle;
+    (void)largest;
+    (void)resources;
+    *self = &handle;
+    return RS_OK;
+}
+
+/* norm2 [T][R * B] of one group, from the last step to the first. */
+static void fill_group(const rs_shape *s, const double *scale, double *norm2) {
+    size_t const columns = s->radii * s->batch;
+    double *at = norm2 + s->steps * columns;
+    for (size_t c = columns; c-- > 0;) *--at = 1.0;
+    while (at > norm2)
+        for (size_t r = s->radii; r-- > 0;)
+            for (size_t b = 0; b < s->batch; ++b, --at)
+                at[-1] = at[(ptrdiff_t)columns - 1] * (scale[r] * scale[r]);
+}
+
+static rs_status run(void *self, const rs_job *job, rs_profile *out) {
+    const rs_shape *const s = &job->shape;
+    size_t const columns = s->radii * s->batch;
+    (void)self;
+    for (size_t g = 0; g < s->groups; ++g)
+        fill_group(s, job->group[g].scale, out->norm2 + g * s->steps * columns);
+    memset(out->exponent, 0, s->groups * s->steps * columns * sizeof *out->exponent);
+    memset(out->nonfinite_step, 0, s->groups * columns * sizeof *out->nonfinite_step);
+    out->forward_seconds = out->backward_seconds = out->transfer_seconds = 0.0;
+    if (!job->tick || job->tick(job->tick_arg, 1.0)) return RS_OK;
+    return rs_fail(RS_EINTERRUPTED, "interrupted");
+}
+
+static void close_nothing(void *self) { (void)self; }
+
+const rs_engine rs_idle_engine = {
+    .name = "idle",
+    .device = device,
+    .supports = supports,
+    .bytes = bytes,
+    .open = open_nothing,
+    .run = run,
+    .close = close_nothing,
+};

@@ -1,0 +1,28 @@
+/* The benchmark of whole sweeps on one engine. */
+#ifndef RS_BENCH_SWEEP_H
+#define RS_BENCH_SWEEP_H
+
+#include "../kernels/engine.h"
+#include "options.h"
+
+typedef struct rs_bench_sweep {
+    const rs_engine *engine;
+    rs_bench_shape shape;
+    size_t seeds;
+    bool profiles;
+    int threads;
+    double (*rate)(double scale); /* what every decay rate must be; NULL for engines that compute */
+} rs_bench_sweep;
+
+/* Adds a sweep of Gaussian tanh networks in f32, radii 0.5 .. 1.5, into a new database: all that
+ * `rhosweep sweep` does, but for what it prints. Right is a sweep that stores every point, with its
+ * curve or without as asked. Counters:
+ *
+ *   points_per_s      R * seeds
+ *   cases_per_s       seeds
+ *   engine_share      time within the engine, of the wall time
+ *   cpu_us_per_point  processor time of all threads
+ *   bytes_per_point   size of the database */
+rs_status rs_bench_add_sweep(const char *name, const rs_bench_sweep *sweep);
+
+#endif
