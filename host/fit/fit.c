@@ -10,7 +10,7 @@ static double const log10_2 = 0x1.34413509f79ffp-2;
 
 double rs_log10_norm(double norm2, int32_t exponent) {
     double const norm = sqrt(norm2);
-    if (norm == 0.0 || !isfinite(norm)) return log10(norm);
+    if (exponent == 0 || norm == 0.0 || !isfinite(norm)) return log10(norm);
     int own;
     double const mantissa = frexp(norm, &own);
     /* Mantissa and sum of exponents do not depend on how the number was split between the two
