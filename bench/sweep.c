@@ -134,17 +134,21 @@ static rs_status check_case(const sweep_cost *c, rs_store *store, const rs_case 
     return RS_OK;
 }
 
-static rs_status check_cases(const sweep_cost *c, rs_store *store) {
+static rs_status check_plan(const sweep_cost *c, rs_store *store, bool *done, double *rates) {
     rs_plan plan;
     RS_TRY(rs_plan_make(&c->spec, NULL, c->ask.engine->name, &plan));
+    for (size_t i = 0; i < plan.n; ++i) {
+        rs_case const one = rs_plan_case(&plan, i);
+        RS_TRY(check_case(c, store, &one, done, rates));
+    }
+    return RS_OK;
+}
+
+static rs_status check_cases(const sweep_cost *c, rs_store *store) {
     bool *const done = calloc(c->spec.n_rho, sizeof *done);
     double *const rates = calloc(c->spec.n_rho, sizeof *rates);
-    rs_status status =
-        done && rates ? RS_OK : rs_fail(RS_EMEMORY, "check of a sweep: out of memory");
-    for (size_t i = 0; i < plan.n && status == RS_OK; ++i) {
-        rs_case const one = rs_plan_case(&plan, i);
-        status = check_case(c, store, &one, done, rates);
-    }
+    rs_status const status = done && rates ? check_plan(c, store, done, rates)
+                                           : rs_fail(RS_EMEMORY, "check of a sweep: out of memory");
     free(done);
     free(rates);
     return status;
@@ -154,7 +158,9 @@ static rs_status check_sweep(void *self) {
     const sweep_cost *c = self;
     rs_store *store;
     RS_TRY(rs_store_open_readonly(c->scratch.path, &store));
-    rs_status const status = check_cases(c, store);
+    rs_status status = rs_store_begin_read(store);
+    if (status == RS_OK) status = check_cases(c, store);
+    rs_store_end_read(store);
     rs_store_close(store);
     return status;
 }

@@ -17,13 +17,13 @@ endfunction()
 
 expect_exit(0 --help)
 foreach(bad IN ITEMS --threads=0 --threads=2x --shape=1,2,3 --shape=1,2,3,4,5 --shape=0,1,1,1
-                     --shape=4294967295,4294967295,4294967295,4294967295 --thread=2
+                     --shape=4294967295,4294967295,4294967295,4294967295 --thread=2 --seeds=0 --seeds=2x
                      --benchmark_filter=nothing)
   expect_exit(2 ${bad})
 endforeach()
 
 set(json ${OUT}/test_bench.json)
-execute_process(COMMAND ${BENCH} --threads=2 --shape=10,1,4,5 --benchmark_min_time=0.001
+execute_process(COMMAND ${BENCH} --threads=2 --shape=10,1,4,5 --seeds=3 --benchmark_min_time=0.001
                         --benchmark_out=${json}
                 RESULT_VARIABLE code OUTPUT_QUIET ERROR_VARIABLE error)
 if(NOT code EQUAL 0)
@@ -64,6 +64,10 @@ expect(host/eigenvalues/H:10)
 expect(host/radius/H:10)
 expect(host/weights/H:10)
 expect(host/store_commits cases_per_s)
+foreach(sweep IN ITEMS host/stages/profiles:no host/stages/profiles:50
+                       sweep/cpu/f32/tanh/${shape}/seeds:3 sweep/cpu/f32/tanh/${shape}/seeds:3/profiles:no)
+  expect(${sweep} points_per_s cases_per_s engine_share cpu_us_per_point bytes_per_point)
+endforeach()
 string(JSON threads GET "${results}" context threads)
 if(NOT threads EQUAL 2)
   message(FATAL_ERROR "context: threads is ${threads}")

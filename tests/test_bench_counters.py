@@ -1,0 +1,126 @@
+"""What rhosweep-bench says beside its times: every counter against its formula and the time of the
+same row."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+H, B, R, T, SEEDS = 12, 3, 4, 7, 5
+SHAPE = f"H:{H}/B:{B}/R:{R}/T:{T}"
+FLOPS = 2 * H * H * R * B * T  # of one pass: a product with W0 for every column and step
+REAL = {"f32": 4, "f64": 8}
+FILTER = "^(peak/fma|(bptt|forward|backward|sweep)/cpu|baseline|host/(store_commits|stages))"
+STAGES = {"host/stages/profiles:no": (16, 2000), "host/stages/profiles:50": (16, 2000)}
+SWEEPS = {f"sweep/cpu/f32/tanh/{SHAPE}/seeds:{SEEDS}{profiles}": (R, SEEDS)
+          for profiles in ("", "/profiles:no")}
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    program = os.environ.get("RHOSWEEP")
+    bench = Path(program).with_name("rhosweep-bench") if program else None
+    if not bench or not bench.exists():
+        pytest.skip("RHOSWEEP names no program with a rhosweep-bench beside it")
+    out = tmp_path_factory.mktemp("bench") / "rows.json"
+    subprocess.run(
+        [bench, "--threads=1", f"--shape={H},{B},{R},{T}", f"--seeds={SEEDS}",
+         "--benchmark_min_time=0.001", f"--benchmark_filter={FILTER}", f"--benchmark_out={out}",
+         "--benchmark_out_format=json"],
+        check=True, capture_output=True, timeout=240)
+    found = json.loads(out.read_text())["benchmarks"]
+    assert {row["time_unit"] for row in found} == {"us"}
+    return {row["name"].removesuffix("/manual_time"): row for row in found}
+
+
+def passes(rows):
+    """Name, row, precision, nonlinearity, and which of the passes a row times."""
+    for name, row in rows.items():
+        match = re.fullmatch(rf"(bptt|forward|backward|baseline)/\w+/(f32|f64)/(\w+)/{SHAPE}", name)
+        if match:
+            which = {"forward": (1, 0), "backward": (0, 1)}.get(match[1], (1, 1))
+            yield name, row, match[2], match[3], which
+
+
+def amount(row, counter):
+    """Of one iteration, from the amount per second."""
+    return row[counter] * row["real_time"] * 1e-6
+
+
+def test_every_engine_row_is_here(rows):
+    assert len(list(passes(rows))) == 2 * (3 * 3 + 1)  # precisions; passes, nonlinearities, baseline
+
+
+def test_flops_are_those_of_the_products(rows):
+    for name, row, _, _, which in passes(rows):
+        assert amount(row, "gflops") == pytest.approx(1e-9 * FLOPS * sum(which), rel=1e-6), name
+
+
+def test_column_steps(rows):
+    for name, row, *_ in passes(rows):
+        assert amount(row, "column_steps_per_s") == pytest.approx(R * B * T, rel=1e-6), name
+
+
+def test_the_fraction_is_of_the_best_fma_rate_of_the_same_precision(rows):
+    for name, row, precision, *_ in passes(rows):
+        best = rows[f"peak/fma/{precision}"]["best_gflops"]
+        assert row["peak_fraction"] == pytest.approx(row["gflops"] / best, rel=1e-6), name
+
+
+def test_bytes_are_trace_input_and_norms(rows):
+    for name, row, precision, nonlinearity, which in passes(rows):
+        if name.startswith("baseline"):
+            continue  # keeps its states in its own way
+        trace = 0 if nonlinearity == "linear" else R * B * T * H * REAL[precision]
+        each = (trace + B * T * H * REAL[precision], trace + R * B * T * 12)
+        right = sum(part * bytes_ for part, bytes_ in zip(which, each))
+        assert amount(row, "bytes_per_s") == pytest.approx(right, rel=1e-6), name
+
+
+def test_the_peak_is_no_less_than_a_usual_run(rows):
+    for precision in REAL:
+        row = rows[f"peak/fma/{precision}"]
+        assert row["best_gflops"] > 0.5 * row["gflops"]
+
+
+def test_a_commit_is_a_case(rows):
+    assert amount(rows["host/store_commits"], "cases_per_s") == pytest.approx(1, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", [*STAGES, *SWEEPS])
+def test_points_and_cases_of_a_sweep(rows, name):
+    radii, seeds = {**STAGES, **SWEEPS}[name]
+    row = rows[name]
+    assert amount(row, "points_per_s") == pytest.approx(radii * seeds, rel=1e-6)
+    assert amount(row, "cases_per_s") == pytest.approx(seeds, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", [*STAGES, *SWEEPS])
+def test_shares_of_a_sweep(rows, name):
+    radii, seeds = {**STAGES, **SWEEPS}[name]
+    row = rows[name]
+    points = radii * seeds
+    assert 0 < row["engine_share"] < 1
+    # No more than all processors for the whole time, and no less than one for a hundredth of it.
+    cpu = row["cpu_us_per_point"] * points / row["real_time"]
+    assert 0.01 < cpu < (os.cpu_count() or 1) * 1.1
+    database = row["bytes_per_point"] * points
+    assert database == pytest.approx(round(database / 4096) * 4096) and database > 0
+
+
+def test_an_engine_that_takes_no_time_takes_none(rows):
+    for name in STAGES:
+        assert rows[name]["engine_share"] < 0.5
+
+
+def test_a_kept_profile_takes_a_float64_a_step(rows):
+    bare, kept = (rows[name]["bytes_per_point"] for name in STAGES)
+    assert kept - bare == pytest.approx(50 * 8, rel=0.25)
+
+
+@pytest.mark.parametrize("name", [*STAGES, *SWEEPS])
+def test_nothing_failed(rows, name):
+    assert not rows[name].get("error_occurred")
