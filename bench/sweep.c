@@ -84,6 +84,7 @@ static rs_status run_once(sweep_cost *c) {
     c->engine_seconds += outcome.engine_seconds;
     free(outcome.finding);
     interrupted = status == RS_EINTERRUPTED;
+    if (interrupted) return rs_fail(RS_EINTERRUPTED, "interrupted");
     RS_TRY(status);
     if (stat(c->scratch.path, &file) != 0)
         return rs_fail(RS_EIO, "%s: not there after the sweep", c->scratch.path);
