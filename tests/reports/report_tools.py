@@ -81,7 +81,7 @@ def float64(values):
 def make_fixed_database(path):
     """Norms of 10^-(rate k / ln 10): known without a sweep, and the same on every machine."""
     connection = sqlite3.connect(path)
-    connection.executescript((ROOT / "host" / "schema.sql").read_text())
+    connection.executescript((ROOT / "host" / "store" / "schema.sql").read_text())
     run = insert(connection, "runs", started="2025-01-31T12:00:00.000Z", outcome="done",
                  finished="2025-01-31T12:00:01.000Z", version="0.1.0", git_commit="abc1234",
                  libraries="SQLite 3", host="box", system="Linux", engine="cpu", device="A CPU",
