@@ -91,14 +91,14 @@ def _read(path):
         document = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is no JSON: {error}") from error
     try:
         if "benchmarks" in document:
             return list(_google(document))
         if "measured" in document:
             return list(_compared(document))
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise InputError(f"{path}: benchmark JSON with something missing: {error!r}") from error
     raise InputError(f"{path}: no benchmark JSON: neither of rhosweep-bench nor of scripts/bench")
 

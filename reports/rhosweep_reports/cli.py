@@ -1,16 +1,19 @@
 """rhosweep-report: from a database to a folder of figures, tables and a page."""
 
 import argparse
+import logging
 import os
 import shlex
 import shutil
 import signal
 import sys
+import warnings
 from dataclasses import dataclass
 
 from .errors import InputError, ReportError
+from .text import printable
 
-TABLES = ("decay", "profile", "throughput", "runs", "failures")
+TABLES = ("decay", "throughput", "runs", "failures")  # in files of their own; profiles are large
 TABLE_FORMATS = {"csv": "csv", "md": "md", "latex": "tex", "json": "json"}
 # Beyond this, only CSV is written: nobody reads such a table, and TeX cannot hold it.
 LONG_TABLE = 1000
@@ -23,10 +26,11 @@ class Parser(argparse.ArgumentParser):
 
 @dataclass(frozen=True)
 class Entry:
-    """A table in files."""
+    """A table on the page, and in files of these endings."""
 
     table: object
     endings: tuple
+    rows: int
     note: str = ""
     long: bool = False
 
@@ -89,13 +93,23 @@ def _write_tables(results, tables, out, progress):
         formats = ("csv",) if long else tuple(TABLE_FORMATS)
         for output_format in formats:
             results.write(name, output_format, out / f"{name}.{TABLE_FORMATS[output_format]}")
-        note = (f"Too long for Markdown, LaTeX and JSON here: rhosweep table {name} "
-                f"{results.database} --format json prints it.") if long else ""
-        entries.append(Entry(table, tuple(TABLE_FORMATS[f] for f in formats), note, long))
+        note = (f"Too long for Markdown, LaTeX and JSON here: {_printing(name, 'json', results)} "
+                "prints it.") if long else ""
+        endings = tuple(TABLE_FORMATS[f] for f in formats)
+        entries.append(Entry(table, endings, len(table), note, long))
+    if len(tables["profile"]):
+        rows = sum(map(len, tables["profile"].curves))
+        note = f"To have them in a file: {_printing('profile', 'csv', results)} > profile.csv"
+        entries.append(Entry(tables["profile"], (), rows, note, long=True))
     if len(tables["bench"]):
         _write_bench(tables["bench"], out / "bench.csv")
-        entries.append(Entry(tables["bench"], ("csv",)))
+        entries.append(Entry(tables["bench"], ("csv",), len(tables["bench"])))
     return entries
+
+
+def _printing(name, output_format, results):
+    """The command that prints a table."""
+    return shlex.join(["rhosweep", "table", name, str(results.database), "--format", output_format])
 
 
 def _write_bench(table, path):
@@ -146,7 +160,8 @@ def _report_all(results, options, out, progress):
     from . import page, pictures
 
     progress.say("Reading tables")
-    tables = {name: results.read(name) for name in TABLES} | {"bench": _bench(options)}
+    tables = {name: results.read(name) for name in (*TABLES, "profile")}
+    tables["bench"] = _bench(options)
     if not len(tables["decay"]):
         raise InputError(f"{results.database}: holds no results yet: run rhosweep sweep first")
     entries = _write_tables(results, tables, out, progress)
@@ -173,35 +188,60 @@ def _command(options):
     return shlex.join(words)
 
 
-def _report(options):
+def _make(options, progress):
+    """Names of the files to look at first."""
     from . import files, load
+
+    if not options.output:
+        raise InputError("output: the name is empty: name a folder with -o")
+    _check_formats(options.format)
+    make = _report_one if options.figure else _report_all
+    with files.replaced_when_done(options.output) as (work, out):
+        return make(load.Results(options.database, work), options, out, progress)
+
+
+def _report(options):
     from .progress import Progress
 
     progress = Progress()
-    _check_formats(options.format)
-    make = _report_one if options.figure else _report_all
     try:
-        with files.replaced_when_done(options.output) as (work, out):
-            made = make(load.Results(options.database, work), options, out, progress)
+        made = _make(options, progress)
     finally:
         progress.end()
     for name in made:
-        print(os.path.join(options.output, name))
+        print(printable(os.path.join(options.output, name)))
+    if sys.stdout:
+        sys.stdout.flush()
 
 
 def _interrupt(_signal, _frame):
     raise KeyboardInterrupt
 
 
+def _fail(text, exit_code):
+    print(f"rhosweep: {printable(' '.join(text.split()))}", file=sys.stderr)
+    return exit_code
+
+
 def main(arguments=None):
     """Returns the exit code; every failure is one line on stderr."""
     signal.signal(signal.SIGTERM, _interrupt)
+    logging.disable(logging.WARNING)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # numbers that are not finite are drawn as such
+    options = None
     try:
-        _report(_parser().parse_args(arguments))
+        options = _parser().parse_args(arguments)
+        _report(options)
         return 0
     except KeyboardInterrupt:
-        print("rhosweep: report: interrupted: nothing was written", file=sys.stderr)
-        return 130
+        return _fail("report: interrupted: nothing was written", 130)
     except ReportError as error:
-        print(f"rhosweep: {' '.join(str(error).split())}", file=sys.stderr)
-        return error.exit_code
+        return _fail(str(error), error.exit_code)
+    except OSError as error:
+        return _fail(f"report: {error.filename or 'output'}: {error.strerror or error}", 1)
+    except MemoryError:
+        return _fail("report: out of memory: make room, or name one figure with --figure", 1)
+    except Exception as error:  # whatever a file holds, it ends in a line
+        return _fail(f"{options.database if options else 'report'}: makes no report: "
+                     f"{type(error).__name__}: {error}: is it damaged?", 2)

@@ -1,4 +1,5 @@
-"""A results database as arrays, read without the program: host/store/schema.sql, versions 1 and 2."""
+"""A results database as arrays, read without the program: host/store/schema.sql, versions 1
+and 2."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -7,12 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import InputError, ReportError
-from .load import check, check_file, connect
+from .connection import check, check_file, connect, failure
+from .errors import InputError
+from .table import NETWORK, SETTINGS, SHAPE, Table
 
-SHAPE = ("cell", "ensemble", "hidden", "steps")
-SETTINGS = ("batch", "input", "input_size", "h0", "warmup", "loss", "fit_skip", "precision", "raw",
-            "engine", "model", "model_digest")
 FINDINGS = ("forward_nonfinite", "backward_nonfinite", "fp32_underflow", "fp32_overflow",
             "fp16_underflow", "fp16_overflow", "bf16_underflow", "bf16_overflow")
 RUN = ("started", "finished", "outcome", "version", "git_commit", "libraries", "host", "system",
@@ -30,9 +29,9 @@ def _columns(prefix, names, version):
     return [renamed.get(name, f"{prefix}.{name}") for name in names]
 
 
-# Places of the columns by which `rhosweep table` orders points: shape and settings, but for the
-# model's name.
-ORDER = (1, 2, 3, 4, *range(9, 19), 20)
+# As `rhosweep table` orders cases; a model's name does not count.
+ORDER = ", ".join(column for column in NETWORK if column != "model")
+SEED_ORDER = "c.seed < 0, c.seed"
 
 
 def _points(version):
@@ -40,14 +39,14 @@ def _points(version):
                *_columns("c", SETTINGS, version), "p.rho_asked", *_columns("p", FINDINGS, version),
                "p.run_id AS run", "p.id"]
     return (f"SELECT {', '.join(columns)} FROM points p JOIN cases c ON c.id = p.case_id"
-            f" ORDER BY {', '.join(map(str, ORDER))}, p.rho_asked, c.seed < 0, c.seed")
+            f" ORDER BY {ORDER}, p.rho_asked, {SEED_ORDER}")
 
 
 def _failures(version):
     columns = [*_columns("c", SHAPE, version), "c.seed", "c.reason", "c.run_id AS run",
                *_columns("c", SETTINGS, version)]
     return (f"SELECT {', '.join(columns)} FROM cases c WHERE c.status = 'failed'"
-            " ORDER BY 1, 2, 3, 4, c.seed < 0, c.seed")
+            f" ORDER BY {ORDER}, {SEED_ORDER}")
 
 
 def _timings(version):
@@ -92,11 +91,18 @@ def _frame(columns):
     return pandas.DataFrame(columns)
 
 
+def _curve(point, blobs):
+    """[3, T] of the three arrays of a point."""
+    if not all(isinstance(blob, bytes) and len(blob) == len(blobs[0]) for blob in blobs):
+        raise ValueError(f"point {point}: curves of uneven length")
+    return np.frombuffer(b"".join(blobs), "<f8").reshape(3, -1)
+
+
 def _stored_curves(connection):
     """Point to its curves [3, T]."""
     rows = connection.execute("SELECT point_id, mean, ifnull(min, mean), ifnull(max, mean)"
                               " FROM curves")
-    return {point: np.frombuffer(b"".join(curves), "<f8").reshape(3, -1) for point, *curves in rows}
+    return {point: _curve(point, blobs) for point, *blobs in rows}
 
 
 def _curves_of_version_1(connection):
@@ -109,17 +115,28 @@ def _curves_of_version_1(connection):
     return dict(zip(points.astype(int).tolist(), parts, strict=True)) if len(rows) else {}
 
 
-def _profile(connection, version):
-    """A row per curve and step: what names the point, repeated, and its curves end to end."""
+def _points_with_curves(connection, version):
+    """What names the points, as columns, and the curves [3, T] of each; T is 0 where none is
+    stored."""
     points = _query(connection, _points(version))
     curves = (_curves_of_version_1 if version == 1 else _stored_curves)(connection)
     none = np.empty((3, 0))
     found = [curves.get(point, none) for point in points.pop("id").tolist()]
+    for curve, steps in zip(found, points["steps"].tolist(), strict=True):
+        if curve.shape[1] not in (0, steps):
+            raise ValueError(f"a curve of {curve.shape[1]} steps in a case of {steps}")
+    return {name: values for name, values in points.items()
+            if name not in ("decay_rate", "run", *FINDINGS)}, found
+
+
+def _profile(connection, version):
+    """A row per curve and step: what names the point, repeated, and its curves end to end."""
+    points, found = _points_with_curves(connection, version)
     lengths = [curve.shape[1] for curve in found]
-    values = np.concatenate([none, *found], axis=1)
+    values = np.concatenate([np.empty((3, 0)), *found], axis=1)
     steps = np.concatenate([np.arange(0), *(np.arange(1, n + 1) for n in lengths)])
-    names = [name for name in points if name not in ("decay_rate", "run", *FINDINGS)]
-    columns = {name: np.repeat(points[name], lengths) for name in names}
+    columns = {name: np.repeat(values, lengths) for name, values in points.items()}
+    names = list(points)
     at = names.index("seed") + 1
     own = {"step": steps, **dict(zip(CURVES, values, strict=True))}
     return {name: (columns | own)[name] for name in (*names[:at], *own, *names[at:])}
@@ -163,16 +180,35 @@ class Tables(Mapping):
         return f"Tables({str(self.path)!r}: {', '.join(TABLES)})"
 
     def _read(self, name):
-        check_file(self.path)
-        try:
-            with closing(connect(self.path)) as connection:
-                connection.execute("BEGIN")  # what is read is one moment of the database
-                return TABLES[name](connection, check(self.path, connection))
-        except sqlite3.OperationalError as error:
-            raise ReportError(f"{self.path}: {error}") from error
-        except (sqlite3.DatabaseError, ValueError) as error:
-            raise InputError(f"{self.path}: {error}: the database is damaged, or is none; "
-                             "name another file") from error
+        return _of_one_moment(self.path, TABLES[name])
+
+
+def _of_one_moment(path, what, name=None):
+    """what(connection, version of the schema) of a database, which errors call by `name`."""
+    name = name or path
+    check_file(path)
+    try:
+        with closing(connect(path)) as connection:
+            connection.execute("BEGIN")
+            return what(connection, check(name, connection))
+    except sqlite3.Error as error:
+        raise failure(name, error) from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{name}: {error}: the database is damaged; name another file") from error
+
+
+def _text(value):
+    """A value as `rhosweep table` prints it, or in other digits for the same number."""
+    return "" if value is None or value != value else str(value)
+
+
+def mean_curves(path, name=None):
+    """The points that have a curve as a table of text, and the curves' means over the samples."""
+    points, found = _of_one_moment(path, _points_with_curves, name)
+    rows = [at for at, curve in enumerate(found) if curve.shape[1]]
+    columns = [[_text(values[at]) for at in rows] for values in map(np.ndarray.tolist,
+                                                                    points.values())]
+    return Table("profile", points, columns, [found[at][0] for at in rows])
 
 
 def read(path):

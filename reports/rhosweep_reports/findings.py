@@ -52,10 +52,8 @@ def regimes(decay):
 
 def curves(profile):
     """Radius (mean over seeds) to log10 norms [seeds, T], from step 1 to T, radii ascending."""
-    found = []
-    for part in profile.split(("rho_asked",)):
-        values = part.numbers("log10_norm_mean").reshape(len(set(part.text("seed"))), -1)
-        found.append((float(part.numbers("rho").mean()), values))
+    found = [(float(part.numbers("rho").mean()), np.array(part.curves))
+             for part in profile.split(("rho_asked",))]
     return sorted(found, key=lambda curve: curve[0])
 
 

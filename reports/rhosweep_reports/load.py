@@ -1,23 +1,26 @@
-"""The way in: a consistent picture of a results database, and the program's tables of it.
+"""The tables of a results database at one moment.
 
-Numbers come from `rhosweep table` alone, so that a plotted number is always a tabled number. The
+Numbers come from `rhosweep table`, so that a plotted number is always a tabled number. Curves alone,
+which have hundreds of thousands of numbers, are read as arrays (database.py), and are the same. The
 program is the one that the environment variable RHOSWEEP names (`rhosweep report` sets it), else
 `rhosweep` on the PATH.
 """
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
 from contextlib import closing
 from pathlib import Path
 
+from . import database
+from .connection import check, check_file, connect, failure
 from .errors import InputError, ReportError
 from .table import Table
 
-APPLICATION_ID = 0x52484F53  # 'RHOS', as host/store/schema.sql says
-SCHEMA_VERSIONS = (1, 2)
-BUSY_SECONDS = 5
+
+SIZES = ("hidden", "steps", "batch")
 
 
 def find_program():
@@ -30,60 +33,28 @@ def find_program():
     raise ReportError("rhosweep: not on the PATH: run `rhosweep report`, or set RHOSWEEP to it")
 
 
-def _mode(path):
-    """How to open a database to read. A reader who may not write would leave the files of the
-    write-ahead log beside it; without such a file nobody writes, and no locks are needed."""
-    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
-        return "mode=rw"
-    return "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
-
-
-def connect(path):
-    path = Path(path).absolute()
-    connection = sqlite3.connect(f"{path.as_uri()}?{_mode(path)}", uri=True, timeout=BUSY_SECONDS)
-    connection.execute("PRAGMA query_only = ON")
-    return connection
-
-
-def check(path, connection):
-    """The version of the schema, if it is one that is known here."""
-    def pragma(name):
-        return connection.execute(f"PRAGMA {name}").fetchone()[0]
-
-    if pragma("application_id") != APPLICATION_ID:
-        raise InputError(f"{path}: a database, but not one of rhosweep: name another file")
-    version = pragma("user_version")
-    if version not in SCHEMA_VERSIONS:
-        raise InputError(f"{path}: has schema {version}, these reports know {SCHEMA_VERSIONS[-1]}: "
-                         "use the rhosweep that wrote it, or another file")
-    return version
-
-
-def check_file(path):
-    if not path.exists():
-        raise InputError(f"{path}: no such file: name a database that `rhosweep sweep` wrote")
-    if not path.is_file():
-        raise InputError(f"{path}: is not a regular file: name a database")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path}: is empty: run `rhosweep sweep` first")
+def _checked(table):
+    for column in SIZES:
+        for cell in table.text(column) if column in table else ():
+            if not re.fullmatch("[1-9][0-9]*", cell):
+                raise InputError(f"table {table.name}: {column}: {cell[:60] or 'nothing'} is no "
+                                 "size: the database is damaged; name another file")
+    return table
 
 
 class Results:
     """One moment of a database, copied: a sweep may go on writing, all tables still agree."""
 
-    def __init__(self, database, folder):
-        self.database = Path(database)
+    def __init__(self, path, folder):
+        self.database = Path(path)
         self.snapshot = Path(folder) / "snapshot.db"
         self.program = find_program()
         self._tables = {}
         check_file(self.database)
         try:
             self._copy()
-        except sqlite3.OperationalError as error:
-            raise ReportError(f"{database}: {error}") from error
-        except sqlite3.DatabaseError as error:
-            raise InputError(f"{database}: {error}: the database is damaged, or is none; "
-                             "name another file") from error
+        except sqlite3.Error as error:
+            raise failure(path, error) from error
 
     def _copy(self):
         with closing(connect(self.database)) as source:
@@ -111,10 +82,17 @@ class Results:
             raise kind(why or f"{self.program}: ended with {done.returncode}")
 
     def read(self, name):
-        """The table, read once."""
+        """The table, read once; of profiles, the points and their curves."""
         if name not in self._tables:
-            path = self.snapshot.with_name(f"{name}.csv")
-            self.write(name, "csv", path)
-            with open(path, encoding="utf-8", errors="replace", newline="") as lines:
-                self._tables[name] = Table.from_csv(name, lines)
+            table = self._curves() if name == "profile" else self._printed(name)
+            self._tables[name] = _checked(table)
         return self._tables[name]
+
+    def _curves(self):
+        return database.mean_curves(self.snapshot, self.database)
+
+    def _printed(self, name):
+        path = self.snapshot.with_name(f"{name}.csv")
+        self.write(name, "csv", path)
+        with open(path, encoding="utf-8", errors="replace", newline="") as lines:
+            return Table.from_csv(name, lines)

@@ -1,12 +1,13 @@
 """index.html: one file that needs no network. Figures are SVG inside it, and files beside it."""
 
 import base64
-from html import escape
+import html
 from importlib.resources import files
 from urllib.parse import quote
 
 from . import summary
 from .style import FORMATS
+from .text import printable
 
 # Columns that only programs need stay in the files.
 _CONTRACT = {
@@ -15,8 +16,16 @@ _CONTRACT = {
               "growing_fraction", "regime", "predicted_rate", "prediction", "decay_rate_bound"),
 }
 _LONG = {"command_line", "spec", "libraries", "reason"}
+# Text, also where it reads as a number, as the commit 1234e56 does.
+_TEXT = {"cell", "ensemble", "model", "model_digest", "input", "h0", "loss", "precision", "engine",
+         "device", "host", "system", "driver", "version", "git_commit", "commit", "body", "regime",
+         "prediction", "started", "finished", "outcome"}
 _TITLES = {"decay": "Decay rates", "profile": "Profiles", "throughput": "Throughput",
            "runs": "Runs", "failures": "Failures", "bench": "Benchmarks"}
+
+
+def escape(text):
+    return html.escape(printable(text, "\n"))
 
 
 def _text(name):
@@ -42,7 +51,7 @@ def _is_number(text):
 def _cell(column, text):
     if column in _LONG:
         return f'<td class="long">{escape(text.strip())}</td>'
-    if not _is_number(text):
+    if column in _TEXT or not _is_number(text):
         return f"<td>{escape(text)}</td>"
     shown = text if text.lstrip("-").isdigit() else f"{float(text):.4g}"
     return f'<td class="number">{shown}</td>'
@@ -63,21 +72,25 @@ def _table(table):
             f"</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>")
 
 
-def _picture(picture, svg, formats):
+def _data(name, written):
+    """Where the numbers of a figure are: a table's file, or what the page says of it."""
+    return _link(f"{name}.csv", name) if name in written else f'<a href="#data-{name}">{name}</a>'
+
+
+def _picture(picture, svg, formats, written):
     data = base64.b64encode(svg).decode("ascii")
     alt = f"{picture.figure.title}. {picture.about}".strip()
-    tables = [f"{name}.csv" for name in picture.figure.tables]
     links = _links(picture.name, formats) + " · data: " + ", ".join(
-        _link(name, name) for name in tables)
+        _data(name, written) for name in picture.figure.tables)
     return (f'<figure id="{escape(picture.name)}"><img alt="{escape(alt)}" '
             f'src="data:image/svg+xml;base64,{data}">'
             f"<figcaption>{links}</figcaption></figure>")
 
 
-def _figures(drawn, formats, absent):
+def _figures(drawn, formats, absent, written):
     sections = []
     for figure in dict.fromkeys(picture.figure for picture, _ in drawn):
-        shown = "\n".join(_picture(picture, svg, formats) for picture, svg in drawn
+        shown = "\n".join(_picture(picture, svg, formats, written) for picture, svg in drawn
                           if picture.figure is figure)
         sections.append(f'<h2 id="{figure.name}">{escape(figure.title)}</h2>\n'
                         f'<p class="dim">{escape(figure.caption)}</p>\n'
@@ -89,9 +102,10 @@ def _figures(drawn, formats, absent):
 
 
 def _table_section(entry):
-    table, endings, note = entry.table, entry.endings, entry.note
-    title = f'<h3>{_TITLES[table.name]}</h3>\n'
-    about = f'<p class="dim">{len(table)} rows: {_links(table.name, endings)}. {escape(note)}</p>'
+    table, note = entry.table, entry.note
+    links = f": {_links(table.name, entry.endings)}" if entry.endings else ""
+    title = f'<h3 id="data-{table.name}">{_TITLES[table.name]}</h3>\n'
+    about = f'<p class="dim">{entry.rows} rows{links}. {escape(note)}</p>'
     return title + about + ("" if entry.long else _table(table))
 
 
@@ -119,6 +133,7 @@ def make(name, tables, drawn, formats, absent, entries, command):
     """The page's text. `drawn` is [(picture, its SVG)], `entries` the tables in files."""
     shown_formats = [f for f in FORMATS if f in formats]
     provenance = [e for e in entries if e.table.name == "runs"]
+    written = {e.table.name for e in entries if e.endings}
     measured = [e for e in entries if e.table.name != "runs" and len(e.table)]
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -136,7 +151,7 @@ def make(name, tables, drawn, formats, absent, entries, command):
 <section id="summary">
 {_summary(tables)}
 </section>
-{_figures(drawn, shown_formats, absent)}
+{_figures(drawn, shown_formats, absent, written)}
 <h2 id="tables">Tables</h2>
 {"".join(_table_section(entry) for entry in measured)}
 <h2 id="provenance">Provenance</h2>

@@ -39,10 +39,25 @@ def _name(figure, part, whole):
     return f"{figure.name}_{findings.slug(part, whole, figure.split)}"
 
 
+MOST_BYTES = 200  # of a file's name; file systems allow 255, and an ending follows
+
+
+def _own_name(name, taken):
+    """The name cut to what file systems hold, and with a number where another picture has it."""
+    number, end = 1, ""
+    while True:
+        own = name.encode()[:MOST_BYTES - len(end)].decode(errors="ignore") + end
+        if own not in taken:
+            taken.add(own)
+            return own
+        number += 1
+        end = f"_{number}"
+
+
 def plan(tables, wanted=None):
     """Pictures to draw, and (title, reason) of figures that no table allows. `tables` is name to
     Table; `wanted` names one figure."""
-    pictures, absent = [], []
+    pictures, absent, taken = [], [], set()
     for figure in FIGURES:
         if wanted not in (None, figure.name):
             continue
@@ -54,8 +69,8 @@ def plan(tables, wanted=None):
         for parts in _parts(figure, tables):
             if whole.name == "bench" and not bench.has_times(parts[0]):
                 continue  # ceilings alone, such as those of a precision
-            pictures.append(Picture(figure, _name(figure, parts[0], whole), parts,
-                                    _about(figure, parts[0])))
+            name = _own_name(_name(figure, parts[0], whole), taken)
+            pictures.append(Picture(figure, name, parts, _about(figure, parts[0])))
     return pictures, absent
 
 
@@ -78,20 +93,30 @@ def _lacking(figure, tables):
 
 def draw(picture, folder, formats, look, width):
     """Writes the picture in every format. Returns None, or why it is absent."""
+    try:
+        canvas = _drawn(picture, look, width)
+        for output_format in formats:
+            style.save(canvas, folder / f"{picture.name}.{output_format}", output_format)
+    except Absent as reason:
+        return str(reason)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        # No sweep leads here; numbers of a database that was made otherwise may.
+        for output_format in formats:
+            (folder / f"{picture.name}.{output_format}").unlink(missing_ok=True)
+        return f"its numbers cannot be drawn: {error}"
+    return None
+
+
+def _drawn(picture, look, width):
+    """The figure, with its layout settled: every format gets the same one."""
     from matplotlib.figure import Figure
 
     style.apply(look)
     canvas = Figure(figsize=style.size(look, width), layout="constrained")
-    axes = canvas.add_subplot()
-    try:
-        picture.figure.draw(axes, *picture.parts)
-    except Absent as reason:
-        return str(reason)
+    picture.figure.draw(canvas.add_subplot(), *picture.parts)
     canvas.draw_without_rendering()
-    canvas.set_layout_engine("none")  # settled: every format gets the same one
-    for output_format in formats:
-        style.save(canvas, folder / f"{picture.name}.{output_format}", output_format)
-    return None
+    canvas.set_layout_engine("none")
+    return canvas
 
 
 # What the drawing processes inherit; rows of a large table are not copied to them.

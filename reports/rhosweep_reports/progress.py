@@ -1,5 +1,6 @@
 """What is being done, on stderr, once it has taken two seconds."""
 
+import os
 import sys
 import time
 
@@ -8,7 +9,7 @@ PATIENCE = 2.0  # seconds
 
 class Progress:
     def __init__(self, stream=None):
-        self._stream = stream or sys.stderr
+        self._stream = stream or sys.stderr or open(os.devnull, "w", encoding="utf-8")
         self._terminal = self._stream.isatty()
         self._next = time.monotonic() + PATIENCE
         self._shown = False

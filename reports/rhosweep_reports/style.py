@@ -5,12 +5,17 @@ and dash too. Radii are coloured by cividis, whose lightness only rises.
 """
 
 import io
+from contextlib import contextmanager
 
 import matplotlib
 from matplotlib import colormaps
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.text import Text
 from PIL import Image
 
+from . import text
 from .errors import ReportError
 
 FORMATS = ("pdf", "png", "svg", "pgf")
@@ -93,6 +98,7 @@ def apply(style):
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.unicode_minus": True,
+        "text.parse_math": False,  # a dollar is a dollar
         "legend.frameon": False,
         "legend.handlelength": 2.2,
         "legend.columnspacing": 1.2,
@@ -120,16 +126,46 @@ def _save_png(figure, path):
     image.save(path, format="png", optimize=True, dpi=(dpi, dpi))
 
 
-def save(figure, path, output_format):
-    if output_format == "png":
-        _save_png(figure, path)
-        return
-    if output_format != "pgf":
-        figure.savefig(path, format=output_format, metadata=_METADATA[output_format])
-        return
+@contextmanager
+def _for_latex(figure):
+    """All text, which is plain, as LaTeX."""
+    plain = {one: one.get_text() for one in figure.findobj(Text)}
     try:
-        figure.savefig(path, format="pgf")
-    except RuntimeError as error:  # LaTeX did not take it
+        for one, what in plain.items():
+            one.set_text(text.latex(what, _PGF_LETTERS))
+        yield
+    finally:
+        for one, what in plain.items():
+            one.set_text(what)
+
+
+def _save_pgf(figure, path):
+    try:
+        with _for_latex(figure):
+            figure.savefig(path, format="pgf")
+    except (RuntimeError, ValueError) as error:  # LaTeX did not take it
         last = (str(error).strip() or "no message").splitlines()[-1]
         raise ReportError(f"format pgf: LaTeX fails: {last}: install pgf (texlive-pictures), or "
                           "leave pgf out") from error
+
+
+def _save_vector(figure, path, output_format):
+    """As savefig does, which draws everything twice for a layout that may still change."""
+    dpi = figure.dpi
+    try:
+        if output_format == "pdf":
+            FigureCanvasPdf(figure).print_pdf(path, metadata=_METADATA["pdf"])
+        else:
+            FigureCanvasSVG(figure).print_svg(path, metadata=_METADATA["svg"])
+    finally:
+        figure.dpi = dpi  # which the canvas sets to its own
+
+
+def save(figure, path, output_format):
+    """Writes a figure whose layout is settled."""
+    if output_format == "png":
+        _save_png(figure, path)
+    elif output_format == "pgf":
+        _save_pgf(figure, path)
+    else:
+        _save_vector(figure, path, output_format)

@@ -1,31 +1,46 @@
 """A table as `rhosweep table NAME DB --format csv` prints it: columns of text, read as numbers when
-asked for."""
+asked for. It is also where the columns that tell cases apart are listed."""
 
 import csv
+import sys
 from functools import cached_property
 
 import numpy as np
 
 from .errors import InputError
+from .text import printable
 
-# What tells one network from another, apart from its size, radius and seed.
+# What tells cases apart besides the seed, in the order of the program's tables (host/plan/case.c);
+# `model` is a name for `model_digest`.
+SHAPE = ("cell", "ensemble", "hidden", "steps")
 SETTINGS = ("batch", "input", "input_size", "h0", "warmup", "loss", "fit_skip", "precision", "raw",
             "engine", "model", "model_digest")
-FAMILY = ("cell", "ensemble", "steps", *SETTINGS)
-NETWORK = ("cell", "ensemble", "hidden", "steps", *SETTINGS)
+NETWORK = (*SHAPE, *SETTINGS)
+FAMILY = tuple(column for column in NETWORK if column != "hidden")
+
+_LINES = {"spec": "\n"}  # columns whose text has lines
+# A spec that lists every seed is longer than the csv module's own limit.
+csv.field_size_limit(sys.maxsize)
 
 
 def _number(text):
     return float(text) if text else float("nan")
 
 
-class Table:
-    """Rows of text with named columns. `Table.part` shares the columns of its whole."""
+def _printable(header, columns):
+    return [tuple(printable(cell, _LINES.get(name, "")) for cell in cells)
+            for name, cells in zip(header, columns, strict=True)]
 
-    def __init__(self, name, header, columns):
+
+class Table:
+    """Rows of text with named columns, and of a table of curves, an array beside each row. Text
+    is printable. Parts share the columns of their whole."""
+
+    def __init__(self, name, header, columns, curves=()):
         self.name = name
         self.header = list(header)
-        self._columns = dict(zip(header, columns, strict=True))
+        self.curves = curves
+        self._columns = dict(zip(header, _printable(header, columns), strict=True))
         self._numbers = {}
         self._varies = {}
 
@@ -37,7 +52,7 @@ class Table:
             rows = list(reader)
             columns = list(zip(*rows, strict=True)) if rows else [()] * len(header)
             return cls(name, header, columns)
-        except (StopIteration, ValueError) as error:
+        except (StopIteration, ValueError, csv.Error) as error:
             raise InputError(f"table {name}: is no table: {error}") from error
 
     @classmethod
@@ -91,6 +106,10 @@ class _Part(Table):
         self._at = at
         self._numbers = {}
         self._varies = {}
+
+    @cached_property
+    def curves(self):
+        return [self._whole.curves[at] for at in self._at.tolist()]
 
     @cached_property
     def _columns(self):

@@ -1,5 +1,6 @@
 """The report as files: what is in them, that they are whole, and always the same."""
 
+import html
 import json
 import os
 import re
@@ -15,7 +16,7 @@ import pytest
 from report_tools import PROGRAM, SWEEP, contents, make_fixed_database, rhosweep, succeed, sweep
 
 GOLDEN = Path(__file__).parent / "golden"
-TABLES = ("decay", "profile", "throughput", "runs", "failures")
+TABLES = ("decay", "throughput", "runs", "failures")
 BENCH = {
     "context": {"processor": "A CPU", "threads": "2", "engine_cpu": "A CPU; avx2; ",
                 "rhosweep_commit": "abc"},
@@ -45,12 +46,34 @@ def test_tables_are_what_the_program_prints(report, database):
     endings = {"csv": "csv", "md": "md", "latex": "tex", "json": "json"}
     for name in TABLES:
         for output_format, ending in endings.items():
-            file = report / f"{name}.{ending}"
-            if name == "profile" and output_format != "csv":
-                assert not file.exists()  # 3,840 rows: for programs
-            else:
-                assert file.read_text() == succeed("table", name, database, "--format",
-                                                   output_format)
+            assert (report / f"{name}.{ending}").read_text() == succeed(
+                "table", name, database, "--format", output_format)
+
+
+def test_profiles_are_in_no_file_and_the_page_says_how_to_have_them(fixed_database, tmp_path):
+    database = shutil.copy(fixed_database, tmp_path / "it's mine.db")
+    succeed("report", database, "-o", tmp_path / "out")
+    assert not list((tmp_path / "out").glob("profile.*"))
+    page = html.unescape((tmp_path / "out" / "index.html").read_text())
+    (note,) = re.findall(r"160 rows. To have them in a file: (.*?)</p>", page)
+    assert page.count('<a href="#data-profile">profile</a>') == 3  # of its figures
+    directory = str(Path(PROGRAM).parent)
+    subprocess.run(note, shell=True, check=True, cwd=tmp_path,
+                   env=os.environ | {"PATH": f"{directory}:{os.environ['PATH']}"})
+    assert (tmp_path / "profile.csv").read_text() == succeed("table", "profile", database,
+                                                             "--format", "csv")
+
+
+def test_a_long_table_is_written_as_csv_alone(fixed_database, tmp_path, monkeypatch):
+    from rhosweep_reports import cli
+
+    monkeypatch.setattr(cli, "LONG_TABLE", 3)
+    assert cli.main([str(fixed_database), "-o", str(tmp_path)]) == 0
+    assert (tmp_path / "decay.csv").exists() and (tmp_path / "runs.md").exists()
+    assert not list(tmp_path.glob("decay.[jmt]*"))
+    page = html.unescape((tmp_path / "index.html").read_text())
+    assert f"rhosweep table decay {fixed_database} --format json prints it" in page
+    assert 'id="table-decay"' not in page
 
 
 def test_every_figure_of_the_data_is_there(report):
@@ -185,7 +208,7 @@ def folder(path):
 
 def without_results(path):
     connection = sqlite3.connect(path)
-    schema = Path(__file__).resolve().parents[2] / "host" / "schema.sql"
+    schema = Path(__file__).resolve().parents[2] / "host" / "store" / "schema.sql"
     connection.executescript(schema.read_text())
     connection.close()
 

@@ -64,7 +64,29 @@ def value_ticks(axes, values):
 def _width(line):
     """Of a line of text in ems."""
     path = TextPath((0, 0), line, size=1)
-    return np.ptp(path.vertices[path.codes != Path.CLOSEPOLY, 0])
+    places = path.vertices[path.codes != Path.CLOSEPOLY, 0] if len(path.vertices) else ()
+    return np.ptp(places) if len(places) else 0.0
+
+
+def _wrapped(line, room):
+    """Lines of at most `room` ems; a word that is longer is broken."""
+    lines, letters = [line], len(line)
+    while letters > 8 and (widest := max(map(_width, lines))) > room:
+        letters = min(letters - 1, int(letters * room / widest))
+        lines = textwrap.wrap(line, letters, break_on_hyphens=False) or [""]
+    return lines
+
+
+HEAD = 0.88  # of the figure's width: axes, and so their heads, are not in its middle
+
+
+def head(figure, text):
+    """A title in lines that fit. The figure gets higher by those that wrapping adds."""
+    size = _points("axes.titlesize") / 72.0
+    lines = text.split("\n")
+    fitted = [part for line in lines for part in _wrapped(line, HEAD * figure.get_figwidth() / size)]
+    figure.set_figheight(figure.get_figheight() + 1.2 * size * (len(fitted) - len(lines)))
+    return "\n".join(fitted)
 
 
 def _columns(labels, room):

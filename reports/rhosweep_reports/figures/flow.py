@@ -7,7 +7,7 @@ from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from .. import findings, style
-from .drawing import Absent, legend_below, mark_levels, number_axis, power_axis
+from .drawing import Absent, head, legend_below, mark_levels, number_axis, power_axis
 
 RADIUS = "spectral radius ρ of Wₕₕ"
 BACK = "steps back from the loss"
@@ -16,6 +16,10 @@ BACK = "steps back from the loss"
 def _ordered(table, *columns):
     order = findings.by_radius(table)
     return [table.numbers(column)[order] for column in columns]
+
+
+def _head(axes, table):
+    return head(axes.figure, findings.describe(table))
 
 
 def _sizes(decay):
@@ -75,7 +79,7 @@ def rate(axes, decay):
         if critical is not None:
             axes.plot([critical], [0.0], marker="|", color=look["color"], markersize=style.stroke(11),
                       markeredgewidth=style.stroke(1.3), zorder=4, linestyle="none")
-    axes.set(xlabel=RADIUS, ylabel="decay rate, nats per step", title=findings.describe(decay))
+    axes.set(xlabel=RADIUS, ylabel="decay rate, nats per step", title=_head(axes, decay))
     legend_below(axes)
 
 
@@ -88,7 +92,7 @@ def growing(axes, decay):
         axes.plot(rho, fraction, label=f"H = {part.one('hidden')}", markerfacecolor="white",
                   **style.series(at))
     axes.set(xlabel=RADIUS, ylabel="seeds whose gradient grows", ylim=(-0.04, 1.04),
-             title=findings.describe(decay))
+             title=_head(axes, decay))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     legend_below(axes)
 
@@ -131,7 +135,7 @@ def profile(axes, profile):
     power_axis(axes.yaxis)
     axes.margins(x=0)
     axes.set(xlabel="time step t (the loss is at the right end)", ylabel="|dL/dhₜ|")
-    axes.figure.suptitle(findings.describe(profile), fontsize=rcParams["axes.titlesize"])
+    axes.figure.suptitle(_head(axes, profile), fontsize=rcParams["axes.titlesize"])
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     mark_levels(axes, _range_ends_log10(int(profile.one("hidden"))))
     if len(curves) > 1:
@@ -171,7 +175,7 @@ def heatmap(axes, profile):
                   label="1e-3 of the norm at the loss")
     bar = axes.figure.colorbar(mesh, ax=axes, label="|dL/dhₜ|", pad=0.02, aspect=25)
     power_axis(bar.ax.yaxis)
-    axes.set(xlabel=RADIUS, ylabel=BACK, title=findings.describe(profile),
+    axes.set(xlabel=RADIUS, ylabel=BACK, title=_head(axes, profile),
              ylim=(-0.5, grid.shape[0] - 0.5))
     legend_below(axes)
 
@@ -226,6 +230,6 @@ def horizon(axes, decay, profile):
     axes.annotate(f"T = {length}", (1.0, length), (0, 1.5), xycoords=("axes fraction", "data"),
                   textcoords="offset points", ha="right", va="bottom", fontsize="x-small",
                   color="#333333")
-    axes.set(xlabel=RADIUS, ylabel=BACK, title=findings.describe(decay), ylim=(0, 1.6 * length))
+    axes.set(xlabel=RADIUS, ylabel=BACK, title=_head(axes, decay), ylim=(0, 1.6 * length))
     number_axis(axes.yaxis)
     legend_below(axes)
