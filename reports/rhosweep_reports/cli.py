@@ -208,10 +208,16 @@ def _report(options):
         made = _make(options, progress)
     finally:
         progress.end()
-    for name in made:
-        print(printable(os.path.join(options.output, name)))
-    if sys.stdout:
-        sys.stdout.flush()
+    _tell([printable(os.path.join(options.output, name)) for name in made])
+
+
+def _tell(lines):
+    try:
+        print(*lines, sep="\n", flush=True)
+    except OSError as error:
+        # Python would try again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise ReportError(f"report: output: {error.strerror}") from error
 
 
 def _interrupt(_signal, _frame):
@@ -238,8 +244,6 @@ def main(arguments=None):
         return _fail("report: interrupted: nothing was written", 130)
     except ReportError as error:
         return _fail(str(error), error.exit_code)
-    except OSError as error:
-        return _fail(f"report: {error.filename or 'output'}: {error.strerror or error}", 1)
     except MemoryError:
         return _fail("report: out of memory: make room, or name one figure with --figure", 1)
     except Exception as error:  # whatever a file holds, it ends in a line

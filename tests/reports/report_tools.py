@@ -44,6 +44,12 @@ def rhosweep(*arguments, **options):
                           check=False, **options)
 
 
+def package(*arguments, **options):
+    """The package's own command line; as rhosweep."""
+    return subprocess.run([sys.executable, "-m", "rhosweep_reports", *map(str, arguments)],
+                          capture_output=True, text=True, check=False, timeout=TIMEOUT, **options)
+
+
 def succeed(*arguments, **options):
     done = rhosweep(*arguments, **options)
     assert done.returncode == 0, done.stderr

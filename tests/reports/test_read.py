@@ -2,6 +2,7 @@
 
 import importlib.util
 import shutil
+import sqlite3
 import sys
 import types
 from pathlib import Path
@@ -118,6 +119,28 @@ def test_what_is_no_database_is_refused(tmp_path, content):
     (tmp_path / "x.db").write_bytes(content)
     with pytest.raises(InputError):
         rhosweep_reports.read(tmp_path / "x.db")
+
+
+CRAFTED = {
+    "has schema 0, these reports know 2": ["PRAGMA user_version = 0"],
+    "has schema 3, these reports know 2": ["PRAGMA user_version = 3"],
+    "one of rhosweep": ["PRAGMA application_id = 0"],
+    "has a view": ["DROP TABLE timings", "CREATE VIEW timings AS SELECT 1"],
+    "no such table: curves": ["DROP TABLE curves"],
+    "curves of uneven length": ["UPDATE curves SET max = x'00'"],
+    "curve of 10 steps": ["UPDATE curves SET mean = zeroblob(80), min = NULL, max = NULL"],
+}
+
+
+@pytest.mark.parametrize("why", CRAFTED)
+def test_crafted_databases_are_refused(why, fixed_database, tmp_path):
+    path = shutil.copy(fixed_database, tmp_path / "x.db")
+    connection = sqlite3.connect(path, isolation_level=None)
+    for statement in CRAFTED[why]:
+        connection.execute(statement)
+    connection.close()
+    with pytest.raises(InputError, match=why):
+        rhosweep_reports.read(path)["profile"]
 
 
 # --- sweeps ---------------------------------------------------------------------------------------

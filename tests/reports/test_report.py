@@ -8,12 +8,20 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from report_tools import PROGRAM, SWEEP, contents, make_fixed_database, rhosweep, succeed, sweep
+from report_tools import (
+    PROGRAM,
+    SWEEP,
+    contents,
+    make_fixed_database,
+    package,
+    rhosweep,
+    succeed,
+    sweep,
+)
 
 GOLDEN = Path(__file__).parent / "golden"
 TABLES = ("decay", "throughput", "runs", "failures")
@@ -28,12 +36,6 @@ BENCH = {
         for time_us in (factor * h * 10.0, factor * h * 12.0, factor * h * 11.0)
     ] + [{"name": "host/weights/64", "real_time": 1.0, "time_unit": "us"}],
 }
-
-
-def package(*arguments, **options):
-    """The package's own command line."""
-    return subprocess.run([sys.executable, "-m", "rhosweep_reports", *map(str, arguments)],
-                          capture_output=True, text=True, check=False, timeout=240, **options)
 
 
 def assert_one_line(done, exit_code):
@@ -197,6 +199,14 @@ def damaged(path):
     path.write_bytes(content)
 
 
+def unversioned(path):
+    make_fixed_database(path)
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 0")
+    connection.commit()
+    connection.close()
+
+
 def truncated(path):
     make_fixed_database(path)
     path.write_bytes(path.read_bytes()[:10000])
@@ -213,7 +223,7 @@ def without_results(path):
     connection.close()
 
 
-BAD = (missing, empty, text_file, foreign, newer, damaged, truncated, folder, without_results)
+BAD = (missing, empty, text_file, foreign, newer, unversioned, damaged, truncated, folder, without_results)
 
 
 @pytest.mark.parametrize("spoil", BAD, ids=lambda spoil: spoil.__name__)
@@ -271,10 +281,15 @@ def large(tmp_path_factory):
     return sweep(tmp_path_factory.mktemp("large") / "large.db", options)
 
 
+def heed_interrupts():
+    """In the child: whoever runs the tests may ignore interrupts, as nohup and cron's shells do."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def interrupt_when_working(database, folder, how):
     process = subprocess.Popen([PROGRAM, "report", database, "-o", folder],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               start_new_session=True)
+                               start_new_session=True, preexec_fn=heed_interrupts)
     deadline = time.monotonic() + 60
     while not list(folder.glob(".rhosweep-report-*/out/*.pdf")):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()

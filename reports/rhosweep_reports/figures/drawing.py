@@ -77,7 +77,7 @@ def _wrapped(line, room):
     return lines
 
 
-HEAD = 0.88  # of the figure's width: axes, and so their heads, are not in its middle
+HEAD = 0.84  # of the figure's width: axes, and so their heads, are not in its middle
 
 
 def head(figure, text):
