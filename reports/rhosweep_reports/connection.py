@@ -63,8 +63,14 @@ def check_file(path):
         raise InputError(f"{path}: is empty: run `rhosweep sweep` first")
 
 
+# A message that quotes a damaged schema may be no UTF-8.
+SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+
+
 def failure(name, error):
     """What to raise for an error of SQLite."""
+    if isinstance(error, UnicodeDecodeError):
+        error = error.object.decode(errors="replace")
     machine = isinstance(error, sqlite3.OperationalError) and \
         getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR
     if machine:

@@ -1,14 +1,13 @@
 """A results database as arrays, read without the program: host/store/schema.sql, versions 1
 and 2."""
 
-import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
-from .connection import check, check_file, connect, failure
+from .connection import SQLITE_ERRORS, check, check_file, connect, failure
 from .errors import InputError
 from .table import NETWORK, SETTINGS, SHAPE, Table
 
@@ -191,7 +190,7 @@ def _of_one_moment(path, what, name=None):
         with closing(connect(path)) as connection:
             connection.execute("BEGIN")
             return what(connection, check(name, connection))
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         raise failure(name, error) from error
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{name}: {error}: the database is damaged; name another file") from error

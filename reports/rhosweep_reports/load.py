@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 from . import database
-from .connection import check, check_file, connect, failure
+from .connection import SQLITE_ERRORS, check, check_file, connect, failure
 from .errors import InputError, ReportError
 from .table import Table
 
@@ -53,13 +53,14 @@ class Results:
         check_file(self.database)
         try:
             self._copy()
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             raise failure(path, error) from error
 
     def _copy(self):
         with closing(connect(self.database)) as source:
             check(self.database, source)
             with closing(sqlite3.connect(self.snapshot)) as copy:
+                copy.text_factory = source.text_factory
                 source.backup(copy)
                 fault = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
         if fault != "ok":

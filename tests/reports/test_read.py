@@ -127,6 +127,9 @@ CRAFTED = {
     "one of rhosweep": ["PRAGMA application_id = 0"],
     "has a view": ["DROP TABLE timings", "CREATE VIEW timings AS SELECT 1"],
     "no such table: curves": ["DROP TABLE curves"],
+    "malformed database schema": ["PRAGMA writable_schema = ON", "UPDATE sqlite_schema SET sql = "
+                                  "CAST(replace(CAST(sql AS BLOB), ' REAL', x'20ff52') AS TEXT)"
+                                  " WHERE name = 'points'"],
     "curves of uneven length": ["UPDATE curves SET max = x'00'"],
     "curve of 10 steps": ["UPDATE curves SET mean = zeroblob(80), min = NULL, max = NULL"],
 }
