@@ -1,4 +1,4 @@
--- WALL 2: the results database. host/store/store.c writes it, the tables and the Python reports read it.
+-- WALL 2: the results database. host/store/ writes it, the tables and the Python reports read it.
 --
 -- A sweep is made of cases: one seed and one set of sizes and settings. A case has a point for every
 -- spectral radius, and a point has a curve: the gradient norm at every step. Everything of a case

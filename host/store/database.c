@@ -1,0 +1,343 @@
+#include "sql.h"
+#include "upgrade.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+/* Longer than the 4095 characters that ISO C promises; the compilers in use have no limit. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverlength-strings"
+#include "schema_sql.h"
+#pragma GCC diagnostic pop
+
+enum { APPLICATION_ID = 0x52484F53 }; /* as schema.sql sets it */
+enum { BUSY_TIMEOUT_MS = 5000 };
+
+/* --- files ------------------------------------------------------------------------------------ */
+
+typedef enum file_state { FILE_MISSING, FILE_EMPTY, FILE_OURS } file_state;
+
+static rs_status fail_errno(const char *path) {
+    bool const bad_name = errno == ENOTDIR || errno == ENAMETOOLONG || errno == ELOOP;
+    return rs_fail(bad_name ? RS_EINPUT : RS_ESTORE, "%s: %s", path, strerror(errno));
+}
+
+static uint32_t big_endian(const unsigned char *bytes) {
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* https://sqlite.org/fileformat2.html, section 1.3: the database header. */
+static rs_status check_header(const char *path, const unsigned char *header, size_t length) {
+    enum { HEADER_SIZE = 100, USER_VERSION_AT = 60, APPLICATION_ID_AT = 68 };
+    static const char magic[16] = "SQLite format 3";
+    if (length < HEADER_SIZE || memcmp(header, magic, sizeof magic) != 0)
+        return rs_fail(RS_EINPUT, "%s: not a SQLite database: name another file", path);
+    if (big_endian(header + APPLICATION_ID_AT) != APPLICATION_ID)
+        return rs_fail(RS_EINPUT, "%s: a database, but not one of rhosweep: name another file",
+                       path);
+    uint32_t const version = big_endian(header + USER_VERSION_AT);
+    if (version >= 1 && version <= RS_SCHEMA_VERSION) return RS_OK;
+    return rs_fail(RS_EINPUT, "%s: has schema %" PRIu32 ", this rhosweep knows %d: use %s", path,
+                   version, RS_SCHEMA_VERSION, "the rhosweep that wrote it, or another file");
+}
+
+/* Reads the header without SQLite, which would leave files beside a database that is not ours.
+ * Closing a file drops the locks that this process holds on it: see rs_store_probe. */
+static rs_status read_header(const char *path) {
+    unsigned char header[100];
+    int const file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0) return fail_errno(path);
+    ssize_t const length = read(file, header, sizeof header);
+    rs_status const status =
+        length < 0 ? fail_errno(path) : check_header(path, header, (size_t)length);
+    close(file);
+    return status;
+}
+
+/* A file that is missing must at least have a folder to be made in. */
+static rs_status check_folder(const char *path) {
+    const char *const slash = strrchr(path, '/');
+    size_t const length = slash ? (size_t)(slash - path) : 0;
+    char *const folder = slash ? strndup(path, length ? length : 1) : strdup(".");
+    if (!folder) return rs_fail(RS_EMEMORY, "%s: out of memory", path);
+    rs_status status = RS_OK;
+    if (access(folder, F_OK) != 0 && errno == ENOENT)
+        status = rs_fail(RS_ESTORE, "%s: there is no folder %s: make it first", path, folder);
+    else if (access(folder, W_OK | X_OK) != 0)
+        status = fail_errno(path);
+    free(folder);
+    return status;
+}
+
+static rs_status check_type(const char *path, mode_t mode) {
+    if (S_ISDIR(mode)) return rs_fail(RS_EINPUT, "%s: is a folder: name a file in it", path);
+    if (S_ISLNK(mode))
+        return rs_fail(RS_EINPUT, "%s: is a symbolic link: name the file it stands for", path);
+    if (!S_ISREG(mode)) return rs_fail(RS_EINPUT, "%s: is not a regular file: name another", path);
+    return RS_OK;
+}
+
+/* What is at `path`; RS_EINPUT where it can be no database of ours. Follows links only to read. */
+static rs_status look_at(const char *path, bool to_read, file_state *state) {
+    size_t const length = strlen(path);
+    if (length == 0) return rs_fail(RS_EINPUT, "database: the name is empty");
+    if (path[length - 1] == '/') return check_type(path, S_IFDIR);
+    struct stat info;
+    *state = FILE_MISSING;
+    if ((to_read ? stat(path, &info) : lstat(path, &info)) != 0)
+        return errno == ENOENT ? check_folder(path) : fail_errno(path);
+    RS_TRY(check_type(path, info.st_mode));
+    *state = info.st_size == 0 ? FILE_EMPTY : FILE_OURS;
+    return *state == FILE_EMPTY ? RS_OK : read_header(path);
+}
+
+rs_status rs_store_probe(const char *path) {
+    file_state state;
+    return look_at(path, false, &state);
+}
+
+/* --- transactions ----------------------------------------------------------------------------- */
+
+/* Commits what `status` says is good, else rolls back; returns how it went. */
+static rs_status end_transaction(rs_store *store, rs_status status, const char *doing) {
+    if (status == RS_OK) status = rs_sql_run_plain(store, RS_SQL_COMMIT, doing);
+    /* A failed statement may have rolled back by itself. What went wrong is recorded already, so
+     * the outcome of this is not asked for; the next reader would roll back in any case. */
+    if (!sqlite3_get_autocommit(store->db)) sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    return status;
+}
+
+rs_status rs_store_begin(rs_store *store) {
+    return rs_sql_run_plain(store, RS_SQL_BEGIN_WRITE, "storing cases");
+}
+
+rs_status rs_store_end(rs_store *store, rs_status status) {
+    return end_transaction(store, status, "storing cases");
+}
+
+/* --- opening and closing ---------------------------------------------------------------------- */
+
+/* File systems of this machine's own kernel alone: the write-ahead log needs memory that all who
+ * have the database open share. */
+bool rs_store_shares_memory(long file_system) {
+    static const uint32_t remote[] = {
+        0x6969,     /* NFS */
+        0x517B,     /* SMB */
+        0xFF534D42, /* CIFS */
+        0xFE534D42, /* SMB 2 */
+        0x0BD00BD0, /* Lustre */
+        0x47504653, /* GPFS */
+        0x00C36400, /* Ceph */
+        0x19830326, /* BeeGFS */
+        0x01021997, /* 9P */
+        0x65735546, /* FUSE: sshfs, GlusterFS and others */
+        0x5346414F, /* AFS */
+        0x6B414653, /* kAFS */
+        0x73757245, /* Coda */
+        0x013111A8, /* IBRIX */
+        0x7461636F, /* OCFS2 */
+        0x01161970, /* GFS2 */
+        0xAAD7AAEA, /* Panasas */
+        0x20030528, /* OrangeFS */
+        0x786F4256, /* VirtualBox's shared folders */
+    };
+    for (size_t i = 0; i < sizeof remote / sizeof *remote; ++i)
+        if ((uint32_t)file_system == remote[i]) return false;
+    return true;
+}
+
+/* WAL lets readers in while a sweep writes; elsewhere they wait for each other. */
+static rs_status set_journal(rs_store *store) {
+    struct statfs info;
+    bool const local = statfs(store->path, &info) == 0 && rs_store_shares_memory((long)info.f_type);
+    return rs_sql_execute(
+        store, local ? "PRAGMA journal_mode = WAL" : "PRAGMA journal_mode = DELETE", "opening");
+}
+
+/* SQLite gives names such as ":memory:" and "file:x" a meaning of its own; "./" takes it away. */
+static rs_status open_file(rs_store *store, int flags) {
+    char *const name = sqlite3_mprintf("%s%s", store->path[0] == '/' ? "" : "./", store->path);
+    if (!name) return rs_fail(RS_EMEMORY, "%s: out of memory", store->path);
+    int const code = sqlite3_open_v2(name, &store->db, flags, NULL);
+    sqlite3_free(name);
+    if (!store->db) return rs_fail(RS_EMEMORY, "%s: out of memory", store->path);
+    if (code != SQLITE_OK) return rs_store_fail(store, "opening");
+    sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
+    return rs_upgrade_add_functions(store);
+}
+
+/* Settles what a new, an interrupted and a finished creation look like: under the write lock a file
+ * has either all of our schema, of this version or of version 1, or nothing at all. */
+static rs_status create_schema(rs_store *store) {
+    int64_t application = 0, tables = 0;
+    RS_TRY(rs_sql_number(store, "PRAGMA application_id", &application));
+    RS_TRY(rs_sql_number(store, "SELECT count(*) FROM sqlite_schema", &tables));
+    if (application == APPLICATION_ID) return rs_upgrade(store);
+    if (application != 0 || tables != 0)
+        return rs_fail(RS_EINPUT, "%s: another program has just made it: name another file",
+                       store->path);
+    return rs_sql_execute(store, schema_sql, "creating");
+}
+
+/* The tables that everything else needs are there, and can be read now. */
+static rs_status check_tables(rs_store *store) {
+    int64_t rows;
+    return rs_sql_number(
+        store, "SELECT count(*) FROM (SELECT 1 FROM runs, cases, points, curves, timings LIMIT 1)",
+        &rows);
+}
+
+static rs_status make_ready_to_write(rs_store *store) {
+    if (sqlite3_db_readonly(store->db, "main") == 1)
+        return rs_fail(RS_ESTORE, "%s: is read-only: make it writable, or name another file",
+                       store->path);
+    /* NORMAL: a killed process loses nothing that was committed. Lost power may take the last
+     * cases, never the whole, and the same command computes them again. */
+    RS_TRY(
+        rs_sql_execute(store, "PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL", "opening"));
+    /* Of a new database: short curves leave little of a page unused, long ones rarely need more. */
+    RS_TRY(rs_sql_execute(store, "PRAGMA page_size = 16384", "opening"));
+    RS_TRY(rs_sql_run_plain(store, RS_SQL_BEGIN_WRITE, "opening"));
+    RS_TRY(end_transaction(store, create_schema(store), "creating"));
+    /* After the schema: WAL cannot be set in a transaction, and a database of SQLite's that has no
+     * application_id yet would not be known as ours after a kill. */
+    RS_TRY(set_journal(store));
+    return check_tables(store);
+}
+
+rs_status rs_store_begin_read(rs_store *store) {
+    int64_t version = 0;
+    RS_TRY(rs_sql_execute(store, "BEGIN", "reading"));
+    RS_TRY(rs_upgrade_version(store, &version)); /* from here on nothing changes for this reader */
+    if (version == RS_SCHEMA_VERSION) return RS_OK;
+    RS_TRY(rs_sql_execute(store, "PRAGMA query_only = OFF", "reading"));
+    rs_status const status = rs_upgrade_view(store);
+    RS_TRY(rs_sql_execute(store, "PRAGMA query_only = ON", "reading"));
+    return status;
+}
+
+void rs_store_end_read(rs_store *store) {
+    /* Only reads, and temporary views, which go with it: nothing to lose, or to fail. */
+    sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+static rs_status make_ready_to_read(rs_store *store) {
+    RS_TRY(rs_sql_execute(store, "PRAGMA query_only = ON", "opening"));
+    RS_TRY(rs_store_begin_read(store));
+    RS_TRY(check_tables(store));
+    rs_store_end_read(store);
+    return RS_OK;
+}
+
+static rs_status make_store(const char *path, rs_store **out) {
+    rs_store *const store = calloc(1, sizeof *store);
+    char *const copy = strdup(path);
+    if (!store || !copy) {
+        free(store);
+        free(copy);
+        return rs_fail(RS_EMEMORY, "%s: out of memory", path);
+    }
+    store->path = copy;
+    *out = store;
+    return RS_OK;
+}
+
+rs_status rs_store_open(const char *path, rs_store **out) {
+    file_state state;
+    *out = NULL;
+    RS_TRY(look_at(path, false, &state));
+    rs_store *store = NULL;
+    RS_TRY(make_store(path, &store));
+    rs_status status = open_file(store, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    if (status == RS_OK) status = make_ready_to_write(store);
+    if (status == RS_OK)
+        *out = store;
+    else
+        rs_store_close(store);
+    return status;
+}
+
+/* True where SQLite could not read because it may not make its files beside the database, and
+ * nobody else has: then nobody writes, and the file may be read without locks. */
+static bool lies_still(rs_store *store) {
+    int const code = sqlite3_errcode(store->db) & 0xff;
+    if (code != SQLITE_CANTOPEN && code != SQLITE_READONLY) return false;
+    char *const wal = sqlite3_mprintf("%s-wal", store->path);
+    struct stat info;
+    bool const missing = wal && stat(wal, &info) != 0 && errno == ENOENT;
+    sqlite3_free(wal);
+    return missing;
+}
+
+/* The name of a file as a URI: all but letters, digits and "/._-" as %XX. */
+static char *immutable_uri(const char *path) {
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-";
+    static const char tail[] = "?immutable=1";
+    char *const real = realpath(path, NULL);
+    if (!real) return NULL;
+    size_t const size = 3 * strlen(real) + sizeof "file:" + sizeof tail;
+    char *const uri = malloc(size);
+    if (uri) {
+        char *end = uri + sprintf(uri, "file:");
+        for (const char *c = real; *c; ++c)
+            end += sprintf(end, strchr(plain, *c) ? "%c" : "%%%02X", (unsigned char)*c);
+        memcpy(end, tail, sizeof tail);
+    }
+    free(real);
+    return uri;
+}
+
+static rs_status reopen_immutable(rs_store *store) {
+    char *const uri = immutable_uri(store->path);
+    if (!uri) return rs_fail(RS_ESTORE, "%s: opening: %s", store->path, strerror(errno));
+    sqlite3_close(store->db);
+    store->db = NULL;
+    int const code = sqlite3_open_v2(uri, &store->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL);
+    free(uri);
+    if (!store->db) return rs_fail(RS_EMEMORY, "%s: out of memory", store->path);
+    if (code != SQLITE_OK) return rs_store_fail(store, "opening");
+    RS_TRY(rs_upgrade_add_functions(store));
+    return make_ready_to_read(store);
+}
+
+rs_status rs_store_open_readonly(const char *path, rs_store **out) {
+    file_state state;
+    *out = NULL;
+    RS_TRY(look_at(path, true, &state));
+    if (state == FILE_MISSING)
+        return rs_fail(RS_EINPUT, "%s: there is no such file: make one with rhosweep sweep", path);
+    if (state == FILE_EMPTY)
+        return rs_fail(RS_EINPUT, "%s: is empty: no sweep has written to it", path);
+    rs_store *store = NULL;
+    RS_TRY(make_store(path, &store));
+    /* Open to write if that is allowed, though query_only: a reader who may not write would leave
+     * the WAL's files beside the database, and could not take over those of a killed sweep. */
+    rs_status status = open_file(store, SQLITE_OPEN_READWRITE);
+    if (status == RS_OK) {
+        status = make_ready_to_read(store);
+        if (status != RS_OK && lies_still(store)) status = reopen_immutable(store);
+    }
+    if (status == RS_OK)
+        *out = store;
+    else
+        rs_store_close(store);
+    return status;
+}
+
+void rs_store_close(rs_store *store) {
+    if (!store) return;
+    for (size_t i = 0; i < RS_SQL_N; ++i) sqlite3_finalize(store->prepared[i]);
+    sqlite3_close(store->db);
+    free(store->path);
+    free(store);
+}
+
+sqlite3 *rs_store_handle(rs_store *store) { return store->db; }

@@ -1,0 +1,213 @@
+#include "sql.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* In the statements on cases %s stands, in turn, for the columns of their identity, as many
+ * parameters, and the columns again. */
+static const char *const statement_sql[RS_SQL_N] = {
+    [RS_SQL_BEGIN_WRITE] = "BEGIN IMMEDIATE",
+    [RS_SQL_COMMIT] = "COMMIT",
+    [RS_SQL_BEGIN_RUN] =
+        "INSERT INTO runs (started, outcome, version, git_commit, libraries, host, system, engine,"
+        " device, driver, threads, memory, command_line, spec)"
+        " VALUES (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 'running', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
+        " ?9, ?10, ?11, ?12)",
+    [RS_SQL_FINISH_RUN] =
+        "UPDATE runs SET finished = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), outcome = ?2,"
+        " engine_s = ?3, wall_s = ?4 WHERE id = ?1",
+    [RS_SQL_FIND_CASE] = "SELECT id FROM cases WHERE (%s) = (%s)",
+    [RS_SQL_FIND_POINTS] =
+        "SELECT rho_asked FROM points WHERE case_id = ?1"
+        " AND (NOT ?2 OR EXISTS (SELECT 1 FROM curves WHERE point_id = points.id))"
+        " ORDER BY ifnull(rho_asked, -1)",
+    [RS_SQL_FIND_RATE] = "SELECT decay_rate FROM points"
+                         " WHERE case_id = ?1 AND ifnull(rho_asked, -1) = ifnull(?2, -1)",
+    [RS_SQL_ADD_CASE] =
+        "INSERT INTO cases (%s, model, status, reason, run_id) VALUES (%s, ?, ?, ?, ?)"
+        " ON CONFLICT (%s) DO NOTHING",
+    [RS_SQL_CHANGE_CASE] =
+        "INSERT INTO cases (%s, model, status, reason, run_id) VALUES (%s, ?, ?, ?, ?)"
+        " ON CONFLICT (%s) DO UPDATE SET status = excluded.status,"
+        " reason = excluded.reason, run_id = excluded.run_id RETURNING id",
+    [RS_SQL_DROP_BARE_POINT] = "DELETE FROM points"
+                               " WHERE case_id = ?1 AND ifnull(rho_asked, -1) = ifnull(?2, -1)"
+                               " AND NOT EXISTS (SELECT 1 FROM curves WHERE point_id = points.id)",
+    [RS_SQL_ADD_POINT] = "INSERT INTO points (case_id, run_id, rho_asked, rho, g, decay_rate,"
+                         " forward_nonfinite, fp32_underflow, fp32_overflow, fp16_underflow,"
+                         " fp16_overflow, bf16_underflow, bf16_overflow, backward_nonfinite)"
+                         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+                         " ON CONFLICT DO NOTHING",
+    [RS_SQL_ADD_CURVE] = "INSERT INTO curves (point_id, mean, min, max) VALUES (?1, ?2, ?3, ?4)",
+    [RS_SQL_ADD_TIMING] =
+        "INSERT INTO timings (case_id, run_id, radii, columns, device, threads,"
+        " forward_s, backward_s, transfer_s)"
+        " SELECT ?1, id, ?3, ?4, device, threads, ?5, ?6, ?7 FROM runs WHERE id = ?2"
+        " ON CONFLICT (case_id, run_id) DO UPDATE SET radii = radii + excluded.radii,"
+        " columns = columns + excluded.columns,"
+        " forward_s = forward_s + excluded.forward_s,"
+        " backward_s = backward_s + excluded.backward_s,"
+        " transfer_s = transfer_s + excluded.transfer_s",
+    [RS_SQL_CONFIRM_ZERO_START] = "UPDATE cases SET h0 = 'zero'"
+                                  " WHERE h0 = 'unrecorded' AND model_digest = ?1",
+};
+
+static const char *way_out(int code) {
+    switch (code) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED: return ": another program is writing to it; run this again when it is done";
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+    case SQLITE_CANTOPEN: return ": make file and folder writable, or name another file";
+    case SQLITE_FULL:
+    case SQLITE_IOERR: return ": make room on the disk and run this again; what was stored is safe";
+    case SQLITE_ERROR:
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB: return ": the database is damaged; move it away or name another file";
+    default: return "";
+    }
+}
+
+static rs_status status_of(int code) {
+    switch (code) {
+    case SQLITE_ERROR: /* our statements are right, so the tables are not */
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB: return RS_EINPUT;
+    case SQLITE_NOMEM: return RS_EMEMORY;
+    default: return RS_ESTORE;
+    }
+}
+
+rs_status rs_store_fail(rs_store *store, const char *doing) {
+    int const code = sqlite3_errcode(store->db) & 0xff;
+    int const cause = sqlite3_system_errno(store->db);
+    bool const named = cause != 0 && (code == SQLITE_CANTOPEN || code == SQLITE_IOERR);
+    return rs_fail(status_of(code), "%s: %s: %s%s%s%s", store->path, doing,
+                   sqlite3_errmsg(store->db), named ? ": " : "", named ? strerror(cause) : "",
+                   way_out(code));
+}
+
+rs_status rs_sql_execute(rs_store *store, const char *sql, const char *doing) {
+    if (sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK) return RS_OK;
+    return rs_store_fail(store, doing);
+}
+
+rs_status rs_sql_number(rs_store *store, const char *sql, int64_t *number) {
+    sqlite3_stmt *query = NULL;
+    bool const found = sqlite3_prepare_v2(store->db, sql, -1, &query, NULL) == SQLITE_OK &&
+                       sqlite3_step(query) == SQLITE_ROW;
+    rs_status const status = found ? RS_OK : rs_store_fail(store, "reading");
+    if (found) *number = sqlite3_column_int64(query, 0);
+    sqlite3_finalize(query);
+    return status;
+}
+
+/* The names of the identity's columns, or as many parameters; NULL without memory. */
+static char *identity_list(bool names) {
+    size_t n;
+    const rs_identity_column *const column = rs_identity_columns(&n);
+    sqlite3_str *const list = sqlite3_str_new(NULL);
+    for (size_t i = 0; i < n; ++i)
+        sqlite3_str_appendf(list, "%s%s", i ? ", " : "", names ? column[i].name : "?");
+    return sqlite3_str_finish(list);
+}
+
+/* A statement on cases, made from the columns of their identity; NULL without memory. */
+static char *case_sql(rs_statement which) {
+    char *const names = identity_list(true), *const parameters = identity_list(false);
+    char *const sql = names && parameters
+                          ? sqlite3_mprintf(statement_sql[which], names, parameters, names)
+                          : NULL;
+    sqlite3_free(names);
+    sqlite3_free(parameters);
+    return sql;
+}
+
+static rs_status prepare_first(rs_store *store, rs_statement which, const char *sql) {
+    if (!sql) return rs_fail(RS_EMEMORY, "%s: out of memory", store->path);
+    if (sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &store->prepared[which],
+                           NULL) == SQLITE_OK)
+        return RS_OK;
+    return rs_store_fail(store, "reading");
+}
+
+rs_status rs_sql_prepare(rs_store *store, rs_statement which, sqlite3_stmt **out) {
+    if (!store->prepared[which]) {
+        bool const on_cases =
+            which == RS_SQL_FIND_CASE || which == RS_SQL_ADD_CASE || which == RS_SQL_CHANGE_CASE;
+        char *const made = on_cases ? case_sql(which) : NULL;
+        rs_status const status =
+            prepare_first(store, which, on_cases ? made : statement_sql[which]);
+        sqlite3_free(made);
+        RS_TRY(status);
+    }
+    *out = store->prepared[which];
+    return RS_OK;
+}
+
+rs_status rs_sql_end(rs_store *store, sqlite3_stmt *bound, int code, const char *doing) {
+    rs_status const status = code == SQLITE_DONE ? RS_OK : rs_store_fail(store, doing);
+    sqlite3_reset(bound);
+    sqlite3_clear_bindings(bound);
+    return status;
+}
+
+rs_status rs_sql_run(rs_store *store, sqlite3_stmt *bound, const char *doing) {
+    return rs_sql_end(store, bound, sqlite3_step(bound), doing);
+}
+
+rs_status rs_sql_run_for_number(rs_store *store, sqlite3_stmt *bound, const char *doing,
+                                bool *found, int64_t *number) {
+    int code = sqlite3_step(bound);
+    *found = code == SQLITE_ROW;
+    if (*found) {
+        *number = sqlite3_column_int64(bound, 0);
+        code = sqlite3_step(bound);
+    }
+    return rs_sql_end(store, bound, code, doing);
+}
+
+rs_status rs_sql_run_plain(rs_store *store, rs_statement which, const char *doing) {
+    sqlite3_stmt *plain = NULL;
+    RS_TRY(rs_sql_prepare(store, which, &plain));
+    return rs_sql_run(store, plain, doing);
+}
+
+/* ---- parameters ---------------------------------------------------------------------------- */
+
+void rs_bind_text(rs_binder *b, const char *text) {
+    int const code = sqlite3_bind_text(b->to, ++b->at, text, -1, SQLITE_STATIC);
+    if (code != SQLITE_OK) b->code = code;
+}
+
+void rs_bind_whole(rs_binder *b, int64_t whole) {
+    int const code = sqlite3_bind_int64(b->to, ++b->at, whole);
+    if (code != SQLITE_OK) b->code = code;
+}
+
+void rs_bind_size(rs_binder *b, size_t size) { rs_bind_whole(b, (int64_t)size); }
+
+void rs_bind_real(rs_binder *b, double real) { /* SQLite takes NaN as NULL */
+    int const code = sqlite3_bind_double(b->to, ++b->at, real);
+    if (code != SQLITE_OK) b->code = code;
+}
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "curves are stored as memory has them");
+
+void rs_bind_curve(rs_binder *b, const double *curve, size_t steps) {
+    int const code =
+        sqlite3_bind_blob64(b->to, ++b->at, curve, steps * sizeof *curve, SQLITE_STATIC);
+    if (code != SQLITE_OK) b->code = code;
+}
+
+void rs_bind_step(rs_binder *b, long step, long never) {
+    if (step == never)
+        ++b->at; /* unbound parameters are NULL */
+    else
+        rs_bind_whole(b, step);
+}
+
+rs_status rs_bound(rs_store *store, const rs_binder *b) {
+    return b->code == SQLITE_OK ? RS_OK : rs_store_fail(store, "writing");
+}
