@@ -53,7 +53,7 @@ static void close_matrix(void *self) {
 }
 
 static rs_status make_weights(matrix_cost *m, rs_weights *out) {
-    return rs_weights_make(&m->one, NULL, out);
+    return rs_weights_make(&m->one, NULL, NULL, out);
 }
 
 static rs_status open_matrix(void *self) {

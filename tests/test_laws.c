@@ -267,7 +267,7 @@ static void no_step_beats_sigma_max(void **state) {
         double s[32];
         must(rs_plan_make(&spec, NULL, "cpu", &plan));
         rs_case const one = rs_plan_case(&plan, 0);
-        must(rs_weights_make(&one, NULL, &weights));
+        must(rs_weights_make(&one, NULL, NULL, &weights));
         must(rs_singular_values(32, weights.weight_hh, s));
         bound b = {.sigma_max = s[0]};
         rs_weights_free(&weights);

@@ -507,6 +507,71 @@ static void test_only_missing_radii_are_run(void **state) {
     expect_same_results(f->db, f->clean);
 }
 
+/* --- known spectral radii --------------------------------------------------------------------- */
+
+static void change_database(const char *path, const char *sql) {
+    sqlite3 *db = open_database(path);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static const char all_radii[] = "SELECT hidden, matrix, radius FROM radii ORDER BY hidden, matrix";
+
+static void expect_same_rows(const folder *f, const char *sql) {
+    char *one = query(f->db, sql), *other = query(f->clean, sql);
+    assert_true(strlen(one) > 0);
+    assert_string_equal(one, other);
+    free(one);
+    free(other);
+}
+
+/* 256 is found by powers, 33 by LAPACK, and 31 is not kept. */
+static void test_no_radius_is_computed_again(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    assert_int_equal(SWEEP(f->db, &o, "hidden", "31,33,256", "seeds", "0,1"), RS_OK);
+    expect_rows(f->db, "SELECT hidden, count(*) FROM radii GROUP BY hidden", "33 4\n256 4\n");
+    const char *const more[] = {"8,9", "8,9,10"};
+    const char *const precision[] = {"f64", "f32"};
+    for (size_t i = 0; i < 2; ++i)
+        assert_int_equal(SWEEP(f->db, &o, "hidden", "31,33,256", "seeds", "0,1", "steps", more[i],
+                               "precision", precision[i]),
+                         RS_OK);
+    /* of the third, only the matrices that it alone has rounded */
+    expect_rows(f->db, "SELECT run_id, hidden, count(*) FROM radii GROUP BY run_id, hidden",
+                "1 33 4\n1 256 4\n3 33 2\n3 256 2\n");
+    for (size_t i = 0; i < 2; ++i)
+        assert_int_equal(SWEEP(f->clean, &o, "hidden", "31,33,256", "seeds", "0,1", "steps",
+                               more[i], "precision", precision[i]),
+                         RS_OK);
+    expect_same_results(f->db, f->clean);
+    expect_same_rows(f, all_radii);
+}
+
+static void test_a_known_radius_is_taken_as_it_is(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    assert_int_equal(SWEEP(f->db, &o, "hidden", "33", "seeds", "1"), RS_OK);
+    change_database(f->db, "UPDATE radii SET radius = 2 * radius");
+    assert_int_equal(SWEEP(f->db, &o, "hidden", "33", "seeds", "1", "steps", "9"), RS_OK);
+    expect_rows(f->db, "SELECT DISTINCT round(rho / rho_asked, 9) FROM points WHERE run_id = 2",
+                "0x1p-1\n");
+}
+
+/* Other libraries could have given other bits. */
+static void test_a_radius_of_other_libraries_is_not_trusted(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    assert_int_equal(SWEEP(f->db, &o, "hidden", "33", "seeds", "1"), RS_OK);
+    change_database(f->db, "UPDATE radii SET radius = 2 * radius;"
+                           "UPDATE runs SET libraries = 'OpenBLAS of another time'");
+    assert_int_equal(SWEEP(f->db, &o, "hidden", "33", "seeds", "1", "steps", "8,9"), RS_OK);
+    assert_int_equal(SWEEP(f->clean, &o, "hidden", "33", "seeds", "1", "steps", "8,9"), RS_OK);
+    expect_same_results(f->db, f->clean);
+    expect_same_rows(f, all_radii);
+    expect_rows(f->db, "SELECT DISTINCT run_id FROM radii", "2\n");
+}
+
 static void test_cases_that_lack_the_same_radii_are_packed(void **state) {
     const folder *f = *state;
     rs_sweep_outcome o;
@@ -1038,6 +1103,9 @@ int main(void) {
         TEST(test_host_memory_counts_on_a_host_device),
         TEST(test_what_is_done_is_not_repeated),
         TEST(test_only_missing_radii_are_run),
+        TEST(test_no_radius_is_computed_again),
+        TEST(test_a_known_radius_is_taken_as_it_is),
+        TEST(test_a_radius_of_other_libraries_is_not_trusted),
         TEST(test_cases_that_lack_the_same_radii_are_packed),
         TEST(test_other_settings_are_other_cases),
         TEST(test_a_failed_case_is_a_row_and_the_sweep_goes_on),

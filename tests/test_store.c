@@ -523,6 +523,58 @@ static void test_many_cases_in_a_transaction(void **state) {
     rs_store_close(store);
 }
 
+static void put_radius(rs_store *store, int64_t run, size_t n, uint64_t matrix, double radius) {
+    rs_kept_radius const kept = {.n = n, .matrix = matrix, .radius = radius};
+    assert_ok(rs_store_begin(store));
+    assert_ok(rs_store_end(store, rs_store_add_radii(store, run, &kept, 1)));
+}
+
+/* How many radii of that size the run may use. */
+static size_t known_radii(rs_store *store, int64_t run, size_t n) {
+    rs_radii radii;
+    assert_ok(rs_radii_make(&radii));
+    assert_ok(rs_store_read_radii(store, run, n, &radii));
+    size_t const known = radii.n_known;
+    for (size_t i = 0; i < radii.room; ++i)
+        if (radii.known[i].n) {
+            assert_int_equal(radii.known[i].n, n);
+            assert_true(radii.known[i].matrix == UINT64_MAX || radii.known[i].matrix == 3);
+            assert_true(radii.known[i].radius == 1.0 / 3.0);
+        }
+    rs_radii_free(&radii);
+    return known;
+}
+
+static int64_t begin_run_with(rs_store *store, const char *libraries) {
+    rs_provenance provenance = fixture_provenance();
+    provenance.libraries = libraries;
+    int64_t run = 0;
+    assert_ok(rs_store_begin_run(store, &provenance, &run));
+    return run;
+}
+
+static void test_radii_hold_for_the_libraries_that_found_them(void **state) {
+    (void)state;
+    rs_store *store = open_store();
+    int64_t const first = begin_run_with(store, "BLAS 1");
+    put_radius(store, first, 64, UINT64_MAX, 1.0 / 3.0);
+    put_radius(store, first, 64, 3, 1.0 / 3.0);
+    put_radius(store, first, 65, 3, 1.0 / 3.0);
+    rs_store_close(store);
+    store = open_store();
+    int64_t const same = begin_run_with(store, "BLAS 1");
+    assert_int_equal(known_radii(store, same, 64), 2);
+    assert_int_equal(known_radii(store, same, 65), 1);
+    assert_int_equal(known_radii(store, same, 66), 0);
+    int64_t const other = begin_run_with(store, "BLAS 2");
+    assert_int_equal(known_radii(store, other, 64), 0);
+    put_radius(store, other, 64, 3, 1.0 / 3.0); /* in place of the first's */
+    assert_int_equal(known_radii(store, other, 64), 1);
+    assert_int_equal(known_radii(store, same, 64), 1);
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM radii"), 3);
+    rs_store_close(store);
+}
+
 static void test_file_systems_for_a_write_ahead_log(void **state) {
     (void)state;
     static const uint32_t local[] = {0xEF53,     0x58465342, 0x9123683E,
@@ -1135,6 +1187,7 @@ int main(void) {
         IN_FOLDER(test_batch_of_one_keeps_one_curve),
         IN_FOLDER(test_curves_that_come_later),
         IN_FOLDER(test_many_cases_in_a_transaction),
+        IN_FOLDER(test_radii_hold_for_the_libraries_that_found_them),
         IN_FOLDER(test_file_systems_for_a_write_ahead_log),
         IN_FOLDER(test_version_1_is_read_as_it_is),
         IN_FOLDER(test_upgraded_schema_is_the_new_one),

@@ -55,7 +55,7 @@ static rs_case case_of(const fixture *f, const rs_model *model) {
 static rs_weights weights_of(const fixture *f, const rs_model *model) {
     rs_weights w;
     rs_case const one = case_of(f, model);
-    if (rs_weights_make(&one, model, &w) != RS_OK) fail_msg("%s", rs_message());
+    if (rs_weights_make(&one, model, NULL, &w) != RS_OK) fail_msg("%s", rs_message());
     assert_int_equal(w.hidden, f->one.hidden);
     return w;
 }
@@ -63,7 +63,7 @@ static rs_weights weights_of(const fixture *f, const rs_model *model) {
 static void expect_refused(const fixture *f, const rs_model *model, const char *part) {
     rs_weights w;
     rs_case const one = case_of(f, model);
-    assert_int_equal(rs_weights_make(&one, model, &w), RS_EINPUT);
+    assert_int_equal(rs_weights_make(&one, model, NULL, &w), RS_EINPUT);
     if (!strstr(rs_message(), part)) fail_msg("'%s' does not say '%s'", rs_message(), part);
     rs_weights_free(&w);
     assert_null(w.weight_hh);
@@ -250,6 +250,32 @@ static void native_leaves_the_matrix(void **state) {
     assert_true(scale_of(&f, 3.0) == 1.0);
     rs_weights_free(&scaled);
     rs_weights_free(&native);
+    rs_spec_free(&f.spec);
+}
+
+/* How many radii had to be computed for weight_hh. */
+static size_t radii_computed(fixture *f, const char *precision) {
+    rs_radii radii;
+    rs_weights w;
+    size_t n;
+    set(f, "precision", precision);
+    rs_case const one = case_of(f, NULL);
+    assert_int_equal(rs_radii_make(&radii), RS_OK);
+    assert_int_equal(rs_weights_make(&one, NULL, &radii, &w), RS_OK);
+    rs_weights_free(&w);
+    free(rs_radii_take_found(&radii, &n));
+    rs_radii_free(&radii);
+    return n;
+}
+
+static void no_radius_is_computed_twice(void **state) {
+    fixture f = make(RS_GAUSSIAN, 40);
+    (void)state;
+    assert_int_equal(radii_computed(&f, "f64"), 2); /* as drawn, and scaled */
+    assert_int_equal(radii_computed(&f, "f32"), 2);
+    set(&f, "rho", "native");
+    assert_int_equal(radii_computed(&f, "f64"), 1);
+    assert_int_equal(radii_computed(&f, "f32"), 2); /* as drawn, and rounded */
     rs_spec_free(&f.spec);
 }
 
@@ -645,6 +671,7 @@ int main(void) {
         cmocka_unit_test(a_larger_matrix_begins_with_the_smaller),
         cmocka_unit_test(the_radius_is_one_after_scaling),
         cmocka_unit_test(native_leaves_the_matrix),
+        cmocka_unit_test(no_radius_is_computed_twice),
         cmocka_unit_test(scales_are_rounded_to_the_precision),
         cmocka_unit_test(weights_depend_on_seed_and_shape_alone),
         cmocka_unit_test(drawn_input_weights_have_pytorchs_bounds),

@@ -2,7 +2,9 @@
 
 #include "version.h"
 
-#include <openblas_config.h>
+#include <cblas.h>
+#include <gnu/libc-version.h>
+#include <lapacke.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,9 +23,15 @@ static void describe_machine(rs_provenance_text *text) {
              name.machine);
 }
 
+/* All that the bits of an eigenvalue depend on is among them (schema.sql, radii): OpenBLAS names
+ * the kind of processor whose kernels it has chosen, RS_EIGENVALUES is a digest of our own code. */
 static void describe_libraries(rs_provenance_text *text) {
-    snprintf(text->libraries, sizeof text->libraries, "SQLite %s,%s libzip %s, compiler %s",
-             sqlite3_libversion(), OPENBLAS_VERSION ",", zip_libzip_version(), __VERSION__);
+    lapack_int major, minor, patch;
+    LAPACKE_ilaver(&major, &minor, &patch);
+    snprintf(text->libraries, sizeof text->libraries,
+             "SQLite %s, %s, LAPACK %d.%d.%d, libc %s, libzip %s, compiler %s, eigenvalues %s",
+             sqlite3_libversion(), openblas_get_config(), (int)major, (int)minor, (int)patch,
+             gnu_get_libc_version(), zip_libzip_version(), __VERSION__, RS_EIGENVALUES);
 }
 
 rs_status rs_provenance_make(const rs_spec *spec, const rs_engine *engine, const rs_device *device,

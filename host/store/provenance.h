@@ -6,7 +6,7 @@
 
 /* Storage behind the strings of an rs_provenance. */
 typedef struct rs_provenance_text {
-    char libraries[256], host[128], system[256];
+    char libraries[512], host[128], system[256];
     char *spec;
 } rs_provenance_text;
 

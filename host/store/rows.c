@@ -246,3 +246,38 @@ rs_status rs_store_put(rs_store *store, int64_t run_id, const rs_case_result *re
     RS_TRY(rs_store_begin(store));
     return rs_store_end(store, rs_store_add(store, run_id, result));
 }
+
+/* --- radii ------------------------------------------------------------------------------------ */
+
+rs_status rs_store_read_radii(rs_store *store, int64_t run_id, size_t hidden, rs_radii *radii) {
+    rs_binder b = {0};
+    RS_TRY(rs_sql_prepare(store, RS_SQL_FIND_RADII, &b.to));
+    rs_bind_whole(&b, run_id);
+    rs_bind_size(&b, hidden);
+    RS_TRY(rs_bound(store, &b));
+    int code;
+    while ((code = sqlite3_step(b.to)) == SQLITE_ROW) {
+        rs_kept_radius const kept = {.n = hidden,
+                                     .matrix = (uint64_t)sqlite3_column_int64(b.to, 0),
+                                     .radius = sqlite3_column_double(b.to, 1)};
+        if (rs_radii_add(radii, &kept)) continue;
+        code = SQLITE_DONE; /* as many as memory is spent on */
+        break;
+    }
+    return rs_sql_end(store, b.to, code, "reading the radii");
+}
+
+rs_status rs_store_add_radii(rs_store *store, int64_t run_id, const rs_kept_radius *kept,
+                             size_t n) {
+    for (size_t i = 0; i < n; ++i) {
+        rs_binder b = {0};
+        RS_TRY(rs_sql_prepare(store, RS_SQL_ADD_RADIUS, &b.to));
+        rs_bind_whole(&b, run_id);
+        rs_bind_size(&b, kept[i].n);
+        rs_bind_whole(&b, (int64_t)kept[i].matrix);
+        rs_bind_real(&b, kept[i].radius);
+        RS_TRY(rs_bound(store, &b));
+        RS_TRY(rs_sql_run(store, b.to, "storing a radius"));
+    }
+    return RS_OK;
+}

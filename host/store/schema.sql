@@ -18,7 +18,7 @@ CREATE TABLE runs (
     outcome      TEXT NOT NULL, -- 'running', then how it ended; a killed run stays 'running'
     version      TEXT,          -- of rhosweep
     git_commit   TEXT,          -- of rhosweep's source
-    libraries    TEXT,          -- names and versions of the libraries in use
+    libraries    TEXT,          -- names and versions of the libraries in use: see radii
     host         TEXT,          -- name of the machine
     system       TEXT,          -- kernel and architecture
     engine       TEXT,          -- 'cpu', 'cuda', 'reference'
@@ -106,4 +106,18 @@ CREATE TABLE timings (
     backward_s REAL,             -- seconds of the backward passes, norms included
     transfer_s REAL,             -- seconds of the transfers to and from the device, in neither
     PRIMARY KEY (case_id, run_id)
+) STRICT, WITHOUT ROWID;
+
+-- Spectral radii found so far, so that no sweep solves an eigenvalue problem again: of each matrix of
+-- 32 rows and more, as drawn or imported, and as scaled and rounded. It is known by its elements, so
+-- neither the drawing of matrices nor precision matters here. Eigenvalues differ in their last bits
+-- between versions of LAPACK, processors, and versions of rhosweep's own code for them. All these are
+-- in runs.libraries; a radius found by a run of other libraries than today's is not used, and is
+-- replaced by a new one. Results are thus the same bits with and without this table.
+CREATE TABLE radii (
+    hidden INTEGER NOT NULL, -- rows of the matrix
+    matrix INTEGER NOT NULL, -- digest of its float64 elements, 64 bits
+    radius REAL NOT NULL,    -- largest |eigenvalue|
+    run_id INTEGER NOT NULL REFERENCES runs (id), -- that found it
+    PRIMARY KEY (hidden, matrix)
 ) STRICT, WITHOUT ROWID;

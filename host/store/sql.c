@@ -50,6 +50,13 @@ static const char *const statement_sql[RS_SQL_N] = {
         " transfer_s = transfer_s + excluded.transfer_s",
     [RS_SQL_CONFIRM_ZERO_START] = "UPDATE cases SET h0 = 'zero'"
                                   " WHERE h0 = 'unrecorded' AND model_digest = ?1",
+    [RS_SQL_FIND_RADII] =
+        "SELECT matrix, radius FROM radii WHERE hidden = ?2 AND run_id IN (SELECT id FROM runs"
+        " WHERE libraries = (SELECT libraries FROM runs WHERE id = ?1))",
+    [RS_SQL_ADD_RADIUS] =
+        "INSERT INTO radii (run_id, hidden, matrix, radius) VALUES (?1, ?2, ?3, ?4)"
+        " ON CONFLICT (hidden, matrix) DO UPDATE SET radius = excluded.radius,"
+        " run_id = excluded.run_id",
 };
 
 static const char *way_out(int code) {

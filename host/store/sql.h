@@ -25,6 +25,8 @@ typedef enum rs_statement {
     RS_SQL_ADD_CURVE,
     RS_SQL_ADD_TIMING,
     RS_SQL_CONFIRM_ZERO_START,
+    RS_SQL_FIND_RADII,
+    RS_SQL_ADD_RADIUS,
     RS_SQL_N
 } rs_statement;
 

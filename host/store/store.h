@@ -4,6 +4,7 @@
 
 #include "../fit/fit.h"
 #include "../plan/case.h"
+#include "../work/radii.h"
 
 typedef struct rs_store rs_store;
 typedef struct sqlite3 sqlite3;
@@ -63,6 +64,13 @@ rs_status rs_store_rates(rs_store *store, const rs_case *one, const double *rho,
 /* Marks cases of a model as started at zero where version 1 left it open. Only for a model without
  * a start state of its own: then there is no other it could have been. */
 rs_status rs_store_confirm_zero_start(rs_store *store, uint64_t model_digest);
+
+/* Adds to `radii` the spectral radii of matrices of `hidden` rows that this run may use: found with
+ * the same libraries as its own. */
+rs_status rs_store_read_radii(rs_store *store, int64_t run_id, size_t hidden, rs_radii *radii);
+
+/* Stores radii that this run has found, within a transaction as of cases. */
+rs_status rs_store_add_radii(rs_store *store, int64_t run_id, const rs_kept_radius *kept, size_t n);
 
 /* Cases are stored in transactions: begin, any number of adds, and end, which commits where
  * `status`, that of the adds, is RS_OK, else undoes them all; it returns how that went. Points

@@ -8,6 +8,14 @@ CREATE TABLE main.curves (
     max      BLOB  -- likewise
 ) STRICT;
 
+CREATE TABLE main.radii (
+    hidden INTEGER NOT NULL, -- rows of the matrix
+    matrix INTEGER NOT NULL, -- digest of its float64 elements, 64 bits
+    radius REAL NOT NULL,    -- largest |eigenvalue|
+    run_id INTEGER NOT NULL REFERENCES runs (id), -- that found it
+    PRIMARY KEY (hidden, matrix)
+) STRICT, WITHOUT ROWID;
+
 INSERT INTO main.curves
 SELECT v.point_id, v.mean, iif(c.batch = 1, NULL, v.min), iif(c.batch = 1, NULL, v.max)
 FROM temp.curves v JOIN main.points p ON p.id = v.point_id JOIN main.cases c ON c.id = p.case_id;

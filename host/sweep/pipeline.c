@@ -48,6 +48,7 @@ typedef struct sweep {
     size_t helpers;
     rs_launches launches;
     rs_worker worker;
+    rs_radii radii;
     rs_work *work; /* [works] one for every place of the queue */
     size_t works;
     rs_queue queue;
@@ -105,6 +106,7 @@ static bool on_tick(void *arg, double fraction);
 
 static void describe_worker(sweep *s) {
     s->worker.model = s->model;
+    s->worker.radii = &s->radii;
     s->worker.engine = s->engine;
     s->worker.tick = on_tick;
     s->worker.tick_arg = s;
@@ -135,6 +137,7 @@ static rs_status prepare(sweep *s) {
     s->memory = s->spec->memory ? s->spec->memory : s->device.free_bytes / 4 * 3;
     RS_TRY(rs_launches_make(s->engine, &s->device, &s->resources, s->memory, s->spec, &s->plan,
                             &s->launches));
+    RS_TRY(rs_radii_make(&s->radii));
     describe_worker(s);
     RS_TRY(rs_worker_make(&s->worker, &s->launches));
     RS_TRY(make_works(s));
@@ -148,6 +151,13 @@ static rs_status open_engine(sweep *s) {
     return s->engine->open(&s->launches.largest, &s->resources, &s->worker.engine_state);
 }
 
+static rs_status read_radii(sweep *s) {
+    for (size_t i = 0; i < s->plan.n_hidden; ++i)
+        if (s->plan.hidden[i] >= RS_RADII_FROM)
+            RS_TRY(rs_store_read_radii(s->store, s->run_id, s->plan.hidden[i], &s->radii));
+    return RS_OK;
+}
+
 static rs_status open_store(sweep *s, const char *command_line) {
     rs_provenance_text text;
     rs_provenance provenance;
@@ -158,7 +168,8 @@ static rs_status open_store(sweep *s, const char *command_line) {
         status = rs_store_confirm_zero_start(s->store, s->model->digest);
     if (status == RS_OK) status = rs_store_begin_run(s->store, &provenance, &s->run_id);
     rs_provenance_free(&text);
-    return status;
+    RS_TRY(status);
+    return read_radii(s);
 }
 
 /* ---- what is left to do ---------------------------------------------------------------------- */
@@ -224,10 +235,19 @@ static rs_status begin(sweep *s) {
     return RS_OK;
 }
 
+/* What has been found since the last time. */
+static rs_status store_radii(sweep *s) {
+    size_t n;
+    rs_kept_radius *found = rs_radii_take_found(&s->radii, &n);
+    rs_status const status = rs_store_add_radii(s->store, s->run_id, found, n);
+    free(found);
+    return status;
+}
+
 static rs_status commit(sweep *s) {
     if (!s->storing.open) return RS_OK;
     s->storing.open = false;
-    RS_TRY(rs_store_end(s->store, RS_OK));
+    RS_TRY(rs_store_end(s->store, store_radii(s)));
     s->outcome->done += s->storing.done;
     s->outcome->failed += s->storing.failed;
     s->storing.done = s->storing.failed = 0;
@@ -469,6 +489,7 @@ static void release(sweep *s) {
     free(s->rates);
     rs_finding_free(&s->finding);
     rs_worker_free(&s->worker);
+    rs_radii_free(&s->radii);
     rs_launches_free(&s->launches);
     if (s->model) rs_model_free(&s->model_storage);
 }

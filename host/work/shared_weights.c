@@ -39,11 +39,12 @@ void rs_shared_weights_release(rs_shared_weights *shared) {
     free(shared);
 }
 
-rs_status rs_shared_weights_make(rs_shared_weights *shared, const rs_model *model) {
+rs_status rs_shared_weights_make(rs_shared_weights *shared, const rs_model *model,
+                                 rs_radii *radii) {
     rs_status status = RS_OK;
     pthread_mutex_lock(&shared->making);
     if (!shared->made) {
-        status = rs_weights_make(&shared->one, model, &shared->weights);
+        status = rs_weights_make(&shared->one, model, radii, &shared->weights);
         shared->made = status == RS_OK;
         if (!shared->made) rs_weights_free(&shared->weights);
     }

@@ -22,7 +22,7 @@ void rs_shared_weights_release(rs_shared_weights *shared);
 
 /* Makes the weights, or waits for the thread that is making them. After a failure (as
  * rs_weights_make; the message is of this thread) the next call tries again. */
-rs_status rs_shared_weights_make(rs_shared_weights *shared, const rs_model *model);
+rs_status rs_shared_weights_make(rs_shared_weights *shared, const rs_model *model, rs_radii *radii);
 
 /* Once made; for as long as the caller is a user. */
 const rs_weights *rs_shared_weights_get(const rs_shared_weights *shared);

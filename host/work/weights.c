@@ -105,23 +105,28 @@ static rs_status fill_weight_hh(const rs_model *model, const rs_case *one, doubl
     }
 }
 
-static rs_status round_weight_hh(rs_precision precision, size_t count, double *w) {
+/* *changed tells whether any element is another one now. */
+static rs_status round_weight_hh(rs_precision precision, size_t count, double *w, bool *changed) {
     RS_TRY(check_range(precision, count, w, "weight_hh"));
-    if (precision == RS_F32)
-        for (size_t i = 0; i < count; ++i) w[i] = (double)(float)w[i];
+    *changed = false;
+    for (size_t i = 0; precision == RS_F32 && i < count; ++i) {
+        double const rounded = (double)(float)w[i];
+        *changed |= rounded != w[i];
+        w[i] = rounded;
+    }
     return RS_OK;
 }
 
 /* The eigenvalues of a matrix similar to a nilpotent one are roots of its rounding errors, far
  * above them, and mean nothing. They give themselves away by moving as far as they are large. Exact
  * zeros stay, so that a triangular matrix passes. */
-static rs_status check_radius(size_t h, const double *w, double radius) {
+static rs_status check_radius(rs_radii *radii, size_t h, const double *w, double radius) {
     double *moved = NULL, changed = 0.0;
     RS_TRY(allocate(h, h, &moved));
     for (size_t i = 0; i < h; ++i)
         draw_row(symmetric_uniform_pair, 0, RS_STREAM_WEIGHT_HH, i, 0, h, moved + i * h);
     for (size_t i = 0; i < h * h; ++i) moved[i] = w[i] * (1.0 + perturbation * moved[i]);
-    rs_status const status = rs_spectral_radius(h, moved, &changed);
+    rs_status const status = rs_radii_find(radii, h, moved, &changed);
     free(moved);
     RS_TRY(status);
     if (fabs(changed - radius) <= max_radius_change * radius) return RS_OK;
@@ -132,24 +137,28 @@ static rs_status check_radius(size_t h, const double *w, double radius) {
         radius, changed);
 }
 
-static rs_status scale_weight_hh(const rs_case *one, rs_weights *out) {
+static rs_status scale_weight_hh(const rs_case *one, rs_radii *radii, rs_weights *out) {
     size_t const h = out->hidden;
     if (out->drawn_radius == 0.0)
         return rs_fail(RS_EINPUT, "weight_hh: its spectral radius is 0 (nilpotent), so that it "
                                   "cannot be scaled; use --rho native");
-    if (one->ensemble == RS_MODEL) RS_TRY(check_radius(h, out->weight_hh, out->drawn_radius));
+    if (one->ensemble == RS_MODEL)
+        RS_TRY(check_radius(radii, h, out->weight_hh, out->drawn_radius));
     divide(h * h, out->drawn_radius, out->weight_hh);
     return RS_OK;
 }
 
-static rs_status make_weight_hh(const rs_case *one, const rs_model *model, rs_weights *out) {
+static rs_status make_weight_hh(const rs_case *one, const rs_model *model, rs_radii *radii,
+                                rs_weights *out) {
     size_t const h = one->hidden;
+    bool rounded;
     RS_TRY(allocate(h, h, &out->weight_hh));
     RS_TRY(fill_weight_hh(model, one, out->weight_hh));
-    RS_TRY(rs_spectral_radius(h, out->weight_hh, &out->drawn_radius));
-    if (!one->native) RS_TRY(scale_weight_hh(one, out));
-    RS_TRY(round_weight_hh(one->precision, h * h, out->weight_hh));
-    RS_TRY(rs_spectral_radius(h, out->weight_hh, &out->radius));
+    RS_TRY(rs_radii_find(radii, h, out->weight_hh, &out->drawn_radius));
+    if (!one->native) RS_TRY(scale_weight_hh(one, radii, out));
+    RS_TRY(round_weight_hh(one->precision, h * h, out->weight_hh, &rounded));
+    out->radius = out->drawn_radius;
+    if (!one->native || rounded) RS_TRY(rs_radii_find(radii, h, out->weight_hh, &out->radius));
     out->coupling = rs_coupling(h, out->weight_hh);
     return RS_OK;
 }
@@ -230,9 +239,10 @@ static rs_status make_h0(const rs_case *one, const rs_model *model, rs_weights *
     return check_range(one->precision, one->batch * one->hidden, out->h0, "h0");
 }
 
-rs_status rs_weights_make(const rs_case *one, const rs_model *model, rs_weights *out) {
+rs_status rs_weights_make(const rs_case *one, const rs_model *model, rs_radii *radii,
+                          rs_weights *out) {
     *out = (rs_weights){.hidden = one->hidden};
-    RS_TRY(make_weight_hh(one, model, out));
+    RS_TRY(make_weight_hh(one, model, radii, out));
     RS_TRY(make_input_weights(one, model, out));
     return make_h0(one, model, out);
 }

@@ -4,6 +4,7 @@
 
 #include "../plan/case.h"
 #include "../plan/model.h"
+#include "radii.h"
 
 /* What is computed of a case before its launch. */
 typedef struct rs_weights {
@@ -21,9 +22,10 @@ typedef struct rs_weights {
 /* Draws (Philox, see kernels/base/random.h) or takes the arrays of `one` and scales weight_hh.
  * A model without weight_ih has weight_ih and biases drawn as an ensemble's are; one with
  * weight_ih and without biases has none. RS_EINPUT where the radius is 0, or lost in rounding,
- * and must be scaled, or a value overflows the precision. The caller frees with rs_weights_free in
- * any case. */
-rs_status rs_weights_make(const rs_case *one, const rs_model *model, rs_weights *out);
+ * and must be scaled, or a value overflows the precision. Spectral radii that `radii` (NULL
+ * allowed) has are not computed anew. The caller frees with rs_weights_free in any case. */
+rs_status rs_weights_make(const rs_case *one, const rs_model *model, rs_radii *radii,
+                          rs_weights *out);
 void rs_weights_free(rs_weights *weights);
 
 /* True where rs_weights_make gives both cases, of one model or of none, the same arrays. */

@@ -95,7 +95,7 @@ static rs_shared_weights *weights_for(rs_worker *worker, size_t place, const rs_
 rs_status rs_worker_check_model(rs_worker *worker, const rs_case *one) {
     worker->latest[0] = rs_shared_weights_new(one);
     if (!worker->latest[0]) return rs_fail(RS_EMEMORY, "sweep: no memory for weights");
-    return rs_shared_weights_make(worker->latest[0], worker->model);
+    return rs_shared_weights_make(worker->latest[0], worker->model, worker->radii);
 }
 
 void rs_work_begin(rs_worker *worker, rs_work *work) {
@@ -138,7 +138,7 @@ static void begin_points(const rs_launch *launch, rs_task *task) {
 static rs_status prepare_task(const rs_worker *worker, const rs_launch *launch, rs_task *task) {
     const rs_case *one = task->one;
     if (!task->weights) return rs_fail(RS_EMEMORY, "sweep: no memory for weights");
-    RS_TRY(rs_shared_weights_make(task->weights, worker->model));
+    RS_TRY(rs_shared_weights_make(task->weights, worker->model, worker->radii));
     RS_TRY(allocate_results(launch, task));
     begin_points(launch, task);
     task->step_gradient =

@@ -41,6 +41,7 @@ typedef struct rs_work {
 
 typedef struct rs_worker {
     const rs_model *model; /* NULL without one */
+    rs_radii *radii;       /* that are known; NULL for none */
     const rs_engine *engine;
     void *engine_state;
     rs_tick tick; /* with the part of a launch that is done; false to stop */
