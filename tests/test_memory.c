@@ -8,6 +8,7 @@
 
 #include "../host/plan/plan.h"
 #include "../host/sweep/pipeline.h"
+#include "../host/work/weights.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,9 +69,10 @@ static double planned(const char *settings, uint64_t memory) {
     rs_case const one = rs_plan_case(&plan, 0);
     rs_shape const whole = rs_case_shape(&one, spec.n_rho);
     rs_resources const resources = {.threads = spec.threads};
-    must(rs_plan_cut(rs_engine_named("cpu"), &resources, &whole, true, memory, &cut));
+    must(rs_plan_cut(rs_engine_named("cpu"), &resources, &whole, true,
+                     rs_weights_making_bytes(&one), memory, &cut));
     rs_spec_free(&spec);
-    return (double)(cut.engine_bytes + cut.host_bytes);
+    return (double)(cut.engine_bytes + cut.host_bytes + cut.making_bytes);
 }
 
 static const char smallest[] = "hidden = 2\nsteps = 2\nbatch = 1\nrho = 1\nthreads = 2\n";
@@ -108,6 +110,17 @@ static void memory_option_holds(void **state) {
         }
 }
 
+/* Each thread that prepares needs room for powers of a matrix. */
+static void memory_option_bounds_preparing_threads(void **state) {
+    static const char settings[] =
+        "hidden = 761,762,763,764,765,766\nsteps = 10\nbatch = 1\nrho = 1\nthreads = 4\n"
+        "memory = 40M\n";
+    (void)state;
+    double const peak = peak_of(settings) - peak_of(smallest);
+    print_message("allowed 40.0 MiB, taken %.1f MiB\n", peak / 0x1p20);
+    assert_true(peak <= 1.1 * 40 * 0x1p20);
+}
+
 static int start(void **state) {
     (void)state;
     return mkdtemp(folder) ? 0 : -1;
@@ -127,6 +140,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(peak_is_what_was_planned),
         cmocka_unit_test(memory_option_holds),
+        cmocka_unit_test(memory_option_bounds_preparing_threads),
     };
     return cmocka_run_group_tests(tests, start, finish);
 #endif

@@ -17,16 +17,16 @@ enum { PLACES = 4, MAX_LAUNCHES = 400 };
 /* What enters: so many launches, of so many bytes each. */
 typedef struct source {
     size_t next, launches;
-    uint64_t bytes;
+    uint64_t bytes, making;
     size_t in_place[PLACES]; /* number of the launch that lies there */
 } source;
 
-static uint64_t fill(void *arg, size_t place) {
+static rs_queue_load fill(void *arg, size_t place) {
     source *from = arg;
     assert_true(place < PLACES);
-    if (from->next == from->launches) return 0;
+    if (from->next == from->launches) return (rs_queue_load){0};
     from->in_place[place] = from->next++;
-    return from->bytes;
+    return (rs_queue_load){from->bytes, from->making};
 }
 
 static void make(rs_queue *queue, source *from, uint64_t most_bytes) {
@@ -50,6 +50,23 @@ static size_t through(rs_queue *queue, const source *from, unsigned stages) {
     size_t const launch = from->in_place[ticket.place];
     rs_queue_pass(queue, ticket);
     return launch;
+}
+
+/* Two launches may wait together, but only one of them be prepared at a time. */
+static void test_bytes_for_making_are_free_once_it_is_made(void **state) {
+    (void)state;
+    source from = {.launches = 3, .bytes = 10, .making = 25};
+    rs_queue queue;
+    make(&queue, &from, 55);
+    rs_ticket const first = take(&queue, STAGE(PREPARE));
+    assert_int_equal(look(&queue, STAGE(PREPARE)), RS_TAKEN_LATER); /* 70 */
+    rs_queue_pass(&queue, first);
+    rs_ticket const second = take(&queue, STAGE(PREPARE)); /* 45 */
+    rs_queue_pass(&queue, second);
+    rs_ticket const third = take(&queue, STAGE(PREPARE)); /* 55 */
+    rs_queue_pass(&queue, third);
+    assert_int_equal(queue.bytes, 30);
+    rs_queue_free(&queue);
 }
 
 static void test_a_launch_passes_every_stage(void **state) {
@@ -250,6 +267,7 @@ static void test_any_number_of_helpers_keeps_the_order(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bytes_for_making_are_free_once_it_is_made),
         cmocka_unit_test(test_a_launch_passes_every_stage),
         cmocka_unit_test(test_nothing_to_do_is_over_at_once),
         cmocka_unit_test(test_the_engine_sees_the_launches_in_order),

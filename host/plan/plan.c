@@ -163,8 +163,10 @@ rs_case rs_plan_case(const rs_plan *plan, size_t i) {
 uint64_t rs_plan_host_bytes(const rs_shape *piece, const rs_shape *whole) {
     uint64_t const h = piece->hidden, real = sizeof(double);
     uint64_t const columns = rs_size_mul(piece->radii, piece->batch);
-    /* weight_hh and what LAPACK works on; loss gradient and start state of all samples */
-    uint64_t const rows = rs_size_add(rs_size_mul(3, h), rs_size_mul(2, whole->batch));
+    /* weight_hh, weight_ih and bias; loss gradient and start state of all samples */
+    uint64_t const arrays =
+        rs_size_add(h, piece->input_size ? rs_size_add(piece->input_size, 1) : 0);
+    uint64_t const rows = rs_size_add(arrays, rs_size_mul(2, whole->batch));
     uint64_t const weights = rs_size_mul(rows, rs_size_mul(h, real));
     /* norm2 and exponent of the piece, mean, min and max of the case */
     uint64_t const norms = rs_size_mul(columns, sizeof(double) + sizeof(int32_t));
@@ -178,12 +180,13 @@ typedef struct budget {
     const rs_resources *resources;
     const rs_shape *whole;
     bool on_host;
-    uint64_t memory;
+    uint64_t making, memory;
 } budget;
 
 static uint64_t needs(const budget *b, const rs_shape *piece) {
     uint64_t const engine = b->engine->bytes(piece, b->resources);
-    return b->on_host ? rs_size_add(engine, rs_plan_host_bytes(piece, b->whole)) : engine;
+    uint64_t const host = rs_size_add(rs_plan_host_bytes(piece, b->whole), b->making);
+    return b->on_host ? rs_size_add(engine, host) : engine;
 }
 
 /* The largest value of *size, at most what it is, for which the piece fits; false for none. */
@@ -201,8 +204,8 @@ static bool shrink(const budget *b, rs_shape *piece, size_t *size) {
 }
 
 rs_status rs_plan_cut(const rs_engine *engine, const rs_resources *resources, const rs_shape *whole,
-                      bool on_host, uint64_t memory, rs_cut *out) {
-    budget const b = {engine, resources, whole, on_host, memory};
+                      bool on_host, uint64_t making, uint64_t memory, rs_cut *out) {
+    budget const b = {engine, resources, whole, on_host, making, memory};
     rs_shape piece = *whole;
     if (!shrink(&b, &piece, &piece.groups) && !shrink(&b, &piece, &piece.radii) &&
         !shrink(&b, &piece, &piece.batch))
@@ -211,7 +214,8 @@ rs_status rs_plan_cut(const rs_engine *engine, const rs_resources *resources, co
                        "are allowed: raise --memory, or lower --hidden, --steps or --batch",
                        piece.hidden, piece.steps, (unsigned long long)needs(&b, &piece),
                        (unsigned long long)memory);
-    *out = (rs_cut){.groups = piece.groups, .radii = piece.radii, .batch = piece.batch};
+    *out = (rs_cut){
+        .groups = piece.groups, .radii = piece.radii, .batch = piece.batch, .making_bytes = making};
     out->engine_bytes = engine->bytes(&piece, resources);
     out->host_bytes = rs_plan_host_bytes(&piece, whole);
     return RS_OK;

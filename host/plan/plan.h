@@ -31,6 +31,7 @@ typedef struct rs_cut {
     size_t radii, batch;   /* of the largest rectangle */
     uint64_t engine_bytes; /* of engine->bytes() for it */
     uint64_t host_bytes;   /* what the driver holds beside it */
+    uint64_t making_bytes; /* and needs beside that while a thread prepares it */
 } rs_cut;
 
 /* Plans the cases of the spec on the engine of that name; `model` is NULL without one, else it
@@ -43,11 +44,12 @@ rs_status rs_plan_make(const rs_spec *spec, const rs_model *model, const char *e
 rs_case rs_plan_case(const rs_plan *plan, size_t i);
 
 /* Cuts a launch of `groups` cases of this shape so that engine and host bytes stay within
- * `memory` (for an engine that is not on_host: engine bytes alone): fewer groups first, then fewer
- * radii, then fewer samples. RS_EINPUT, with the least memory that would do, where even one column
- * of one case does not fit. */
+ * `memory`, with `making` bytes more for the thread that prepares it (for an engine that is not
+ * on_host: engine bytes alone): fewer groups first, then fewer radii, then fewer samples.
+ * RS_EINPUT, with the least memory that would do, where even one column of one case does not fit.
+ */
 rs_status rs_plan_cut(const rs_engine *engine, const rs_resources *resources, const rs_shape *whole,
-                      bool on_host, uint64_t memory, rs_cut *out);
+                      bool on_host, uint64_t making, uint64_t memory, rs_cut *out);
 
 /* Bytes that the driver itself holds for rectangles of this shape out of cases of shape `whole`;
  * UINT64_MAX where the number does not fit. */

@@ -13,6 +13,7 @@
 #include "progress.h"
 #include "queue.h"
 
+#include <malloc.h>
 #include <math.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -202,12 +203,13 @@ static rs_status find_work(sweep *s) {
 
 /* ---- helpers --------------------------------------------------------------------------------- */
 
-static uint64_t fill_place(void *arg, size_t place) {
+static rs_queue_load fill_place(void *arg, size_t place) {
     sweep *s = arg;
     rs_work *work = &s->work[place];
-    if (!rs_launches_next(&s->launches, &work->launch)) return 0;
+    if (!rs_launches_next(&s->launches, &work->launch)) return (rs_queue_load){0};
     rs_work_begin(&s->worker, work);
-    return work->launch.host_bytes ? work->launch.host_bytes : 1;
+    return (rs_queue_load){.bytes = work->launch.host_bytes,
+                           .making = work->launch.cut->making_bytes};
 }
 
 static void *help(void *arg) {
@@ -417,7 +419,9 @@ static uint64_t room_under_way(const sweep *s) {
     uint64_t const budget = !s->device.on_host   ? s->host.free_bytes / 2
                             : s->memory > engine ? s->memory - engine
                                                  : 0;
-    uint64_t const wanted = rs_size_mul(s->helpers + 2, s->launches.most_host_bytes);
+    uint64_t const making = rs_size_mul(s->helpers, s->launches.most_making_bytes);
+    uint64_t const wanted =
+        rs_size_add(making, rs_size_mul(s->helpers + 2, s->launches.most_host_bytes));
     uint64_t const enough = wanted > small_launches ? wanted : small_launches;
     return enough < budget ? enough : budget;
 }
@@ -468,7 +472,16 @@ static void write_finding(sweep *s) {
     fclose(out);
 }
 
+/* glibc would keep what a thread has freed for that thread, and ever larger blocks of it: then what
+ * all threads keep is beyond what the queue counts. Large blocks go back to the system. */
+static void return_freed_memory(void) {
+    enum { LARGE = 4 << 20 };
+    mallopt(M_MMAP_THRESHOLD, LARGE);
+    mallopt(M_TRIM_THRESHOLD, 2 * LARGE);
+}
+
 static rs_status execute(sweep *s, const char *command_line) {
+    return_freed_memory();
     RS_TRY(prepare(s));
     s->outcome->cases = s->plan.n;
     RS_TRY(open_engine(s));

@@ -1,5 +1,7 @@
 #include "queue.h"
 
+#include "../../kernels/base/sizes.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <time.h>
@@ -25,8 +27,8 @@ static rs_queue_place *next_place(rs_queue *queue, rs_stage stage) {
 static void let_in(rs_queue *queue) {
     rs_queue_place *place = next_place(queue, RS_STAGE_PREPARE);
     if (queue->ended || queue->closed || place->filled) return;
-    place->bytes = queue->fill(queue->fill_arg, (size_t)(place - queue->place));
-    place->filled = place->bytes > 0;
+    place->load = queue->fill(queue->fill_arg, (size_t)(place - queue->place));
+    place->filled = place->load.bytes > 0;
     queue->ended = !place->filled;
 }
 
@@ -52,8 +54,8 @@ void rs_queue_free(rs_queue *queue) {
 }
 
 static bool has_room(const rs_queue *queue, const rs_queue_place *place) {
-    return queue->bytes == 0 ||
-           (place->bytes <= queue->most_bytes && queue->bytes <= queue->most_bytes - place->bytes);
+    uint64_t const needed = rs_size_add(place->load.bytes, place->load.making);
+    return queue->bytes == 0 || rs_size_add(queue->bytes, needed) <= queue->most_bytes;
 }
 
 static bool is_ready(rs_queue *queue, rs_stage stage) {
@@ -76,7 +78,7 @@ static rs_ticket take(rs_queue *queue, rs_stage stage) {
     place->busy = true;
     ++queue->next[stage];
     if (stage == RS_STAGE_PREPARE) {
-        queue->bytes += place->bytes;
+        queue->bytes += place->load.bytes + place->load.making;
         let_in(queue);
     }
     /* Others may now take the next, or find that there is none. */
@@ -130,8 +132,9 @@ void rs_queue_pass(rs_queue *queue, rs_ticket ticket) {
     rs_queue_place *place = &queue->place[ticket.place];
     place->busy = false;
     place->waits_for = (ticket.stage + 1) % RS_N_STAGE;
+    if (ticket.stage == RS_STAGE_PREPARE) queue->bytes -= place->load.making;
     if (ticket.stage == RS_STAGE_STORE) {
-        queue->bytes -= place->bytes;
+        queue->bytes -= place->load.bytes;
         place->filled = false;
         let_in(queue);
     }

@@ -24,15 +24,20 @@ typedef enum rs_stage {
     RS_N_STAGE
 } rs_stage;
 
-/* Puts the next launch into a free place and returns the bytes it will hold (at least 1), or 0
- * where none is left. Called in order, by one thread at a time, with the queue locked. */
-typedef uint64_t (*rs_queue_fill)(void *arg, size_t place);
+typedef struct rs_queue_load {
+    uint64_t bytes;  /* that a launch holds until it is stored; at least 1 */
+    uint64_t making; /* that it takes beside them while it is being prepared */
+} rs_queue_load;
+
+/* Puts the next launch into a free place and says what it will hold; 0 bytes where none is left.
+ * Called in order, by one thread at a time, with the queue locked. */
+typedef rs_queue_load (*rs_queue_fill)(void *arg, size_t place);
 
 typedef struct rs_queue_place {
     rs_stage waits_for;
     bool filled; /* a launch is in it */
     bool busy;   /* a thread works on it */
-    uint64_t bytes;
+    rs_queue_load load;
 } rs_queue_place;
 
 typedef struct rs_queue {
@@ -41,7 +46,7 @@ typedef struct rs_queue {
     rs_queue_place *place; /* [n] */
     size_t n;
     size_t next[RS_N_STAGE]; /* number, from 0, of the launch that a stage takes next */
-    uint64_t bytes;          /* of launches that were taken to be prepared and are not stored */
+    uint64_t bytes;          /* that launches hold which were taken to be prepared */
     uint64_t most_bytes;
     bool ended;  /* no launch will enter any more */
     bool closed; /* none is to be prepared or run any more */

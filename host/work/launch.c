@@ -58,8 +58,10 @@ static rs_status cut_shape(rs_launches *l, shapes *s, size_t i) {
     RS_TRY(s->engine->supports(&whole));
     whole.groups = wanted_groups(l, i, s->device);
     rs_cut cut;
-    RS_TRY(rs_plan_cut(s->engine, s->resources, &whole, s->device->on_host, s->memory, &cut));
+    RS_TRY(rs_plan_cut(s->engine, s->resources, &whole, s->device->on_host,
+                       rs_weights_making_bytes(&one), s->memory, &cut));
     if (cut.groups > l->groups) l->groups = cut.groups;
+    if (cut.making_bytes > l->most_making_bytes) l->most_making_bytes = cut.making_bytes;
     if (cut.host_bytes > l->most_host_bytes) l->most_host_bytes = cut.host_bytes;
     if (s->n == 0 || cut.engine_bytes > l->most_engine_bytes) {
         l->most_engine_bytes = cut.engine_bytes;

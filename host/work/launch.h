@@ -15,6 +15,7 @@ typedef struct rs_launches {
     rs_shape largest;           /* rectangle of most engine bytes: what the engine is opened for */
     uint64_t most_engine_bytes; /* of `largest` */
     uint64_t most_host_bytes;   /* that the driver holds for any launch */
+    uint64_t most_making_bytes; /* that a thread needs while it prepares any */
     bool *done;   /* [plan->n][n_rho] points that are not to be computed; the caller sets them */
     bool *taken;  /* [plan->n] in a launch already */
     size_t first; /* all cases before are taken or done */

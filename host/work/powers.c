@@ -2,6 +2,7 @@
 
 #include "../../kernels/base/block.h"
 #include "../../kernels/base/random.h"
+#include "../../kernels/base/sizes.h"
 
 #include <cblas.h>
 #include <float.h>
@@ -121,6 +122,12 @@ static rs_status finder_make(size_t n, const double *a, finder *f) {
     block = rs_block_deal(f->memory, sizeof(double));
     deal(f, &block);
     return RS_OK;
+}
+
+uint64_t rs_radius_by_powers_bytes(size_t n) {
+    uint64_t const of_n = rs_size_mul(n, rs_size_add(rs_size_mul(2, n), 5 * COLUMNS));
+    uint64_t const of_columns = 4 * COLUMNS * COLUMNS + 3 * COLUMNS + WORK;
+    return rs_size_mul(rs_size_add(of_n, of_columns), sizeof(double));
 }
 
 /* ---- products ------------------------------------------------------------------------------ */

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { RS_POWERS_MIN_N = 64 };
 
@@ -18,5 +19,9 @@ void rs_blas_on_one_thread(void);
  * rounding or too close in modulus for this method: nilpotent, defective, orthogonal matrices.
  * Depends on `a` alone; on one thread. RS_EMEMORY. */
 rs_status rs_radius_by_powers(size_t n, const double *a, bool *sure, double *radius);
+
+/* Bytes that it needs beside `a`, those within BLAS apart; UINT64_MAX where the number does not
+ * fit. */
+uint64_t rs_radius_by_powers_bytes(size_t n);
 
 #endif

@@ -6,6 +6,7 @@
 #include "../../kernels/base/status.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* Spectral radius, the largest |eigenvalue|, of a [n][n]: dsyev for an exactly symmetric matrix,
  * dgeev (balanced QR) for any other. From n = 256 on, an orthogonal matrix and its multiples have
@@ -14,6 +15,10 @@
  * returned as 0. RS_EMEMORY; RS_EINPUT where QR does not converge, a is not finite, or the radius
  * is beyond double's range. */
 rs_status rs_spectral_radius(size_t n, const double *a, double *radius);
+
+/* Bytes that it needs at most beside `a`, those of the libraries included; UINT64_MAX where the
+ * number does not fit. */
+uint64_t rs_spectral_radius_bytes(size_t n);
 
 /* Coupling g = |a|_F / sqrt(n), the g of mean-field theory (SCIENCE: Sompolinsky et al. 1988).
  * Scaled, so that it neither overflows nor underflows. */

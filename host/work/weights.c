@@ -1,6 +1,7 @@
 #include "weights.h"
 
 #include "../../kernels/base/random.h"
+#include "../../kernels/base/sizes.h"
 #include "spectrum.h"
 
 #include <math.h>
@@ -245,6 +246,12 @@ rs_status rs_weights_make(const rs_case *one, const rs_model *model, rs_radii *r
     RS_TRY(make_weight_hh(one, model, radii, out));
     RS_TRY(make_input_weights(one, model, out));
     return make_h0(one, model, out);
+}
+
+uint64_t rs_weights_making_bytes(const rs_case *one) {
+    uint64_t const matrix = rs_size_mul(rs_size_mul(one->hidden, one->hidden), sizeof(double));
+    uint64_t const radius = rs_spectral_radius_bytes(one->hidden);
+    return one->ensemble == RS_MODEL ? rs_size_add(matrix, radius) : radius; /* of check_radius */
 }
 
 bool rs_weights_shared(const rs_case *a, const rs_case *b) {

@@ -26,6 +26,10 @@ typedef struct rs_weights {
  * allowed) has are not computed anew. The caller frees with rs_weights_free in any case. */
 rs_status rs_weights_make(const rs_case *one, const rs_model *model, rs_radii *radii,
                           rs_weights *out);
+
+/* Bytes that rs_weights_make needs while it runs beside those of the arrays it makes. */
+uint64_t rs_weights_making_bytes(const rs_case *one);
+
 void rs_weights_free(rs_weights *weights);
 
 /* True where rs_weights_make gives both cases, of one model or of none, the same arrays. */
