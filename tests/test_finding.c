@@ -55,12 +55,12 @@ static void expect(const char *expected, double *rho, size_t n_rho, const entry 
 
 static double rho[] = {0.5, 1.0, 1.5, 2.0};
 
-/* Seeds are averaged first: the means are 3, 1, -1, -3. */
+/* Seeds are averaged first: the means are 3, 1, -1, -3, of which the outer two are clear. */
 static void test_the_turn_is_where_the_mean_changes_its_sign(void **state) {
     (void)state;
     expect("tanh, gaussian: gradients stop vanishing at rho = 1.25\n", rho, 4,
-           (const entry[]){{RS_TANH, RS_GAUSSIAN, 8, {2.0, 0.0, -2.0, -4.0}},
-                           {RS_TANH, RS_GAUSSIAN, 8, {4.0, 2.0, 0.0, -2.0}},
+           (const entry[]){{RS_TANH, RS_GAUSSIAN, 8, {2.8, 0.8, -1.2, -3.2}},
+                           {RS_TANH, RS_GAUSSIAN, 8, {3.2, 1.2, -0.8, -2.8}},
                            {0}});
 }
 
@@ -97,8 +97,8 @@ static void test_inputs_are_not_averaged(void **state) {
 
 static void test_every_cell_and_ensemble_has_its_line(void **state) {
     (void)state;
-    expect("tanh, gaussian: gradients vanish at every radius\n"
-           "relu, gaussian: gradients grow at every radius\n"
+    expect("tanh, gaussian: gradients vanish at every radius, by at least 0.5 nats per step\n"
+           "relu, gaussian: gradients explode at every radius\n"
            "linear, orthogonal: gradients keep their norm at every radius\n",
            rho, 2,
            (const entry[]){{RS_TANH, RS_GAUSSIAN, 8, {1.0, 0.5}},
@@ -115,7 +115,8 @@ static void test_a_steady_radius_is_where_vanishing_stops(void **state) {
 
 static void test_shapes_that_differ_are_counted(void **state) {
     (void)state;
-    expect("tanh, gaussian: gradients vanish at every radius (1 of 3 shapes); "
+    expect("tanh, gaussian: gradients vanish at every radius, by at least 0.5 nats per step "
+           "(1 of 3 shapes); "
            "they stop vanishing at rho = 0.75 (2 of 3 shapes)\n",
            rho, 2,
            (const entry[]){{RS_TANH, RS_GAUSSIAN, 8, {1.0, -1.0}},
@@ -126,8 +127,44 @@ static void test_shapes_that_differ_are_counted(void **state) {
 
 static void test_growth_that_ends_is_no_turn(void **state) {
     (void)state;
-    expect("tanh, gaussian: gradients grow at some radii and not at others\n", rho, 2,
+    expect("tanh, gaussian: gradients vanish at some radii and explode at others\n", rho, 2,
            (const entry[]){{RS_TANH, RS_GAUSSIAN, 8, {-1.0, 1.0}}, {0}});
+}
+
+/* Two seeds of rates m - 0.1 and m + 0.1 have an interval of m - 1.27 to m + 1.27. */
+static void expect_of_pairs(const char *expected, const double means[MAX_RADII]) {
+    entry pair[3] = {{.ensemble = RS_SYMMETRIC, .hidden = 8},
+                     {.ensemble = RS_SYMMETRIC, .hidden = 8}};
+    for (size_t r = 0; r < MAX_RADII; ++r)
+        for (int i = 0; i < 2; ++i) pair[i].rates[r] = means[r] + (i ? 0.1 : -0.1);
+    expect(expected, rho, MAX_RADII, pair);
+}
+
+static void test_a_mean_within_its_interval_says_nothing(void **state) {
+    (void)state;
+    static const struct {
+        double means[MAX_RADII];
+        const char *said;
+    } known[] = {
+        {{1.3, 1.3, 1.3, 1.3}, "vanish at every radius, by at least 1.3 nats per step"},
+        {{1.2, 1.2, 1.2, 1.2}, "neither clearly vanish nor explode at any radius"},
+        {{-1.3, -1.3, -1.3, -1.3}, "explode at every radius"},
+        {{1.2, -1.2, -1.2, 1.2}, "neither clearly vanish nor explode at any radius"},
+        {{3.0, 1.3, 1.2, 0.1},
+         "vanish up to rho = 1, beyond that they neither clearly vanish nor explode"},
+        {{3.0, -1.0, -1.0, -1.0},
+         "vanish up to rho = 0.5, beyond that they neither clearly vanish nor explode"},
+        {{3.0, 1.0, -1.0, -3.0}, "stop vanishing at rho = 1.25"},
+        {{3.0, -1.0, 1.0, -3.0}, "stop vanishing at rho = 0.875"},
+        {{3.0, 1.0, 3.0, 1.0}, "vanish at some radii and not at others"},
+        {{-3.0, 1.0, 3.0, 1.0}, "vanish at some radii and explode at others"},
+        {{1.0, 1.0, -3.0, -3.0}, "explode at some radii and not at others"},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; ++i) {
+        char line[128];
+        snprintf(line, sizeof line, "tanh, symmetric: gradients %s\n", known[i].said);
+        expect_of_pairs(line, known[i].means);
+    }
 }
 
 static void test_missing_rates_are_left_out(void **state) {
@@ -157,6 +194,7 @@ int main(void) {
         cmocka_unit_test(test_a_steady_radius_is_where_vanishing_stops),
         cmocka_unit_test(test_shapes_that_differ_are_counted),
         cmocka_unit_test(test_growth_that_ends_is_no_turn),
+        cmocka_unit_test(test_a_mean_within_its_interval_says_nothing),
         cmocka_unit_test(test_missing_rates_are_left_out),
         cmocka_unit_test(test_one_radius_or_the_native_one),
     };

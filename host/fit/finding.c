@@ -1,6 +1,10 @@
 #include "finding.h"
 
+#include "fit.h"
+
 #include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 /* ---- collecting ------------------------------------------------------------------------------ */
@@ -24,7 +28,8 @@ rs_status rs_finding_make(const rs_spec *spec, rs_finding *out) {
 
 void rs_finding_free(rs_finding *finding) {
     for (size_t i = 0; i < finding->n; ++i) {
-        free(finding->curve[i].sum);
+        free(finding->curve[i].mean);
+        free(finding->curve[i].squares);
         free(finding->curve[i].seeds);
     }
     free(finding->curve);
@@ -49,9 +54,10 @@ static rs_status new_curve(rs_finding *f, const rs_case *one) {
     }
     rs_rate_curve *curve = &f->curve[f->n++];
     *curve = (rs_rate_curve){.one = *one,
-                             .sum = calloc(n_rho, sizeof *curve->sum),
+                             .mean = calloc(n_rho, sizeof *curve->mean),
+                             .squares = calloc(n_rho, sizeof *curve->squares),
                              .seeds = calloc(n_rho, sizeof *curve->seeds)};
-    if (curve->sum && curve->seeds) return RS_OK;
+    if (curve->mean && curve->squares && curve->seeds) return RS_OK;
     return rs_fail(RS_EMEMORY, "sweep: no memory for its finding");
 }
 
@@ -73,97 +79,166 @@ rs_status rs_finding_add(rs_finding *finding, const rs_case *one, const double *
     rs_rate_curve *curve = &finding->curve[finding->latest];
     for (size_t r = 0; r < finding->spec->n_rho; ++r) {
         if (isnan(rates[r])) continue;
-        curve->sum[r] += rates[r];
-        ++curve->seeds[r];
+        double const deviation = rates[r] - curve->mean[r];
+        curve->mean[r] += deviation / (double)++curve->seeds[r];
+        curve->squares[r] += deviation * (rates[r] - curve->mean[r]);
     }
     return RS_OK;
 }
 
 /* ---- saying ---------------------------------------------------------------------------------- */
 
-/* |rate| up to this is neither growth nor decay: as RS_REGIME_STEADY. */
-static double const steady = 1e-6;
-
 typedef enum behaviour {
     NO_RATE,
     VANISHES, /* at every radius, and so on */
-    GROWS,
+    EXPLODES,
     STEADY,
+    UNCLEAR,
     TURNS, /* from vanishing to not vanishing as the radius grows */
-    VARIES,
+    FADES, /* from vanishing to nothing clear */
+    SOME_VANISH,
+    SOME_EXPLODE,
+    SOME_OF_BOTH,
     N_BEHAVIOUR
 } behaviour;
 
-/* Of one curve; *turn is the radius of TURNS. */
-static behaviour behaviour_of(const rs_finding *f, const rs_rate_curve *curve, double *turn) {
-    size_t vanishing = 0, growing = 0, points = 0;
-    double rho_before = NAN, before = NAN;
-    *turn = NAN;
+/* One curve's radii that have a rate, ascending. */
+typedef struct span {
+    size_t radii, regimes[RS_MIXED + 1];
+    size_t last_vanishing, first_other; /* of clear regimes, in finding->ascending */
+    double slowest;                     /* least mean rate */
+} span;
+
+static rs_regime regime_at(const rs_rate_curve *curve, size_t r) {
+    size_t const n = curve->seeds[r];
+    if (n == 0) return RS_REGIME_UNKNOWN;
+    double const variance = n > 1 ? curve->squares[r] / (double)(n - 1) : NAN;
+    double const t = n > 1 ? rs_student_t975(n - 1) : NAN;
+    return rs_regime_of(curve->mean[r], t * sqrt(variance / (double)n));
+}
+
+static span look_at(const rs_finding *f, const rs_rate_curve *curve) {
+    span s = {.first_other = SIZE_MAX, .slowest = INFINITY};
     for (size_t k = 0; k < f->spec->n_rho; ++k) {
         size_t const r = f->ascending[k];
+        rs_regime const regime = regime_at(curve, r);
+        if (regime == RS_REGIME_UNKNOWN) continue;
+        ++s.radii;
+        ++s.regimes[regime];
+        s.slowest = fmin(s.slowest, curve->mean[r]);
+        if (regime == RS_VANISHING) s.last_vanishing = k;
+        if (regime != RS_VANISHING && regime != RS_MIXED && s.first_other == SIZE_MAX)
+            s.first_other = k;
+    }
+    return s;
+}
+
+/* No radius below the last vanishing one is of another regime. */
+static bool vanishes_up_to(const rs_finding *f, const rs_rate_curve *curve, size_t last) {
+    for (size_t k = 0; k < last; ++k) {
+        rs_regime const regime = regime_at(curve, f->ascending[k]);
+        if (regime != RS_VANISHING && regime != RS_REGIME_UNKNOWN) return false;
+    }
+    return true;
+}
+
+/* Where the mean first falls to 0 behind the last radius that clearly vanishes. */
+static double turn_of(const rs_finding *f, const rs_rate_curve *curve, size_t last) {
+    double rho_before = NAN, before = NAN;
+    for (size_t k = last; k < f->spec->n_rho; ++k) {
+        size_t const r = f->ascending[k];
         if (curve->seeds[r] == 0) continue;
-        double const rho = f->spec->native ? NAN : f->spec->rho[r];
-        double const rate = curve->sum[r] / (double)curve->seeds[r];
-        ++points;
-        vanishing += rate > steady;
-        growing += rate < -steady;
-        if (isnan(*turn) && before > steady && rate <= steady)
-            *turn = rho_before + (rho - rho_before) * before / (before - fmin(rate, 0.0));
+        double const rho = f->spec->rho[r], rate = curve->mean[r];
+        bool const falls = k > last && rs_regime_of(rate, NAN) != RS_VANISHING;
+        if (falls) return rho_before + (rho - rho_before) * before / (before - fmin(rate, 0.0));
         rho_before = rho;
         before = rate;
     }
-    if (points == 0) return NO_RATE;
-    if (vanishing == points) return VANISHES;
-    if (growing == points) return GROWS;
-    if (vanishing + growing == 0) return STEADY;
-    return isnan(*turn) ? VARIES : TURNS;
+    return NAN;
+}
+
+/* Of one curve; *at is the radius of TURNS, the last vanishing one of FADES, the least rate of
+ * VANISHES. */
+static behaviour behaviour_of(const rs_finding *f, const rs_rate_curve *curve, double *at) {
+    span const s = look_at(f, curve);
+    size_t const vanishing = s.regimes[RS_VANISHING], exploding = s.regimes[RS_EXPLODING];
+    *at = s.slowest;
+    if (s.radii == 0) return NO_RATE;
+    if (vanishing == s.radii) return VANISHES;
+    if (exploding == s.radii) return EXPLODES;
+    if (s.regimes[RS_STEADY] == s.radii) return STEADY;
+    if (vanishing + exploding == 0) return UNCLEAR;
+    if (vanishing == 0) return SOME_EXPLODE;
+    if (s.first_other != SIZE_MAX && s.last_vanishing < s.first_other) {
+        *at = turn_of(f, curve, s.last_vanishing);
+        return TURNS;
+    }
+    if (exploding > 0) return SOME_OF_BOTH;
+    if (s.first_other != SIZE_MAX || !vanishes_up_to(f, curve, s.last_vanishing))
+        return SOME_VANISH;
+    *at = f->spec->rho[f->ascending[s.last_vanishing]];
+    return FADES;
 }
 
 /* What the curves of one nonlinearity and ensemble do. */
 typedef struct tally {
     size_t curves[N_BEHAVIOUR], all;
-    double turn_min, turn_max;
+    double low[N_BEHAVIOUR], high[N_BEHAVIOUR]; /* of `at` of behaviour_of */
 } tally;
 
+static void add_curve(const rs_finding *f, const rs_rate_curve *curve, tally *t) {
+    double at;
+    behaviour const what = behaviour_of(f, curve, &at);
+    t->low[what] = t->curves[what] ? fmin(t->low[what], at) : at;
+    t->high[what] = t->curves[what] ? fmax(t->high[what], at) : at;
+    t->all += what != NO_RATE;
+    ++t->curves[what];
+}
+
 static tally count(const rs_finding *f, const rs_case *like) {
-    tally t = {.turn_min = INFINITY, .turn_max = -INFINITY};
+    tally t = {0};
     for (size_t i = 0; i < f->n; ++i) {
         const rs_case *one = &f->curve[i].one;
-        double turn;
-        if (one->ensemble != like->ensemble || one->cell != like->cell) continue;
-        behaviour const what = behaviour_of(f, &f->curve[i], &turn);
-        t.all += what != NO_RATE;
-        ++t.curves[what];
-        if (what != TURNS) continue;
-        t.turn_min = fmin(t.turn_min, turn);
-        t.turn_max = fmax(t.turn_max, turn);
+        if (one->ensemble == like->ensemble && one->cell == like->cell)
+            add_curve(f, &f->curve[i], &t);
     }
     return t;
 }
 
-static void print_turn(const tally *t, FILE *out) {
+static void print_range(const tally *t, behaviour what, FILE *out) {
     char low[32], high[32];
-    snprintf(low, sizeof low, "%.3g", t->turn_min);
-    snprintf(high, sizeof high, "%.3g", t->turn_max);
-    fprintf(out, "stop vanishing at rho = %s", low);
-    if (t->turn_max > t->turn_min) fprintf(out, " to %s", high);
+    snprintf(low, sizeof low, "%.3g", t->low[what]);
+    snprintf(high, sizeof high, "%.3g", t->high[what]);
+    fprintf(out, " rho = %s", low);
+    if (t->high[what] > t->low[what]) fprintf(out, " to %s", high);
+}
+
+static void print_behaviour(const rs_finding *f, const tally *t, behaviour what, FILE *out) {
+    static const char *const words[N_BEHAVIOUR] = {
+        [VANISHES] = "vanish",
+        [EXPLODES] = "explode",
+        [STEADY] = "keep their norm",
+        [UNCLEAR] = "neither clearly vanish nor explode",
+        [TURNS] = "stop vanishing at",
+        [FADES] = "vanish up to",
+        [SOME_VANISH] = "vanish at some radii and not at others",
+        [SOME_EXPLODE] = "explode at some radii and not at others",
+        [SOME_OF_BOTH] = "vanish at some radii and explode at others"};
+    bool const every = what < TURNS && f->spec->n_rho > 1;
+    fputs(words[what], out);
+    if (every) fputs(what == UNCLEAR ? " at any radius" : " at every radius", out);
+    if (what == TURNS || what == FADES) print_range(t, what, out);
+    if (what == FADES) fputs(", beyond that they neither clearly vanish nor explode", out);
+    if (what == VANISHES && every)
+        fprintf(out, ", by at least %.2g nats per step", t->low[VANISHES]);
 }
 
 static void print_tally(const rs_finding *f, const tally *t, FILE *out) {
-    static const char *const verb[N_BEHAVIOUR] = {[VANISHES] = "vanish",
-                                                  [GROWS] = "grow",
-                                                  [STEADY] = "keep their norm",
-                                                  [VARIES] =
-                                                      "grow at some radii and not at others"};
     const char *before = " gradients ";
-    for (int what = VANISHES; what < N_BEHAVIOUR; ++what) {
+    for (behaviour what = VANISHES; what < N_BEHAVIOUR; ++what) {
         if (t->curves[what] == 0) continue;
         fputs(before, out);
-        if (what == TURNS)
-            print_turn(t, out);
-        else
-            fputs(verb[what], out);
-        if (what < TURNS && f->spec->n_rho > 1) fputs(" at every radius", out);
+        print_behaviour(f, t, what, out);
         if (t->curves[what] < t->all) fprintf(out, " (%zu of %zu shapes)", t->curves[what], t->all);
         before = "; they ";
     }

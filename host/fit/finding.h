@@ -7,11 +7,12 @@
 
 #include <stdio.h>
 
-/* Decay rates of one shape and ensemble, summed over seeds. */
+/* Decay rates of one shape and ensemble over seeds. */
 typedef struct rs_rate_curve {
-    rs_case one;   /* of any seed */
-    double *sum;   /* [n_rho] */
-    size_t *seeds; /* [n_rho] with a rate */
+    rs_case one;     /* of any seed */
+    double *mean;    /* [n_rho] */
+    double *squares; /* [n_rho] sum of the squared deviations from it */
+    size_t *seeds;   /* [n_rho] with a rate */
 } rs_rate_curve;
 
 typedef struct rs_finding {
@@ -28,8 +29,10 @@ void rs_finding_free(rs_finding *finding);
 /* Adds one case: rates [n_rho] in the order of spec->rho, NaN where there is none. RS_EMEMORY. */
 rs_status rs_finding_add(rs_finding *finding, const rs_case *one, const double *rates);
 
-/* Writes a line for each nonlinearity and ensemble that has rates: where the mean decay rate over
- * seeds changes its sign, by linear interpolation between neighbouring radii. */
+/* Writes a line for each nonlinearity and ensemble that has rates. Gradients are said to vanish, to
+ * explode or to keep their norm at a radius where the table `decay` calls it so: where the 95%
+ * interval of the mean rate over seeds excludes 0. Between clear radii the mean changes its sign,
+ * by linear interpolation, where they stop vanishing. */
 void rs_finding_print(const rs_finding *finding, FILE *out);
 
 #endif

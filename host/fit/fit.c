@@ -119,7 +119,7 @@ double rs_student_t975(size_t dof) {
     return sqrt((double)dof) * tan(low);
 }
 
-static rs_regime regime_of(double mean, double ci95) {
+rs_regime rs_regime_of(double mean, double ci95) {
     double const steady = 1e-6;
     if (ci95 > steady && fabs(mean) <= ci95) return RS_MIXED; /* never for one seed: NaN */
     if (fabs(mean) <= steady) return RS_STEADY;
@@ -149,7 +149,7 @@ rs_seed_summary rs_fit_seeds(const double *rates, size_t n) {
             if (!isnan(rates[i])) squares += (rates[i] - s.mean) * (rates[i] - s.mean);
         s.ci95 = rs_student_t975(s.seeds - 1) * sqrt(squares / (count - 1.0) / count);
     }
-    s.regime = regime_of(s.mean, s.ci95);
+    s.regime = rs_regime_of(s.mean, s.ci95);
     return s;
 }
 

@@ -66,6 +66,9 @@ typedef struct rs_seed_summary {
     rs_regime regime;
 } rs_seed_summary;
 
+/* Of a mean rate with the half width of its 95% interval, NaN where there is none. */
+rs_regime rs_regime_of(double mean, double ci95);
+
 /* Summary of rates [n]; NaN entries are left out. All but `seeds` NaN where none is left. */
 rs_seed_summary rs_fit_seeds(const double *rates, size_t n);
 
