@@ -205,21 +205,23 @@ static rs_status open_store(void *self) {
     return status;
 }
 
+static rs_status count_point(void *arg, const rs_stored_point *point) {
+    (void)point;
+    ++*(size_t *)arg;
+    return RS_OK;
+}
+
 /* All radii of the latest case are in the database, and none of the next. */
 static rs_status check_store(void *self) {
     const store_cost *c = self;
-    double rho[RADII];
-    bool done[RADII];
-    for (size_t i = 0; i < RADII; ++i) rho[i] = c->point[i].rho_asked;
     for (uint64_t ahead = 0; ahead < 2; ++ahead) {
-        rs_case one = c->next;
-        one.seed = c->next.seed - 1 + ahead;
-        memset(done, 0, sizeof done);
-        RS_TRY(rs_store_done(c->store, &one, rho, RADII, true, done));
-        for (size_t i = 0; i < RADII; ++i)
-            if (done[i] != (ahead == 0))
-                return rs_fail(RS_EDEVICE, "wrong result: radius %zu of seed %llu is %s stored", i,
-                               (unsigned long long)one.seed, done[i] ? "already" : "not");
+        uint64_t const seed = c->next.seed - 1 + ahead;
+        size_t stored = 0;
+        RS_TRY(rs_store_points(c->store, &c->next, (uint64_t[]){seed, seed}, true, count_point,
+                               &stored));
+        if (stored != (ahead == 0 ? RADII : 0))
+            return rs_fail(RS_EDEVICE, "wrong result: %zu radii of seed %llu are stored", stored,
+                           (unsigned long long)seed);
     }
     return RS_OK;
 }

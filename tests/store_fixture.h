@@ -5,6 +5,7 @@
 #include "../host/store/store.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { FIXTURE_STEPS = 5, FIXTURE_RADII = 8 };
 
@@ -65,6 +66,29 @@ static inline rs_case_result fixture_result(const fixture *f, size_t n) {
 
 static inline rs_case_result fixture_failure(const fixture *f, const char *reason) {
     return (rs_case_result){.one = &f->one, .status = RS_EDEVICE, .reason = reason};
+}
+
+/* Which of the radii rho [n] (NULL for the one of a native case) of a case are stored. */
+typedef struct fixture_radii {
+    const double *rho;
+    size_t n;
+    bool *done;
+} fixture_radii;
+
+static inline rs_status fixture_mark(void *arg, const rs_stored_point *point) {
+    const fixture_radii *radii = arg;
+    for (size_t i = 0; i < radii->n; ++i)
+        if (radii->rho ? radii->rho[i] == point->rho_asked : isnan(point->rho_asked))
+            radii->done[i] = true;
+    return RS_OK;
+}
+
+static inline rs_status fixture_done(rs_store *store, const rs_case *one, const double *rho,
+                                     size_t n, bool with_curve, bool *done) {
+    fixture_radii radii = {rho, n, done};
+    memset(done, 0, n * sizeof *done);
+    return rs_store_points(store, one, (uint64_t[]){one->seed, one->seed}, with_curve, fixture_mark,
+                           &radii);
 }
 
 static inline rs_provenance fixture_provenance(void) {

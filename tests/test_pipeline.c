@@ -143,6 +143,12 @@ static char *query(const char *path, const char *sql) {
     return text;
 }
 
+static void change_database(const char *path, const char *sql) {
+    sqlite3 *db = open_database(path);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
 static void expect_rows(const char *path, const char *sql, const char *expected) {
     char *text = query(path, sql);
     assert_string_equal(text, expected);
@@ -507,13 +513,33 @@ static void test_only_missing_radii_are_run(void **state) {
     expect_same_results(f->db, f->clean);
 }
 
-/* --- known spectral radii --------------------------------------------------------------------- */
-
-static void change_database(const char *path, const char *sql) {
-    sqlite3 *db = open_database(path);
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+static void test_any_points_may_be_missing(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    const char *const axes[] = {"seeds",  "0,3,4,9223372036854775807",
+                                "cell",   "tanh,linear",
+                                "steps",  "8,9",
+                                "input",  "zero,noise:0.5",
+                                "rho",    "0.25,0.5,2",
+                                "hidden", "3,4",
+                                NULL};
+    fake.device.columns_wanted = 40;
+    assert_int_equal(sweep_pairs(f->clean, &o, axes), RS_OK);
+    assert_int_equal(sweep_pairs(f->db, &o, axes), RS_OK);
+    /* beside it, a sweep that is none of its business */
+    assert_int_equal(SWEEP(f->db, &o, "seeds", "1:3", "rho", "0.5,0.75", "batch", "2"), RS_OK);
+    change_database(f->db, "DELETE FROM curves WHERE point_id % 3 = 1 AND point_id <= 192;"
+                           "DELETE FROM points WHERE id % 3 = 1 AND id <= 192");
+    assert_int_equal(sweep_pairs(f->db, &o, axes), RS_OK);
+    expect_rows(f->db, "SELECT run_id, count(*) FROM points GROUP BY run_id", "1 128\n2 6\n3 64\n");
+    assert_int_equal(o.skipped, 0);
+    assert_int_equal(o.done, 64);
+    change_database(f->db,
+                    "DELETE FROM points WHERE run_id = 2; DELETE FROM cases WHERE batch = 2");
+    expect_same_results(f->db, f->clean);
 }
+
+/* --- known spectral radii --------------------------------------------------------------------- */
 
 static const char all_radii[] = "SELECT hidden, matrix, radius FROM radii ORDER BY hidden, matrix";
 
@@ -1103,6 +1129,7 @@ int main(void) {
         TEST(test_host_memory_counts_on_a_host_device),
         TEST(test_what_is_done_is_not_repeated),
         TEST(test_only_missing_radii_are_run),
+        TEST(test_any_points_may_be_missing),
         TEST(test_no_radius_is_computed_again),
         TEST(test_a_known_radius_is_taken_as_it_is),
         TEST(test_a_radius_of_other_libraries_is_not_trusted),

@@ -287,14 +287,14 @@ static void test_done_and_more_radii(void **state) {
     fixture f = fixture_make(1);
     double const rho[] = {0.5, 1.0, 2.0};
     bool done[3] = {true, true, true};
-    assert_ok(rs_store_done(store, &f.one, rho, 3, true, done));
+    assert_ok(fixture_done(store, &f.one, rho, 3, true, done));
     assert_false(done[0] || done[1] || done[2]);
 
     fixture_point(&f, 0, 0.5, 0.25);
     fixture_point(&f, 1, 2.0, 0.125);
     rs_case_result result = fixture_result(&f, 2);
     assert_ok(rs_store_put(store, run, &result));
-    assert_ok(rs_store_done(store, &f.one, rho, 3, true, done));
+    assert_ok(fixture_done(store, &f.one, rho, 3, true, done));
     assert_true(done[0] && !done[1] && done[2]);
 
     /* the missing radius comes beside one that is there, which stays as it is */
@@ -303,7 +303,7 @@ static void test_done_and_more_radii(void **state) {
     fixture_point(&f, 1, 2.0, 99.0);
     result = fixture_result(&f, 2);
     assert_ok(rs_store_put(store, run, &result));
-    assert_ok(rs_store_done(store, &f.one, rho, 3, true, done));
+    assert_ok(fixture_done(store, &f.one, rho, 3, true, done));
     assert_true(done[0] && done[1] && done[2]);
     assert_int_equal(query_whole(store, "SELECT count(*) FROM cases"), 1);
     assert_int_equal(query_whole(store, "SELECT count(*) FROM points"), 3);
@@ -312,6 +312,61 @@ static void test_done_and_more_radii(void **state) {
     assert_int_equal(query_whole(store, "SELECT run_id FROM points WHERE rho_asked = 2"), 1);
     assert_int_equal(query_whole(store, "SELECT run_id FROM points WHERE rho_asked = 1"), 2);
     assert_int_equal(query_whole(store, "SELECT count(*) FROM timings"), 2);
+    rs_store_close(store);
+}
+
+typedef struct visits {
+    size_t n;
+    uint64_t seed[16];
+    double rho[16], rate[16];
+} visits;
+
+static rs_status note(void *arg, const rs_stored_point *point) {
+    visits *v = arg;
+    v->seed[v->n] = point->seed;
+    v->rho[v->n] = point->rho_asked;
+    v->rate[v->n++] = point->decay_rate;
+    return RS_OK;
+}
+
+static rs_status refuse(void *arg, const rs_stored_point *point) {
+    (void)point;
+    ++*(size_t *)arg;
+    return rs_fail(RS_EMEMORY, "no more");
+}
+
+static void test_points_of_many_seeds(void **state) {
+    static uint64_t const seed[] = {0, 7, INT64_MAX, (uint64_t)INT64_MAX + 1, UINT64_MAX};
+    (void)state;
+    rs_store *const store = open_store();
+    int64_t const run = begin_run(store);
+    for (size_t i = 0; i < 5; ++i)
+        for (size_t steps = FIXTURE_STEPS - 1; steps <= FIXTURE_STEPS; ++steps) {
+            fixture f = fixture_make(seed[i]);
+            f.one.steps = steps;
+            fixture_point(&f, 0, 0.5, (double)i);
+            fixture_point(&f, 1, 2.0, NAN);
+            rs_case_result const result = fixture_result(&f, 2);
+            assert_ok(rs_store_put(store, run, &result));
+        }
+    rs_case const like = fixture_make(99).one;
+    for (size_t first = 0; first < 5; ++first)
+        for (size_t last = first; last < 5; ++last) {
+            visits v = {0};
+            assert_ok(rs_store_points(store, &like, (uint64_t[]){seed[first], seed[last]}, true,
+                                      note, &v));
+            bool const both = first < 3 && last >= 3; /* then all are visited */
+            assert_int_equal(v.n, both ? 10 : 2 * (last - first + 1));
+            for (size_t i = 0; i < v.n; i += 2) {
+                assert_true(v.seed[i] == v.seed[i + 1]);
+                assert_true(v.rho[i] == 0.5 && v.rho[i + 1] == 2.0 && isnan(v.rate[i + 1]));
+                assert_true(v.seed[i] == seed[(size_t)v.rate[i]]);
+            }
+        }
+    size_t visited = 0;
+    assert_fails(rs_store_points(store, &like, (uint64_t[]){0, 7}, false, refuse, &visited),
+                 RS_EMEMORY, "no more");
+    assert_int_equal(visited, 1);
     rs_store_close(store);
 }
 
@@ -327,10 +382,10 @@ static void test_native_is_a_radius_of_its_own(void **state) {
     assert_int_equal(query_whole(store, "SELECT count(*) FROM points WHERE rho_asked IS NULL"), 1);
     double const rho = 0.625;
     bool done;
-    assert_ok(rs_store_done(store, &f.one, &rho, 1, true, &done));
+    assert_ok(fixture_done(store, &f.one, &rho, 1, true, &done));
     assert_false(done); /* reached is not asked for */
     f.one.native = true;
-    assert_ok(rs_store_done(store, &f.one, NULL, 1, true, &done));
+    assert_ok(fixture_done(store, &f.one, NULL, 1, true, &done));
     assert_true(done);
     rs_store_close(store);
 }
@@ -371,16 +426,16 @@ static void test_identity_of_a_case(void **state) {
     bool done;
     int n = 0;
     for (fixture f = fixture_make(1); change_identity(&f, n); f = fixture_make(1), ++n) {
-        assert_ok(rs_store_done(store, &f.one, &rho, 1, true, &done));
+        assert_ok(fixture_done(store, &f.one, &rho, 1, true, &done));
         assert_false(done);
         fixture_point(&f, 0, rho, 0.25);
         rs_case_result const result = fixture_result(&f, 1);
         assert_ok(rs_store_put(store, run, &result));
-        assert_ok(rs_store_done(store, &f.one, &rho, 1, true, &done));
+        assert_ok(fixture_done(store, &f.one, &rho, 1, true, &done));
         assert_true(done);
     }
     fixture f = fixture_make(1);
-    assert_ok(rs_store_done(store, &f.one, &rho, 1, true, &done));
+    assert_ok(fixture_done(store, &f.one, &rho, 1, true, &done));
     assert_false(done);
     assert_int_equal(query_whole(store, "SELECT count(*) FROM cases"), n);
     rs_store_close(store);
@@ -416,7 +471,7 @@ static void test_failed_then_success(void **state) {
                 "failed cuda: the device was lost");
     assert_int_equal(query_whole(store, "SELECT count(*) FROM timings"), 0);
     bool done;
-    assert_ok(rs_store_done(store, &f.one, &f.point[0].rho_asked, 1, true, &done));
+    assert_ok(fixture_done(store, &f.one, &f.point[0].rho_asked, 1, true, &done));
     assert_false(done);
 
     run = begin_run(store);
@@ -424,7 +479,7 @@ static void test_failed_then_success(void **state) {
     assert_ok(rs_store_put(store, run, &success));
     assert_text(store, "SELECT status || ' ' || (reason IS NULL) || ' ' || run_id FROM cases",
                 "done 1 2");
-    assert_ok(rs_store_done(store, &f.one, &f.point[0].rho_asked, 1, true, &done));
+    assert_ok(fixture_done(store, &f.one, &f.point[0].rho_asked, 1, true, &done));
     assert_true(done);
     rs_store_close(store);
 }
@@ -465,23 +520,25 @@ static void test_curves_that_come_later(void **state) {
     double const rho[] = {0.5, 2.0};
     bool done[2];
     fixture_point(&f, 0, 0.5, 0.25)->profile = (rs_log_profile){0};
-    fixture_point(&f, 1, 2.0, 0.125);
-    rs_case_result const result = fixture_result(&f, 2);
+    rs_case_result result = fixture_result(&f, 1);
+    assert_ok(rs_store_put(store, begin_run(store), &result));
+    fixture_point(&f, 0, 2.0, 0.125);
     assert_ok(rs_store_put(store, begin_run(store), &result));
     assert_int_equal(query_whole(store, "SELECT count(*) FROM curves"), 1);
-    assert_ok(rs_store_done(store, &f.one, rho, 2, false, done));
+    assert_ok(fixture_done(store, &f.one, rho, 2, false, done));
     assert_true(done[0] && done[1]);
-    assert_ok(rs_store_done(store, &f.one, rho, 2, true, done));
+    assert_ok(fixture_done(store, &f.one, rho, 2, true, done));
     assert_true(!done[0] && done[1]);
 
     fixture_point(&f, 0, 0.5, 0.75);
     fixture_point(&f, 1, 2.0, 99.0);
+    result = fixture_result(&f, 2);
     assert_ok(rs_store_put(store, begin_run(store), &result));
-    assert_ok(rs_store_done(store, &f.one, rho, 2, true, done));
+    assert_ok(fixture_done(store, &f.one, rho, 2, true, done));
     assert_true(done[0] && done[1]);
     assert_int_equal(query_whole(store, "SELECT count(*) FROM points"), 2);
     assert_true(query_real(store, "SELECT decay_rate FROM points WHERE rho_asked = 0.5") == 0.75);
-    assert_int_equal(query_whole(store, "SELECT run_id FROM points WHERE rho_asked = 0.5"), 2);
+    assert_int_equal(query_whole(store, "SELECT run_id FROM points WHERE rho_asked = 0.5"), 3);
     assert_true(query_real(store, "SELECT decay_rate FROM points WHERE rho_asked = 2") == 0.125);
     assert_int_equal(check_whole(store), 1);
 
@@ -820,7 +877,7 @@ static void test_damage_found_while_reading(void **state) {
     fixture f = fixture_make(1);
     double const rho = 0.5;
     bool done;
-    if (status == RS_OK) status = rs_store_done(store, &f.one, &rho, 1, true, &done);
+    if (status == RS_OK) status = fixture_done(store, &f.one, &rho, 1, true, &done);
     assert_fails(status, RS_EINPUT, "the database is damaged");
     rs_store_close(store);
 }
@@ -1179,6 +1236,7 @@ int main(void) {
         IN_FOLDER(test_create_in_an_empty_file),
         IN_FOLDER(test_put_keeps_every_value),
         IN_FOLDER(test_done_and_more_radii),
+        IN_FOLDER(test_points_of_many_seeds),
         IN_FOLDER(test_native_is_a_radius_of_its_own),
         IN_FOLDER(test_identity_of_a_case),
         IN_FOLDER(test_identity_is_that_of_the_schema),

@@ -158,6 +158,10 @@ rs_case rs_plan_case(const rs_plan *plan, size_t i) {
     return one;
 }
 
+size_t rs_plan_seed_stride(const rs_plan *plan) {
+    return plan->spec->n_input * plan->spec->n_cell * n_steps(plan);
+}
+
 /* ---- memory -------------------------------------------------------------------------------- */
 
 uint64_t rs_plan_host_bytes(const rs_shape *piece, const rs_shape *whole) {

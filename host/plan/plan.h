@@ -43,6 +43,9 @@ rs_status rs_plan_make(const rs_spec *spec, const rs_model *model, const char *e
 /* Case `i` of the plan, below plan->n. */
 rs_case rs_plan_case(const rs_plan *plan, size_t i);
 
+/* Cases that differ in their seed alone are so many cases apart, in the order of spec->seeds. */
+size_t rs_plan_seed_stride(const rs_plan *plan);
+
 /* Cuts a launch of `groups` cases of this shape so that engine and host bytes stay within
  * `memory`, with `making` bytes more for the thread that prepares it (for an engine that is not
  * on_host: engine bytes alone): fewer groups first, then fewer radii, then fewer samples.

@@ -48,11 +48,12 @@ typedef struct identity {
 } identity;
 
 /* Binds the columns of rs_identity_columns(); `room` must outlive the statement's run. */
-static void bind_identity(rs_binder *b, const rs_case *one, identity *room) {
+static void bind_identity(rs_binder *b, const rs_case *one, bool with_seed, identity *room) {
     size_t n;
     const rs_identity_column *const column = rs_identity_columns(&n);
     for (size_t i = 0; i < n; ++i) {
         rs_identity_value *const value = &room->value[i];
+        if (!with_seed && column[i].part == RS_PART_SEED) continue;
         column[i].get(one, value);
         if (column[i].kind == RS_IDENTITY_TEXT)
             rs_bind_text(b, value->text);
@@ -61,68 +62,62 @@ static void bind_identity(rs_binder *b, const rs_case *one, identity *room) {
     }
 }
 
-static rs_status find_case(rs_store *store, const rs_case *one, bool *found, int64_t *id) {
+/* The last answer, which holds for all points that the same run stored of the same case. */
+typedef struct curve_answer {
+    int64_t case_id, run_id;
+    bool has_curve;
+} curve_answer;
+
+static rs_status ask_for_curve(rs_store *store, sqlite3_stmt *point, curve_answer *last) {
+    curve_answer now = {.case_id = sqlite3_column_int64(point, 4),
+                        .run_id = sqlite3_column_int64(point, 5)};
+    if (now.case_id == last->case_id && now.run_id == last->run_id) return RS_OK;
+    rs_binder b = {0};
+    int64_t one;
+    RS_TRY(rs_sql_prepare(store, RS_SQL_FIND_CURVE, &b.to));
+    rs_bind_whole(&b, sqlite3_column_int64(point, 3));
+    RS_TRY(rs_bound(store, &b));
+    RS_TRY(rs_sql_run_for_number(store, b.to, "reading the curves", &now.has_curve, &one));
+    *last = now;
+    return RS_OK;
+}
+
+static rs_stored_point stored_point(sqlite3_stmt *row) {
+    bool const native = sqlite3_column_type(row, 1) == SQLITE_NULL;
+    bool const rate = sqlite3_column_type(row, 2) != SQLITE_NULL;
+    return (rs_stored_point){.seed = (uint64_t)sqlite3_column_int64(row, 0),
+                             .rho_asked = native ? NAN : sqlite3_column_double(row, 1),
+                             .decay_rate = rate ? sqlite3_column_double(row, 2) : NAN};
+}
+
+static rs_status visit_points(rs_store *store, sqlite3_stmt *rows, bool with_curve,
+                              rs_store_visit visit, void *arg) {
+    curve_answer last = {.case_id = -1};
+    rs_status status = RS_OK;
+    int code;
+    while (status == RS_OK && (code = sqlite3_step(rows)) == SQLITE_ROW) {
+        if (with_curve) status = ask_for_curve(store, rows, &last);
+        if (status != RS_OK || (with_curve && !last.has_curve)) continue;
+        rs_stored_point const point = stored_point(rows);
+        status = visit(arg, &point);
+    }
+    if (status == RS_OK) return rs_sql_end(store, rows, code, "reading the points");
+    sqlite3_reset(rows);
+    return status;
+}
+
+rs_status rs_store_points(rs_store *store, const rs_case *like, const uint64_t seeds[2],
+                          bool with_curve, rs_store_visit visit, void *arg) {
+    /* Seeds from 2^63 on are stored as negative numbers: if there are both, all are read. */
+    bool const both = (int64_t)seeds[1] < 0 && (int64_t)seeds[0] >= 0;
     rs_binder b = {0};
     identity room;
-    RS_TRY(rs_sql_prepare(store, RS_SQL_FIND_CASE, &b.to));
-    bind_identity(&b, one, &room);
-    RS_TRY(rs_bound(store, &b));
-    return rs_sql_run_for_number(store, b.to, "reading the cases", found, id);
-}
-
-/* Sets done[i] where rho[i], ascending, is one of the radii that the statement yields. */
-static rs_status mark_done(rs_store *store, sqlite3_stmt *stored, const double *rho, size_t n,
-                           bool *done) {
-    int code;
-    size_t i = 0;
-    while ((code = sqlite3_step(stored)) == SQLITE_ROW) {
-        bool const native = sqlite3_column_type(stored, 0) == SQLITE_NULL;
-        double const radius = sqlite3_column_double(stored, 0);
-        while (!native && i < n && rho[i] < radius) ++i;
-        for (size_t k = i; k < n && (native ? isnan(rho[k]) : rho[k] == radius); ++k)
-            done[k] = true;
-    }
-    return rs_sql_end(store, stored, code, "reading the points");
-}
-
-rs_status rs_store_done(rs_store *store, const rs_case *one, const double *rho, size_t n,
-                        bool with_curve, bool *done) {
-    static double const native = NAN; /* how mark_done knows a radius that was not asked for */
-    bool known;
-    int64_t case_id = 0;
-    memset(done, 0, n * sizeof *done);
-    RS_TRY(find_case(store, one, &known, &case_id));
-    if (!known) return RS_OK;
-    rs_binder b = {0};
     RS_TRY(rs_sql_prepare(store, RS_SQL_FIND_POINTS, &b.to));
-    rs_bind_whole(&b, case_id);
-    rs_bind_whole(&b, with_curve);
+    bind_identity(&b, like, false, &room);
+    rs_bind_whole(&b, both ? INT64_MIN : (int64_t)seeds[0]);
+    rs_bind_whole(&b, both ? INT64_MAX : (int64_t)seeds[1]);
     RS_TRY(rs_bound(store, &b));
-    return mark_done(store, b.to, one->native ? &native : rho, n, done);
-}
-
-static rs_status find_rate(rs_store *store, int64_t case_id, double rho_asked, double *rate) {
-    rs_binder b = {0};
-    RS_TRY(rs_sql_prepare(store, RS_SQL_FIND_RATE, &b.to));
-    rs_bind_whole(&b, case_id);
-    rs_bind_real(&b, rho_asked);
-    RS_TRY(rs_bound(store, &b));
-    int code = sqlite3_step(b.to);
-    bool const found = code == SQLITE_ROW && sqlite3_column_type(b.to, 0) != SQLITE_NULL;
-    *rate = found ? sqlite3_column_double(b.to, 0) : NAN;
-    if (code == SQLITE_ROW) code = sqlite3_step(b.to);
-    return rs_sql_end(store, b.to, code, "reading the points");
-}
-
-rs_status rs_store_rates(rs_store *store, const rs_case *one, const double *rho, size_t n,
-                         double *rates) {
-    bool known;
-    int64_t case_id = 0;
-    for (size_t i = 0; i < n; ++i) rates[i] = NAN;
-    RS_TRY(find_case(store, one, &known, &case_id));
-    for (size_t i = 0; known && i < n; ++i)
-        RS_TRY(find_rate(store, case_id, rho ? rho[i] : NAN, &rates[i]));
-    return RS_OK;
+    return visit_points(store, b.to, with_curve, visit, arg);
 }
 
 rs_status rs_store_confirm_zero_start(rs_store *store, uint64_t model_digest) {
@@ -138,7 +133,7 @@ rs_status rs_store_confirm_zero_start(rs_store *store, uint64_t model_digest) {
 /* Parameters of RS_SQL_ADD_CASE and CHANGE_CASE. */
 static void bind_case(rs_binder *b, int64_t run_id, const rs_case_result *result, identity *room) {
     bool const failed = result->status != RS_OK;
-    bind_identity(b, result->one, room);
+    bind_identity(b, result->one, true, room);
     rs_bind_text(b, result->one->model);
     rs_bind_text(b, failed ? "failed" : "done");
     rs_bind_text(b, failed ? result->reason : NULL);

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* In the statements on cases %s stands, in turn, for the columns of their identity, as many
- * parameters, and the columns again. */
+/* In the statements on cases %s stands, in turn, for the columns of their identity (in FIND_POINTS
+ * without the seed), as many parameters, and the columns again. */
 static const char *const statement_sql[RS_SQL_N] = {
     [RS_SQL_BEGIN_WRITE] = "BEGIN IMMEDIATE",
     [RS_SQL_COMMIT] = "COMMIT",
@@ -16,13 +16,10 @@ static const char *const statement_sql[RS_SQL_N] = {
     [RS_SQL_FINISH_RUN] =
         "UPDATE runs SET finished = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), outcome = ?2,"
         " engine_s = ?3, wall_s = ?4 WHERE id = ?1",
-    [RS_SQL_FIND_CASE] = "SELECT id FROM cases WHERE (%s) = (%s)",
-    [RS_SQL_FIND_POINTS] =
-        "SELECT rho_asked FROM points WHERE case_id = ?1"
-        " AND (NOT ?2 OR EXISTS (SELECT 1 FROM curves WHERE point_id = points.id))"
-        " ORDER BY ifnull(rho_asked, -1)",
-    [RS_SQL_FIND_RATE] = "SELECT decay_rate FROM points"
-                         " WHERE case_id = ?1 AND ifnull(rho_asked, -1) = ifnull(?2, -1)",
+    [RS_SQL_FIND_POINTS] = "SELECT seed, rho_asked, decay_rate, points.id, case_id, points.run_id"
+                           " FROM cases JOIN points ON case_id = cases.id"
+                           " WHERE (%s) = (%s) AND seed BETWEEN ? AND ? ORDER BY seed",
+    [RS_SQL_FIND_CURVE] = "SELECT 1 FROM curves WHERE point_id = ?1",
     [RS_SQL_ADD_CASE] =
         "INSERT INTO cases (%s, model, status, reason, run_id) VALUES (%s, ?, ?, ?, ?)"
         " ON CONFLICT (%s) DO NOTHING",
@@ -111,18 +108,21 @@ rs_status rs_sql_number(rs_store *store, const char *sql, int64_t *number) {
 }
 
 /* The names of the identity's columns, or as many parameters; NULL without memory. */
-static char *identity_list(bool names) {
+static char *identity_list(bool names, bool with_seed) {
     size_t n;
     const rs_identity_column *const column = rs_identity_columns(&n);
     sqlite3_str *const list = sqlite3_str_new(NULL);
     for (size_t i = 0; i < n; ++i)
-        sqlite3_str_appendf(list, "%s%s", i ? ", " : "", names ? column[i].name : "?");
+        if (with_seed || column[i].part != RS_PART_SEED)
+            sqlite3_str_appendf(list, "%s%s", i ? ", " : "", names ? column[i].name : "?");
     return sqlite3_str_finish(list);
 }
 
 /* A statement on cases, made from the columns of their identity; NULL without memory. */
 static char *case_sql(rs_statement which) {
-    char *const names = identity_list(true), *const parameters = identity_list(false);
+    bool const with_seed = which != RS_SQL_FIND_POINTS;
+    char *const names = identity_list(true, with_seed);
+    char *const parameters = identity_list(false, with_seed);
     char *const sql = names && parameters
                           ? sqlite3_mprintf(statement_sql[which], names, parameters, names)
                           : NULL;
@@ -142,7 +142,7 @@ static rs_status prepare_first(rs_store *store, rs_statement which, const char *
 rs_status rs_sql_prepare(rs_store *store, rs_statement which, sqlite3_stmt **out) {
     if (!store->prepared[which]) {
         bool const on_cases =
-            which == RS_SQL_FIND_CASE || which == RS_SQL_ADD_CASE || which == RS_SQL_CHANGE_CASE;
+            which == RS_SQL_FIND_POINTS || which == RS_SQL_ADD_CASE || which == RS_SQL_CHANGE_CASE;
         char *const made = on_cases ? case_sql(which) : NULL;
         rs_status const status =
             prepare_first(store, which, on_cases ? made : statement_sql[which]);

@@ -50,16 +50,21 @@ rs_status rs_store_begin_run(rs_store *store, const rs_provenance *provenance, i
 rs_status rs_store_finish_run(rs_store *store, int64_t run_id, const char *outcome,
                               double engine_seconds, double wall_seconds);
 
-/* Sets done[i] for every radius rho[i] of the case that is in the database already, if `with_curve`
- * together with its curve. rho [n] ascending; NULL for the one
- * radius of a native case. */
-rs_status rs_store_done(rs_store *store, const rs_case *one, const double *rho, size_t n,
-                        bool with_curve, bool *done);
+/* A point that is in the database already. */
+typedef struct rs_stored_point {
+    uint64_t seed;
+    double rho_asked;  /* NaN for native */
+    double decay_rate; /* NaN where there is none */
+} rs_stored_point;
 
-/* Decay rates of the radii of the case that are in the database, NaN for those that are not; rho as
- * above. */
-rs_status rs_store_rates(rs_store *store, const rs_case *one, const double *rho, size_t n,
-                         double *rates);
+/* Whatever is not RS_OK ends the visits, and is returned. */
+typedef rs_status (*rs_store_visit)(void *arg, const rs_stored_point *point);
+
+/* Visits the points of all cases that differ from `like` in nothing but their seed, from seeds[0]
+ * to seeds[1]; those of a case follow each other. `with_curve`: only those that have a curve, which
+ * for all points of a case that the same run stored is taken to be the same. */
+rs_status rs_store_points(rs_store *store, const rs_case *like, const uint64_t seeds[2],
+                          bool with_curve, rs_store_visit visit, void *arg);
 
 /* Marks cases of a model as started at zero where version 1 left it open. Only for a model without
  * a start state of its own: then there is no other it could have been. */
