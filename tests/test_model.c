@@ -137,6 +137,34 @@ static void the_digest_tells_models_apart(void **state) {
         for (size_t j = 0; j < i; ++j) assert_true(digest[i] != digest[j]);
 }
 
+/* A model whose array number `which` ends with another value; 0 for none. */
+static uint64_t digest_with_change(size_t which) {
+    npz_member member[] = {weight_hh(),
+                           f8("weight_ih.npy", F8("(3, 2)"), H * I),
+                           f8("input.npy", F8("(4, 5, 2)"), T * B * I),
+                           f8("h0.npy", F8("(5, 3)"), B * H),
+                           f8("bias_ih.npy", F8("(3,)"), H),
+                           f8("bias_hh.npy", F8("(3,)"), H)};
+    double changed[COUNT(eighths)];
+    memcpy(changed, eighths, sizeof changed);
+    if (which > 0) {
+        npz_member *const other = &member[which - 1];
+        double *const last = &changed[other->length / sizeof *changed - 1];
+        *last = nextafter(*last, 0.0);
+        other->data = changed;
+    }
+    return digest_of(member, COUNT(member));
+}
+
+static void the_digest_covers_every_array(void **state) {
+    uint64_t digest[7];
+    (void)state;
+    for (size_t i = 0; i < COUNT(digest); ++i) {
+        digest[i] = digest_with_change(i);
+        for (size_t j = 0; j < i; ++j) assert_true(digest[i] != digest[j]);
+    }
+}
+
 /* FNV-1a by its definition over "weight_hh\0", 2, 1, 1 and the value: kept for all time, for
  * databases tell models apart by it. */
 static void the_digest_never_changes(void **state) {
@@ -272,6 +300,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_spellings_are_one_model),
         cmocka_unit_test(the_digest_tells_models_apart),
+        cmocka_unit_test(the_digest_covers_every_array),
         cmocka_unit_test(the_digest_never_changes),
         cmocka_unit_test(a_part_of_the_arrays_is_enough),
         cmocka_unit_test(a_missing_weight_hh_is_explained),

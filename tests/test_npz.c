@@ -302,8 +302,9 @@ static void other_zip_methods_are_refused(void **state) {
     expect_refused(read_members(&m, 1, ZIP_CM_BZIP2, &npz), &npz, "zip method 12");
 }
 
-/* A member's directory entry declares more bytes than it can unpack to: nothing is allocated. */
-static void check_declared_size(const char *header, size_t filler, uint32_t declared,
+/* A member's directory entry declares more bytes than it can unpack to: nothing is allocated. It
+ * is the last one of `n`, behind arrays of one value. */
+static void check_declared_size(size_t n, const char *header, size_t filler, uint32_t declared,
                                 const char *part) {
     unsigned char *noise = malloc(filler);
     uint32_t x = 1;
@@ -314,9 +315,10 @@ static void check_declared_size(const char *header, size_t filler, uint32_t decl
         x ^= x << 5;
         noise[i] = (unsigned char)x;
     }
-    npz_member const m = {"a.npy", header, noise, filler, 1};
+    npz_member member[2] = {{"one.npy", F8("(1,)"), six, sizeof *six, 1}};
+    member[n - 1] = (npz_member){"a.npy", header, noise, filler, 1};
     size_t length;
-    char *bytes = npz_bytes(&m, 1, ZIP_CM_DEFLATE, &length);
+    char *bytes = npz_bytes(member, n, ZIP_CM_DEFLATE, &length);
     uint32_t const header_bytes = (uint32_t)(10 + strlen(header) + 1);
     uint32_t const real = header_bytes + (uint32_t)filler, lie = header_bytes + declared;
     assert_int_equal(replace(bytes, length, (const char *)&real, (const char *)&lie, 4), 2);
@@ -328,10 +330,49 @@ static void check_declared_size(const char *header, size_t filler, uint32_t decl
 
 static void bombs_are_refused(void **state) {
     (void)state;
-    check_declared_size(F8("(500000000,)"), 1000, 4000000000u, "cannot unpack to 4000000");
-    check_declared_size(F8("(1000,)"), 4000, 8000u, "damaged: ends too early");
-    check_declared_size("{'descr': '<f4', 'fortran_order': False, 'shape': (536870913,), }",
+    check_declared_size(1, F8("(500000000,)"), 1000, 4000000000u, "cannot unpack to 4000000");
+    check_declared_size(1, F8("(1000,)"), 4000, 8000u, "damaged: ends too early");
+    check_declared_size(1, "{'descr': '<f4', 'fortran_order': False, 'shape': (536870913,), }",
                         2200000, 2147483652u, "more than 536870912 values");
+}
+
+/* 2^29 values in one member are not too many, but they are beside another one. */
+static void members_share_the_bound_of_values(void **state) {
+    (void)state;
+    check_declared_size(2, "{'descr': '<f4', 'fortran_order': False, 'shape': (536870912,), }",
+                        2200000, 2147483648u, "more than 536870912 values");
+}
+
+/* The entry of a member in the zip directory (APPNOTE.TXT, 4.3.12). */
+static char *directory_entry(char *bytes, size_t length, size_t which) {
+    for (size_t i = 0; i + 4 <= length; ++i)
+        if (memcmp(bytes + i, "PK\1\2", 4) == 0 && which-- == 0) return bytes + i;
+    fail();
+    return bytes;
+}
+
+/* Each of two members is within the file, but one lies within the other. */
+static void members_share_the_bytes_of_the_file(void **state) {
+    static double const values[1000];
+    npz_member const inner = {"b.npy", F8("(1000,)"), values, sizeof values, 1};
+    size_t inner_length, length;
+    rs_npz npz;
+    (void)state;
+    char *const whole = npz_bytes(&inner, 1, ZIP_CM_STORE, &inner_length);
+    char header[128];
+    snprintf(header, sizeof header, F8("(%zu,)"), inner_length / 8);
+    npz_member const member[] = {{"a.npy", header, whole, inner_length / 8 * 8, 1},
+                                 {"b.npy", F8("(1,)"), values, sizeof *values, 1}};
+    char *const bytes = npz_bytes(member, 2, ZIP_CM_STORE, &length);
+    char *const entry = directory_entry(bytes, length, 2); /* behind those of a.npy and in it */
+    memcpy(entry, directory_entry(whole, inner_length, 0), 46 + 5); /* with the name */
+    uint32_t const inside = 30 + 5 + 10 + (uint32_t)strlen(header) + 1;
+    assert_memory_equal(bytes + inside, "PK\3\4", 4);
+    memcpy(entry + 42, &inside, 4); /* where it begins */
+    expect_refused(rs_npz_read_memory(bytes, length, "test", &npz), &npz,
+                   "b.npy: damaged: members larger than the file");
+    free(bytes);
+    free(whole);
 }
 
 /* A cut file is refused wherever it is cut, and leaves nothing. */
@@ -426,6 +467,8 @@ int main(void) {
         cmocka_unit_test(two_members_of_one_name_are_refused),
         cmocka_unit_test(other_zip_methods_are_refused),
         cmocka_unit_test(bombs_are_refused),
+        cmocka_unit_test(members_share_the_bound_of_values),
+        cmocka_unit_test(members_share_the_bytes_of_the_file),
         cmocka_unit_test(truncated_files_are_refused),
         cmocka_unit_test(no_wrong_bit_changes_an_array),
         cmocka_unit_test(paths_that_are_no_npz_are_refused),

@@ -198,6 +198,17 @@ static void eigenvalues_come_by_modulus(void **state) {
     }
 }
 
+/* Of one modulus, the larger one comes first, wherever it stands. */
+static void eigenvalues_of_one_modulus_have_an_order(void **state) {
+    static double const a[2][4] = {{-1.0, 0.0, 0.0, 1.0}, {1.0, 0.0, 0.0, -1.0}};
+    double re[2], im[2];
+    (void)state;
+    for (size_t i = 0; i < 2; ++i) {
+        assert_int_equal(rs_eigenvalues(2, a[i], re, im), RS_OK);
+        assert_true(re[0] == 1.0 && re[1] == -1.0);
+    }
+}
+
 /* Q D P with orthogonal Q and P has the singular values D. */
 static void singular_values_are_found(void **state) {
     enum { N = 20 };
@@ -324,6 +335,7 @@ int main(void) {
         cmocka_unit_test(coupling_is_the_scaled_frobenius_norm),
         cmocka_unit_test(ginibre_radius_has_the_known_mean),
         cmocka_unit_test(eigenvalues_come_by_modulus),
+        cmocka_unit_test(eigenvalues_of_one_modulus_have_an_order),
         cmocka_unit_test(singular_values_are_found),
         cmocka_unit_test(the_orthogonal_factor_is_that_of_lq),
         cmocka_unit_test(below_256_rows_every_bit_is_lapacks),

@@ -513,6 +513,31 @@ static void test_batch_of_one_keeps_one_curve(void **state) {
 }
 
 /* A point without a curve is done for those who want none; a curve brings a whole new point. */
+/* A case that comes in two parts costs what both cost. */
+static void test_timings_of_one_run_add_up(void **state) {
+    (void)state;
+    rs_store *const store = open_store();
+    int64_t const run = begin_run(store);
+    fixture f = fixture_make(1);
+    fixture_point(&f, 0, 0.5, 0.25);
+    rs_case_result result = fixture_result(&f, 1);
+    assert_ok(rs_store_put(store, run, &result));
+    fixture_point(&f, 0, 1.0, 0.25);
+    fixture_point(&f, 1, 2.0, 0.25);
+    result = fixture_result(&f, 2);
+    result.forward_seconds = 10.0;
+    result.backward_seconds = 20.0;
+    result.transfer_seconds = 30.0;
+    assert_ok(rs_store_put(store, run, &result));
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM timings"), 1);
+    assert_int_equal(query_whole(store, "SELECT radii FROM timings"), 3);
+    assert_int_equal(query_whole(store, "SELECT columns FROM timings"), 12);
+    assert_true(query_real(store, "SELECT forward_s FROM timings") == 10.25);
+    assert_true(query_real(store, "SELECT backward_s FROM timings") == 20.75);
+    assert_true(query_real(store, "SELECT transfer_s FROM timings") == 30.125);
+    rs_store_close(store);
+}
+
 static void test_curves_that_come_later(void **state) {
     (void)state;
     rs_store *const store = open_store();
@@ -1243,6 +1268,7 @@ int main(void) {
         IN_FOLDER(test_failed_then_success),
         IN_FOLDER(test_failed_put_leaves_nothing),
         IN_FOLDER(test_batch_of_one_keeps_one_curve),
+        IN_FOLDER(test_timings_of_one_run_add_up),
         IN_FOLDER(test_curves_that_come_later),
         IN_FOLDER(test_many_cases_in_a_transaction),
         IN_FOLDER(test_radii_hold_for_the_libraries_that_found_them),

@@ -347,6 +347,24 @@ static void other_inputs_have_no_weights(void **state) {
     }
 }
 
+/* Philox counts units by the pair and samples by the column (kernels/base/random.h), for ever. */
+static void h0_is_that_of_its_seed(void **state) {
+    enum { H = 5, B = 3 };
+    fixture f = make(RS_GAUSSIAN, H);
+    (void)state;
+    f.one.batch = B;
+    set(&f, "h0", "normal:3");
+    rs_weights w = weights_of(&f, NULL);
+    for (uint32_t b = 0; b < B; ++b)
+        for (uint32_t i = 0; i < H; ++i) {
+            double pair[2];
+            rs_normal_pair(42, RS_STREAM_H0, 0, b, i / 2, pair);
+            assert_true(w.h0[b * H + i] == 3.0 * pair[i % 2]);
+        }
+    rs_weights_free(&w);
+    rs_spec_free(&f.spec);
+}
+
 static void normal_h0_has_its_sigma(void **state) {
     enum { H = 50, B = 40 };
     fixture f = make(RS_GAUSSIAN, H);
@@ -676,6 +694,7 @@ int main(void) {
         cmocka_unit_test(weights_depend_on_seed_and_shape_alone),
         cmocka_unit_test(drawn_input_weights_have_pytorchs_bounds),
         cmocka_unit_test(other_inputs_have_no_weights),
+        cmocka_unit_test(h0_is_that_of_its_seed),
         cmocka_unit_test(normal_h0_has_its_sigma),
         cmocka_unit_test(only_equal_arrays_are_shared),
         cmocka_unit_test(a_models_arrays_are_taken),
