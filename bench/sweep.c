@@ -12,6 +12,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -112,57 +113,72 @@ static rs_status open_sweep(void *self) {
 
 /* ---- judging ------------------------------------------------------------------------------- */
 
-/* What the database must hold of one case: `done` and `rates` are room for every radius. */
-static rs_status check_case(const sweep_cost *c, rs_store *store, const rs_case *one, bool *done,
-                            double *rates) {
-    const rs_spec *const spec = &c->spec;
-    size_t points = 0, curves = 0;
-    RS_TRY(rs_store_done(store, one, spec->rho, spec->n_rho, true, done));
-    for (size_t r = 0; r < spec->n_rho; ++r) curves += done[r];
-    RS_TRY(rs_store_done(store, one, spec->rho, spec->n_rho, false, done));
-    for (size_t r = 0; r < spec->n_rho; ++r) points += done[r];
-    if (points != spec->n_rho || curves != (spec->profiles ? spec->n_rho : 0))
-        return rs_fail(RS_EDEVICE,
-                       "wrong result: %zu points and %zu curves of seed %llu are stored, of %zu",
-                       points, curves, (unsigned long long)one->seed, spec->n_rho);
-    RS_TRY(rs_store_rates(store, one, spec->rho, spec->n_rho, rates));
-    for (size_t r = 0; c->ask.rate && r < spec->n_rho; ++r) {
-        double const right = c->ask.rate(rs_weights_scale(one, spec->rho[r]));
-        if (!(fabs(rates[r] - right) < 1e-9))
-            return rs_fail(RS_EDEVICE, "wrong result: decay rate %.12g at radius %g, not %.12g",
-                           rates[r], spec->rho[r], right);
-    }
+/* The points of one case on their way out of the database. */
+typedef struct judging {
+    const sweep_cost *cost;
+    const rs_case *one;
+    bool *seen; /* [n_rho] */
+    size_t points, curves;
+} judging;
+
+static rs_status judge_point(void *arg, const rs_stored_point *point) {
+    judging *j = arg;
+    const rs_spec *const spec = &j->cost->spec;
+    size_t r = 0;
+    while (r < spec->n_rho && spec->rho[r] != point->rho_asked) ++r;
+    if (r == spec->n_rho || j->seen[r])
+        return rs_fail(RS_EDEVICE, "wrong result: radius %g is stored unasked", point->rho_asked);
+    j->seen[r] = true;
+    ++j->points;
+    if (!j->cost->ask.rate) return RS_OK;
+    double const right = j->cost->ask.rate(rs_weights_scale(j->one, spec->rho[r]));
+    if (fabs(point->decay_rate - right) < 1e-9) return RS_OK;
+    return rs_fail(RS_EDEVICE, "wrong result: decay rate %.12g at radius %g, not %.12g",
+                   point->decay_rate, spec->rho[r], right);
+}
+
+static rs_status count_curve(void *arg, const rs_stored_point *point) {
+    judging *j = arg;
+    (void)point;
+    ++j->curves;
     return RS_OK;
 }
 
-static rs_status check_plan(const sweep_cost *c, rs_store *store, bool *done, double *rates) {
+/* `seen` is room for every radius. */
+static rs_status check_case(const sweep_cost *c, rs_store *store, const rs_case *one, bool *seen) {
+    size_t const n_rho = c->spec.n_rho;
+    uint64_t const seeds[2] = {one->seed, one->seed};
+    judging j = {.cost = c, .one = one, .seen = seen};
+    memset(seen, 0, n_rho * sizeof *seen);
+    RS_TRY(rs_store_points(store, one, seeds, false, judge_point, &j));
+    RS_TRY(rs_store_points(store, one, seeds, true, count_curve, &j));
+    if (j.points == n_rho && j.curves == (c->spec.profiles ? n_rho : 0)) return RS_OK;
+    return rs_fail(RS_EDEVICE,
+                   "wrong result: %zu points and %zu curves of seed %llu are stored, of %zu",
+                   j.points, j.curves, (unsigned long long)one->seed, n_rho);
+}
+
+static rs_status check_cases(const sweep_cost *c, rs_store *store, bool *seen) {
     rs_plan plan;
     RS_TRY(rs_plan_make(&c->spec, NULL, c->ask.engine->name, &plan));
     for (size_t i = 0; i < plan.n; ++i) {
         rs_case const one = rs_plan_case(&plan, i);
-        RS_TRY(check_case(c, store, &one, done, rates));
+        RS_TRY(check_case(c, store, &one, seen));
     }
     return RS_OK;
-}
-
-static rs_status check_cases(const sweep_cost *c, rs_store *store) {
-    bool *const done = calloc(c->spec.n_rho, sizeof *done);
-    double *const rates = calloc(c->spec.n_rho, sizeof *rates);
-    rs_status const status = done && rates ? check_plan(c, store, done, rates)
-                                           : rs_fail(RS_EMEMORY, "check of a sweep: out of memory");
-    free(done);
-    free(rates);
-    return status;
 }
 
 static rs_status check_sweep(void *self) {
     const sweep_cost *c = self;
     rs_store *store;
-    RS_TRY(rs_store_open_readonly(c->scratch.path, &store));
-    rs_status status = rs_store_begin_read(store);
-    if (status == RS_OK) status = check_cases(c, store);
-    rs_store_end_read(store);
-    rs_store_close(store);
+    bool *const seen = calloc(c->spec.n_rho, sizeof *seen);
+    if (!seen) return rs_fail(RS_EMEMORY, "check of a sweep: out of memory");
+    rs_status status = rs_store_open_readonly(c->scratch.path, &store);
+    if (status == RS_OK) {
+        status = check_cases(c, store, seen);
+        rs_store_close(store);
+    }
+    free(seen);
     return status;
 }
 
