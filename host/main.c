@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void print_summary(const rs_sweep_outcome *outcome, const char *database) {
     printf("%zu of %zu cases done in %.1f s", outcome->done, outcome->cases, outcome->seconds);
@@ -71,6 +72,8 @@ int main(int argc, char **argv) {
     if (status == RS_OK) status = run(&command);
     if (status == RS_OK) status = finish_output();
     if (status != RS_OK) fprintf(stderr, "rhosweep: %s\n", rs_message());
+    /* Threads of an interrupted sweep may still compute, with what exit() would take from them. */
+    if (status == RS_EINTERRUPTED) _exit(rs_exit_code(status));
     rs_command_free(&command);
     return rs_exit_code(status);
 }

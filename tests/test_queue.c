@@ -194,6 +194,25 @@ static void test_closing_keeps_what_has_run(void **state) {
     rs_queue_free(&queue);
 }
 
+static void test_abandoning_ends_the_wait_for_what_runs(void **state) {
+    (void)state;
+    source from = {.launches = 2, .bytes = 1};
+    rs_queue queue;
+    make(&queue, &from, 2);
+    for (int i = 0; i < 2; ++i) through(&queue, &from, STAGE(PREPARE));
+    through(&queue, &from, STAGE(RUN));
+    rs_ticket const runs = take(&queue, STAGE(RUN));
+    through(&queue, &from, STAGE(FINISH));
+    rs_queue_close(&queue);
+    assert_int_equal(look(&queue, STAGE(FINISH)), RS_TAKEN_LATER);
+    rs_queue_abandon(&queue);
+    assert_int_equal(look(&queue, STAGE(FINISH)), RS_TAKEN_NEVER);
+    assert_int_equal(through(&queue, &from, STAGE(STORE)), 0); /* what is ready is still stored */
+    assert_int_equal(look(&queue, STAGE(STORE)), RS_TAKEN_NEVER);
+    rs_queue_pass(&queue, runs); /* the thread that was left behind */
+    rs_queue_free(&queue);
+}
+
 static void test_waiting_ends_after_its_time(void **state) {
     (void)state;
     source from = {.launches = 1, .bytes = 1};
@@ -276,6 +295,7 @@ int main(void) {
         cmocka_unit_test(test_as_many_are_under_way_as_there_are_bytes),
         cmocka_unit_test(test_one_launch_too_large_enters_alone),
         cmocka_unit_test(test_closing_keeps_what_has_run),
+        cmocka_unit_test(test_abandoning_ends_the_wait_for_what_runs),
         cmocka_unit_test(test_waiting_ends_after_its_time),
         cmocka_unit_test(test_any_number_of_helpers_keeps_the_order),
     };

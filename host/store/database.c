@@ -340,4 +340,6 @@ void rs_store_close(rs_store *store) {
     free(store);
 }
 
+void rs_store_hurry(rs_store *store) { sqlite3_busy_timeout(store->db, 0); }
+
 sqlite3 *rs_store_handle(rs_store *store) { return store->db; }

@@ -1,9 +1,11 @@
-/* Ctrl-C and SIGTERM ask the sweep to stop cleanly; a second one ends the program at once. */
+/* SIGINT, SIGTERM and SIGHUP ask the sweep to stop cleanly; a second one ends the program at once.
+ */
 #ifndef RS_INTERRUPT_H
 #define RS_INTERRUPT_H
 
 #include <stdbool.h>
 
+/* From now on. A signal that the process was started to ignore, as by nohup, stays ignored. */
 void rs_interrupt_watch(void);
 bool rs_interrupted(void);
 

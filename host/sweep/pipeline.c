@@ -20,20 +20,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { MAX_HELPERS = 32 }; /* OpenBLAS serves a limited number of threads at once */
 
 static uint64_t const small_launches = 32 << 20; /* bytes under way that are always worth it */
 static double const commit_after = 0.25;         /* seconds that a transaction may stay open */
-static double const look_after = 0.1; /* seconds after which a waiting engine looks for Ctrl-C */
+static double const look_after = 0.1; /* seconds after which who waits looks for Ctrl-C */
+/* Seconds after Ctrl-C until threads that still compute are left behind, and the storing thread. */
+static double const grace = 1.0, last_grace = 1.4;
+
+typedef struct thread {
+    pthread_t id;
+    bool runs;
+    rs_status status;   /* once it has ended */
+    char message[1024]; /* messages belong to threads */
+} thread;
 
 /* What the storing thread alone writes; others read it once it has ended. */
 typedef struct storing {
     bool open; /* a transaction */
     double opened;
     size_t done, failed; /* cases in it */
-    rs_status status;
-    char message[1024]; /* messages belong to threads */
 } storing;
 
 typedef struct sweep {
@@ -56,13 +64,15 @@ typedef struct sweep {
     rs_store *store;
     int64_t run_id;
     storing storing;
+    thread storer, driver, helper[MAX_HELPERS]; /* the driver runs the engine */
+    double stopped;                             /* clock when Ctrl-C was noticed, 0 before */
     atomic_bool store_failed;
     rs_finding finding; /* of the storing thread while it runs */
     double *rates;      /* [n_rho] of one case, likewise */
     rs_progress progress;
     double work_before, work_launch; /* of finished launches, and of the one that runs */
     double start;                    /* clock */
-    rs_sweep_outcome *outcome;
+    rs_sweep_outcome outcome;
 } sweep;
 
 /* ---- preparation: nothing is written here ---------------------------------------------------- */
@@ -224,6 +234,7 @@ static rs_status read_point(void *arg, const rs_stored_point *point) {
     reading *r = arg;
     const rs_spec *spec = r->s->spec;
     if (r->seed == spec->n_seeds || spec->seeds[r->seed] != point->seed) {
+        if (rs_interrupted()) return rs_fail(RS_EINTERRUPTED, "interrupted");
         RS_TRY(finish_case(r));
         r->seed = seed_index(spec, point->seed);
     }
@@ -257,7 +268,7 @@ static rs_status find_work(sweep *s) {
     for (size_t i = 0; i < s->plan.n; ++i) {
         rs_case const one = rs_plan_case(&s->plan, i);
         size_t const missing = rs_launches_missing(&s->launches, i);
-        if (missing == 0) ++s->outcome->skipped;
+        if (missing == 0) ++s->outcome.skipped;
         points += missing;
         total += rs_launch_work(&one, missing);
     }
@@ -274,6 +285,13 @@ static rs_queue_load fill_place(void *arg, size_t place) {
     rs_work_begin(&s->worker, work);
     return (rs_queue_load){.bytes = work->launch.host_bytes,
                            .making = work->launch.cut->making_bytes};
+}
+
+/* Keeps the outcome of a thread for the one that joins it. */
+static void *end(thread *t, rs_status status) {
+    t->status = status;
+    snprintf(t->message, sizeof t->message, "%s", status == RS_OK ? "" : rs_message());
+    return NULL;
 }
 
 static void *help(void *arg) {
@@ -314,8 +332,8 @@ static rs_status commit(sweep *s) {
     if (!s->storing.open) return RS_OK;
     s->storing.open = false;
     RS_TRY(rs_store_end(s->store, store_radii(s)));
-    s->outcome->done += s->storing.done;
-    s->outcome->failed += s->storing.failed;
+    s->outcome.done += s->storing.done;
+    s->outcome.failed += s->storing.failed;
     s->storing.done = s->storing.failed = 0;
     return RS_OK;
 }
@@ -396,15 +414,15 @@ static rs_status store_all(sweep *s) {
 
 static void *keep(void *arg) {
     sweep *s = arg;
-    s->storing.status = store_all(s);
-    if (s->storing.status == RS_OK) return NULL;
-    snprintf(s->storing.message, sizeof s->storing.message, "%s", rs_message());
-    atomic_store(&s->store_failed, true); /* ends the launch that runs */
-    rs_queue_close(&s->queue);
-    return NULL;
+    rs_status const status = store_all(s);
+    if (status != RS_OK) {
+        atomic_store(&s->store_failed, true); /* ends the launch that runs */
+        rs_queue_close(&s->queue);
+    }
+    return end(&s->storer, status);
 }
 
-/* ---- the engine: the caller's thread --------------------------------------------------------- */
+/* ---- the engine's thread --------------------------------------------------------------------- */
 
 static bool on_tick(void *arg, double fraction) {
     sweep *s = arg;
@@ -452,29 +470,66 @@ static rs_status run_launches(sweep *s) {
     }
 }
 
-/* ---- the sweep ------------------------------------------------------------------------------- */
-
-typedef struct threads {
-    pthread_t helper[MAX_HELPERS], storing;
-    size_t helpers;
-    bool stores;
-} threads;
-
-static rs_status start(sweep *s, threads *t) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the caller's thread */
-    t->stores = pthread_create(&t->storing, NULL, keep, s) == 0;
-    while (t->helpers < s->helpers && pthread_create(&t->helper[t->helpers], NULL, help, s) == 0)
-        ++t->helpers;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (t->stores && t->helpers > 0) return RS_OK;
-    return rs_fail(RS_EMEMORY, "sweep: the system gives no thread");
+static void *drive(void *arg) {
+    sweep *s = arg;
+    rs_status const status = run_launches(s);
+    rs_queue_close(&s->queue);
+    return end(&s->driver, status);
 }
 
-static void join(const threads *t) {
-    for (size_t i = 0; i < t->helpers; ++i) pthread_join(t->helper[i], NULL);
-    if (t->stores) pthread_join(t->storing, NULL);
+/* ---- the sweep: the caller's thread ---------------------------------------------------------- */
+
+static bool begins(sweep *s, thread *t, void *(*body)(void *)) {
+    t->runs = pthread_create(&t->id, NULL, body, s) == 0;
+    return t->runs;
+}
+
+static rs_status start(sweep *s) {
+    size_t helpers = 0;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the other threads */
+    bool started = begins(s, &s->storer, keep);
+    while (helpers < s->helpers && begins(s, &s->helper[helpers], help)) ++helpers;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    started = started && helpers > 0 && begins(s, &s->driver, drive);
+    return started ? RS_OK : rs_fail(RS_EMEMORY, "sweep: the system gives no thread");
+}
+
+/* Whether Ctrl-C came so many seconds ago. */
+static bool is_late(sweep *s, double seconds) {
+    if (!rs_interrupted()) return false;
+    if (s->stopped == 0.0) s->stopped = rs_seconds();
+    return rs_seconds() - s->stopped >= seconds;
+}
+
+static bool ends_within(thread *t, double seconds) {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += (long)(1e9 * seconds);
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    return pthread_timedjoin_np(t->id, NULL, &until) == 0;
+}
+
+/* Waits for a thread to end, after Ctrl-C so many seconds at most; whether it has. */
+static bool wait_for(sweep *s, thread *t, double seconds) {
+    bool late = false;
+    while (t->runs && !late) {
+        late = is_late(s, seconds);
+        t->runs = !ends_within(t, late ? 0.0 : look_after);
+    }
+    return !t->runs;
+}
+
+/* A matrix of 4096 rows takes LAPACK a minute, and a piece of the engine may be as long: the sweep
+ * does not wait for them. False where threads are left behind, which use what `s` holds. */
+static bool end_threads(sweep *s) {
+    bool all = wait_for(s, &s->driver, grace);
+    rs_queue_close(&s->queue);
+    for (size_t i = 0; i < s->helpers; ++i) all &= wait_for(s, &s->helper[i], grace);
+    if (!all) rs_queue_abandon(&s->queue);
+    return wait_for(s, &s->storer, last_grace) && all;
 }
 
 /* Bytes that launches under way may hold: what keeps all threads busy, within the budget. */
@@ -490,33 +545,53 @@ static uint64_t room_under_way(const sweep *s) {
     return enough < budget ? enough : budget;
 }
 
+/* The thread's failure as one of the caller's. */
+static rs_status relay(const thread *t) {
+    return t->status == RS_OK ? RS_OK : rs_fail(t->status, "%s", t->message);
+}
+
 static rs_status run_all(sweep *s) {
-    threads t = {0};
     RS_TRY(rs_queue_make(&s->queue, s->works, room_under_way(s), fill_place, s));
-    rs_status status = start(s, &t);
-    if (status == RS_OK) status = run_launches(s);
-    rs_queue_close(&s->queue);
-    join(&t);
-    if (s->storing.status != RS_OK) return rs_fail(s->storing.status, "%s", s->storing.message);
-    return status;
+    rs_status const status = start(s);
+    if (status != RS_OK) rs_queue_close(&s->queue);
+    s->outcome.abandoned = !end_threads(s);
+    RS_TRY(status);
+    if (!s->storer.runs) RS_TRY(relay(&s->storer));
+    if (s->outcome.abandoned) return rs_fail(RS_EINTERRUPTED, "interrupted");
+    return relay(&s->driver);
+}
+
+/* Of the engine, unless it still counts. */
+static double engine_seconds(const sweep *s) {
+    return s->driver.runs ? NAN : s->worker.engine_seconds;
 }
 
 static rs_status finish_run(sweep *s, const char *outcome) {
-    return rs_store_finish_run(s->store, s->run_id, outcome, s->worker.engine_seconds,
+    return rs_store_finish_run(s->store, s->run_id, outcome, engine_seconds(s),
                                rs_seconds() - s->start);
+}
+
+/* As the user has no time to wait for who else may write, the run may stay unmarked. */
+static rs_status interrupt_run(sweep *s) {
+    const rs_sweep_outcome *o = &s->outcome;
+    if (s->storer.runs)
+        return rs_fail(RS_EINTERRUPTED,
+                       "interrupted: %s was not ready for the last cases: the same command "
+                       "finishes the rest",
+                       s->spec->output);
+    rs_store_hurry(s->store);
+    (void)finish_run(s, "interrupted");
+    return rs_fail(RS_EINTERRUPTED,
+                   "interrupted: %zu of %zu cases are stored in %s: the same command finishes "
+                   "the rest",
+                   o->done + o->skipped, o->cases, s->spec->output);
 }
 
 /* Closes the run in the database and says how things stand. */
 static rs_status conclude(sweep *s, rs_status status) {
     rs_progress_end(&s->progress);
-    const rs_sweep_outcome *o = s->outcome;
-    if (status == RS_EINTERRUPTED) {
-        RS_TRY(finish_run(s, "interrupted"));
-        return rs_fail(RS_EINTERRUPTED,
-                       "interrupted: %zu of %zu cases are stored in %s: the same command finishes "
-                       "the rest",
-                       o->done + o->skipped, o->cases, s->spec->output);
-    }
+    const rs_sweep_outcome *o = &s->outcome;
+    if (status == RS_EINTERRUPTED) return interrupt_run(s);
     RS_TRY(status);
     RS_TRY(finish_run(s, o->failed ? "some cases failed" : "done"));
     if (o->failed)
@@ -530,7 +605,7 @@ static rs_status conclude(sweep *s, rs_status status) {
 /* Text for the user; none where there is no memory for it. */
 static void write_finding(sweep *s) {
     size_t length = 0;
-    FILE *out = open_memstream(&s->outcome->finding, &length);
+    FILE *out = open_memstream(&s->outcome.finding, &length);
     if (!out) return;
     rs_finding_print(&s->finding, out);
     fclose(out);
@@ -547,18 +622,20 @@ static void return_freed_memory(void) {
 static rs_status execute(sweep *s, const char *command_line) {
     return_freed_memory();
     RS_TRY(prepare(s));
-    s->outcome->cases = s->plan.n;
+    s->outcome.cases = s->plan.n;
     RS_TRY(open_engine(s));
     RS_TRY(open_store(s, command_line));
-    RS_TRY(find_work(s));
     rs_interrupt_watch();
-    RS_TRY(conclude(s, run_all(s)));
+    rs_status status = find_work(s);
+    if (status == RS_OK) status = run_all(s);
+    RS_TRY(conclude(s, status));
     if (!s->spec->quiet) write_finding(s);
     return RS_OK;
 }
 
 static void release(sweep *s) {
-    rs_store_close(s->store);
+    if (!s->storer.runs) rs_store_close(s->store);
+    if (s->outcome.abandoned) return; /* the rest is in use */
     if (s->worker.engine_state) s->engine->close(s->worker.engine_state);
     rs_queue_free(&s->queue);
     for (size_t i = 0; s->work && i < s->works; ++i) rs_work_free(&s->work[i]);
@@ -569,17 +646,21 @@ static void release(sweep *s) {
     rs_radii_free(&s->radii);
     rs_launches_free(&s->launches);
     if (s->model) rs_model_free(&s->model_storage);
+    free(s);
 }
 
 rs_status rs_sweep_on(const rs_engine *engine, const rs_spec *spec, const char *command_line,
                       rs_sweep_outcome *outcome) {
     double const start = rs_seconds();
+    sweep *s = calloc(1, sizeof *s);
     *outcome = (rs_sweep_outcome){0};
-    sweep s = {.spec = spec, .engine = engine, .outcome = outcome, .start = start};
-    rs_status const status = execute(&s, command_line);
-    outcome->engine_seconds = s.worker.engine_seconds;
-    outcome->transfer_seconds = s.worker.transfer_seconds;
-    release(&s);
+    if (!s) return rs_fail(RS_EMEMORY, "sweep: out of memory");
+    *s = (sweep){.spec = spec, .engine = engine, .start = start};
+    rs_status const status = execute(s, command_line);
+    *outcome = s->outcome;
+    outcome->engine_seconds = engine_seconds(s);
+    outcome->transfer_seconds = s->driver.runs ? NAN : s->worker.transfer_seconds;
+    release(s);
     outcome->seconds = rs_seconds() - start;
     return status;
 }

@@ -1,7 +1,7 @@
 /* The sweep: hands out launches, takes results in, stores them; for every case that the database
  * lacks. The stages of a launch run beside each other (queue.h): helper threads prepare launches
- * ahead of the engine and finish those it is done with, the engine runs on the caller's thread, and
- * one thread stores.
+ * ahead of the engine and finish those it is done with, one thread runs the engine, and one stores.
+ * The caller's thread waits for them, and no longer than two seconds once it is interrupted.
  *
  * Launches under way are bounded in number, and in bytes by the memory budget and by what keeps all
  * threads busy (32 MiB, or two launches and one for every helper where that is more). Cases are
@@ -25,12 +25,14 @@ typedef struct rs_sweep_outcome {
     double engine_seconds;   /* within the engine, of `seconds` */
     double transfer_seconds; /* of the engine: see rs_profile */
     char *finding;           /* lines to print, see finding.h; the caller frees it. NULL if quiet */
+    bool abandoned; /* threads still compute, with the spec: end the process, free nothing */
 } rs_sweep_outcome;
 
 /* Runs or resumes the sweep of a checked spec. `command_line` is kept as provenance. Nothing is
  * written before spec, model, plan, memory and database are found good. RS_EINTERRUPTED after
- * Ctrl-C, all finished cases being stored; RS_EDEVICE where cases failed (their rows say why).
- * *outcome is filled in any case. */
+ * Ctrl-C, all finished cases being stored: within two seconds, where threads that compute for
+ * longer are left behind (see rs_sweep_outcome). RS_EDEVICE where cases failed (their rows say
+ * why). *outcome is filled in any case. */
 rs_status rs_sweep(const rs_spec *spec, const char *command_line, rs_sweep_outcome *outcome);
 
 /* The same on a given engine, whatever the spec names (for tests). */

@@ -3,6 +3,7 @@
 #include "../../kernels/base/clock.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -10,6 +11,8 @@
 enum { BAR_WIDTH = 24 };
 static double const first_after = 1.0; /* seconds: nothing is shown for what ends at once */
 static double const bar_every = 0.1, line_every = 5.0;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* for every progress: stderr is one */
 
 void rs_progress_start(rs_progress *progress, bool quiet, size_t points, double total) {
     *progress = (rs_progress){
@@ -48,9 +51,10 @@ static void draw(rs_progress *progress, double now) {
     progress->last = now;
 }
 
-void rs_progress_update(rs_progress *progress, double done) {
+static void update(rs_progress *progress, size_t points, double done) {
+    progress->points_done += points;
     progress->done = done;
-    if (progress->quiet) return;
+    if (progress->quiet || progress->ended) return;
     double const now = rs_seconds();
     double const every = progress->terminal ? bar_every : line_every;
     if (progress->shown ? now - progress->last >= every : now - progress->started >= first_after)
@@ -58,8 +62,13 @@ void rs_progress_update(rs_progress *progress, double done) {
 }
 
 void rs_progress_points(rs_progress *progress, size_t points, double done) {
-    progress->points_done += points;
-    rs_progress_update(progress, done);
+    pthread_mutex_lock(&lock);
+    update(progress, points, done);
+    pthread_mutex_unlock(&lock);
+}
+
+void rs_progress_update(rs_progress *progress, double done) {
+    rs_progress_points(progress, 0, done);
 }
 
 static void wipe(const rs_progress *progress) {
@@ -67,16 +76,26 @@ static void wipe(const rs_progress *progress) {
 }
 
 void rs_progress_end(rs_progress *progress) {
+    pthread_mutex_lock(&lock);
     wipe(progress);
     progress->shown = false;
+    progress->ended = true;
+    pthread_mutex_unlock(&lock);
+}
+
+static void say(rs_progress *progress, const char *format, va_list args) {
+    if (progress->ended) return;
+    wipe(progress);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    if (progress->terminal && progress->shown) draw(progress, rs_seconds());
 }
 
 void rs_progress_say(rs_progress *progress, const char *format, ...) {
-    wipe(progress);
     va_list args;
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    pthread_mutex_lock(&lock);
+    say(progress, format, args);
+    pthread_mutex_unlock(&lock);
     va_end(args);
-    fputc('\n', stderr);
-    if (progress->terminal && progress->shown) draw(progress, rs_seconds());
 }

@@ -5,8 +5,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* After the start any thread may call the others. */
 typedef struct rs_progress {
-    bool quiet, terminal, shown;
+    bool quiet, terminal, shown, ended;
     double total, done; /* in units of work */
     double started, last;
     size_t points, points_done;
@@ -18,6 +19,7 @@ void rs_progress_start(rs_progress *progress, bool quiet, size_t points, double 
 void rs_progress_update(rs_progress *progress, double done);
 /* Likewise, and so many points more are finished. */
 void rs_progress_points(rs_progress *progress, size_t points, double done);
+/* Nothing is shown any more, whatever is called. Also for a zeroed one. */
 void rs_progress_end(rs_progress *progress);
 
 /* A line for the user that does not tear the bar. No line break at its end. */

@@ -96,7 +96,7 @@ static rs_taken try_take(rs_queue *queue, unsigned stages, rs_ticket *ticket) {
         }
         over = over && is_over(queue, (rs_stage)stage);
     }
-    return over ? RS_TAKEN_NEVER : RS_TAKEN_LATER;
+    return over || queue->abandoned ? RS_TAKEN_NEVER : RS_TAKEN_LATER;
 }
 
 static struct timespec after(double seconds) {
@@ -142,9 +142,13 @@ void rs_queue_pass(rs_queue *queue, rs_ticket ticket) {
     pthread_mutex_unlock(&queue->lock);
 }
 
-void rs_queue_close(rs_queue *queue) {
+static void set(rs_queue *queue, bool *flag) {
     pthread_mutex_lock(&queue->lock);
-    queue->closed = true;
+    *flag = true;
     pthread_cond_broadcast(&queue->changed);
     pthread_mutex_unlock(&queue->lock);
 }
+
+void rs_queue_close(rs_queue *queue) { set(queue, &queue->closed); }
+
+void rs_queue_abandon(rs_queue *queue) { set(queue, &queue->abandoned); }

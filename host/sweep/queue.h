@@ -48,8 +48,9 @@ typedef struct rs_queue {
     size_t next[RS_N_STAGE]; /* number, from 0, of the launch that a stage takes next */
     uint64_t bytes;          /* that launches hold which were taken to be prepared */
     uint64_t most_bytes;
-    bool ended;  /* no launch will enter any more */
-    bool closed; /* none is to be prepared or run any more */
+    bool ended;     /* no launch will enter any more */
+    bool closed;    /* none is to be prepared or run any more */
+    bool abandoned; /* nothing is waited for any more */
     rs_queue_fill fill;
     void *fill_arg;
 } rs_queue;
@@ -80,5 +81,8 @@ void rs_queue_pass(rs_queue *queue, rs_ticket ticket);
 
 /* From now on nothing is taken to be prepared or run; what has run is still finished and stored. */
 void rs_queue_close(rs_queue *queue);
+
+/* From now on, too, nobody waits: what is not ready will never be. */
+void rs_queue_abandon(rs_queue *queue);
 
 #endif
