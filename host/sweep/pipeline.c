@@ -7,6 +7,7 @@
 #include "../plan/plan.h"
 #include "../store/provenance.h"
 #include "../store/store.h"
+#include "../work/blas.h"
 #include "../work/launch.h"
 #include "../work/worker.h"
 #include "interrupt.h"
@@ -138,6 +139,8 @@ static rs_status make_works(sweep *s) {
 
 /* All that can be found wrong before a byte is written. */
 static rs_status prepare(sweep *s) {
+    RS_TRY(rs_blas_begin());
+    rs_blas_end();
     RS_TRY(s->engine->device(&s->device));
     RS_TRY(rs_store_probe(s->spec->output));
     RS_TRY(read_model(s));

@@ -3,12 +3,12 @@
 #include "../../kernels/base/block.h"
 #include "../../kernels/base/random.h"
 #include "../../kernels/base/sizes.h"
+#include "blas.h"
 
 #include <cblas.h>
 #include <float.h>
 #include <lapacke.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 /* The range of a high power of a matrix is spanned by the eigenvectors of its largest eigenvalues.
@@ -76,13 +76,6 @@ typedef struct finder {
 } finder;
 
 typedef enum verdict { SURE, NOT_YET, NEVER } verdict;
-
-static void use_one_thread(void) { openblas_set_num_threads(1); }
-
-void rs_blas_on_one_thread(void) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    (void)pthread_once(&once, use_one_thread);
-}
 
 /* ---- memory -------------------------------------------------------------------------------- */
 

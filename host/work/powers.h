@@ -11,9 +11,6 @@
 
 enum { RS_POWERS_MIN_N = 64 };
 
-/* Keeps BLAS and LAPACK to one thread from here on, so that no bit depends on threads. */
-void rs_blas_on_one_thread(void);
-
 /* Spectral radius of a [n][n], n from RS_POWERS_MIN_N, row- or column-major, entries finite and at
  * most 1 in magnitude. `*sure` is false, and *radius unset, where eigenvalues are too sensitive to
  * rounding or too close in modulus for this method: nilpotent, defective, orthogonal matrices.

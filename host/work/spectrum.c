@@ -1,6 +1,7 @@
 #include "spectrum.h"
 
 #include "../../kernels/base/sizes.h"
+#include "blas.h"
 #include "powers.h"
 
 #include <cblas.h>
@@ -27,6 +28,7 @@ typedef struct work {
     int exponent; /* the matrix is 2^exponent times a */
     double *a;    /* [n][n] */
     double *re, *im;
+    bool uses_blas;
 } work;
 
 static double largest(size_t count, const double *a) {
@@ -73,6 +75,7 @@ static rs_status check_finite(size_t n, const double *a) {
 }
 
 static void work_free(work *w) {
+    if (w->uses_blas) rs_blas_end();
     free(w->a);
     free(w->re);
     free(w->im);
@@ -84,7 +87,8 @@ static rs_status work_make(size_t n, const double *a, work *w) {
     size_t const count = n * n;
     if (count == 0) return rs_fail(RS_EINPUT, "matrix: is empty");
     RS_TRY(check_finite(n, a));
-    rs_blas_on_one_thread();
+    RS_TRY(rs_blas_begin());
+    w->uses_blas = true;
     w->exponent = exponent_of(count, a);
     w->a = malloc(count * sizeof *w->a);
     w->re = malloc(n * sizeof *w->re);
