@@ -111,6 +111,7 @@ static rs_status parse_scaled_size(const char *value, size_t digits, uint64_t mo
     snprintf(text, sizeof text, "%.*s", (int)digits, value);
     RS_TRY(rs_parse_positive(text, &size));
     size = floor(ldexp(size, 10 * (int)(unit - units + 1)));
+    if (size < 1.0) return rs_fail(RS_EINPUT, "\"%.60s\" is less than a byte", value);
     if (!(size <= (double)most))
         return rs_fail(RS_EINPUT, "\"%.60s\" is more than there is", value);
     *out = (uint64_t)size;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,15 +62,20 @@ static rs_status read_header(const char *path) {
     return status;
 }
 
-/* A file that is missing must at least have a folder to be made in. */
-static rs_status check_folder(const char *path) {
+/* NULL without memory; the caller frees it. */
+static char *folder_of(const char *path) {
     const char *const slash = strrchr(path, '/');
     size_t const length = slash ? (size_t)(slash - path) : 0;
-    char *const folder = slash ? strndup(path, length ? length : 1) : strdup(".");
+    return slash ? strndup(path, length ? length : 1) : strdup(".");
+}
+
+/* A file that is missing must at least have a folder to be made in. */
+static rs_status check_folder(const char *path) {
+    char *const folder = folder_of(path);
     if (!folder) return rs_fail(RS_EMEMORY, "%s: out of memory", path);
     rs_status status = RS_OK;
     if (access(folder, F_OK) != 0 && errno == ENOENT)
-        status = rs_fail(RS_ESTORE, "%s: there is no folder %s: make it first", path, folder);
+        status = rs_fail(RS_EINPUT, "%s: there is no folder %s: make it first", path, folder);
     else if (access(folder, W_OK | X_OK) != 0)
         status = fail_errno(path);
     free(folder);
@@ -78,21 +84,37 @@ static rs_status check_folder(const char *path) {
 
 static rs_status check_type(const char *path, mode_t mode) {
     if (S_ISDIR(mode)) return rs_fail(RS_EINPUT, "%s: is a folder: name a file in it", path);
-    if (S_ISLNK(mode))
-        return rs_fail(RS_EINPUT, "%s: is a symbolic link: name the file it stands for", path);
     if (!S_ISREG(mode)) return rs_fail(RS_EINPUT, "%s: is not a regular file: name another", path);
     return RS_OK;
 }
 
-/* What is at `path`; RS_EINPUT where it can be no database of ours. Follows links only to read. */
-static rs_status look_at(const char *path, bool to_read, file_state *state) {
+/* SQLite's files beside the database have longer names. */
+static rs_status check_name(const char *path) {
+    static const char longest[] = "-journal";
+    const char *const slash = strrchr(path, '/');
+    size_t const length = strlen(slash ? slash + 1 : path), most = NAME_MAX + 1 - sizeof longest;
+    if (length <= most) return RS_OK;
+    return rs_fail(RS_EINPUT, "%s: a name of %zu bytes: a database's may have %zu", path, length,
+                   most);
+}
+
+/* A file that is to be made. */
+static rs_status check_new(const char *path) {
+    struct stat link;
+    if (lstat(path, &link) == 0)
+        return rs_fail(RS_EINPUT, "%s: is a symbolic link to a file that is not there", path);
+    RS_TRY(check_name(path));
+    return check_folder(path);
+}
+
+/* What is at `path`; RS_EINPUT where it can be no database of ours. */
+static rs_status look_at(const char *path, file_state *state) {
     size_t const length = strlen(path);
     if (length == 0) return rs_fail(RS_EINPUT, "database: the name is empty");
     if (path[length - 1] == '/') return check_type(path, S_IFDIR);
     struct stat info;
     *state = FILE_MISSING;
-    if ((to_read ? stat(path, &info) : lstat(path, &info)) != 0)
-        return errno == ENOENT ? check_folder(path) : fail_errno(path);
+    if (stat(path, &info) != 0) return errno == ENOENT ? check_new(path) : fail_errno(path);
     RS_TRY(check_type(path, info.st_mode));
     *state = info.st_size == 0 ? FILE_EMPTY : FILE_OURS;
     return *state == FILE_EMPTY ? RS_OK : read_header(path);
@@ -100,7 +122,7 @@ static rs_status look_at(const char *path, bool to_read, file_state *state) {
 
 rs_status rs_store_probe(const char *path) {
     file_state state;
-    return look_at(path, false, &state);
+    return look_at(path, &state);
 }
 
 /* --- transactions ----------------------------------------------------------------------------- */
@@ -161,16 +183,22 @@ static rs_status set_journal(rs_store *store) {
         store, local ? "PRAGMA journal_mode = WAL" : "PRAGMA journal_mode = DELETE", "opening");
 }
 
-/* SQLite gives names such as ":memory:" and "file:x" a meaning of its own; "./" takes it away. */
-static rs_status open_file(rs_store *store, int flags) {
-    char *const name = sqlite3_mprintf("%s%s", store->path[0] == '/' ? "" : "./", store->path);
-    if (!name) return rs_fail(RS_EMEMORY, "%s: out of memory", store->path);
+/* Opens what SQLite is to take for a file of this name. */
+static rs_status open_named(rs_store *store, const char *name, int flags) {
     int const code = sqlite3_open_v2(name, &store->db, flags, NULL);
-    sqlite3_free(name);
     if (!store->db) return rs_fail(RS_EMEMORY, "%s: out of memory", store->path);
     if (code != SQLITE_OK) return rs_store_fail(store, "opening");
     sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
     return rs_upgrade_add_functions(store);
+}
+
+/* SQLite gives names such as ":memory:" and "file:x" a meaning of its own; "./" takes it away. */
+static rs_status open_file(rs_store *store, int flags) {
+    char *const name = sqlite3_mprintf("%s%s", store->path[0] == '/' ? "" : "./", store->path);
+    if (!name) return rs_fail(RS_EMEMORY, "%s: out of memory", store->path);
+    rs_status const status = open_named(store, name, flags);
+    sqlite3_free(name);
+    return status;
 }
 
 /* Settles what a new, an interrupted and a finished creation look like: under the write lock a file
@@ -223,17 +251,29 @@ rs_status rs_store_begin_read(rs_store *store) {
     return status;
 }
 
-void rs_store_end_read(rs_store *store) {
+static bool same_time(struct timespec one, struct timespec other) {
+    return one.tv_sec == other.tv_sec && one.tv_nsec == other.tv_nsec;
+}
+
+/* Whether nobody has written to the file that is read without locks. */
+static bool is_as_opened(const rs_store *store) {
+    struct stat now;
+    return stat(store->path, &now) == 0 && now.st_ino == store->opened.st_ino &&
+           now.st_size == store->opened.st_size && same_time(now.st_mtim, store->opened.st_mtim);
+}
+
+rs_status rs_store_end_read(rs_store *store, rs_status status) {
     /* Only reads, and temporary views, which go with it: nothing to lose, or to fail. */
     sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    if (!store->unlocked || is_as_opened(store)) return status;
+    return rs_fail(RS_ESTORE, "%s: a sweep has written to it meanwhile: run this again",
+                   store->path);
 }
 
 static rs_status make_ready_to_read(rs_store *store) {
     RS_TRY(rs_sql_execute(store, "PRAGMA query_only = ON", "opening"));
     RS_TRY(rs_store_begin_read(store));
-    RS_TRY(check_tables(store));
-    rs_store_end_read(store);
-    return RS_OK;
+    return rs_store_end_read(store, check_tables(store));
 }
 
 static rs_status make_store(const char *path, rs_store **out) {
@@ -252,7 +292,7 @@ static rs_status make_store(const char *path, rs_store **out) {
 rs_status rs_store_open(const char *path, rs_store **out) {
     file_state state;
     *out = NULL;
-    RS_TRY(look_at(path, false, &state));
+    RS_TRY(look_at(path, &state));
     rs_store *store = NULL;
     RS_TRY(make_store(path, &store));
     rs_status status = open_file(store, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
@@ -264,67 +304,78 @@ rs_status rs_store_open(const char *path, rs_store **out) {
     return status;
 }
 
-/* True where SQLite could not read because it may not make its files beside the database, and
- * nobody else has: then nobody writes, and the file may be read without locks. */
-static bool lies_still(rs_store *store) {
-    int const code = sqlite3_errcode(store->db) & 0xff;
-    if (code != SQLITE_CANTOPEN && code != SQLITE_READONLY) return false;
-    char *const wal = sqlite3_mprintf("%s-wal", store->path);
-    struct stat info;
-    bool const missing = wal && stat(wal, &info) != 0 && errno == ENOENT;
-    sqlite3_free(wal);
-    return missing;
-}
-
-/* The name of a file as a URI: all but letters, digits and "/._-" as %XX. */
-static char *immutable_uri(const char *path) {
+/* The name of a file as a URI with a parameter: all but letters, digits and "/._-" as %XX. */
+static char *uri_of(const char *real, const char *parameter) {
     static const char plain[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-";
-    static const char tail[] = "?immutable=1";
-    char *const real = realpath(path, NULL);
-    if (!real) return NULL;
-    size_t const size = 3 * strlen(real) + sizeof "file:" + sizeof tail;
+    size_t const size = 3 * strlen(real) + sizeof "file:?" + strlen(parameter);
     char *const uri = malloc(size);
     if (uri) {
         char *end = uri + sprintf(uri, "file:");
         for (const char *c = real; *c; ++c)
             end += sprintf(end, strchr(plain, *c) ? "%c" : "%%%02X", (unsigned char)*c);
-        memcpy(end, tail, sizeof tail);
+        sprintf(end, "?%s", parameter);
     }
-    free(real);
     return uri;
 }
 
-static rs_status reopen_immutable(rs_store *store) {
-    char *const uri = immutable_uri(store->path);
-    if (!uri) return rs_fail(RS_ESTORE, "%s: opening: %s", store->path, strerror(errno));
-    sqlite3_close(store->db);
-    store->db = NULL;
-    int const code = sqlite3_open_v2(uri, &store->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL);
+/* Whether the write-ahead log of a database is there: without it nobody has it open. */
+static bool has_log(const char *real) {
+    char *const log = sqlite3_mprintf("%s-wal", real);
+    struct stat info;
+    bool const missing = log && stat(log, &info) != 0 && errno == ENOENT;
+    sqlite3_free(log);
+    return !missing;
+}
+
+/* Opens the file for one who may not write to it or beside it. Where SQLite would make the files of
+ * a log, which would stay, and could not be written to by those who own the database, there is none
+ * now; so the file itself is all, and read without locks. */
+static rs_status open_bystander(rs_store *store, const char *real) {
+    store->unlocked = !has_log(real);
+    if (stat(real, &store->opened) != 0) return fail_errno(store->path);
+    char *const uri = uri_of(real, store->unlocked ? "immutable=1" : "readonly_shm=1");
+    if (!uri) return rs_fail(RS_EMEMORY, "%s: out of memory", store->path);
+    rs_status const status = open_named(store, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
     free(uri);
-    if (!store->db) return rs_fail(RS_EMEMORY, "%s: out of memory", store->path);
-    if (code != SQLITE_OK) return rs_store_fail(store, "opening");
-    RS_TRY(rs_upgrade_add_functions(store));
+    return status == RS_OK ? make_ready_to_read(store) : status;
+}
+
+/* To the file, and beside it: only then can the files of a log be made and taken away again. */
+static bool may_write(const char *real) {
+    char *const folder = folder_of(real);
+    bool const may = folder && access(real, W_OK) == 0 && access(folder, W_OK | X_OK) == 0;
+    free(folder);
+    return may;
+}
+
+/* Who may write opens the database so, though query_only: only then are the files of a log taken
+ * away again, and those of a killed sweep taken over. */
+static rs_status open_to_read(rs_store *store, const char *real) {
+    if (!may_write(real)) return open_bystander(store, real);
+    RS_TRY(open_file(store, SQLITE_OPEN_READWRITE));
     return make_ready_to_read(store);
 }
 
-rs_status rs_store_open_readonly(const char *path, rs_store **out) {
+static rs_status check_readable(const char *path) {
     file_state state;
-    *out = NULL;
-    RS_TRY(look_at(path, true, &state));
-    if (state == FILE_MISSING)
+    struct stat info;
+    if (*path && stat(path, &info) != 0 && errno == ENOENT)
         return rs_fail(RS_EINPUT, "%s: there is no such file: make one with rhosweep sweep", path);
-    if (state == FILE_EMPTY)
-        return rs_fail(RS_EINPUT, "%s: is empty: no sweep has written to it", path);
+    RS_TRY(look_at(path, &state));
+    if (state == FILE_OURS) return RS_OK;
+    return rs_fail(RS_EINPUT, "%s: is empty: no sweep has written to it", path);
+}
+
+rs_status rs_store_open_readonly(const char *path, rs_store **out) {
+    *out = NULL;
+    RS_TRY(check_readable(path));
+    char *const real = realpath(path, NULL);
+    if (!real) return fail_errno(path);
     rs_store *store = NULL;
-    RS_TRY(make_store(path, &store));
-    /* Open to write if that is allowed, though query_only: a reader who may not write would leave
-     * the WAL's files beside the database, and could not take over those of a killed sweep. */
-    rs_status status = open_file(store, SQLITE_OPEN_READWRITE);
-    if (status == RS_OK) {
-        status = make_ready_to_read(store);
-        if (status != RS_OK && lies_still(store)) status = reopen_immutable(store);
-    }
+    rs_status status = make_store(path, &store);
+    if (status == RS_OK) status = open_to_read(store, real);
+    free(real);
     if (status == RS_OK)
         *out = store;
     else

@@ -6,6 +6,7 @@
 #include "store.h"
 
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 /* As schema.sql sets it. */
 enum { RS_SCHEMA_VERSION = 2 };
@@ -33,6 +34,8 @@ struct rs_store {
     char *path; /* as the user wrote it */
     sqlite3 *db;
     sqlite3_stmt *prepared[RS_SQL_N]; /* made when first used */
+    bool unlocked;                    /* is read without locks, and was so then: */
+    struct stat opened;
 };
 
 /* Runs SQL that yields nothing; the errors of all of these are those of rs_store_fail. */

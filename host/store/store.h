@@ -36,7 +36,9 @@ typedef struct rs_case_result {
 rs_status rs_store_open(const char *path, rs_store **out);
 
 /* Opens an existing database read-only, one of version 1 as it is; a missing file is RS_EINPUT.
- * Else as above. Works while a sweep is writing. */
+ * Else as above. Works while a sweep is writing. Leaves no file behind that it did not find: who
+ * may not write to the database reads it without locks where nobody has it open, and may be told at
+ * the end of a reading to do it again. */
 rs_status rs_store_open_readonly(const char *path, rs_store **out);
 void rs_store_close(rs_store *store); /* NULL is allowed */
 
@@ -92,9 +94,11 @@ rs_status rs_store_end(rs_store *store, rs_status status);
 rs_status rs_store_put(rs_store *store, int64_t run_id, const rs_case_result *result);
 
 /* What is read between these two is one moment of the database, and looks like the present schema
- * also where it is of version 1 (version1.sql). After an error, too, a reading must be ended. */
+ * also where it is of version 1 (version1.sql). A reading that was begun must be ended, with the
+ * status of what was read; the end returns how it went: RS_ESTORE where the file was read without
+ * locks (see rs_store_open_readonly) and somebody has written to it meanwhile. */
 rs_status rs_store_begin_read(rs_store *store);
-void rs_store_end_read(rs_store *store);
+rs_status rs_store_end_read(rs_store *store, rs_status status);
 
 /* Whether programs that have a file of this file system open (statfs's f_type) can share memory, as
  * SQLite's write-ahead log needs. Where not, a database has a rollback journal, and those who read

@@ -146,6 +146,5 @@ rs_status rs_table_write(rs_store *store, const char *name, rs_table_format form
     /* Both readings of a table must see the same rows while a sweep goes on. */
     rs_status status = rs_store_begin_read(store);
     if (status == RS_OK) status = write_table(store, tables[i], writers[format], out);
-    rs_store_end_read(store);
-    return status;
+    return rs_store_end_read(store, status);
 }
