@@ -1,5 +1,7 @@
 #include "cli.h"
 
+#include "commands/quote.h"
+#include "spec/words.h"
 #include "version.h"
 
 #include <argp.h>
@@ -110,6 +112,21 @@ static void common_options(struct argp_option *out) {
 
 /* ------------------------------------------------------------------ messages */
 
+/* `word` of `length` is the name that is none. */
+static rs_status fail_unknown_option(const parsing *p, const char *text, const char *word,
+                                     size_t length) {
+    const char *names[MAX_OPTIONS];
+    size_t n = 0;
+    for (const struct argp_option *o = p->argp->options; o->name || o->doc; ++o)
+        if (o->name) names[n++] = o->name;
+    char *const typed = strndup(word, length);
+    const char *const nearest = typed ? rs_nearest_word(typed, names, n) : NULL;
+    free(typed);
+    return rs_fail(RS_EINPUT, "%.60s: unknown option; %s%s%ssee %s --help", text,
+                   nearest ? "did you mean --" : "", nearest ? nearest : "", nearest ? "? " : "",
+                   p->command->name);
+}
+
 /* argp and getopt would print their own lines, and more than one; so they are kept silent and the
  * argument that stopped them is looked up again. */
 static rs_status fail_option(const parsing *p, const char *text) {
@@ -129,7 +146,7 @@ static rs_status fail_option(const parsing *p, const char *text) {
     if (matches > 1)
         return rs_fail(RS_EINPUT, "%.60s: short for more than one option; see %s --help", text,
                        name);
-    if (!match) return rs_fail(RS_EINPUT, "%.60s: unknown option; see %s --help", text, name);
+    if (!match) return fail_unknown_option(p, text, word, length);
     return rs_fail(RS_EINPUT, "%.60s: %s; see %s --help", text,
                    match->arg ? "needs a value" : "takes no value", name);
 }
@@ -151,12 +168,24 @@ static void take_argument(parsing *p, const char *text) {
         p->argument[p->arguments++] = text;
 }
 
-static error_t take_option(parsing *p, int key, const char *value) {
+/* A word that follows an option and looks like the next one is rather that: a value was forgotten.
+ * Negative numbers do not. */
+static bool is_no_value(const char *word) {
+    return word[0] == '-' && word[1] && !strchr("0123456789.", word[1]);
+}
+
+/* `follows`: the value is a word of its own. */
+static error_t take_option(parsing *p, int key, const char *value, bool follows) {
     const struct argp_option *const options = p->argp->options;
     size_t i = 0;
     while ((options[i].name || options[i].doc) && (!options[i].name || options[i].key != key)) ++i;
     if (!options[i].name) return ARGP_ERR_UNKNOWN;
     if (p->given[i]) p->status = rs_fail(RS_EINPUT, "--%s: given twice", options[i].name);
+    if (value && follows && is_no_value(value))
+        p->status = rs_fail(RS_EINPUT,
+                            "--%s: needs a value, and %.60s looks like an option: write "
+                            "--%s=%.60s if it is the value",
+                            options[i].name, value, options[i].name, value);
     p->given[i] = true;
     p->value[i] = value;
     return 0;
@@ -178,7 +207,7 @@ static error_t take(int key, char *value, struct argp_state *state) {
         if (p->status == RS_OK && !p->answered)
             p->status = fail_option(p, state->argv[state->next - (state->next > p->next)]);
         break;
-    default: result = take_option(p, key, value);
+    default: result = take_option(p, key, value, value && value == state->argv[state->next - 1]);
     }
     if (state->next > p->next) p->next = state->next;
     return p->answered || p->status != RS_OK ? ECANCELED : result;
@@ -219,7 +248,8 @@ static rs_status finish_table(const parsing *p, rs_command *out) {
     out->path = p->argument[1];
     out->format = rs_table_format_named(format);
     if (out->format != RS_N_TABLE_FORMAT) return RS_OK;
-    return rs_fail(RS_EINPUT, "format: \"%.60s\" is not one of md, csv, latex, json", format);
+    static const char *const formats[] = {"md", "csv", "latex", "json"};
+    return rs_fail_in(rs_fail_word(format, formats, sizeof formats / sizeof *formats), "format");
 }
 
 static rs_status finish_report(const parsing *p, rs_command *out) {
@@ -229,6 +259,7 @@ static rs_status finish_report(const parsing *p, rs_command *out) {
                        p->command->name);
     for (size_t i = 0; i < N_REPORT_OPTIONS; ++i) {
         if (!p->given[i]) continue;
+        if (!*p->value[i]) return rs_fail(RS_EINPUT, "%s: is empty", report_option[i].flag);
         if (p->value[i][0] == '-')
             return rs_fail(RS_EINPUT, "%s: \"%.60s\" begins like an option; see %s --help",
                            report_option[i].flag, p->value[i], p->command->name);
@@ -269,8 +300,7 @@ static const command without_command = {
            "  report DB -o DIR    figures, tables and a page, ready for a paper\n"
            "  inspect FILE.npz    what is in a file of weights: shapes, spectral radius\n"
            "  devices             the engines of this build and what they run on\n"
-           "\n"
-           "Each has its own --help.\v"
+           "  help [COMMAND]      this text, or that of a command, as with --help\v"
            "For example:\n"
            "  rhosweep sweep --rho 0.5:1.5:0.1 --hidden 64 --steps 100 -o first.db\n"
            "  rhosweep table decay first.db\n"
@@ -354,6 +384,8 @@ static const command commands[] = {
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
+static const char help_word[] = "help";
+
 static const command *find_command(const char *word) {
     for (size_t i = 0; i < N_COMMANDS; ++i)
         if (strcmp(short_name(&commands[i]), word) == 0) return &commands[i];
@@ -362,44 +394,43 @@ static const command *find_command(const char *word) {
 
 /* ------------------------------------------------------------------ provenance */
 
-void rs_cli_quote(FILE *out, const char *argument) {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "-_./,:=+@%";
-    if (*argument && argument[strspn(argument, plain)] == '\0') {
-        fputs(argument, out);
-        return;
-    }
-    fputc('\'', out);
-    for (const char *c = argument; *c; ++c) {
-        if (*c == '\'')
-            fputs("'\\''", out);
-        else
-            fputc(*c, out);
-    }
-    fputc('\'', out);
-}
-
 static rs_status keep_line(int argc, char **argv, char **line) {
     size_t size;
     FILE *const out = open_memstream(line, &size);
     if (!out) return rs_fail(RS_EMEMORY, "command line: out of memory");
     for (int i = 0; i < argc; ++i) {
         if (i > 0) fputc(' ', out);
-        rs_cli_quote(out, argv[i]);
+        rs_quote(out, argv[i]);
     }
     bool const failed = ferror(out) != 0;
     if (fclose(out) == 0 && !failed) return RS_OK;
     return rs_fail(RS_EMEMORY, "command line: out of memory");
 }
 
+static rs_status fail_unknown_command(const char *word) {
+    const char *names[N_COMMANDS + 1] = {[N_COMMANDS] = help_word};
+    for (size_t i = 0; i < N_COMMANDS; ++i) names[i] = short_name(&commands[i]);
+    return rs_fail_in(rs_fail_word(word, names, N_COMMANDS + 1), "command");
+}
+
+/* rhosweep help COMMAND is rhosweep COMMAND --help. */
+static rs_status answer_help(int argc, char **argv, rs_command *out) {
+    static char option[] = "--help";
+    bool const of_all = argc < 3 || strcmp(argv[2], help_word) == 0;
+    const command *const command = of_all ? &without_command : find_command(argv[2]);
+    if (argc > 3)
+        return rs_fail(RS_EINPUT, "%.60s: one argument too many; see rhosweep help", argv[3]);
+    if (!command) return fail_unknown_command(argv[2]);
+    char *words[] = {argv[0], option, NULL};
+    return parse_command(command, 2, words, out);
+}
+
 rs_status rs_cli_parse(int argc, char **argv, rs_command *out) {
     *out = (rs_command){.kind = RS_ANSWERED};
     if (argc < 2 || argv[1][0] == '-') return parse_command(&without_command, argc, argv, out);
+    if (strcmp(argv[1], help_word) == 0) return answer_help(argc, argv, out);
     const command *const command = find_command(argv[1]);
-    if (!command)
-        return rs_fail(
-            RS_EINPUT,
-            "%.60s: unknown command; it is one of sweep, table, report, inspect, devices", argv[1]);
+    if (!command) return fail_unknown_command(argv[1]);
     RS_TRY(keep_line(argc, argv, &out->line));
     return parse_command(command, argc - 1, argv + 1, out);
 }

@@ -30,9 +30,6 @@ typedef struct rs_command {
 rs_status rs_cli_parse(int argc, char **argv, rs_command *out);
 void rs_command_free(rs_command *command);
 
-/* Writes one argument, in quotes where a shell needs them. */
-void rs_cli_quote(FILE *out, const char *argument);
-
 /* "rhosweep 0.1.0 (commit)": what --version says. */
 extern const char rs_cli_version[];
 

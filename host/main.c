@@ -3,6 +3,8 @@
 #include "cli.h"
 #include "commands/devices.h"
 #include "commands/inspect.h"
+#include "commands/quote.h"
+#include "environment.h"
 #include "sweep/pipeline.h"
 
 #include <errno.h>
@@ -21,12 +23,12 @@ static void print_summary(const rs_sweep_outcome *outcome, const char *database)
     puts("");
     if (outcome->finding) fputs(outcome->finding, stdout);
     fputs("Next:\n  rhosweep table decay ", stdout);
-    rs_cli_quote(stdout, database);
+    rs_quote_path(stdout, database);
     fputs("\n  rhosweep report ", stdout);
-    rs_cli_quote(stdout, database);
+    rs_quote_path(stdout, database);
     fputs(" -o report", stdout);
     fputs("\n  rhosweep table profile ", stdout);
-    rs_cli_quote(stdout, database);
+    rs_quote_path(stdout, database);
     puts(" --format csv");
 }
 
@@ -69,6 +71,7 @@ int main(int argc, char **argv) {
     signal(SIGXFSZ, SIG_IGN); /* a file too large is an error of write(), like a full disk */
     rs_command command;
     rs_status status = rs_cli_parse(argc, argv, &command);
+    if (status == RS_OK && command.kind != RS_ANSWERED) status = rs_environment_check(environ);
     if (status == RS_OK) status = run(&command);
     if (status == RS_OK) status = finish_output();
     if (status != RS_OK) fprintf(stderr, "rhosweep: %s\n", rs_message());

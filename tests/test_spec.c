@@ -188,7 +188,9 @@ static void test_bad_words(void **state) {
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) refuse(spec, bad[i][0], bad[i][1]);
     assert_int_equal(rs_spec_set(spec, "engine", "tpu", RS_FROM_OPTION), RS_EINPUT);
-    assert_string_equal(rs_message(), "engine: \"tpu\" is not one of auto, cpu, cuda, reference");
+    assert_string_equal(
+        rs_message(),
+        "engine: \"tpu\" is not one of auto, cpu, cuda, reference; did you mean cpu?");
     refuse(spec, "output", NULL);
     assert_string_equal(rs_message(), "output: needs a value");
 }

@@ -440,8 +440,8 @@ static void test_unknown_table(void **state) {
     rs_store *store;
     assert_ok(rs_store_open(path, &store));
     assert_int_equal(rs_table_write(store, "clip", RS_CSV, stdout), RS_EINPUT);
-    assert_string_equal(rs_message(), "table clip: unknown: the tables are decay, profile, "
-                                      "throughput, runs, failures");
+    assert_string_equal(rs_message(), "table: \"clip\" is not one of decay, profile, throughput, "
+                                      "runs, failures");
     rs_store_close(store);
 }
 

@@ -2,8 +2,9 @@
 
 #include "../plan/model.h"
 #include "../work/spectrum.h"
+#include "quote.h"
 
-#include <ctype.h>
+#include <limits.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -15,13 +16,7 @@ static size_t count_nonfinite(const rs_array *array) {
     return n;
 }
 
-/* A name from a file may hold anything, terminal codes included. Returns its length. */
-static int print_name(const rs_array *array, FILE *out) {
-    int const length = (int)strnlen(array->name, 200);
-    for (int i = 0; i < length; ++i)
-        fputc(iscntrl((unsigned char)array->name[i]) ? '?' : array->name[i], out);
-    return length;
-}
+enum { MOST_OF_A_NAME = 200 };
 
 static void print_shape(const rs_array *array, FILE *out) {
     char text[RS_NPZ_MAX_DIMS * 24] = "scalar";
@@ -35,7 +30,7 @@ static void print_shape(const rs_array *array, FILE *out) {
 static void print_array(const rs_array *array, FILE *out) {
     size_t const nonfinite = count_nonfinite(array);
     fputs("  ", out);
-    int const length = print_name(array, out);
+    int const length = rs_print_plain(out, array->name, MOST_OF_A_NAME);
     fprintf(out, "%*s", length < 24 ? 24 - length : 1, "");
     print_shape(array, out);
     fprintf(out, "%-4s  ", array->dtype);
@@ -45,55 +40,114 @@ static void print_array(const rs_array *array, FILE *out) {
         fprintf(out, "%zu of %zu NOT FINITE\n", nonfinite, array->size);
 }
 
-static rs_status print_spectrum(const rs_array *array, FILE *out) {
-    size_t const n = array->shape[0];
-    double radius = 0.0;
-    double *const s = malloc(n * sizeof *s);
-    if (!s) return rs_fail(RS_EMEMORY, "%s: out of memory", array->name);
-    rs_status status = rs_spectral_radius(n, array->data, &radius);
-    if (status == RS_OK) status = rs_singular_values(n, array->data, s);
-    if (status == RS_OK) {
-        fputs("\n", out);
-        print_name(array, out);
-        fprintf(out, "\n  spectral radius rho          %.8g\n", radius);
-        fprintf(out, "  coupling g = |W|_F/sqrt(H)   %.8g\n", rs_coupling(n, array->data));
-        fprintf(out, "  largest singular value       %.8g\n", s[0]);
-        fprintf(out, "  smallest singular value      %.8g\n", s[n - 1]);
-        if (radius == 0.0)
-            fputs("  All eigenvalues are 0: it cannot be scaled, take --rho native.\n", out);
-    }
-    free(s);
-    return rs_fail_in(status, "%s", array->name);
-}
+/* ---- spectra --------------------------------------------------------------------------------- */
 
 static bool has_spectrum(const rs_array *array) {
     return strncmp(array->name, "weight_hh", strlen("weight_hh")) == 0 && array->n_dims == 2 &&
            array->shape[0] > 0 && array->shape[0] == array->shape[1] && count_nonfinite(array) == 0;
 }
 
-static rs_status print_arrays(const rs_npz *npz, const char *path, FILE *out) {
-    fprintf(out, "%s: %zu array%s\n", path, npz->n, npz->n == 1 ? "" : "s");
-    for (size_t i = 0; i < npz->n; ++i) print_array(&npz->array[i], out);
-    for (size_t i = 0; i < npz->n; ++i)
-        if (has_spectrum(&npz->array[i])) RS_TRY(print_spectrum(&npz->array[i], out));
+/* LAPACK's work on a matrix, in units of which a core of 2024 does about 2e9 in a second. */
+static double cost_of(const rs_array *array) {
+    double const n = (double)array->shape[0];
+    return n * n * n;
+}
+
+typedef struct spectrum {
+    double radius, largest, smallest;
+} spectrum;
+
+static rs_status measure(const rs_array *array, spectrum *out) {
+    size_t const n = array->shape[0];
+    double *const s = malloc(n * sizeof *s);
+    if (!s) return rs_fail(RS_EMEMORY, "out of memory");
+    rs_status status = rs_spectral_radius(n, array->data, &out->radius);
+    if (status == RS_OK) status = rs_singular_values(n, array->data, s);
+    out->largest = s[0];
+    out->smallest = s[n - 1];
+    free(s);
+    return status;
+}
+
+static void print_values(const spectrum *values, FILE *out) {
+    fprintf(out, "  spectral radius rho          %.8g\n", values->radius);
+    fprintf(out, "  largest singular value       %.8g\n", values->largest);
+    fprintf(out, "  smallest singular value      %.8g\n", values->smallest);
+    if (values->radius == 0.0)
+        fputs("  All eigenvalues are 0: it cannot be scaled, take --rho native.\n", out);
+}
+
+/* Seconds of work are announced; more of it than fits into `*left` is not done. */
+static rs_status print_spectrum(const rs_array *array, double *left, double *radius, FILE *out) {
+    static double const announced = 1e9;
+    size_t const n = array->shape[0];
+    double const cost = cost_of(array);
+    spectrum values;
+    fputs("\n", out);
+    rs_print_plain(out, array->name, MOST_OF_A_NAME);
+    fprintf(out, "\n  coupling g = |W|_F/sqrt(H)   %.8g\n", rs_coupling(n, array->data));
+    if (cost > *left) {
+        fputs("  Its eigenvalues take too long here: a sweep with --rho native has its rho.\n",
+              out);
+        return RS_OK;
+    }
+    *left -= cost;
+    if (cost > announced) {
+        fflush(out);
+        fprintf(stderr, "rhosweep: inspect: eigenvalues and singular values of %zu x %zu\n", n, n);
+    }
+    rs_status const status = measure(array, &values);
+    if (status == RS_EINPUT) {
+        fprintf(out, "  no spectrum: %s\n", rs_message());
+        return RS_OK;
+    }
+    RS_TRY(rs_fail_in(status, "%s", array->name));
+    print_values(&values, out);
+    *radius = values.radius;
     return RS_OK;
 }
 
-static void print_layer(const rs_model *model, const char *path, FILE *out) {
-    static const char *const choices[][2] = {{"native", "as it is"},
-                                             {"0.5:1.5:0.1", "scaled to these radii"}};
+/* The array that a sweep scales. */
+static bool is_layer(const rs_array *array) {
+    return strcmp(array->name, "weight_hh") == 0 || strcmp(array->name, "weight_hh_l0") == 0;
+}
+
+/* *radius is that of the layer; 0 where it has none, or was not measured. */
+static rs_status print_arrays(const rs_npz *npz, const char *path, double *radius, FILE *out) {
+    double left = 2e10; /* one matrix of 2700 rows, or many small ones: about 15 seconds */
+    *radius = 0.0;
+    rs_print_plain(out, path, INT_MAX);
+    fprintf(out, ": %zu array%s\n", npz->n, npz->n == 1 ? "" : "s");
+    for (size_t i = 0; i < npz->n; ++i) print_array(&npz->array[i], out);
+    for (size_t i = 0; i < npz->n; ++i) {
+        double its_radius = 0.0;
+        if (!has_spectrum(&npz->array[i])) continue;
+        RS_TRY(print_spectrum(&npz->array[i], &left, &its_radius, out));
+        if (is_layer(&npz->array[i])) *radius = its_radius;
+    }
+    return RS_OK;
+}
+
+/* ---- the verdict ----------------------------------------------------------------------------- */
+
+static void print_command(const char *path, const char *rho, const char *what, FILE *out) {
+    fputs("  rhosweep sweep --model ", out);
+    rs_quote_path(out, path);
+    fprintf(out, " --rho %-12s  # %s\n", rho, what);
+}
+
+static void print_layer(const rs_model *model, double radius, const char *path, FILE *out) {
     fprintf(out, "\nA recurrent layer of %zu units", model->hidden);
     if (model->input_size) fprintf(out, " and %zu inputs", model->input_size);
     if (model->steps) fprintf(out, ", with %zu steps of input", model->steps);
     fputs(". To sweep it:\n", out);
-    for (size_t i = 0; i < 2; ++i) {
-        fprintf(out, "  rhosweep sweep --model %s --rho %-12s  # %s\n", path, choices[i][0],
-                choices[i][1]);
-    }
+    print_command(path, "native", "as it is", out);
+    bool const can_be_scaled = radius > 0.0 && isfinite(1.5 / radius);
+    if (can_be_scaled) print_command(path, "0.5:1.5:0.1", "scaled to these radii", out);
 }
 
 /* The same rules as those of a sweep say whether it is a layer. */
-static rs_status print_verdict(const char *path, FILE *out) {
+static rs_status print_verdict(const char *path, double radius, FILE *out) {
     rs_model model;
     rs_status const status = rs_model_read(path, &model);
     if (status == RS_EINPUT) {
@@ -101,15 +155,16 @@ static rs_status print_verdict(const char *path, FILE *out) {
         return RS_OK;
     }
     RS_TRY(status);
-    print_layer(&model, path, out);
+    print_layer(&model, radius, path, out);
     rs_model_free(&model);
     return RS_OK;
 }
 
 rs_status rs_inspect(const char *path, FILE *out) {
     rs_npz npz;
+    double radius;
     RS_TRY(rs_npz_read(path, &npz));
-    rs_status status = print_arrays(&npz, path, out);
+    rs_status status = print_arrays(&npz, path, &radius, out);
     rs_npz_free(&npz);
-    return status == RS_OK ? print_verdict(path, out) : status;
+    return status == RS_OK ? print_verdict(path, radius, out) : status;
 }

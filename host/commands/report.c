@@ -1,5 +1,6 @@
 #include "report.h"
 
+#include "../spec/words.h"
 #include "../store/store.h"
 
 #include <errno.h>
@@ -61,7 +62,9 @@ rs_status rs_report(const rs_report_request *request) {
     const char *const named = getenv("RHOSWEEP_PYTHON");
     const char *const python = named ? named : RS_SOURCE_FOLDER "/.venv/bin/python";
     become(request, (const char *[]){python, "-c", start, NULL});
-    if (named) return rs_fail(RS_EIO, "report: RHOSWEEP_PYTHON: %s: %s", named, strerror(errno));
+    if (named)
+        return rs_fail(rs_errno_status(errno), "report: RHOSWEEP_PYTHON: %s: %s", named,
+                       strerror(errno));
     become(request, (const char *[]){"rhosweep-report", NULL});
     return rs_fail(RS_EIO,
                    "report: no Python for it: run scripts/setup, or set RHOSWEEP_PYTHON to a "

@@ -1,5 +1,7 @@
 #include "npz.h"
 
+#include "../spec/words.h"
+
 #include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -378,11 +380,11 @@ static rs_status read_archive(zip_source_t *source, zip_error_t *error, uint64_t
 static rs_status check_file(const char *path, uint64_t *length) {
     struct stat info;
     char start[6];
-    if (stat(path, &info) != 0) return rs_fail(RS_EINPUT, "%s", strerror(errno));
+    if (stat(path, &info) != 0) return rs_fail(rs_errno_status(errno), "%s", strerror(errno));
     if (S_ISDIR(info.st_mode)) return rs_fail(RS_EINPUT, "is a folder, not a .npz file");
     if (!S_ISREG(info.st_mode)) return rs_fail(RS_EINPUT, "not a regular file");
     FILE *file = fopen(path, "rb");
-    if (!file) return rs_fail(RS_EINPUT, "%s", strerror(errno));
+    if (!file) return rs_fail(rs_errno_status(errno), "%s", strerror(errno));
     size_t const got = fread(start, 1, sizeof start, file);
     bool const failed = ferror(file);
     fclose(file);

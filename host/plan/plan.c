@@ -1,6 +1,7 @@
 #include "plan.h"
 
 #include "../../kernels/base/sizes.h"
+#include "../spec/words.h"
 
 enum { DEFAULT_FIT_SKIP = 20 };
 
@@ -207,17 +208,22 @@ static bool shrink(const budget *b, rs_shape *piece, size_t *size) {
     return fits > 0;
 }
 
+static rs_status fail_memory(const rs_shape *column, uint64_t needed, uint64_t allowed) {
+    char text[2][RS_BYTES_TEXT];
+    return rs_fail(RS_EINPUT,
+                   "memory: one column of %zu units and %zu steps needs %s, but %s is allowed: "
+                   "raise --memory, or lower --hidden, --steps or --batch",
+                   column->hidden, column->steps, rs_bytes_text(needed, text[0]),
+                   rs_bytes_text(allowed, text[1]));
+}
+
 rs_status rs_plan_cut(const rs_engine *engine, const rs_resources *resources, const rs_shape *whole,
                       bool on_host, uint64_t making, uint64_t memory, rs_cut *out) {
     budget const b = {engine, resources, whole, on_host, making, memory};
     rs_shape piece = *whole;
     if (!shrink(&b, &piece, &piece.groups) && !shrink(&b, &piece, &piece.radii) &&
         !shrink(&b, &piece, &piece.batch))
-        return rs_fail(RS_EINPUT,
-                       "memory: one column of %zu units and %zu steps needs %llu bytes, but %llu "
-                       "are allowed: raise --memory, or lower --hidden, --steps or --batch",
-                       piece.hidden, piece.steps, (unsigned long long)needs(&b, &piece),
-                       (unsigned long long)memory);
+        return fail_memory(&piece, needs(&b, &piece), memory);
     *out = (rs_cut){
         .groups = piece.groups, .radii = piece.radii, .batch = piece.batch, .making_bytes = making};
     out->engine_bytes = engine->bytes(&piece, resources);

@@ -1,4 +1,5 @@
 #include "spec.h"
+#include "words.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -139,11 +140,11 @@ rs_status rs_spec_parse(rs_spec *spec, const char *text, size_t length, const ch
 /* Reads up to size bytes of a file. */
 static rs_status read_file(const char *path, char *text, size_t size, size_t *length) {
     FILE *const file = fopen(path, "rb");
-    if (!file) return rs_fail(RS_EINPUT, "%s: %s", path, strerror(errno));
+    if (!file) return rs_fail(rs_errno_status(errno), "%s: %s", path, strerror(errno));
     errno = 0;
     *length = fread(text, 1, size, file);
     rs_status const status =
-        ferror(file) ? rs_fail(RS_EINPUT, "%s: %s", path, strerror(errno)) : RS_OK;
+        ferror(file) ? rs_fail(rs_errno_status(errno), "%s: %s", path, strerror(errno)) : RS_OK;
     fclose(file);
     return status;
 }

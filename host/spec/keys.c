@@ -1,5 +1,7 @@
 #include "keys.h"
 
+#include "words.h"
+
 #include <assert.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -202,6 +204,11 @@ size_t rs_key_find(const char *name) {
 }
 
 rs_status rs_key_unknown(const char *name) {
+    const char *names[N_KEYS];
+    for (size_t k = 0; k < N_KEYS; ++k) names[k] = keys[k].name;
+    const char *const nearest = rs_nearest_word(name, names, N_KEYS);
+    if (nearest)
+        return rs_fail(RS_EINPUT, "unknown key \"%.60s\"; did you mean %s?", name, nearest);
     return rs_fail(RS_EINPUT, "unknown key \"%.60s\"; the keys are the options of rhosweep sweep",
                    name);
 }

@@ -33,9 +33,56 @@ const char *rs_words_text(const char *const *names, size_t n, char buffer[RS_WOR
     return buffer;
 }
 
+enum { LONGEST_WORD = 63 };
+
+static size_t least(size_t one, size_t other) { return one < other ? one : other; }
+
+/* Letters to add, drop, replace or swap with the next one, to make one word of the other (optimal
+ * string alignment); both of at most LONGEST_WORD. */
+static size_t distance(const char *from, const char *to) {
+    size_t const n = strlen(from), m = strlen(to);
+    size_t row[3][LONGEST_WORD + 1]; /* two earlier rows, and the one that is made */
+    for (size_t j = 0; j <= m; ++j) row[0][j] = j;
+    for (size_t i = 1; i <= n; ++i) {
+        const size_t *before = row[(i + 1) % 3], *above = row[(i - 1) % 3];
+        size_t *now = row[i % 3];
+        now[0] = i;
+        for (size_t j = 1; j <= m; ++j) {
+            size_t const replace = above[j - 1] + (from[i - 1] != to[j - 1]);
+            now[j] = least(replace, least(above[j], now[j - 1]) + 1);
+            bool const swapped =
+                i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1];
+            if (swapped) now[j] = least(now[j], before[j - 2] + 1);
+        }
+    }
+    return row[n % 3][m];
+}
+
+const char *rs_nearest_word(const char *word, const char *const *names, size_t n) {
+    size_t const length = strlen(word);
+    size_t nearest = length < 4 ? 2 : length < 8 ? 3 : 4; /* more changes make any word of it */
+    const char *found = NULL;
+    for (size_t i = 0; i < n && length <= LONGEST_WORD; ++i) {
+        size_t const changes = strlen(names[i]) > LONGEST_WORD ? nearest : distance(word, names[i]);
+        if (changes >= nearest) continue;
+        nearest = changes;
+        found = names[i];
+    }
+    return found;
+}
+
+rs_status rs_errno_status(int error) {
+    bool const of_name = error == ENOENT || error == ENOTDIR || error == ENAMETOOLONG ||
+                         error == ELOOP || error == EISDIR;
+    return of_name ? RS_EINPUT : RS_EIO;
+}
+
 rs_status rs_fail_word(const char *word, const char *const *names, size_t n) {
     char known[RS_WORDS_TEXT];
-    return rs_fail(RS_EINPUT, "\"%.60s\" is not one of %s", word, rs_words_text(names, n, known));
+    const char *const nearest = rs_nearest_word(word, names, n);
+    return rs_fail(RS_EINPUT, "\"%.60s\" is not one of %s%s%s%s", word,
+                   rs_words_text(names, n, known), nearest ? "; did you mean " : "",
+                   nearest ? nearest : "", nearest ? "?" : "");
 }
 
 rs_status rs_parse_word(const char *word, const char *const *names, size_t n, size_t *out) {
@@ -77,6 +124,18 @@ rs_status rs_parse_positive(const char *text, double *out) {
     if (!(value > 0.0)) return rs_fail(RS_EINPUT, "%.60s is not above 0", text);
     *out = value;
     return RS_OK;
+}
+
+const char *rs_bytes_text(uint64_t bytes, char buffer[RS_BYTES_TEXT]) {
+    static const char units[] = "MGTPE";
+    const char *unit = units;
+    double size = ldexp((double)bytes, -20);
+    int const used =
+        snprintf(buffer, RS_BYTES_TEXT, "%" PRIu64 " byte%s", bytes, bytes == 1 ? "" : "s");
+    if (size < 1.0) return buffer;
+    for (; size >= 1023.95; size /= 1024.0) ++unit; /* which would print as 1024.0 */
+    snprintf(buffer + used, RS_BYTES_TEXT - (size_t)used, " (%.1f %ciB)", size, *unit);
+    return buffer;
 }
 
 const char *rs_real_text(double value, char buffer[RS_REAL_TEXT]) {

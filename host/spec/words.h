@@ -19,6 +19,13 @@ char *rs_trim(char *text);
 /* strdup() with a status. */
 rs_status rs_duplicate(const char *text, char **out);
 
+/* The name closest to a mistyped word, or NULL where none is close. */
+const char *rs_nearest_word(const char *word, const char *const *names, size_t n);
+
+/* What an errno of opening a file is: RS_EINPUT where the name is wrong or nothing has it, RS_EIO
+ * where the machine refuses: permissions, disks, limits. */
+rs_status rs_errno_status(int error);
+
 /* ---- one value ---- */
 
 /* RS_EINPUT: `word` is none of names [n]. */
@@ -52,6 +59,10 @@ rs_status rs_parse_wholes(const char *value, uint64_t least, uint64_t most, uint
 rs_status rs_parse_words(const char *value, const char *const *names, size_t n, bool *chosen);
 
 /* ---- printing ---- */
+
+/* "1 byte", "2048 bytes", "9781760 bytes (9.3 MiB)". */
+enum { RS_BYTES_TEXT = 48 };
+const char *rs_bytes_text(uint64_t bytes, char buffer[RS_BYTES_TEXT]);
 
 /* The shortest decimal that reads back as the same double. */
 const char *rs_real_text(double value, char buffer[RS_REAL_TEXT]);

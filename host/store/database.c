@@ -1,3 +1,4 @@
+#include "../spec/words.h"
 #include "sql.h"
 #include "upgrade.h"
 
@@ -26,8 +27,8 @@ enum { BUSY_TIMEOUT_MS = 5000 };
 typedef enum file_state { FILE_MISSING, FILE_EMPTY, FILE_OURS } file_state;
 
 static rs_status fail_errno(const char *path) {
-    bool const bad_name = errno == ENOTDIR || errno == ENAMETOOLONG || errno == ELOOP;
-    return rs_fail(bad_name ? RS_EINPUT : RS_ESTORE, "%s: %s", path, strerror(errno));
+    bool const of_name = rs_errno_status(errno) == RS_EINPUT;
+    return rs_fail(of_name ? RS_EINPUT : RS_ESTORE, "%s: %s", path, strerror(errno));
 }
 
 static uint32_t big_endian(const unsigned char *bytes) {

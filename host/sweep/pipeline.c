@@ -5,6 +5,7 @@
 #include "../../kernels/host_device.h"
 #include "../fit/finding.h"
 #include "../plan/plan.h"
+#include "../spec/words.h"
 #include "../store/provenance.h"
 #include "../store/store.h"
 #include "../work/blas.h"
@@ -103,13 +104,9 @@ static rs_status read_model(sweep *s) {
 
 static rs_status choose_helpers(sweep *s) {
     const char *const text = getenv("RHOSWEEP_HELPERS");
-    char *end = NULL;
-    long number = s->spec->threads ? s->spec->threads : s->host.threads;
-    if (number > MAX_HELPERS) number = MAX_HELPERS;
-    if (text) number = strtol(text, &end, 10);
-    if (number < 1 || number > MAX_HELPERS || (text && (end == text || *end)))
-        return rs_fail(RS_EINPUT, "RHOSWEEP_HELPERS: %s: must be 1 to %d", text ? text : "",
-                       MAX_HELPERS);
+    int const threads = s->spec->threads ? s->spec->threads : s->host.threads;
+    uint64_t number = threads < MAX_HELPERS ? (uint64_t)threads : MAX_HELPERS;
+    if (text) RS_TRY(rs_fail_in(rs_parse_whole(text, 1, MAX_HELPERS, &number), "RHOSWEEP_HELPERS"));
     s->helpers = (size_t)number;
     return RS_OK;
 }

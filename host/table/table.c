@@ -1,5 +1,6 @@
 #include "table.h"
 
+#include "../spec/words.h"
 #include "writer.h"
 
 #include <errno.h>
@@ -133,10 +134,8 @@ static rs_status write_table(rs_store *store, const definition *is, const writer
 
 static rs_status fail_unknown(const char *name) {
     const char *names[N_TABLES];
-    char known[RS_WORDS_TEXT];
     for (size_t i = 0; i < N_TABLES; ++i) names[i] = tables[i]->name;
-    return rs_fail(RS_EINPUT, "table %s: unknown: the tables are %s", name,
-                   rs_words_text(names, N_TABLES, known));
+    return rs_fail_in(rs_fail_word(name, names, N_TABLES), "table");
 }
 
 rs_status rs_table_write(rs_store *store, const char *name, rs_table_format format, FILE *out) {

@@ -17,11 +17,6 @@ from conftest import SMALL, assert_one_line, assert_whole, rhosweep, small_with,
 MORE = small_with("--seeds", "1:60", "--steps", "60,80", "--rho", "0.5:1.5:0.1")
 
 
-def test_output_in_a_folder_that_does_not_exist(tmp_path):
-    assert_one_line(rhosweep("sweep", "-o", tmp_path / "no" / "results.db", *SMALL), 1)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_locked_database(database):
     sweep(database, *SMALL)
     before = table_text("profile", database)
