@@ -59,7 +59,7 @@ typedef struct spectrum {
 
 static rs_status measure(const rs_array *array, spectrum *out) {
     size_t const n = array->shape[0];
-    double *const s = malloc(n * sizeof *s);
+    double *const s = calloc(n, sizeof *s);
     if (!s) return rs_fail(RS_EMEMORY, "out of memory");
     rs_status status = rs_spectral_radius(n, array->data, &out->radius);
     if (status == RS_OK) status = rs_singular_values(n, array->data, s);

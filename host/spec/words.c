@@ -133,7 +133,10 @@ const char *rs_bytes_text(uint64_t bytes, char buffer[RS_BYTES_TEXT]) {
     int const used =
         snprintf(buffer, RS_BYTES_TEXT, "%" PRIu64 " byte%s", bytes, bytes == 1 ? "" : "s");
     if (size < 1.0) return buffer;
-    for (; size >= 1023.95; size /= 1024.0) ++unit; /* which would print as 1024.0 */
+    while (size >= 1023.95) { /* which would print as 1024.0 */
+        size /= 1024.0;
+        ++unit;
+    }
     snprintf(buffer + used, RS_BYTES_TEXT - (size_t)used, " (%.1f %ciB)", size, *unit);
     return buffer;
 }
