@@ -30,7 +30,7 @@ static uint64_t const small_launches = 32 << 20; /* bytes under way that are alw
 static double const commit_after = 0.25;         /* seconds that a transaction may stay open */
 static double const look_after = 0.1; /* seconds after which who waits looks for Ctrl-C */
 /* Seconds after Ctrl-C until threads that still compute are left behind, and the storing thread. */
-static double const grace = 1.0, last_grace = 1.4;
+static double const grace = 0.8, last_grace = 1.1;
 
 typedef struct thread {
     pthread_t id;
