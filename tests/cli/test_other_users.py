@@ -67,8 +67,9 @@ def test_reading_leaves_nothing_behind(shared):
 
 def start_long_sweep(folder):
     """A sweep of the owner's that stores for seconds, once the first cases are there."""
-    process = start_as(OWNER, folder, "sweep", "--quiet", "-o", "results.db", "--hidden", 16,
-                       "--steps", 200, "--rho", "0.5:1.5:0.1", "--seeds", "1:3000")
+    process = start_as(OWNER, folder, "sweep", "--quiet", "-o", "results.db", "--hidden", 64,
+                       "--steps", 400, "--batch", 4, "--rho", "0.5:1.5:0.1", "--seeds", "1:600",
+                       "--threads", 1, "--profiles", "no")
     until = time.monotonic() + 60
     while time.monotonic() < until:
         time.sleep(0.01)
@@ -90,7 +91,7 @@ def test_reading_beside_a_sweep_sees_what_is_stored(shared):
                           "csv").splitlines()[1]
             seeds.append(int(line.split(",")[6]))
             time.sleep(0.3)
-        assert 0 < seeds[0] < seeds[2] <= 3000, "a table shows what was committed, as it grows"
+        assert 0 < seeds[0] < seeds[2] <= 600, "a table shows what was committed, as it grows"
         assert process.poll() is None, "the sweep was still writing"
         assert files_of(shared, READER) == []
     finally:

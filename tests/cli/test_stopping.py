@@ -17,7 +17,8 @@ IN_TIME = 2.0  # seconds from the signal to the end
 EIGENVALUES = ["--hidden", 4096, "--steps", 10, "--rho", 1, "--seeds", "1:4", "--batch", 1]
 PIECE = ["--engine", "reference", "--hidden", 512, "--steps", 40000, "--rho", 1, "--batch", 1,
          "--precision", "f64"]
-MANY_CASES = ["--hidden", 16, "--steps", 200, "--rho", "0.5:1.5:0.1", "--seeds", "1:2000"]
+MANY_CASES = ["--hidden", 64, "--steps", 400, "--batch", 4, "--rho", "0.5:1.5:0.1", "--seeds",
+              "1:400", "--profiles", "no", "--threads", 1]
 
 
 def start(database, options, **popen):
@@ -129,8 +130,8 @@ def test_what_is_done_when_the_signal_comes_is_kept(database, processes):
     assert seconds < IN_TIME
     assert outcomes(database) == ["interrupted"]
     kept = {row["seeds"] for row in table("decay", database)}
-    assert len(kept) == 1 and 0 < int(*kept) < 2000
-    assert f"{int(*kept)} of 2000 cases are stored" in err
+    assert len(kept) == 1 and 0 < int(*kept) < 400
+    assert f"{int(*kept)} of 400 cases are stored" in err
     assert list(database.parent.iterdir()) == [database], "no journal is left behind"
     sweep(database, *MANY_CASES)
     assert outcomes(database) == ["interrupted", "done"]
