@@ -33,6 +33,7 @@ typedef struct command {
     const char *needs;  /* what it says when an argument is missing */
     size_t least, most; /* arguments */
     const char *arguments, *doc;
+    char *(*fill_help)(int key, const char *text, void *input); /* argp's help_filter; or NULL */
     void (*options)(struct argp_option *out); /* fills [MAX_OPTIONS], ended by zeros; or NULL */
     rs_status (*finish)(const parsing *p, rs_command *out);
     rs_command_kind kind;
@@ -74,6 +75,19 @@ static void table_options(struct argp_option *out) {
         .key = KEY_FIRST_OWN,
         .arg = "FORMAT",
         .doc = "md, csv, latex (for booktabs and siunitx) or json; default md"};
+}
+
+/* Puts the tables behind what the help of `table` begins with. */
+static char *list_tables(int key, const char *text, void *input) {
+    (void)input;
+    char *filled = NULL;
+    size_t size;
+    FILE *const out = key == ARGP_KEY_HELP_PRE_DOC ? open_memstream(&filled, &size) : NULL;
+    if (!out) return (char *)text;
+    fprintf(out, "%s\n", text);
+    rs_table_list(out);
+    fclose(out);
+    return filled;
 }
 
 /* Passed on as they are: the Python package knows their values. The first one names the folder. */
@@ -217,7 +231,8 @@ static rs_status parse_command(const command *command, int argc, char **argv, rs
     struct argp_option options[MAX_OPTIONS] = {{0}};
     if (command->options) command->options(options);
     common_options(options);
-    const struct argp argp = {options, take, command->arguments, command->doc, NULL, NULL, NULL};
+    const struct argp argp = {
+        options, take, command->arguments, command->doc, NULL, command->fill_help, NULL};
     parsing p = {.command = command, .argp = &argp, .next = 1};
     error_t const error = argp_parse(
         &argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP | ARGP_NO_EXIT | ARGP_IN_ORDER, NULL, &p);
@@ -246,10 +261,7 @@ static rs_status finish_table(const parsing *p, rs_command *out) {
     const char *const format = p->given[0] ? p->value[0] : "md";
     out->table = p->argument[0];
     out->path = p->argument[1];
-    out->format = rs_table_format_named(format);
-    if (out->format != RS_N_TABLE_FORMAT) return RS_OK;
-    static const char *const formats[] = {"md", "csv", "latex", "json"};
-    return rs_fail_in(rs_fail_word(format, formats, sizeof formats / sizeof *formats), "format");
+    return rs_fail_in(rs_table_parse_format(format, &out->format), "format");
 }
 
 static rs_status finish_report(const parsing *p, rs_command *out) {
@@ -296,7 +308,7 @@ static const command without_command = {
            "through time.\n"
            "\n"
            "  sweep [SPEC.ini]    run or resume a sweep; its results go to a database\n"
-           "  table NAME DB       print a table: decay, profile, throughput or runs\n"
+           "  table NAME DB       print a table of its results, such as the decay rates\n"
            "  report DB -o DIR    figures, tables and a page, ready for a paper\n"
            "  inspect FILE.npz    what is in a file of weights: shapes, spectral radius\n"
            "  devices             the engines of this build and what they run on\n"
@@ -337,14 +349,11 @@ static const command commands[] = {
      .most = 2,
      .arguments = "NAME DB",
      .doc = "Prints a table of the results in a database, also while a sweep is writing to it.\n"
-            "\n"
-            "  decay        decay rate per radius with its 95% interval over seeds\n"
-            "  profile      log10 of the gradient's norm at every step\n"
-            "  throughput   times and rates of the engines\n"
-            "  runs         what was run, when, where and with which version\v"
+            "\v"
             "For example:\n"
             "  rhosweep table decay rhosweep.db\n"
             "  rhosweep table profile rhosweep.db --format csv > profile.csv",
+     .fill_help = list_tables,
      .options = table_options,
      .finish = finish_table,
      .kind = RS_TABLE},

@@ -134,6 +134,10 @@ static char *read_text(const char *name) {
     return text;
 }
 
+static void assert_near(double value, double expected) {
+    if (fabs(value - expected) > 1e-13) fail_msg("%.17g, not %.17g", value, expected);
+}
+
 static const char *const format_name[RS_N_TABLE_FORMAT] = {"md", "csv", "latex", "json"};
 
 static void assert_golden(rs_store *store, const char *name, rs_table_format format) {
@@ -146,7 +150,8 @@ static void assert_golden(rs_store *store, const char *name, rs_table_format for
     free(text);
 }
 
-static const char *const names[] = {"decay", "profile", "throughput", "runs", "failures"};
+static const char *const names[] = {"decay",      "critical", "seeds",   "profile",
+                                    "throughput", "runs",     "failures"};
 enum { N_NAMES = sizeof names / sizeof *names };
 
 static void test_every_table_in_every_format(void **state) {
@@ -248,7 +253,11 @@ static void test_column_names_of_the_contract(void **state) {
         {"profile", "cell,ensemble,hidden,steps,rho,g,seed,step,log10_norm_mean,"
                     "log10_norm_min,log10_norm_max,"},
         {"decay", "cell,ensemble,hidden,steps,rho,g,seeds,decay_rate,decay_rate_ci95,"
-                  "decay_rate_min,decay_rate_max,gain,growing_fraction,regime,"},
+                  "decay_rate_min,decay_rate_max,gain,growing_fraction,regime,attempts,"},
+        {"critical", "cell,ensemble,hidden,steps,input,rho_critical,rho_critical_ci95_low,"
+                     "rho_critical_ci95_high,g_critical,g_critical_ci95_low,g_critical_ci95_high,"
+                     "g_predicted,"},
+        {"seeds", "cell,ensemble,hidden,steps,rho,g,seed,decay_rate,"},
         {"throughput", "engine,device,hidden,steps,batch,radii,forward_ms,backward_ms,gflops,"
                        "column_steps_per_s,"},
     };
@@ -294,6 +303,29 @@ static void test_decay_is_that_of_the_fit(void **state) {
     assert_true(csv_field(csv, 2, 7) == summary.mean);
     assert_true(csv_field(csv, 2, 8) == summary.ci95);
     assert_true(csv_field(csv, 2, 11) == summary.gain);
+    free(csv);
+    rs_store_close(store);
+}
+
+/* Networks that were tried: with a point, with or without a rate, or in a failed case. */
+static void test_attempts_of_a_radius(void **state) {
+    (void)state;
+    rs_store *store;
+    assert_ok(rs_store_open(path, &store));
+    int64_t const run = begin_run(store);
+    for (uint64_t seed = 1; seed <= 4; ++seed) {
+        fixture f = fixture_make(seed);
+        fixture_point(&f, 0, 1.0, seed == 2 ? NAN : 0.25);
+        fixture_point(&f, 1, 2.0, 0.25);
+        if (seed < 4) put(store, run, &f, seed == 3 ? 1 : 2);
+        f.one.raw = seed == 1; /* of other settings: counted nowhere */
+        rs_case_result const failure = fixture_failure(&f, "lost");
+        if (seed != 2) assert_ok(rs_store_put(store, run, &failure));
+    }
+    char *const csv = table_text(store, "decay", RS_CSV);
+    enum { SEEDS = 6, ATTEMPTS = 14 };
+    assert_true(csv_field(csv, 1, SEEDS) == 2.0 && csv_field(csv, 1, ATTEMPTS) == 4.0);
+    assert_true(csv_field(csv, 2, SEEDS) == 2.0 && csv_field(csv, 2, ATTEMPTS) == 4.0);
     free(csv);
     rs_store_close(store);
 }
@@ -346,10 +378,14 @@ static void test_seeds_ascend(void **state) {
         fixture_point(&f, 0, 1.0, 0.25);
         put(store, run, &f, 1);
     }
-    char *const csv = table_text(store, "profile", RS_CSV);
-    for (size_t i = 0; i < 4; ++i)
-        assert_true(csv_field(csv, 1 + i * FIXTURE_STEPS, 6) == (double)seeds[i]);
-    free(csv);
+    char *const profile = table_text(store, "profile", RS_CSV);
+    char *const networks = table_text(store, "seeds", RS_CSV);
+    for (size_t i = 0; i < 4; ++i) {
+        assert_true(csv_field(profile, 1 + i * FIXTURE_STEPS, 6) == (double)seeds[i]);
+        assert_true(csv_field(networks, 1 + i, 6) == (double)seeds[i]);
+    }
+    free(profile);
+    free(networks);
     rs_store_close(store);
 }
 
@@ -372,7 +408,7 @@ static void test_csv_quotes_what_would_end_a_field(void **state) {
     rs_store_close(store);
 }
 
-enum { PREDICTED = 14, PREDICTION, BOUND }; /* fields of a line of the decay table */
+enum { PREDICTED = 15, PREDICTION, BOUND }; /* fields of a line of the decay table */
 
 static void test_predictions_are_those_of_theory(void **state) {
     (void)state;
@@ -397,6 +433,79 @@ static void test_predictions_are_those_of_theory(void **state) {
     assert_true(csv_field(csv, 1, PREDICTED) == rs_predict(&theory, &one, 2.0, 1.5).decay_rate);
     assert_true(csv_field(csv, 1, BOUND) == rs_decay_bound(&one, 2.0, 1.5));
     assert_non_null(strstr(csv, ",mean field,"));
+    free(csv);
+    rs_store_close(store);
+}
+
+enum { RHO_CRITICAL = 5, RHO_LOW, RHO_HIGH, G_CRITICAL, G_PREDICTED = 11, CRITICAL_SEEDS, RADII };
+
+/* Lines of the critical table: raw, gaussian, model. The gaussian networks' mean rates are 0.5 at
+ * 0.102 and -11/36 at 2; their interval was computed in Python as in test_critical.c. */
+static void test_critical_radius_by_hand(void **state) {
+    (void)state;
+    rs_store *const store = make_database(false);
+    char *const csv = table_text(store, "critical", RS_CSV);
+    double const share = 0.5 / (0.5 + 11.0 / 36.0);
+    assert_near(csv_field(csv, 2, RHO_CRITICAL), 0.102 + share * (2.0 - 0.102));
+    assert_near(csv_field(csv, 2, G_CRITICAL), 0.075 + share * (1.5 - 0.075));
+    assert_near(csv_field(csv, 2, RHO_LOW), 0.734);
+    assert_near(csv_field(csv, 2, RHO_HIGH), 1.6550909090909092);
+    assert_true(csv_field(csv, 2, CRITICAL_SEEDS) == 3.0 && csv_field(csv, 2, RADII) == 2.0);
+    /* a network without a rate, and one with its radius as drawn */
+    assert_non_null(strstr(csv, "\nlinear,orthogonal,10,5,noise:0.5,,,,,,,,0,0,"));
+    assert_non_null(strstr(csv, "\ntanh,model,10,5,pytorch,,,,,,,,0,0,"));
+    free(csv);
+    rs_store_close(store);
+}
+
+/* Radii that seeds do not share, a radius without a rate, and one that is as drawn. */
+static void test_critical_radius_of_a_partial_sweep(void **state) {
+    (void)state;
+    rs_store *store;
+    assert_ok(rs_store_open(path, &store));
+    int64_t const run = begin_run(store);
+    fixture f = fixture_make(1);
+    fixture_point(&f, 0, 3.0, -0.5);
+    fixture_point(&f, 1, 1.0, 0.5);
+    put(store, run, &f, 2);
+    fixture g = fixture_make(2);
+    fixture_point(&g, 0, 2.0, 0.25);
+    fixture_point(&g, 1, 2.5, NAN);
+    fixture_point(&g, 2, NAN, -0.5);
+    put(store, run, &g, 3);
+    char *const csv = table_text(store, "critical", RS_CSV);
+    assert_near(csv_field(csv, 1, RHO_CRITICAL), 2.0 + 1.0 / 3.0);
+    assert_true(csv_field(csv, 1, CRITICAL_SEEDS) == 2.0 && csv_field(csv, 1, RADII) == 3.0);
+    free(csv);
+    rs_store_close(store);
+}
+
+static void put_two_radii(rs_store *store, int64_t run, uint64_t seed, rs_input input) {
+    fixture f = fixture_make(seed);
+    f.one.hidden = 256;
+    f.one.input = input;
+    f.one.input_size = 0;
+    fixture_point(&f, 0, 1.0, 0.1);
+    fixture_point(&f, 1, 2.0, -0.1);
+    put(store, run, &f, 2);
+}
+
+static void test_critical_coupling_beside_that_of_theory(void **state) {
+    (void)state;
+    rs_theory theory;
+    assert_ok(rs_theory_make(&theory));
+    rs_store *store;
+    assert_ok(rs_store_open(path, &store));
+    int64_t const run = begin_run(store);
+    for (uint64_t seed = 1; seed <= 2; ++seed) {
+        put_two_radii(store, run, seed, (rs_input){RS_INPUT_NOISE, 0.5});
+        put_two_radii(store, run, seed, (rs_input){RS_INPUT_NOISE, 1.0});
+        put_two_radii(store, run, seed, (rs_input){RS_INPUT_ZERO, 0.0});
+    }
+    char *const csv = table_text(store, "critical", RS_CSV);
+    assert_true(csv_field(csv, 1, G_PREDICTED) == rs_critical_coupling(&theory, 0.5));
+    assert_true(csv_field(csv, 2, G_PREDICTED) == rs_critical_coupling(&theory, 1.0));
+    assert_non_null(strstr(csv, "\ntanh,gaussian,256,5,zero,1.5,1.5,1.5,1.125,1.125,1.125,,2,2,"));
     free(csv);
     rs_store_close(store);
 }
@@ -440,9 +549,32 @@ static void test_unknown_table(void **state) {
     rs_store *store;
     assert_ok(rs_store_open(path, &store));
     assert_int_equal(rs_table_write(store, "clip", RS_CSV, stdout), RS_EINPUT);
-    assert_string_equal(rs_message(), "table: \"clip\" is not one of decay, profile, throughput, "
-                                      "runs, failures");
+    assert_string_equal(rs_message(), "table: \"clip\" is not one of decay, critical, seeds, "
+                                      "profile, throughput, runs, failures");
     rs_store_close(store);
+}
+
+/* A line for each table, in the width of a terminal. */
+static void test_list_of_tables(void **state) {
+    (void)state;
+    char *list = NULL;
+    size_t length;
+    FILE *const out = open_memstream(&list, &length);
+    assert_non_null(out);
+    rs_table_list(out);
+    assert_int_equal(fclose(out), 0);
+    const char *line = list;
+    for (size_t i = 0; i < N_NAMES; ++i) {
+        const char *const end = strchr(line, '\n');
+        assert_non_null(end);
+        assert_true(end - line < 80);
+        assert_memory_equal(line, "  ", 2);
+        assert_memory_equal(line + 2, names[i], strlen(names[i]));
+        assert_int_equal(line[2 + strlen(names[i])], ' ');
+        line = end + 1;
+    }
+    assert_string_equal(line, "");
+    free(list);
 }
 
 static void test_output_that_cannot_be_written(void **state) {
@@ -458,10 +590,14 @@ static void test_output_that_cannot_be_written(void **state) {
 
 static void test_formats_by_name(void **state) {
     (void)state;
-    for (rs_table_format format = RS_MD; format < RS_N_TABLE_FORMAT; ++format)
-        assert_int_equal(rs_table_format_named(format_name[format]), format);
-    assert_int_equal(rs_table_format_named("tsv"), RS_N_TABLE_FORMAT);
-    assert_int_equal(rs_table_format_named(""), RS_N_TABLE_FORMAT);
+    rs_table_format found = RS_N_TABLE_FORMAT;
+    for (rs_table_format format = RS_MD; format < RS_N_TABLE_FORMAT; ++format) {
+        assert_ok(rs_table_parse_format(format_name[format], &found));
+        assert_int_equal(found, format);
+    }
+    assert_int_equal(rs_table_parse_format("xml", &found), RS_EINPUT);
+    assert_string_equal(rs_message(), "\"xml\" is not one of md, csv, latex, json");
+    assert_int_equal(rs_table_parse_format("", &found), RS_EINPUT);
 }
 
 #define WITH_PATH(test) cmocka_unit_test_setup_teardown(test, make_path, remove_path)
@@ -477,14 +613,19 @@ int main(void) {
         WITH_PATH(test_column_names_of_the_contract),
         WITH_PATH(test_numbers_round_trip),
         WITH_PATH(test_decay_is_that_of_the_fit),
+        WITH_PATH(test_attempts_of_a_radius),
         WITH_PATH(test_interval_of_the_gain),
         WITH_PATH(test_raw_is_a_row_of_its_own),
         WITH_PATH(test_seeds_ascend),
         WITH_PATH(test_csv_quotes_what_would_end_a_field),
         WITH_PATH(test_predictions_are_those_of_theory),
+        WITH_PATH(test_critical_radius_by_hand),
+        WITH_PATH(test_critical_radius_of_a_partial_sweep),
+        WITH_PATH(test_critical_coupling_beside_that_of_theory),
         WITH_PATH(test_rows_that_theory_does_not_know),
         WITH_PATH(test_text_that_is_not_utf8),
         WITH_PATH(test_unknown_table),
+        cmocka_unit_test(test_list_of_tables),
         WITH_PATH(test_output_that_cannot_be_written),
         cmocka_unit_test(test_formats_by_name),
     };

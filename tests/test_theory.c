@@ -98,6 +98,27 @@ static void test_critical_couplings(void **state) {
     }
 }
 
+static void test_critical_couplings_of_cases(void **state) {
+    (void)state;
+    rs_theory theory;
+    assert_int_equal(rs_theory_make(&theory), RS_OK);
+    rs_case const driven = {.cell = RS_TANH,
+                            .ensemble = RS_GAUSSIAN,
+                            .hidden = 256,
+                            .steps = 100,
+                            .input = {RS_INPUT_NOISE, 0.5},
+                            .loss = RS_RANDOM};
+    assert_true(rs_predict_critical(&theory, &driven) == rs_critical_coupling(&theory, 0.5));
+    rs_case other[6] = {driven, driven, driven, driven, driven, driven};
+    other[0].cell = RS_RELU;
+    other[1].input = (rs_input){RS_INPUT_ZERO, 0.0};
+    other[2].input = (rs_input){RS_INPUT_PYTORCH, 0.0};
+    other[3].ensemble = RS_SYMMETRIC;
+    other[4].loss = RS_ALL_MEAN;
+    other[5].input.sigma = 1e300;
+    for (size_t i = 0; i < 6; ++i) assert_true(isnan(rs_predict_critical(&theory, &other[i])));
+}
+
 static void test_onset_of_chaos_and_strong_coupling(void **state) {
     (void)state;
     assert_near(-rs_mean_field_tanh(&theory, 1.01, 0.0).decay_rate / 1e-4, .645, 0.5e-3);
@@ -360,6 +381,7 @@ int main(void) {
         cmocka_unit_test(test_averages_against_another_rule),
         cmocka_unit_test(test_growth_rates_to_the_printed_digits),
         cmocka_unit_test(test_critical_couplings),
+        cmocka_unit_test(test_critical_couplings_of_cases),
         cmocka_unit_test(test_onset_of_chaos_and_strong_coupling),
         cmocka_unit_test(test_quiet_subcritical_networks_are_linear),
         cmocka_unit_test(test_finite_size),

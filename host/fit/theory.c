@@ -229,6 +229,14 @@ rs_prediction rs_predict(const rs_theory *theory, const rs_case *one, double rho
     }
 }
 
+double rs_predict_critical(const rs_theory *theory, const rs_case *one) {
+    static double const most_noise = 100.0; /* of rs_critical_coupling() */
+    if (one->cell != RS_TANH || one->input.kind != RS_INPUT_NOISE || one->input.sigma > most_noise)
+        return NAN;
+    double const g = rs_critical_coupling(theory, one->input.sigma);
+    return rs_predict(theory, one, g, g).law ? g : NAN;
+}
+
 double rs_decay_bound(const rs_case *one, double rho, double g) {
     if (one->loss == RS_ALL_MEAN) return NAN;
     switch (one->ensemble) {

@@ -59,6 +59,11 @@ typedef struct rs_prediction {
  * ensemble, hidden, steps, input, h0 and loss of the case. */
 rs_prediction rs_predict(const rs_theory *theory, const rs_case *one, double rho, double g);
 
+/* The coupling at which theory has the case's gradients keep their norm, in the limit of infinitely
+ * many units: that of tanh networks driven by noise, wherever rs_predict() knows their rate there;
+ * NaN for others. */
+double rs_predict_critical(const rs_theory *theory, const rs_case *one);
+
 /* The least decay rate that |phi'| <= 1 leaves, -ln of the largest singular value (Pascanu, Mikolov
  * & Bengio 2013). That is rho for normal matrices and tends to 2 g for iid entries. NaN where
  * neither holds, or where the loss feeds every step. */

@@ -18,6 +18,7 @@ enum {
     DECAY_GAIN,
     DECAY_GROWING,
     DECAY_REGIME,
+    DECAY_ATTEMPTS,
     DECAY_PREDICTED,
     DECAY_PREDICTION,
     DECAY_BOUND
@@ -29,8 +30,8 @@ static const column decay_own[] = {
     {"decay_rate_ci95", REAL, ALWAYS, NULL},  {"decay_rate_min", REAL, ALWAYS, NULL},
     {"decay_rate_max", REAL, ALWAYS, NULL},   {"gain", REAL, ALWAYS, NULL},
     {"growing_fraction", REAL, ALWAYS, NULL}, {"regime", TEXT, ALWAYS, NULL},
-    {"predicted_rate", REAL, IF_ANY, NULL},   {"prediction", TEXT, IF_ANY, NULL},
-    {"decay_rate_bound", REAL, NEVER, NULL},
+    {"attempts", WHOLE, ALWAYS, NULL},        {"predicted_rate", REAL, IF_ANY, NULL},
+    {"prediction", TEXT, IF_ANY, NULL},       {"decay_rate_bound", REAL, NEVER, NULL},
 };
 static const column decay_tail[] = {
     {"rho_asked", REAL, NEVER, "p.rho_asked"},
@@ -58,10 +59,13 @@ static rs_status open_decay(void *state) { return rs_theory_make(&((decay_state 
 
 static void close_decay(void *state) { free(((decay_state *)state)->rates); }
 
-/* One row per seed; the column behind the table's says how many rows make a group. */
+/* One row per seed; behind the table's columns: how many rows make a group, and how many failed
+ * cases there are that could be in it, the row's own included. */
+enum { GROUP_ROWS, GROUP_FAILURES, HAS_FAILED };
 static const char decay_from[] =
-    ", count(*) OVER (PARTITION BY %s, p.rho_asked)"
-    " FROM points p JOIN cases c ON c.id = p.case_id ORDER BY %s, p.rho_asked, " SEED_ORDER;
+    ", count(*) OVER (PARTITION BY %s, p.rho_asked), c.failures, c.status = 'failed'"
+    " FROM points p JOIN (SELECT c.*, sum(c.status = 'failed') OVER (PARTITION BY %s) AS failures"
+    " FROM cases c) c ON c.id = p.case_id ORDER BY %s, p.rho_asked, " SEED_ORDER;
 
 static rs_status reserve_rates(decay_state *state, size_t n) {
     if (n <= state->capacity) return RS_OK;
@@ -70,10 +74,6 @@ static rs_status reserve_rates(decay_state *state, size_t n) {
     state->rates = grown;
     state->capacity = n;
     return RS_OK;
-}
-
-static double column_real(sqlite3_stmt *query, int at) {
-    return sqlite3_column_type(query, at) == SQLITE_NULL ? NAN : sqlite3_column_double(query, at);
 }
 
 /* Keeps in `earliest` the smaller of itself and the step of the current row. */
@@ -95,47 +95,22 @@ static void put_summary(const rs_seed_summary *summary, cell *own) {
     own[DECAY_REGIME] = (cell){.kind = regime[0] ? TEXT : MISSING, .text = regime};
 }
 
-/* Reads the words of a row as the spec file's are read: the columns have the names of the keys. */
-static rs_status understand(const table *of, const cell *row, rs_spec *spec) {
-    static const char *const key[] = {"cell", "ensemble", "input", "h0", "loss"};
-    RS_TRY(rs_spec_init(spec));
-    for (size_t i = 0; i < sizeof key / sizeof *key; ++i) {
-        const cell *const word = rs_cell_named(of, row, key[i]);
-        RS_TRY(rs_spec_set(spec, key[i], word->kind == TEXT ? word->text : "", RS_FROM_FILE));
-    }
-    return RS_OK;
-}
-
-static void put_theory(const source *from, const rs_spec *spec, cell *row) {
+/* Adds what theory says of the row: nothing where no law speaks of it. */
+static rs_status predict(const source *from, cell *row) {
     cell *const own = row + from->table->own;
-    rs_case const one = {
-        .cell = spec->cell[0],
-        .ensemble = spec->ensemble[0],
-        .hidden = (size_t)rs_cell_named(from->table, row, "hidden")->whole,
-        .steps = (size_t)rs_cell_named(from->table, row, "steps")->whole,
-        .input = spec->input[0],
-        .h0 = spec->h0,
-        .loss = spec->loss,
-    };
+    if (own[DECAY_RHO].kind != REAL || own[DECAY_G].kind != REAL) return RS_OK;
+    rs_case one;
+    bool known;
+    RS_TRY(rs_table_read_case(from->table, row, &one, &known));
+    if (!known) return RS_OK;
     double const rho = own[DECAY_RHO].real, g = own[DECAY_G].real;
     rs_prediction const prediction =
         rs_predict(&((const decay_state *)from->state)->theory, &one, rho, g);
     own[DECAY_BOUND] = rs_real_cell(rs_decay_bound(&one, rho, g));
-    if (!prediction.law) return;
+    if (!prediction.law) return RS_OK;
     own[DECAY_PREDICTED] = rs_real_cell(prediction.decay_rate);
     own[DECAY_PREDICTION] = (cell){.kind = TEXT, .text = prediction.law};
-}
-
-/* Adds what theory says of the row: nothing where no law speaks of it, which is so for networks
- * that no spec can name, such as imported ones. */
-static rs_status predict(const source *from, cell *row) {
-    const cell *const own = row + from->table->own;
-    if (own[DECAY_RHO].kind != REAL || own[DECAY_G].kind != REAL) return RS_OK;
-    rs_spec spec;
-    rs_status const status = understand(from->table, row, &spec);
-    if (status == RS_OK) put_theory(from, &spec, row);
-    rs_spec_free(&spec);
-    return status == RS_EINPUT ? RS_OK : status;
+    return RS_OK;
 }
 
 static rs_status next_decay(source *from, cell *row, bool *more) {
@@ -145,15 +120,17 @@ static rs_status next_decay(source *from, cell *row, bool *more) {
     int const own = (int)of->own, tail = (int)of->tail;
     RS_TRY(rs_table_step(from, query, more));
     if (!*more) return RS_OK;
-    int64_t const n = sqlite3_column_int64(query, (int)of->n);
+    int64_t const n = sqlite3_column_int64(query, (int)of->n + GROUP_ROWS);
+    int64_t attempts = n + sqlite3_column_int64(query, (int)of->n + GROUP_FAILURES);
     RS_TRY(reserve_rates(state, (size_t)n));
     cell earliest[DECAY_TAIL] = {{.kind = MISSING}};
     double rho = 0.0, g = 0.0;
     for (int64_t i = 0; i < n; ++i) {
         if (i > 0) RS_TRY(rs_table_step(from, query, more));
-        rho += column_real(query, own + DECAY_RHO);
-        g += column_real(query, own + DECAY_G);
-        state->rates[i] = column_real(query, own + DECAY_RATE);
+        rho += rs_column_real(query, own + DECAY_RHO);
+        g += rs_column_real(query, own + DECAY_G);
+        state->rates[i] = rs_column_real(query, own + DECAY_RATE);
+        attempts -= sqlite3_column_int64(query, (int)of->n + HAS_FAILED); /* counted twice */
         for (int k = DECAY_FIRST_FINDING; k < DECAY_TAIL; ++k)
             keep_earliest(query, tail + k, &earliest[k]);
     }
@@ -163,6 +140,7 @@ static rs_status next_decay(source *from, cell *row, bool *more) {
     row[own + DECAY_G] = rs_real_cell(g / (double)n);
     rs_seed_summary const summary = rs_fit_seeds(state->rates, (size_t)n);
     put_summary(&summary, row + own);
+    row[own + DECAY_ATTEMPTS] = rs_whole_cell(attempts);
     for (int k = DECAY_FIRST_FINDING; k < DECAY_TAIL; ++k) row[tail + k] = earliest[k];
     return predict(from, row);
 }
@@ -188,6 +166,7 @@ _Static_assert(RS_MAX_IDENTITY + sizeof decay_own / sizeof *decay_own + DECAY_TA
 
 const definition rs_decay_table = {
     .name = "decay",
+    .about = "decay rate per radius with its 95% interval over seeds",
     .of_cases = true,
     OWN_COLUMNS(decay_own),
     TAIL_COLUMNS(decay_tail),

@@ -12,6 +12,10 @@ rs_status rs_table_step(source *from, sqlite3_stmt *query, bool *more) {
     return rs_store_fail(from->store, "reading");
 }
 
+double rs_column_real(sqlite3_stmt *query, int at) {
+    return sqlite3_column_type(query, at) == SQLITE_NULL ? NAN : sqlite3_column_double(query, at);
+}
+
 cell rs_whole_cell(int64_t whole) { return (cell){.kind = WHOLE, .whole = whole}; }
 
 cell rs_real_cell(double real) {
@@ -51,18 +55,53 @@ const cell *rs_cell_named(const table *of, const cell *row, const char *name) {
     return &row[i];
 }
 
+/* Reads the words of a row as the spec file's are read: the columns have the names of the keys. */
+static rs_status understand(const table *of, const cell *row, rs_spec *spec) {
+    static const char *const key[] = {"cell", "ensemble", "input", "h0", "loss"};
+    RS_TRY(rs_spec_init(spec));
+    for (size_t i = 0; i < sizeof key / sizeof *key; ++i) {
+        const cell *const word = rs_cell_named(of, row, key[i]);
+        RS_TRY(rs_spec_set(spec, key[i], word->kind == TEXT ? word->text : "", RS_FROM_FILE));
+    }
+    return RS_OK;
+}
+
+rs_status rs_table_read_case(const table *of, const cell *row, rs_case *out, bool *known) {
+    rs_spec spec;
+    rs_status const status = understand(of, row, &spec);
+    *known = status == RS_OK;
+    if (*known)
+        *out = (rs_case){
+            .cell = spec.cell[0],
+            .ensemble = spec.ensemble[0],
+            .hidden = (size_t)rs_cell_named(of, row, "hidden")->whole,
+            .steps = (size_t)rs_cell_named(of, row, "steps")->whole,
+            .input = spec.input[0],
+            .h0 = spec.h0,
+            .loss = spec.loss,
+        };
+    rs_spec_free(&spec);
+    return status == RS_EINPUT ? RS_OK : status;
+}
+
 /* --- a table with all its columns ------------------------------------------------------------- */
 
 static void add_columns(table *to, const column *from, size_t n) {
     for (size_t i = 0; i < n; ++i) to->column[to->n++] = from[i];
 }
 
-/* Adds the columns of one part of a case's identity. */
+static bool has_column(const table *of, const char *name) {
+    size_t i = 0;
+    while (i < of->n && strcmp(of->column[i].name, name) != 0) ++i;
+    return i < of->n;
+}
+
+/* Adds the columns of one part of a case's identity that the table does not have yet. */
 static void add_part(table *to, rs_identity_part part, show show) {
     size_t n;
     const rs_identity_column *const identity = rs_identity_columns(&n);
     for (size_t i = 0; i < n; ++i)
-        if (identity[i].part == part)
+        if (identity[i].part == part && !has_column(to, identity[i].name))
             to->column[to->n++] =
                 (column){identity[i].name, identity[i].kind == RS_IDENTITY_TEXT ? TEXT : WHOLE,
                          show, identity[i].name};
@@ -99,7 +138,7 @@ static char *select_columns(const table *of) {
 
 static char *make_sql(const table *of) {
     char *const columns = select_columns(of), *const order = order_of_cases();
-    char *const rest = order ? sqlite3_mprintf(of->is->from, order, order) : NULL;
+    char *const rest = order ? sqlite3_mprintf(of->is->from, order, order, order, order) : NULL;
     char *const sql = columns && rest ? sqlite3_mprintf("%s%s", columns, rest) : NULL;
     sqlite3_free(columns);
     sqlite3_free(order);

@@ -38,15 +38,16 @@ typedef struct source source;
 typedef struct table table;
 
 /* A table as its file writes it down: columns of its own, behind those of a case's shape and
- * before those of its settings. */
+ * before those of its settings, of which none comes twice. */
 typedef struct definition {
     const char *name;
+    const char *about; /* what it shows, in half a line */
     bool of_cases;     /* has the columns of shape and settings */
     const column *own; /* [n_own] */
     size_t n_own;
     const column *tail; /* [n_tail] behind the settings */
     size_t n_tail;
-    const char *from;      /* the rest of the statement; every %s is the order of cases */
+    const char *from; /* the rest of the statement; a %s, of at most four, is the order of cases */
     const char *inner_sql; /* or NULL */
     size_t state_size;
     rs_status (*open)(void *state); /* or NULL */
@@ -81,8 +82,8 @@ struct source {
 #define SEED_ORDER "c.seed < 0, c.seed"
 
 /* One file each. */
-extern const definition rs_decay_table, rs_profile_table, rs_throughput_table, rs_runs_table,
-    rs_failures_table;
+extern const definition rs_decay_table, rs_critical_table, rs_seeds_table, rs_profile_table,
+    rs_throughput_table, rs_runs_table, rs_failures_table;
 
 /* The table with all its columns. The caller frees out->sql with sqlite3_free() in any case. */
 rs_status rs_table_make(const definition *is, table *out);
@@ -96,10 +97,17 @@ rs_status rs_table_read_row(source *from, cell *row);
 /* next() of a table whose statement yields its rows as they are. */
 rs_status rs_table_next_plain(source *from, cell *row, bool *more);
 
+/* A number of the row that a statement has come to; NaN for NULL. */
+double rs_column_real(sqlite3_stmt *query, int at);
+
 cell rs_whole_cell(int64_t whole);
 cell rs_real_cell(double real); /* MISSING for NaN */
 
 /* The cell of the column of that name, which there is. */
 const cell *rs_cell_named(const table *of, const cell *row, const char *name);
+
+/* What theory needs of a row's case: cell, ensemble, sizes, input, h0 and loss. Not *known where no
+ * spec can name it, as with imported networks. */
+rs_status rs_table_read_case(const table *of, const cell *row, rs_case *out, bool *known);
 
 #endif

@@ -11,6 +11,7 @@ static const char failures_from[] =
 
 const definition rs_failures_table = {
     .name = "failures",
+    .about = "cases that failed, and why",
     .of_cases = true,
     OWN_COLUMNS(failures_own),
     .from = failures_from,

@@ -71,6 +71,7 @@ static rs_status next_profile(source *from, cell *row, bool *more) {
 
 const definition rs_profile_table = {
     .name = "profile",
+    .about = "log10 of the gradient's norm at every step",
     .of_cases = true,
     OWN_COLUMNS(profile_own),
     TAIL_COLUMNS(profile_tail),

@@ -28,6 +28,7 @@ static const char runs_from[] = " FROM runs r LEFT JOIN points p ON p.run_id = r
 
 const definition rs_runs_table = {
     .name = "runs",
+    .about = "what was run, when, where and with which version",
     OWN_COLUMNS(runs_own),
     .from = runs_from,
     .next = rs_table_next_plain,

@@ -8,7 +8,8 @@
 #include <string.h>
 
 static const definition *const tables[] = {
-    &rs_decay_table, &rs_profile_table, &rs_throughput_table, &rs_runs_table, &rs_failures_table,
+    &rs_decay_table,      &rs_critical_table, &rs_seeds_table,    &rs_profile_table,
+    &rs_throughput_table, &rs_runs_table,     &rs_failures_table,
 };
 enum { N_TABLES = sizeof tables / sizeof *tables };
 
@@ -19,10 +20,18 @@ static const writer *const writers[RS_N_TABLE_FORMAT] = {
     [RS_JSON] = &rs_json_writer,
 };
 
-rs_table_format rs_table_format_named(const char *name) {
-    rs_table_format format = RS_MD;
-    while (format < RS_N_TABLE_FORMAT && strcmp(writers[format]->name, name) != 0) ++format;
-    return format;
+rs_status rs_table_parse_format(const char *word, rs_table_format *out) {
+    const char *names[RS_N_TABLE_FORMAT];
+    size_t at;
+    for (size_t i = 0; i < RS_N_TABLE_FORMAT; ++i) names[i] = writers[i]->name;
+    RS_TRY(rs_parse_word(word, names, RS_N_TABLE_FORMAT, &at));
+    *out = (rs_table_format)at;
+    return RS_OK;
+}
+
+void rs_table_list(FILE *out) {
+    for (size_t i = 0; i < N_TABLES; ++i)
+        fprintf(out, "  %-10s   %s\n", tables[i]->name, tables[i]->about);
 }
 
 /* --- putting them together -------------------------------------------------------------------- */

@@ -14,15 +14,18 @@ typedef enum rs_table_format {
     RS_N_TABLE_FORMAT
 } rs_table_format;
 
-/* Writes the table `name` ("decay", "profile", "throughput", "runs", "failures") to `out`, rows in
- * a fixed order. RS_EINPUT for an unknown name, with the known ones; RS_EIO where `out` cannot be
- * written. Column names are a contract: see the README. Infinite numbers print as inf and -inf,
- * missing values as empty; JSON has them as "inf", "-inf" and null. CSV and JSON have all columns,
- * and numbers that read back exactly; md and LaTeX round, and leave out columns beside the
- * contract's that would say the same in every row or only interest programs. */
+/* Writes the table of that name to `out`, rows in a fixed order. RS_EINPUT for an unknown name,
+ * with the known ones; RS_EIO where `out` cannot be written. Column names are a contract: see the
+ * README. Infinite numbers print as inf and -inf, missing values as empty; JSON has them as "inf",
+ * "-inf" and null. CSV and JSON have all columns, and numbers that read back exactly; md and LaTeX
+ * round, and leave out columns beside the contract's that would say the same in every row or only
+ * interest programs. */
 rs_status rs_table_write(rs_store *store, const char *name, rs_table_format format, FILE *out);
 
-/* Format of that name, or RS_N_TABLE_FORMAT. */
-rs_table_format rs_table_format_named(const char *name);
+/* RS_EINPUT for an unknown name, with the known ones. */
+rs_status rs_table_parse_format(const char *word, rs_table_format *out);
+
+/* Writes a line for every table: its name, and what it shows. */
+void rs_table_list(FILE *out);
 
 #endif

@@ -31,6 +31,7 @@ static const char throughput_from[] = " FROM timings t JOIN cases c ON c.id = t.
 
 const definition rs_throughput_table = {
     .name = "throughput",
+    .about = "times and rates of the engines",
     OWN_COLUMNS(throughput_own),
     .from = throughput_from,
     .next = rs_table_next_plain,

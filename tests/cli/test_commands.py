@@ -12,6 +12,10 @@ PROFILE = ("cell ensemble hidden steps rho g seed step log10_norm_mean log10_nor
            "log10_norm_max").split()
 DECAY = ("cell ensemble hidden steps rho g seeds decay_rate decay_rate_ci95 decay_rate_min "
          "decay_rate_max gain growing_fraction regime").split()
+CRITICAL = ("cell ensemble hidden steps input rho_critical rho_critical_ci95_low "
+            "rho_critical_ci95_high g_critical g_critical_ci95_low g_critical_ci95_high "
+            "g_predicted").split()
+SEEDS = "cell ensemble hidden steps rho g seed decay_rate".split()
 THROUGHPUT = ("engine device hidden steps batch radii forward_ms backward_ms gflops "
               "column_steps_per_s").split()
 
@@ -22,11 +26,21 @@ def small(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("name", "columns"), [("profile", PROFILE), ("decay", DECAY), ("throughput", THROUGHPUT)]
+    ("name", "columns"),
+    [("profile", PROFILE), ("decay", DECAY), ("critical", CRITICAL), ("seeds", SEEDS),
+     ("throughput", THROUGHPUT)],
 )
 def test_columns_of_the_contract(name, columns, small):
     header = table_text(name, small).splitlines()[0].split(",")
     assert [column for column in columns if column not in header] == []
+
+
+def test_seeds_are_those_behind_the_decay_rates(small):
+    networks = table("seeds", small)
+    for row in table("decay", small):
+        rates = [float(n["decay_rate"]) for n in networks if n["rho_asked"] == row["rho_asked"]]
+        assert len(rates) == int(row["seeds"]) == int(row["attempts"]) == 3
+        assert np.mean(rates) == pytest.approx(float(row["decay_rate"]), rel=1e-12)
 
 
 def test_profile_has_every_step_of_every_curve(small):
@@ -153,3 +167,12 @@ def test_a_sweep_ends_with_its_finding(database):
     assert again[0].startswith("0 of 3 cases done in ") and "engine busy" not in again[0]
     assert first[1] == again[1]
     assert first[1] == "linear, orthogonal: gradients stop vanishing at rho = 1.25"
+    [row] = table("critical", database)
+    for name in "rho_critical", "rho_critical_ci95_low", "rho_critical_ci95_high", "g_critical":
+        assert float(row[name]) == pytest.approx(1.25, rel=1e-3)
+
+
+def test_help_lists_every_table():
+    text = succeed("table", "--help")
+    for name in "decay", "critical", "seeds", "profile", "throughput", "runs", "failures":
+        assert re.search(f"^  {name} ", text, re.MULTILINE), text
