@@ -13,7 +13,7 @@ enum { FIXTURE_STEPS = 5, FIXTURE_RADII = 8 };
 typedef struct fixture {
     rs_case one;
     rs_point point[FIXTURE_RADII];
-    double curve[FIXTURE_RADII][FIXTURE_STEPS];
+    double curve[FIXTURE_RADII][FIXTURE_STEPS], zero[FIXTURE_RADII][FIXTURE_STEPS];
 } fixture;
 
 static inline fixture fixture_make(uint64_t seed) {
@@ -50,7 +50,7 @@ static inline rs_point *fixture_point(fixture *f, size_t i, double rho, double r
                              .g = isnan(rho) ? 0.5 : 0.75 * rho,
                              .decay_rate = rate,
                              .range = {-1, -1, -1, -1, -1, -1, -1},
-                             .profile = {curve, curve, curve}};
+                             .profile = {curve, curve, curve, f->zero[i]}};
     return &f->point[i];
 }
 

@@ -71,9 +71,11 @@ static void test_log10_of_what_is_no_number(void **state) {
 
 enum { STEPS = 4 };
 typedef struct arrays {
-    double mean[STEPS], min[STEPS], max[STEPS];
+    double mean[STEPS], min[STEPS], max[STEPS], zero[STEPS];
 } arrays;
-static rs_log_profile profile_of(arrays *a) { return (rs_log_profile){a->mean, a->min, a->max}; }
+static rs_log_profile profile_of(arrays *a) {
+    return (rs_log_profile){a->mean, a->min, a->max, a->zero};
+}
 
 static void test_profile_of_three_samples(void **state) {
     (void)state;
@@ -91,11 +93,31 @@ static void test_profile_of_three_samples(void **state) {
     for (size_t c = 0; c < 3; ++c)
         rs_profile_add(&profile, c, STEPS, &norm2[0][c], &exponent[0][c], 3);
     rs_profile_finish(&profile, 3, STEPS);
-    static arrays const expected = {{3, -1, -4, 0}, {1, -3, -6, 0}, {6, 0, -2, 0}};
+    static arrays const expected = {{3, -1, -4, 0}, {1, -3, -6, 0}, {6, 0, -2, 0}, {0}};
     for (size_t t = 0; t < STEPS; ++t) {
         assert_near(a.mean[t], expected.mean[t], 1e-14);
         assert_near(a.min[t], expected.min[t], 1e-14);
         assert_near(a.max[t], expected.max[t], 1e-14);
+        assert_true(a.zero[t] == 0.0);
+    }
+}
+
+/* A sample without a gradient takes no part in the mean, wherever it comes in the batch. */
+static void test_profile_of_dead_samples(void **state) {
+    (void)state;
+    static double const norm2[3][STEPS] = {
+        {0.0, 1e4, 0.0, 0.0}, {1e4, 0.0, 0.0, INFINITY}, {1e8, 1e8, 0.0, 1.0}};
+    static int32_t const exponent[STEPS] = {0};
+    arrays a;
+    rs_log_profile profile = profile_of(&a);
+    for (size_t c = 0; c < 3; ++c) rs_profile_add(&profile, c, STEPS, norm2[c], exponent, 1);
+    rs_profile_finish(&profile, 3, STEPS);
+    static double const mean[STEPS] = {3.0, 3.0, -INFINITY, INFINITY};
+    static double const zero[STEPS] = {1.0 / 3.0, 1.0 / 3.0, 1.0, 1.0 / 3.0};
+    for (size_t t = 0; t < STEPS; ++t) {
+        assert_true(a.mean[t] == mean[t]);
+        assert_true(a.zero[t] == zero[t]);
+        assert_true(a.min[t] == -INFINITY);
     }
 }
 
@@ -107,7 +129,7 @@ static void test_profile_of_zero_inf_and_nan(void **state) {
     rs_log_profile profile = profile_of(&a);
     for (size_t c = 0; c < 2; ++c) rs_profile_add(&profile, c, STEPS, norm2[c], exponent, 1);
     rs_profile_finish(&profile, 2, STEPS);
-    assert_true(a.mean[0] == -INFINITY && a.min[0] == -INFINITY && a.max[0] == 0.0);
+    assert_true(a.mean[0] == 0.0 && a.zero[0] == 0.5 && a.min[0] == -INFINITY && a.max[0] == 0.0);
     assert_true(a.mean[1] == INFINITY && a.min[1] == 0.0 && a.max[1] == INFINITY);
     for (size_t t = 2; t < STEPS; ++t)
         assert_true(isnan(a.mean[t]) && isnan(a.min[t]) && isnan(a.max[t]));
@@ -222,7 +244,7 @@ static void test_range_of_every_format(void **state) {
 
 static void test_range_of_smallest_and_largest_sample(void **state) {
     (void)state;
-    arrays a = {{0, 0, 0, 0}, {-400, -9, 0, 0}, {0, 5, 0, 0}};
+    arrays a = {{0, 0, 0, 0}, {-400, -9, 0, 0}, {0, 5, 0, 0}, {0}};
     rs_log_profile const profile = profile_of(&a);
     rs_range_steps const found = rs_range_find(&profile, STEPS, 1);
     assert_int_equal(found.fp16_underflow, 2);
@@ -331,6 +353,7 @@ int main(void) {
         cmocka_unit_test(test_log10_is_smooth_at_the_edges_of_the_range),
         cmocka_unit_test(test_log10_of_what_is_no_number),
         cmocka_unit_test(test_profile_of_three_samples),
+        cmocka_unit_test(test_profile_of_dead_samples),
         cmocka_unit_test(test_profile_of_zero_inf_and_nan),
         cmocka_unit_test(test_rate_of_exact_lines),
         cmocka_unit_test(test_rate_is_least_squares),

@@ -399,7 +399,7 @@ static void test_host_bytes_cover_what_the_driver_holds(void **state) {
     size_t const weights = (h * h + (7 + 1) * h) * real; /* weight_hh; weight_ih and bias */
     size_t const samples = 2 * all.batch * h * real;     /* loss gradient and start state, uncut */
     size_t const norms = piece.radii * piece.batch * t * (real + sizeof(int32_t));
-    size_t const profiles = 3 * all.radii * t * real;
+    size_t const profiles = 4 * all.radii * t * real;
     uint64_t const bytes = rs_plan_host_bytes(&piece, &all);
     assert_int_equal(bytes, 2 * (weights + samples + norms + profiles));
 }

@@ -512,7 +512,21 @@ static void test_batch_of_one_keeps_one_curve(void **state) {
     rs_store_close(store);
 }
 
-/* A point without a curve is done for those who want none; a curve brings a whole new point. */
+static void test_fractions_of_zeros_where_there_are_any(void **state) {
+    (void)state;
+    rs_store *const store = open_store();
+    fixture f = fixture_make(1);
+    fixture_point(&f, 0, 0.5, 0.25);
+    fixture_point(&f, 1, 1.0, 0.25);
+    f.zero[1][FIXTURE_STEPS - 1] = 0.25;
+    rs_case_result const result = fixture_result(&f, 2);
+    assert_ok(rs_store_put(store, begin_run(store), &result));
+    assert_int_equal(query_whole(store, "SELECT count(zero) FROM curves"), 1);
+    assert_blob(store, "SELECT zero FROM curves WHERE zero IS NOT NULL", f.zero[1],
+                sizeof f.zero[1]);
+    rs_store_close(store);
+}
+
 /* A case that comes in two parts costs what both cost. */
 static void test_timings_of_one_run_add_up(void **state) {
     (void)state;
@@ -538,6 +552,7 @@ static void test_timings_of_one_run_add_up(void **state) {
     rs_store_close(store);
 }
 
+/* A point without a curve is done for those who want none; a curve brings a whole new point. */
 static void test_curves_that_come_later(void **state) {
     (void)state;
     rs_store *const store = open_store();
@@ -1273,6 +1288,7 @@ int main(void) {
         IN_FOLDER(test_failed_put_leaves_nothing),
         IN_FOLDER(test_batch_of_one_keeps_one_curve),
         IN_FOLDER(test_timings_of_one_run_add_up),
+        IN_FOLDER(test_fractions_of_zeros_where_there_are_any),
         IN_FOLDER(test_curves_that_come_later),
         IN_FOLDER(test_many_cases_in_a_transaction),
         IN_FOLDER(test_radii_hold_for_the_libraries_that_found_them),

@@ -59,6 +59,7 @@ static void put_raw(rs_store *store, int64_t run) {
     f.curve[0][0] = NAN;
     f.curve[0][1] = INFINITY;
     f.curve[0][2] = -INFINITY;
+    f.zero[0][2] = 1.0;
     point->forward_nonfinite = 4;
     point->range.backward_nonfinite = 2;
     put(store, run, &f, 1);
@@ -209,12 +210,39 @@ static void test_points_without_a_curve(void **state) {
     rs_store_close(store);
 }
 
+/* Databases of early builds have no column for it. */
+static void test_fraction_of_zeros_of_an_early_build(void **state) {
+    (void)state;
+    rs_store *store = make_database(false);
+    assert_int_equal(sqlite3_exec(rs_store_handle(store), "ALTER TABLE curves DROP COLUMN zero",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    rs_store_close(store);
+    assert_ok(rs_store_open_readonly(path, &store));
+    char *const csv = table_text(store, "profile", RS_CSV);
+    assert_non_null(strstr(csv, ",3,-inf,-inf,-inf,,")); /* unknown */
+    assert_non_null(strstr(csv, ",5,0,0,0,0,"));
+    free(csv);
+    rs_store_close(store);
+    assert_ok(rs_store_open(path, &store)); /* which adds it */
+    fixture f = fixture_make(77);
+    fixture_point(&f, 0, 1.0, 0.25);
+    f.zero[0][1] = 0.25;
+    put(store, begin_run(store), &f, 1);
+    char *const other = table_text(store, "profile", RS_CSV);
+    assert_non_null(strstr(other, ",77,2,-0.75,-0.75,-0.75,0.25,"));
+    assert_non_null(strstr(other, ",77,3,-0.5,-0.5,-0.5,0,"));
+    free(other);
+    rs_store_close(store);
+}
+
 static void test_damaged_curve(void **state) {
     (void)state;
-    static const char *const damage[] = {"UPDATE curves SET max = zeroblob(8)",
-                                         "UPDATE curves SET mean = zeroblob(13)"};
+    static const char *const damage[] = {
+        "UPDATE curves SET max = zeroblob(8)", "UPDATE curves SET mean = zeroblob(13)",
+        "UPDATE curves SET mean = min, max = min, zero = zeroblob(8)"};
     rs_store *const store = make_database(false);
-    for (size_t i = 0; i < 2; ++i) {
+    for (size_t i = 0; i < 3; ++i) {
         assert_int_equal(sqlite3_exec(rs_store_handle(store), damage[i], NULL, NULL, NULL),
                          SQLITE_OK);
         FILE *const out = fopen("/dev/null", "w");
@@ -251,7 +279,7 @@ static void test_column_names_of_the_contract(void **state) {
     (void)state;
     static const char *const header[][2] = {
         {"profile", "cell,ensemble,hidden,steps,rho,g,seed,step,log10_norm_mean,"
-                    "log10_norm_min,log10_norm_max,"},
+                    "log10_norm_min,log10_norm_max,zero_fraction,"},
         {"decay", "cell,ensemble,hidden,steps,rho,g,seeds,decay_rate,decay_rate_ci95,"
                   "decay_rate_min,decay_rate_max,gain,growing_fraction,regime,attempts,"},
         {"critical", "cell,ensemble,hidden,steps,input,rho_critical,rho_critical_ci95_low,"
@@ -608,6 +636,7 @@ int main(void) {
         WITH_PATH(test_order_of_work_does_not_show),
         WITH_PATH(test_reads_from_a_read_only_store),
         WITH_PATH(test_points_without_a_curve),
+        WITH_PATH(test_fraction_of_zeros_of_an_early_build),
         WITH_PATH(test_damaged_curve),
         WITH_PATH(test_an_empty_database_has_headers),
         WITH_PATH(test_column_names_of_the_contract),

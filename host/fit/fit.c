@@ -29,15 +29,21 @@ void rs_profile_add(rs_log_profile *profile, size_t count, size_t steps, const d
                     const int32_t *exponent, size_t stride) {
     for (size_t i = 0; i < steps; ++i) {
         double const value = rs_log10_norm(norm2[i * stride], exponent[i * stride]);
-        bool const first = count == 0;
-        profile->mean[i] = first ? value : profile->mean[i] + value;
+        bool const first = count == 0, is_zero = value == -INFINITY;
+        double const sum = first ? 0.0 : profile->mean[i], zeros = first ? 0.0 : profile->zero[i];
+        profile->mean[i] = is_zero ? sum : sum + value;
+        profile->zero[i] = is_zero ? zeros + 1.0 : zeros;
         profile->min[i] = first ? value : lower(profile->min[i], value);
         profile->max[i] = first ? value : -lower(-profile->max[i], -value);
     }
 }
 
 void rs_profile_finish(rs_log_profile *profile, size_t count, size_t steps) {
-    for (size_t i = 0; i < steps; ++i) profile->mean[i] /= (double)count;
+    for (size_t i = 0; i < steps; ++i) {
+        double const samples = (double)count - profile->zero[i];
+        profile->mean[i] = samples > 0.0 ? profile->mean[i] / samples : -INFINITY;
+        profile->zero[i] /= (double)count;
+    }
 }
 
 double rs_decay_rate(const double *log10_norm, size_t steps, size_t fit_skip) {

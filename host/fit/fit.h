@@ -7,7 +7,9 @@
 
 /* log10 |delta_t| of one radius over the batch, index t - 1. */
 typedef struct rs_log_profile {
-    double *mean, *min, *max; /* [T] each; -inf for 0, inf for inf, NaN for NaN */
+    double *mean;      /* [T] over the samples whose gradient is not exactly 0; -inf without one */
+    double *min, *max; /* [T] each; -inf for 0, inf for inf, NaN for NaN */
+    double *zero;      /* [T] fraction of the samples whose gradient is exactly 0 */
 } rs_log_profile;
 
 /* log10 of sqrt(norm2) 2^exponent. Where the norm is in double's range the result is that of
@@ -19,7 +21,7 @@ double rs_log10_norm(double norm2, int32_t exponent);
 void rs_profile_add(rs_log_profile *profile, size_t count, size_t steps, const double *norm2,
                     const int32_t *exponent, size_t stride);
 
-/* Turns the sums of `count` samples into means. */
+/* Turns the sums of `count` samples into means and fractions. */
 void rs_profile_finish(rs_log_profile *profile, size_t count, size_t steps);
 
 /* Minus the least-squares slope of ln |delta_t| against T - t, in nats per step, over the finite

@@ -173,9 +173,9 @@ uint64_t rs_plan_host_bytes(const rs_shape *piece, const rs_shape *whole) {
         rs_size_add(h, piece->input_size ? rs_size_add(piece->input_size, 1) : 0);
     uint64_t const rows = rs_size_add(arrays, rs_size_mul(2, whole->batch));
     uint64_t const weights = rs_size_mul(rows, rs_size_mul(h, real));
-    /* norm2 and exponent of the piece, mean, min and max of the case */
+    /* norm2 and exponent of the piece, the profiles of the case */
     uint64_t const norms = rs_size_mul(columns, sizeof(double) + sizeof(int32_t));
-    uint64_t const profile = rs_size_mul(whole->radii, 3 * real);
+    uint64_t const profile = rs_size_mul(whole->radii, 4 * real);
     uint64_t const kept = rs_size_mul(piece->steps, rs_size_add(norms, profile));
     return rs_size_mul(piece->groups, rs_size_add(weights, kept));
 }

@@ -170,6 +170,12 @@ static rs_status drop_bare_point(rs_store *store, int64_t case_id, double rho_as
     return rs_sql_run(store, b.to, "storing a point");
 }
 
+static bool is_ever_zero(const rs_log_profile *profile, size_t steps) {
+    size_t i = 0;
+    while (profile->zero && i < steps && profile->zero[i] == 0.0) ++i;
+    return profile->zero && i < steps;
+}
+
 static rs_status add_curve(rs_store *store, int64_t point_id, const rs_log_profile *profile,
                            size_t steps, size_t batch) {
     rs_binder b = {0};
@@ -178,6 +184,7 @@ static rs_status add_curve(rs_store *store, int64_t point_id, const rs_log_profi
     rs_bind_curve(&b, profile->mean, steps);
     rs_bind_curve(&b, batch > 1 ? profile->min : NULL, steps);
     rs_bind_curve(&b, batch > 1 ? profile->max : NULL, steps);
+    rs_bind_curve(&b, is_ever_zero(profile, steps) ? profile->zero : NULL, steps);
     RS_TRY(rs_bound(store, &b));
     return rs_sql_run(store, b.to, "storing a curve");
 }

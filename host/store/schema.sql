@@ -86,12 +86,14 @@ CREATE TABLE points (
 CREATE UNIQUE INDEX points_identity ON points (case_id, ifnull(rho_asked, -1));
 
 -- log10 |dL/dh_t| over the samples of the batch at t = 1 .. T, as T float64 each, little-endian; -inf
--- where the gradient is exactly 0. No row for a point of a sweep with --profiles no.
+-- where the gradient is exactly 0. The mean is that of the other samples; -inf where there are none.
+-- No row for a point of a sweep with --profiles no.
 CREATE TABLE curves (
     point_id INTEGER PRIMARY KEY REFERENCES points (id),
     mean     BLOB NOT NULL,
     min      BLOB, -- NULL with a batch of 1, where all three are the same
-    max      BLOB  -- likewise
+    max      BLOB, -- likewise
+    zero     BLOB  -- fraction of samples whose gradient is exactly 0; NULL where none ever is
 ) STRICT;
 
 -- What a case cost in one run.

@@ -35,7 +35,8 @@ static const char *const statement_sql[RS_SQL_N] = {
                          " fp16_overflow, bf16_underflow, bf16_overflow, backward_nonfinite)"
                          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
                          " ON CONFLICT DO NOTHING",
-    [RS_SQL_ADD_CURVE] = "INSERT INTO curves (point_id, mean, min, max) VALUES (?1, ?2, ?3, ?4)",
+    [RS_SQL_ADD_CURVE] = "INSERT INTO curves (point_id, mean, min, max, zero)"
+                         " VALUES (?1, ?2, ?3, ?4, ?5)",
     [RS_SQL_ADD_TIMING] =
         "INSERT INTO timings (case_id, run_id, radii, columns, device, threads,"
         " forward_s, backward_s, transfer_s)"

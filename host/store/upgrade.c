@@ -62,11 +62,20 @@ rs_status rs_upgrade_version(rs_store *store, int64_t *version) {
     return rs_sql_number(store, "PRAGMA user_version", version);
 }
 
+/* Databases of early builds lack a column. */
+static rs_status add_missing_column(rs_store *store) {
+    int64_t columns = 0;
+    RS_TRY(rs_sql_number(
+        store, "SELECT count(*) FROM pragma_table_info('curves') WHERE name = 'zero'", &columns));
+    if (columns > 0) return RS_OK;
+    return rs_sql_execute(store, "ALTER TABLE curves ADD COLUMN zero BLOB", "upgrading");
+}
+
 /* In a transaction of the caller's. */
 rs_status rs_upgrade(rs_store *store) {
     int64_t version = 0;
     RS_TRY(rs_upgrade_version(store, &version));
-    if (version == RS_SCHEMA_VERSION) return RS_OK;
+    if (version == RS_SCHEMA_VERSION) return add_missing_column(store);
     RS_TRY(rs_sql_execute(store, version1_sql, "upgrading"));
     return rs_sql_execute(store, upgrade_sql, "upgrading");
 }

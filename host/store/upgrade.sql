@@ -5,7 +5,8 @@ CREATE TABLE main.curves (
     point_id INTEGER PRIMARY KEY REFERENCES points (id),
     mean     BLOB NOT NULL,
     min      BLOB, -- NULL with a batch of 1, where all three are the same
-    max      BLOB  -- likewise
+    max      BLOB, -- likewise
+    zero     BLOB
 ) STRICT;
 
 CREATE TABLE main.radii (
@@ -16,7 +17,7 @@ CREATE TABLE main.radii (
     PRIMARY KEY (hidden, matrix)
 ) STRICT, WITHOUT ROWID;
 
-INSERT INTO main.curves
+INSERT INTO main.curves (point_id, mean, min, max)
 SELECT v.point_id, v.mean, iif(c.batch = 1, NULL, v.min), iif(c.batch = 1, NULL, v.max)
 FROM temp.curves v JOIN main.points p ON p.id = v.point_id JOIN main.cases c ON c.id = p.case_id;
 

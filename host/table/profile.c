@@ -1,14 +1,17 @@
 #include "definition.h"
 
+#include <math.h>
 #include <string.h>
 
-enum { PROFILE_STEP = 3, PROFILE_MEAN, CURVES = 3 }; /* counted from the first column of its own */
+/* Columns of its own, counted from the first of them, and the curves in the order of theirs. */
+enum { PROFILE_STEP = 3, PROFILE_MEAN };
+enum { CURVE_MEAN, CURVE_MIN, CURVE_MAX, CURVE_ZERO, CURVES };
 
 static const column profile_own[] = {
     {"rho", REAL, ALWAYS, "p.rho"},          {"g", REAL, ALWAYS, "p.g"},
     {"seed", UNSIGNED, ALWAYS, "c.seed"},    {"step", WHOLE, ALWAYS, NULL},
     {"log10_norm_mean", REAL, ALWAYS, NULL}, {"log10_norm_min", REAL, ALWAYS, NULL},
-    {"log10_norm_max", REAL, ALWAYS, NULL},
+    {"log10_norm_max", REAL, ALWAYS, NULL},  {"zero_fraction", REAL, IF_VARIES, NULL},
 };
 static const column profile_tail[] = {{"rho_asked", REAL, NEVER, "p.rho_asked"}};
 
@@ -16,11 +19,15 @@ static const column profile_tail[] = {{"rho_asked", REAL, NEVER, "p.rho_asked"}}
  * its own: points need sorting, and are small without it. */
 static const char profile_from[] = ", p.id FROM points p JOIN cases c ON c.id = p.case_id"
                                    " ORDER BY %s, p.rho_asked, " SEED_ORDER;
+/* A database of an early build has no column `zero`: there the name is that of the outer query. */
 static const char profile_inner_sql[] =
-    "SELECT mean, ifnull(min, mean), ifnull(max, mean) FROM curves WHERE point_id = ?1";
+    "SELECT mean, ifnull(min, mean), ifnull(max, mean), (SELECT zero FROM curves WHERE point_id = "
+    "?1)"
+    " FROM (SELECT NULL AS zero) JOIN curves WHERE point_id = ?1";
 
 typedef struct profile_state {
-    const char *curve[CURVES]; /* `steps` doubles each, unaligned, borrowed from the statement */
+    const char *curve[CURVES]; /* `steps` doubles each, unaligned, borrowed from the statement; that
+                                * of CURVE_ZERO may be NULL */
     size_t steps, at;          /* of the curve; those that have been rows */
 } profile_state;
 
@@ -29,6 +36,7 @@ static rs_status take_curve(const source *from, profile_state *state) {
     int const bytes = sqlite3_column_bytes(from->inner, 0);
     for (int k = 0; k < CURVES; ++k) {
         state->curve[k] = sqlite3_column_blob(from->inner, k);
+        if (k == CURVE_ZERO && !state->curve[k]) break;
         if (sqlite3_column_bytes(from->inner, k) != bytes || bytes % (int)sizeof(double) != 0)
             return rs_fail(RS_EINPUT, "profile table: curves of uneven length: the database is "
                                       "damaged; move it away or name another file");
@@ -52,6 +60,19 @@ static rs_status next_curve(source *from, profile_state *state, bool *more) {
     return found ? take_curve(from, state) : RS_OK;
 }
 
+static double curve_value(const profile_state *state, int curve) {
+    double value;
+    memcpy(&value, state->curve[curve] + state->at * sizeof value, sizeof value);
+    return value + 0.0; /* no minus before a zero */
+}
+
+/* Without a curve of its own it is 0, but early builds did not write down how many samples were
+ * exactly zero. */
+static cell zero_fraction(const profile_state *state) {
+    if (state->curve[CURVE_ZERO]) return rs_real_cell(curve_value(state, CURVE_ZERO));
+    return rs_real_cell(curve_value(state, CURVE_MIN) == -INFINITY ? NAN : 0.0);
+}
+
 static rs_status next_profile(source *from, cell *row, bool *more) {
     profile_state *const state = from->state;
     *more = true;
@@ -60,11 +81,9 @@ static rs_status next_profile(source *from, cell *row, bool *more) {
     RS_TRY(rs_table_read_row(from, row));
     cell *const own = row + from->table->own;
     own[PROFILE_STEP] = rs_whole_cell((int64_t)state->at + 1);
-    for (int k = 0; k < CURVES; ++k) {
-        double value;
-        memcpy(&value, state->curve[k] + state->at * sizeof value, sizeof value);
-        own[PROFILE_MEAN + k] = rs_real_cell(value + 0.0); /* no minus before a zero */
-    }
+    for (int k = CURVE_MEAN; k < CURVE_ZERO; ++k)
+        own[PROFILE_MEAN + k] = rs_real_cell(curve_value(state, k));
+    own[PROFILE_MEAN + CURVE_ZERO] = zero_fraction(state);
     ++state->at;
     return RS_OK;
 }

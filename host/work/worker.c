@@ -117,7 +117,7 @@ static rs_status allocate_results(const rs_launch *launch, rs_task *task) {
     size_t const steps = launch->whole.steps, radii = launch->radii;
     task->gradient = calloc(launch->whole.batch * launch->whole.hidden, sizeof *task->gradient);
     task->point = calloc(radii, sizeof *task->point);
-    task->profiles = calloc(radii, 3 * steps * sizeof *task->profiles);
+    task->profiles = calloc(radii, 4 * steps * sizeof *task->profiles);
     if (task->gradient && task->point && task->profiles) return RS_OK;
     return rs_fail(RS_EMEMORY, "sweep: no memory for a case of %zu steps and %zu radii", steps,
                    radii);
@@ -127,8 +127,8 @@ static void begin_points(const rs_launch *launch, rs_task *task) {
     const rs_weights *weights = rs_shared_weights_get(task->weights);
     size_t const steps = launch->whole.steps;
     for (size_t r = 0; r < launch->radii; ++r) {
-        double *at = task->profiles + 3 * steps * r;
-        task->point[r] = (rs_point){.profile = {at, at + steps, at + 2 * steps},
+        double *at = task->profiles + 4 * steps * r;
+        task->point[r] = (rs_point){.profile = {at, at + steps, at + 2 * steps, at + 3 * steps},
                                     .rho_asked = launch->rho[r],
                                     .rho = launch->scale[r] * weights->radius,
                                     .g = launch->scale[r] * weights->coupling};

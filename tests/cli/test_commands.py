@@ -35,6 +35,19 @@ def test_columns_of_the_contract(name, columns, small):
     assert [column for column in columns if column not in header] == []
 
 
+def test_dead_samples_leave_the_mean_to_the_others(database):
+    """Small relu networks, in which all units of a sample may be off."""
+    sweep(database, "--cell", "relu", "--hidden", 8, "--steps", 20, "--batch", 8, "--rho", "0.5,1",
+          "--seeds", "0:4", "--input", "noise:0.5", "--loss", "random")
+    rows = table("profile", database)
+    for row in rows:
+        dead = float(row["zero_fraction"]) * 8
+        assert dead == int(dead)
+        assert (row["log10_norm_min"] == "-inf") == (dead > 0)
+        assert (row["log10_norm_mean"] == "-inf") == (dead == 8)
+    assert any(0 < float(row["zero_fraction"]) < 1 for row in rows)
+
+
 def test_seeds_are_those_behind_the_decay_rates(small):
     networks = table("seeds", small)
     for row in table("decay", small):
