@@ -200,7 +200,7 @@ static void test_points_without_a_curve(void **state) {
     char *const profile = table_text(store, "profile", RS_CSV);
     for (size_t t = 0; t < FIXTURE_STEPS; ++t) {
         assert_true(csv_field(profile, t + 1, 4) == 1.0);
-        assert_true(csv_field(profile, t + 1, 7) == (double)(t + 1));
+        assert_true(csv_field(profile, t + 1, 8) == (double)(t + 1));
     }
     assert_ptr_equal(strstr(profile, ",2,1.5,"), NULL);
     free(profile);
@@ -230,8 +230,8 @@ static void test_fraction_of_zeros_of_an_early_build(void **state) {
     f.zero[0][1] = 0.25;
     put(store, begin_run(store), &f, 1);
     char *const other = table_text(store, "profile", RS_CSV);
-    assert_non_null(strstr(other, ",77,2,-0.75,-0.75,-0.75,0.25,"));
-    assert_non_null(strstr(other, ",77,3,-0.5,-0.5,-0.5,0,"));
+    assert_non_null(strstr(other, ",77,h,2,-0.75,-0.75,-0.75,0.25,"));
+    assert_non_null(strstr(other, ",77,h,3,-0.5,-0.5,-0.5,0,"));
     free(other);
     rs_store_close(store);
 }
@@ -278,7 +278,7 @@ static void test_an_empty_database_has_headers(void **state) {
 static void test_column_names_of_the_contract(void **state) {
     (void)state;
     static const char *const header[][2] = {
-        {"profile", "cell,ensemble,hidden,steps,rho,g,seed,step,log10_norm_mean,"
+        {"profile", "cell,ensemble,hidden,steps,rho,g,seed,state,step,log10_norm_mean,"
                     "log10_norm_min,log10_norm_max,zero_fraction,"},
         {"decay", "cell,ensemble,hidden,steps,rho,g,seeds,decay_rate,decay_rate_ci95,"
                   "decay_rate_min,decay_rate_max,gain,growing_fraction,regime,attempts,"},
@@ -312,7 +312,7 @@ static void test_numbers_round_trip(void **state) {
     char *const csv = table_text(store, "profile", RS_CSV);
     for (size_t t = 0; t < FIXTURE_STEPS; ++t) {
         assert_true(csv_field(csv, t + 1, 4) == 0.1 + 0.2);
-        assert_true(csv_field(csv, t + 1, 8) == values[t]);
+        assert_true(csv_field(csv, t + 1, 9) == values[t]);
     }
     assert_non_null(strstr(csv, ",0.1,0.1,0.1,")); /* and no digit more than it takes */
     free(csv);

@@ -4,14 +4,19 @@
 #include <string.h>
 
 /* Columns of its own, counted from the first of them, and the curves in the order of theirs. */
-enum { PROFILE_STEP = 3, PROFILE_MEAN };
+enum { PROFILE_STEP = 4, PROFILE_MEAN };
 enum { CURVE_MEAN, CURVE_MIN, CURVE_MAX, CURVE_ZERO, CURVES };
 
 static const column profile_own[] = {
-    {"rho", REAL, ALWAYS, "p.rho"},          {"g", REAL, ALWAYS, "p.g"},
-    {"seed", UNSIGNED, ALWAYS, "c.seed"},    {"step", WHOLE, ALWAYS, NULL},
-    {"log10_norm_mean", REAL, ALWAYS, NULL}, {"log10_norm_min", REAL, ALWAYS, NULL},
-    {"log10_norm_max", REAL, ALWAYS, NULL},  {"zero_fraction", REAL, IF_VARIES, NULL},
+    {"rho", REAL, ALWAYS, "p.rho"},
+    {"g", REAL, ALWAYS, "p.g"},
+    {"seed", UNSIGNED, ALWAYS, "c.seed"},
+    {"state", TEXT, IF_VARIES, "'h'"},
+    {"step", WHOLE, ALWAYS, NULL},
+    {"log10_norm_mean", REAL, ALWAYS, NULL},
+    {"log10_norm_min", REAL, ALWAYS, NULL},
+    {"log10_norm_max", REAL, ALWAYS, NULL},
+    {"zero_fraction", REAL, IF_VARIES, NULL},
 };
 static const column profile_tail[] = {{"rho_asked", REAL, NEVER, "p.rho_asked"}};
 
@@ -21,8 +26,8 @@ static const char profile_from[] = ", p.id FROM points p JOIN cases c ON c.id = 
                                    " ORDER BY %s, p.rho_asked, " SEED_ORDER;
 /* A database of an early build has no column `zero`: there the name is that of the outer query. */
 static const char profile_inner_sql[] =
-    "SELECT mean, ifnull(min, mean), ifnull(max, mean), (SELECT zero FROM curves WHERE point_id = "
-    "?1)"
+    "SELECT mean, ifnull(min, mean), ifnull(max, mean),"
+    " (SELECT zero FROM curves WHERE point_id = ?1)"
     " FROM (SELECT NULL AS zero) JOIN curves WHERE point_id = ?1";
 
 typedef struct profile_state {

@@ -16,7 +16,7 @@ FINDINGS = ("forward_nonfinite", "backward_nonfinite", "fp32_underflow", "fp32_o
 RUN = ("started", "finished", "outcome", "version", "git_commit", "libraries", "host", "system",
        "engine", "device", "driver", "threads", "memory", "command_line", "spec")
 TIMING = ("radii", "columns", "device", "threads", "forward_s", "backward_s")
-CURVES = ("log10_norm_mean", "log10_norm_min", "log10_norm_max")
+CURVES = ("log10_norm_mean", "log10_norm_min", "log10_norm_max", "zero_fraction")
 
 # Version 1 has other names, and wrote h0 'zero' also where a model's own start state was used.
 VERSION_1 = {"cell": "c.nonlinearity AS cell",
@@ -90,18 +90,28 @@ def _frame(columns):
     return pandas.DataFrame(columns)
 
 
-def _curve(point, blobs):
-    """[3, T] of the three arrays of a point."""
+def _with_zeros(norms):
+    """Norms [3, T], and behind them the fraction of samples that are exactly zero where a database
+    has none: early builds did not store it."""
+    return np.vstack([norms, np.where(np.isneginf(norms[1]), np.nan, 0.0)])
+
+
+def _curve(point, *blobs):
+    """[4, T] of the arrays of a point, the last of which may be None."""
+    blobs = [blob for k, blob in enumerate(blobs) if k < 3 or blob is not None]
     if not all(isinstance(blob, bytes) and len(blob) == len(blobs[0]) for blob in blobs):
         raise ValueError(f"point {point}: curves of uneven length")
-    return np.frombuffer(b"".join(blobs), "<f8").reshape(3, -1)
+    curve = np.frombuffer(b"".join(blobs), "<f8").reshape(len(blobs), -1)
+    return curve if len(blobs) == len(CURVES) else _with_zeros(curve)
 
 
 def _stored_curves(connection):
-    """Point to its curves [3, T]."""
-    rows = connection.execute("SELECT point_id, mean, ifnull(min, mean), ifnull(max, mean)"
-                              " FROM curves")
-    return {point: _curve(point, blobs) for point, *blobs in rows}
+    """Point to its curves [4, T]."""
+    columns = {name for _, name, *_ in connection.execute("PRAGMA table_info(curves)")}
+    zero = "zero" if "zero" in columns else "NULL"
+    rows = connection.execute("SELECT point_id, mean, ifnull(min, mean), ifnull(max, mean),"
+                              f" {zero} FROM curves")
+    return {point: _curve(point, *blobs) for point, *blobs in rows}
 
 
 def _curves_of_version_1(connection):
@@ -110,16 +120,16 @@ def _curves_of_version_1(connection):
                               " FROM profile ORDER BY point_id, step").fetchall()
     values = np.array(rows, np.float64).reshape(-1, 4)  # NULL as NaN
     points, first = np.unique(values[:, 0], return_index=True)
-    parts = np.split(values[:, 1:].T, first[1:], axis=1)
+    parts = map(_with_zeros, np.split(values[:, 1:].T, first[1:], axis=1))
     return dict(zip(points.astype(int).tolist(), parts, strict=True)) if len(rows) else {}
 
 
 def _points_with_curves(connection, version):
-    """What names the points, as columns, and the curves [3, T] of each; T is 0 where none is
+    """What names the points, as columns, and the curves [4, T] of each; T is 0 where none is
     stored."""
     points = _query(connection, _points(version))
     curves = (_curves_of_version_1 if version == 1 else _stored_curves)(connection)
-    none = np.empty((3, 0))
+    none = np.empty((len(CURVES), 0))
     found = [curves.get(point, none) for point in points.pop("id").tolist()]
     for curve, steps in zip(found, points["steps"].tolist(), strict=True):
         if curve.shape[1] not in (0, steps):
@@ -132,12 +142,13 @@ def _profile(connection, version):
     """A row per curve and step: what names the point, repeated, and its curves end to end."""
     points, found = _points_with_curves(connection, version)
     lengths = [curve.shape[1] for curve in found]
-    values = np.concatenate([np.empty((3, 0)), *found], axis=1)
+    values = np.concatenate([np.empty((len(CURVES), 0)), *found], axis=1)
     steps = np.concatenate([np.arange(0), *(np.arange(1, n + 1) for n in lengths)])
     columns = {name: np.repeat(values, lengths) for name, values in points.items()}
     names = list(points)
     at = names.index("seed") + 1
-    own = {"step": steps, **dict(zip(CURVES, values, strict=True))}
+    states = np.full(len(steps), "h", object)
+    own = {"state": states, "step": steps, **dict(zip(CURVES, values, strict=True))}
     return {name: (columns | own)[name] for name in (*names[:at], *own, *names[at:])}
 
 

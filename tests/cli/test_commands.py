@@ -8,7 +8,7 @@ import pytest
 
 from conftest import SMALL, rhosweep, succeed, sweep, table, table_text
 
-PROFILE = ("cell ensemble hidden steps rho g seed step log10_norm_mean log10_norm_min "
+PROFILE = ("cell ensemble hidden steps rho g seed state step log10_norm_mean log10_norm_min "
            "log10_norm_max").split()
 DECAY = ("cell ensemble hidden steps rho g seeds decay_rate decay_rate_ci95 decay_rate_min "
          "decay_rate_max gain growing_fraction regime").split()
