@@ -17,14 +17,23 @@
 extern const rs_bench_fma rs_bench_fma_avx512_f32, rs_bench_fma_avx512_f64;
 extern const rs_bench_fma rs_bench_fma_avx2_f32, rs_bench_fma_avx2_f64;
 #endif
+#if defined(__aarch64__)
+extern const rs_bench_fma rs_bench_fma_neon_f32, rs_bench_fma_neon_f64;
+#else
 extern const rs_bench_fma rs_bench_fma_baseline_f32, rs_bench_fma_baseline_f64;
+#endif
 
 static const rs_bench_fma *const built[] = {
 #if defined(__x86_64__)
-    &rs_bench_fma_avx512_f32,   &rs_bench_fma_avx512_f64,
-    &rs_bench_fma_avx2_f32,     &rs_bench_fma_avx2_f64,
+    &rs_bench_fma_avx512_f32, &rs_bench_fma_avx512_f64,
+    &rs_bench_fma_avx2_f32,   &rs_bench_fma_avx2_f64,
 #endif
-    &rs_bench_fma_baseline_f32, &rs_bench_fma_baseline_f64,
+#if defined(__aarch64__)
+    &rs_bench_fma_neon_f32,   &rs_bench_fma_neon_f64,
+#else
+    &rs_bench_fma_baseline_f32,
+    &rs_bench_fma_baseline_f64,
+#endif
 };
 enum { N_BUILT = sizeof built / sizeof *built };
 

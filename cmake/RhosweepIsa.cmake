@@ -1,7 +1,9 @@
 # Sources that are compiled once for each instruction set, for kernels chosen at run time.
 set(RS_ISAS baseline)
 set(RS_ISA_FLAGS_baseline)
-if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  set(RS_ISAS neon) # every such processor has it
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   list(APPEND RS_ISAS avx2 avx512)
   set(RS_ISA_FLAGS_avx2 -mavx2 -mfma)
   set(RS_ISA_FLAGS_avx512 -mavx512f -mavx512dq -mavx512vl -mavx512bw -mfma

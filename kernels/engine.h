@@ -86,6 +86,8 @@ typedef struct rs_device {
     char name[128];        /* "AMD EPYC 9654 (AVX-512)", "NVIDIA H200" */
     char driver[64];       /* driver and runtime versions, "" where there is none */
     char abilities[192];   /* for people: threads, instruction set, memory */
+    char isa[16];          /* instruction set of the engine's kernels, "" where it has no choice */
+    char identity[24];     /* to keep results under: those of one name have the same bits */
     bool on_host;          /* its memory is the host's */
     uint64_t free_bytes;   /* memory that can be had now */
     int threads;           /* hardware threads usable by this process; 1 for a GPU */

@@ -10,5 +10,6 @@ typedef void tanh_probe(size_t n, const void *a, void *h, void *slope);
 tanh_probe tanh_baseline_f32, tanh_baseline_f64;
 tanh_probe tanh_avx2_f32, tanh_avx2_f64;
 tanh_probe tanh_avx512_f32, tanh_avx512_f64;
+tanh_probe tanh_neon_f32, tanh_neon_f64;
 
 #endif

@@ -34,7 +34,11 @@ static const probe probes[] = {
     {"avx512", tanh_avx512_f32, tanh_avx512_f64},
     {"avx2", tanh_avx2_f32, tanh_avx2_f64},
 #endif
+#if defined(__aarch64__)
+    {"neon", tanh_neon_f32, tanh_neon_f64},
+#else
     {"baseline", tanh_baseline_f32, tanh_baseline_f64},
+#endif
 };
 
 static bool runs_here(const char *isa) {

@@ -90,7 +90,8 @@ static rs_status choose_engine(const char *name, const rs_engine **out) {
     for (const rs_engine *const *engine = rs_engines(); *engine; ++engine) {
         rs_device device;
         *out = *engine;
-        if ((*engine)->device(&device) == RS_OK) return RS_OK;
+        rs_status const status = (*engine)->device(&device);
+        if (status == RS_OK || status == RS_EINPUT) return status;
     }
     return RS_EDEVICE; /* with the message of the last engine asked */
 }

@@ -159,6 +159,8 @@ rs_status run(void *handle, const rs_job *job, rs_profile *out) {
 rs_status device(rs_device *out) {
     int const first = 0;
     int count = 0, driver, runtime;
+    const char *path;
+    RS_TRY(wanted_path(&path));
     cudaError_t const error = cudaGetDeviceCount(&count);
     if (error != cudaSuccess || count == 0) {
         (void)cudaGetLastError();
@@ -173,6 +175,7 @@ rs_status device(rs_device *out) {
     CUDA_TRY(cudaDriverGetVersion(&driver));
     CUDA_TRY(cudaRuntimeGetVersion(&runtime));
     *out = rs_device();
+    snprintf(out->identity, sizeof out->identity, "cuda");
     snprintf(out->name, sizeof out->name, "%.*s", (int)sizeof out->name - 1, properties.name);
     snprintf(out->driver, sizeof out->driver, "CUDA driver %d.%d, runtime %d.%d", driver / 1000,
              driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);

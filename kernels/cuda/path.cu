@@ -2,7 +2,8 @@
 
 #include "check.cuh"
 
-#include <stdlib.h>
+#include "../base/setting.h"
+
 #include <string.h>
 
 namespace {
@@ -28,11 +29,17 @@ rs_status ask_limits(int device, device_limits *out) {
     return clusters ? ask_clusters(out) : RS_OK;
 }
 
+rs_status wanted_path(const char **out) {
+    const char *const names[] = {paths[0]->name, paths[1]->name, paths[2]->name, paths[3]->name,
+                                 NULL};
+    return rs_setting("RHOSWEEP_CUDA_PATH", names, out);
+}
+
 rs_status choose_path(const device_limits *limits, const rs_shape *shape, const cuda_path **out) {
-    const char *wanted = getenv("RHOSWEEP_CUDA_PATH");
-    bool const free_choice = !wanted || !*wanted;
+    const char *wanted;
+    RS_TRY(wanted_path(&wanted));
     for (const cuda_path *candidate : paths) {
-        if (free_choice ? !candidate->suits(limits, shape) : strcmp(candidate->name, wanted) != 0)
+        if (wanted ? strcmp(candidate->name, wanted) != 0 : !candidate->suits(limits, shape))
             continue;
         if (!candidate->takes(limits, shape)) continue;
         *out = candidate;
@@ -40,8 +47,8 @@ rs_status choose_path(const device_limits *limits, const rs_shape *shape, const 
     }
     return rs_fail(
         RS_EINPUT,
-        "RHOSWEEP_CUDA_PATH: %s does not take %zu units in %s on this device: use small, "
-        "cluster, persistent or stepwise, or unset it",
+        "RHOSWEEP_CUDA_PATH: %s: does not take %zu units in %s on this device: use another path "
+        "or unset it",
         wanted, shape->hidden, rs_precision_name(shape->precision));
 }
 

@@ -60,6 +60,9 @@ rs_status ask_limits(int device, device_limits *out);
 /* The part about clusters, of a device that has them: clusters_at_once is zero before. */
 rs_status ask_clusters(device_limits *limits);
 
+/* The name of the path in RHOSWEEP_CUDA_PATH, or NULL. RS_EINPUT where it names none. */
+rs_status wanted_path(const char **out);
+
 /* The path that RHOSWEEP_CUDA_PATH names, or the first that suits the shape. RS_EINPUT where the
  * named one does not take it. */
 rs_status choose_path(const device_limits *limits, const rs_shape *shape, const cuda_path **out);

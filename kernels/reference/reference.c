@@ -5,6 +5,7 @@
 #include "../host_device.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 typedef struct reference {
@@ -199,6 +200,7 @@ static rs_status open_reference(const rs_shape *largest, const rs_resources *res
 static rs_status device(rs_device *out) {
     rs_host_device(out);
     out->threads = 1;
+    snprintf(out->identity, sizeof out->identity, "reference");
     return RS_OK;
 }
 

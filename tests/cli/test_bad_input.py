@@ -1,5 +1,6 @@
 """Bad input: one clear line, exit 2, nothing written and nothing overwritten."""
 
+import os
 import sqlite3
 
 import numpy as np
@@ -260,6 +261,18 @@ def test_file_that_is_not_ours(command, write, database):
     assert database.name in assert_one_line(rhosweep(command, *arguments), 2)
     assert database.read_bytes() == before
     assert [p for p in database.parent.iterdir() if p != database] == []
+
+
+@pytest.mark.parametrize("engine", ["auto", "cpu"])
+def test_unknown_instruction_set(engine, database):
+    environment = {**os.environ, "RHOSWEEP_ISA": "avx521"}
+    done = rhosweep("sweep", *SMALL, "--engine", engine, "-o", database, env=environment)
+    assert "RHOSWEEP_ISA: avx521: must be " in assert_one_line(done, 2)
+    assert not database.exists()
+
+
+def test_empty_instruction_set_is_none(database):
+    sweep(database, *SMALL, env={**os.environ, "RHOSWEEP_ISA": ""})
 
 
 def test_output_is_a_folder(tmp_path):

@@ -105,6 +105,24 @@ static void columns_do_not_choose(void **state) {
     assert_int_equal(families, 1 << SMALL | 1 << TILES | 1 << STEPWISE);
 }
 
+/* By the device too, which "auto" would otherwise pass over. */
+static void unknown_path_is_refused(void **state) {
+    (void)state;
+    static const char why[] =
+        "RHOSWEEP_CUDA_PATH: tiny: must be small, cluster, persistent or stepwise";
+    rs_device device;
+    rs_cuda_on_cpu_reset();
+    setenv("RHOSWEEP_CUDA_PATH", "tiny", 1);
+    assert_int_equal(cuda()->device(&device), RS_EINPUT);
+    assert_string_equal(rs_message(), why);
+    assert_int_equal(cuda()->supports(&small), RS_EINPUT);
+    assert_string_equal(rs_message(), why);
+    setenv("RHOSWEEP_CUDA_PATH", "", 1);
+    assert_int_equal(cuda()->device(&device), RS_OK);
+    assert_string_equal(device.identity, "cuda");
+    unsetenv("RHOSWEEP_CUDA_PATH");
+}
+
 /* ---- graphs ---------------------------------------------------------------------------------- */
 
 /* A pass is captured anew for whatever differs in the shape, even where all arrays are where they
@@ -249,9 +267,9 @@ static void no_such_device(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(columns_do_not_choose), cmocka_unit_test(graphs_follow_the_shape),
-        cmocka_unit_test(tiles_change_no_bits),  cmocka_unit_test(devices_and_threads),
-        cmocka_unit_test(no_such_device),
+        cmocka_unit_test(columns_do_not_choose),   cmocka_unit_test(unknown_path_is_refused),
+        cmocka_unit_test(graphs_follow_the_shape), cmocka_unit_test(tiles_change_no_bits),
+        cmocka_unit_test(devices_and_threads),     cmocka_unit_test(no_such_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
