@@ -20,7 +20,7 @@ void engine_case_free(engine_case *c);
 rs_profile profile_make(const rs_shape *shape);
 void profile_free(rs_profile *profile);
 
-/* Opens the engine, runs the job on `threads` threads and closes it; fails the test on an error. */
+/* Opens the engine, runs the job on `threads` threads and closes it; an error ends the program. */
 rs_profile run_engine(const rs_engine *engine, const rs_job *job, int threads);
 
 /* log10 |delta_t| of group g, step t, column c. */

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "../kernels/cpu/kernel.h"
+#include "engine_bits.h"
 #include "engine_case.h"
 
 #include <math.h>
@@ -472,6 +473,37 @@ static void drives_have_the_same_bits(void **state) {
             }
 }
 
+/* On one instruction set: every line as in the file, which another one has made. */
+static void compare_bits(FILE *golden, const char *isa) {
+    char want[128], got[128];
+    rewind(golden);
+    for (size_t i = 0; i < engine_bits_cases(); ++i) {
+        assert_non_null(fgets(want, sizeof want, golden));
+        want[strcspn(want, "\n")] = '\0';
+        engine_bits_line(i, got);
+        if (strcmp(got, want) != 0) fail_msg("%s: %s, must be %s", isa, got, want);
+    }
+    assert_null(fgets(want, sizeof want, golden));
+}
+
+static void fused_instruction_sets_have_the_same_bits(void **state) {
+    (void)state;
+    FILE *golden = fopen("golden/engine_bits.txt", "r");
+    size_t sets = 0;
+    assert_non_null(golden);
+    for (const rs_cpu_kernel *const *k = rs_cpu_kernels(RS_F32); *k; ++k) {
+        if (!(*k)->fused) continue;
+        setenv("RHOSWEEP_ISA", (*k)->isa, 1);
+        compare_bits(golden, (*k)->isa);
+        ++sets;
+    }
+    unsetenv("RHOSWEEP_ISA");
+    fclose(golden);
+    if (sets > 0) return;
+    print_message("skipped: this processor has no fma\n");
+    skip();
+}
+
 /* Fractions as the driver sees them, all from its own thread. */
 typedef struct watch {
     pthread_t driver;
@@ -585,13 +617,56 @@ static void clusters_change_no_bits(void **state) {
         }
 }
 
+/* Both the engine cpu, which "auto" would otherwise pass over, and the shapes it is asked for. */
 static void unknown_isa_is_refused(void **state) {
     (void)state;
     rs_shape const shape = {.groups = 1, .radii = 1, .batch = 1, .hidden = 2, .steps = 2};
-    setenv("RHOSWEEP_ISA", "z80", 1);
-    assert_int_equal(rs_engine_named("cpu")->supports(&shape), RS_EINPUT);
-    assert_non_null(strstr(rs_message(), "z80"));
+    const rs_engine *cpu = rs_engine_named("cpu");
+    rs_device device;
+    setenv("RHOSWEEP_ISA", "avx521", 1);
+#if defined(__x86_64__)
+    const char *const why = "RHOSWEEP_ISA: avx521: must be avx512, avx2 or baseline";
+#elif defined(__aarch64__)
+    const char *const why = "RHOSWEEP_ISA: avx521: must be neon";
+#else
+    const char *const why = "RHOSWEEP_ISA: avx521: must be baseline";
+#endif
+    assert_int_equal(cpu->supports(&shape), RS_EINPUT);
+    assert_string_equal(rs_message(), why);
+    assert_int_equal(cpu->device(&device), RS_EINPUT);
+    assert_string_equal(rs_message(), why);
+    setenv("RHOSWEEP_ISA", "", 1); /* as if unset */
+    assert_int_equal(cpu->device(&device), RS_OK);
+    assert_string_equal(device.isa, rs_cpu_kernels(RS_F32)[0]->isa);
     unsetenv("RHOSWEEP_ISA");
+}
+
+/* Results are kept under one name where they have the same bits, and under others elsewhere. */
+static void identity_names_what_bits_depend_on(void **state) {
+    (void)state;
+    rs_device device;
+    for (const rs_cpu_kernel *const *k = rs_cpu_kernels(RS_F32); *k; ++k) {
+        char want[24];
+        snprintf(want, sizeof want, (*k)->fused ? "cpu" : "cpu-baseline");
+        setenv("RHOSWEEP_ISA", (*k)->isa, 1);
+        assert_int_equal(rs_engine_named("cpu")->device(&device), RS_OK);
+        assert_string_equal(device.isa, (*k)->isa);
+        assert_string_equal(device.identity, want);
+    }
+    unsetenv("RHOSWEEP_ISA");
+    assert_int_equal(rs_engine_named("reference")->device(&device), RS_OK);
+    assert_string_equal(device.identity, "reference");
+}
+
+/* The order that "auto" takes them in. */
+static void engines_are_listed_best_first(void **state) {
+    (void)state;
+    static const char *const order[] = {"cuda", "cpu", "reference"};
+    const rs_engine *const *engine = rs_engines();
+    for (size_t i = rs_engine_named("cuda") ? 0 : 1; i < 3; ++i, ++engine)
+        assert_string_equal((*engine)->name, order[i]);
+    assert_null(*engine);
+    assert_null(rs_engine_named("gpu"));
 }
 
 #define CHECK(name)                                                                                \
@@ -630,10 +705,13 @@ int main(void) {
     };
     const struct CMUnitTest host[] = {
         cmocka_unit_test(drives_have_the_same_bits),
+        cmocka_unit_test(fused_instruction_sets_have_the_same_bits),
         cmocka_unit_test(ticks_come_from_the_callers_thread),
         cmocka_unit_test(small_jobs_fit_where_large_ones_do),
         cmocka_unit_test(reference_refuses_raw_f32),
         cmocka_unit_test(unknown_isa_is_refused),
+        cmocka_unit_test(identity_names_what_bits_depend_on),
+        cmocka_unit_test(engines_are_listed_best_first),
     };
     int failed = cmocka_run_group_tests(engines, NULL, NULL);
     if (!getenv("RHOSWEEP_TEST_ENGINE")) failed += cmocka_run_group_tests(host, NULL, NULL);

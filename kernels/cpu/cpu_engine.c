@@ -351,6 +351,9 @@ static rs_status device(rs_device *out) {
     const rs_cpu_kernel *chosen;
     RS_TRY(rs_cpu_kernel_choose(RS_F32, &chosen));
     rs_host_device(out);
+    snprintf(out->isa, sizeof out->isa, "%s", chosen->isa);
+    snprintf(out->identity, sizeof out->identity, "cpu%s%s", chosen->fused ? "" : "-",
+             chosen->fused ? "" : chosen->isa);
     out->columns_wanted = COLUMNS_A_THREAD * (size_t)out->threads;
     out->work_wanted = WORK_A_THREAD * out->threads;
     snprintf(out->abilities, sizeof out->abilities, "%d threads, %s (f32 x %zu, f64 x %zu)",

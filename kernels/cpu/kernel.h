@@ -32,6 +32,7 @@ typedef struct rs_cpu_tile {
 
 typedef struct rs_cpu_kernel {
     const char *isa;
+    bool fused; /* a * b + c is rounded once; all such kernels give the same bits */
     rs_precision precision;
     size_t lanes;       /* reals in a vector */
     size_t max_vectors; /* of a tile */
@@ -48,7 +49,8 @@ typedef struct rs_cpu_kernel {
 } rs_cpu_kernel;
 
 /* The best kernel of this precision for this processor, or the one that the environment variable
- * RHOSWEEP_ISA names. RS_EINPUT where it names none that runs here. */
+ * RHOSWEEP_ISA names; an empty one counts as unset. RS_EINPUT where it names none, or one that
+ * does not run here. */
 rs_status rs_cpu_kernel_choose(rs_precision precision, const rs_cpu_kernel **out);
 
 /* Kernels of this precision that run on this processor, best first, ended by NULL. */

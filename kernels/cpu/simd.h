@@ -14,7 +14,9 @@
 #endif
 
 #if defined(__FMA__) || defined(__aarch64__)
-#define HAS_FMA
+#define FUSED 1
+#else
+#define FUSED 0
 #endif
 
 #if defined(__AVX512F__)

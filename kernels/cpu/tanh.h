@@ -43,7 +43,7 @@ INLINE void v_expm1_2y(size_t count, const vreal *y, vreal *q) {
 
 /* y = -|a| less n halves of ln 2. */
 INLINE vreal v_reduce(vreal y, vreal n) {
-#if defined(HAS_FMA) && RS_REAL_BITS == 32
+#if FUSED && RS_REAL_BITS == 32
     return v_fma(n, v_set(-RS_HALF_LN2_F32), y);
 #else
     return v_fma(n, v_set(-HALF_LN2_LOW), v_fma(n, v_set(-HALF_LN2_HIGH), y));
@@ -74,21 +74,6 @@ INLINE void v_assemble(vreal q, vreal n, vreal shifted, vreal *e, vreal *p) {
     *p = v_fma(q, power, power - one); /* power - 1 is exact for all n that matter */
 }
 
-/* 1 / x for x in [1, 2]. */
-INLINE vreal v_reciprocal(vreal x) {
-    vreal const one = v_set(1);
-#if defined(__AVX512F__) && RS_REAL_BITS == 32
-    vreal const r = (vreal)_mm512_rcp14_ps((__m512)x);
-    return v_fma(v_fma(-x, r, one), r, r);
-#elif defined(__AVX512F__)
-    vreal r = (vreal)_mm512_rcp14_pd((__m512d)x);
-    r = v_fma(v_fma(-x, r, one), r, r);
-    return v_fma(v_fma(-x, r, one), r, r);
-#else
-    return one / x;
-#endif
-}
-
 /* tanh and slope of a [count], stage by stage: a processor sees only so far ahead, so independent
  * chains must stand side by side to overlap. */
 INLINE void v_tanh(size_t count, const vreal *a, vreal *h, vreal *slope) {
@@ -103,7 +88,10 @@ INLINE void v_tanh(size_t count, const vreal *a, vreal *h, vreal *slope) {
     }
     v_expm1_2y(count, minus_abs, q);
     EACH(count) v_assemble(q[v], n[v], shifted[v], &e[v], &p[v]);
-    EACH(count) d[v] = v_reciprocal(v_set(2) + p[v]);
+    /* A division is rounded correctly, so it has the same bits everywhere. Approximate reciprocals
+     * differ between makers of processors, and one more step of Newton's does not end that; and
+     * other instructions overlap with a division. */
+    EACH(count) d[v] = v_set(1) / (v_set(2) + p[v]);
     EACH(count) {
         vreal const twice = d[v] + d[v];
         h[v] = v_select(sign, a[v], p[v] * d[v]);

@@ -3,7 +3,8 @@
  *
  * The product of a panel of rows with the tile is kept in registers over all of k. Whatever the
  * panel's height or the tile's width, an element's sum runs over k = 0 .. H - 1 in that order with
- * one fma each, so a column's bits do not depend on which tile it is in. */
+ * one fma each, so a column's bits do not depend on which tile it is in. Nothing is summed across
+ * the lanes of a vector either: instruction sets that have fma give the same bits. */
 #include "kernel.h"
 #include "simd.h"
 #include "tanh.h"
@@ -457,6 +458,7 @@ rs_drive_filler RS_DRIVE_FILL;
 
 const rs_cpu_kernel RS_KERNEL = {
     .isa = RS_ISA,
+    .fused = FUSED,
     .precision = RS_REAL_BITS == 32 ? RS_F32 : RS_F64,
     .lanes = LANES,
     .max_vectors = MAX_VECTORS,
