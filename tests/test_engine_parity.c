@@ -238,71 +238,138 @@ static void check_saturation(const rs_engine *engine) {
 
 /* A raw job is plain arithmetic: for relu and linear it has the same bits as the extended one
  * while both stay in range. */
+static void check_raw_bits_in(const rs_engine *engine, rs_precision p) {
+    for (rs_nonlinearity n = RS_RELU; n <= RS_LINEAR; ++n) {
+        rs_shape shape = {.groups = 1,
+                          .radii = 6,
+                          .batch = 3,
+                          .hidden = 20,
+                          .steps = 60,
+                          .nonlinearity = n,
+                          .precision = p,
+                          .driven = true};
+        if (!takes(engine, &shape)) continue;
+        engine_case c = engine_case_make(shape, 0.5, 2.0, 11);
+        c.group[0].step_gradient = 1e-9;
+        rs_profile extended = run_engine(engine, &c.job, 2);
+        c.job.shape.raw = true;
+        rs_profile raw = run_engine(engine, &c.job, 2);
+        for (size_t t = 1; t <= shape.steps; ++t)
+            for (size_t i = 0; i < shape.radii * shape.batch; ++i) {
+                double const a = log_norm(&shape, &raw, 0, t, i);
+                assert_memory_equal(&a, &(double){log_norm(&shape, &extended, 0, t, i)}, sizeof a);
+            }
+        profile_free(&extended);
+        profile_free(&raw);
+        engine_case_free(&c);
+    }
+}
+
 static void check_raw_bits(const rs_engine *engine) {
-    for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p)
-        for (rs_nonlinearity n = RS_RELU; n <= RS_LINEAR; ++n) {
-            rs_shape shape = {.groups = 1,
-                              .radii = 6,
-                              .batch = 3,
-                              .hidden = 20,
-                              .steps = 60,
-                              .nonlinearity = n,
-                              .precision = p,
-                              .driven = true};
-            if (!takes(engine, &shape)) continue;
-            engine_case c = engine_case_make(shape, 0.5, 2.0, 11);
-            c.group[0].step_gradient = 1e-9;
-            rs_profile extended = run_engine(engine, &c.job, 2);
-            c.job.shape.raw = true;
-            rs_profile raw = run_engine(engine, &c.job, 2);
-            for (size_t t = 1; t <= shape.steps; ++t)
-                for (size_t i = 0; i < shape.radii * shape.batch; ++i) {
-                    double const a = log_norm(&shape, &raw, 0, t, i);
-                    assert_memory_equal(&a, &(double){log_norm(&shape, &extended, 0, t, i)},
-                                        sizeof a);
-                }
-            profile_free(&extended);
-            profile_free(&raw);
-            engine_case_free(&c);
-        }
+    for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p) check_raw_bits_in(engine, p);
 }
 
 /* Raw numbers run into the end of their format and are reported as what they are. */
-static void check_raw_limits(const rs_engine *engine) {
-    for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p) {
-        size_t const steps = p == RS_F32 ? 300 : 2200;
-        rs_shape const shape = {.groups = 1,
-                                .radii = 2,
-                                .batch = 1,
-                                .hidden = 1,
-                                .steps = steps,
-                                .nonlinearity = RS_LINEAR,
-                                .precision = p,
-                                .raw = true,
-                                .driven = false};
-        engine_case c = engine_case_make(shape, 0.5, 2.0, 5);
-        double const one = 1.0;
-        c.group[0].weight_hh = c.group[0].loss_gradient = &one;
-        c.group[0].h0 = NULL;
-        rs_profile got = run_engine(engine, &c.job, 1);
-        /* 0.5^k is subnormal to its last bit, then 0; 2^k ends at the largest exponent. */
-        int const least = p == RS_F32 ? 149 : 1074, most = p == RS_F32 ? 127 : 1023;
-        for (size_t k = 0; k < steps; ++k) {
-            double const down = log_norm(&shape, &got, 0, steps - k, 0);
-            double const up = log_norm(&shape, &got, 0, steps - k, 1);
-            double const exact = (double)k * log10(2.0);
-            if ((int)k <= least)
-                assert_true(fabs(down + exact) <= 1e-12 * (1 + exact));
-            else
-                assert_true(down == -INFINITY);
-            if ((int)k <= most)
-                assert_true(fabs(up - exact) <= 1e-12 * (1 + exact));
-            else
-                assert_true(up == INFINITY);
-        }
-        profile_free(&got);
-        engine_case_free(&c);
+static void check_raw_limits_in(const rs_engine *engine, rs_precision p) {
+    size_t const steps = p == RS_F32 ? 300 : 2200;
+    rs_shape const shape = {.groups = 1,
+                            .radii = 2,
+                            .batch = 1,
+                            .hidden = 1,
+                            .steps = steps,
+                            .nonlinearity = RS_LINEAR,
+                            .precision = p,
+                            .raw = true,
+                            .driven = false};
+    engine_case c = engine_case_make(shape, 0.5, 2.0, 5);
+    double const one = 1.0;
+    c.group[0].weight_hh = c.group[0].loss_gradient = &one;
+    c.group[0].h0 = NULL;
+    rs_profile got = run_engine(engine, &c.job, 1);
+    /* 0.5^k is subnormal to its last bit, then 0; 2^k ends at the largest exponent. */
+    int const least = p == RS_F32 ? 149 : 1074, most = p == RS_F32 ? 127 : 1023;
+    for (size_t k = 0; k < steps; ++k) {
+        double const down = log_norm(&shape, &got, 0, steps - k, 0);
+        double const up = log_norm(&shape, &got, 0, steps - k, 1);
+        double const exact = (double)k * log10(2.0);
+        if ((int)k <= least)
+            assert_true(fabs(down + exact) <= 1e-12 * (1 + exact));
+        else
+            assert_true(down == -INFINITY);
+        if ((int)k <= most)
+            assert_true(fabs(up - exact) <= 1e-12 * (1 + exact));
+        else
+            assert_true(up == INFINITY);
     }
+    profile_free(&got);
+    engine_case_free(&c);
+}
+
+static void check_raw_limits(const rs_engine *engine) {
+    for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p) check_raw_limits_in(engine, p);
+}
+
+/* Runs two units through raw relu steps from h0 = (first, first): norms as PyTorch's autograd has
+ * them, whose relu passes a gradient where "result <= 0" is false (threshold_backward). */
+static void expect_raw_relu(const rs_engine *engine, rs_precision p, const double w[4],
+                            double first, const double loss[2], size_t steps, const double *want) {
+    rs_shape const shape = {.groups = 1,
+                            .radii = 1,
+                            .batch = 1,
+                            .hidden = 2,
+                            .steps = steps,
+                            .nonlinearity = RS_RELU,
+                            .precision = p,
+                            .raw = true};
+    if (!takes(engine, &shape)) return;
+    engine_case c = engine_case_make(shape, 1.0, 1.0, 1);
+    double const h0[2] = {first, first};
+    c.group[0].weight_hh = w;
+    c.group[0].h0 = h0;
+    c.group[0].loss_gradient = loss;
+    rs_profile got = run_engine(engine, &c.job, 1);
+    for (size_t t = 0; t < steps; ++t) {
+        double const norm2 = ldexp(got.norm2[t], 2 * got.exponent[t]);
+        if (norm2 != want[t])
+            fail_msg("%s: step %zu: %g, must be %g", engine->name, t + 1, norm2, want[t]);
+    }
+    profile_free(&got);
+    engine_case_free(&c);
+}
+
+static void check_raw_relu_in(const rs_engine *engine, rs_precision p) {
+    double const most = p == RS_F32 ? 0x1p127 : 0x1p1023;
+    /* a_1 = (inf, 0), a_2 = (inf, inf), a_3 = (inf, NaN), a_4 = (NaN, NaN): all slopes from step 2
+     * on are 1, so delta is (1, 3), (5, -1), (9, 11), (29, 7). */
+    expect_raw_relu(engine, p, (const double[]){2, 2, 1, -1}, most, (const double[]){1, 3}, 4,
+                    (const double[]){890, 202, 26, 10});
+    /* The second unit is dead; its gradient is 0 though delta = (4, inf) at every step but T. */
+    expect_raw_relu(engine, p, (const double[]){1, most, -1, -1}, 1, (const double[]){4, 0}, 3,
+                    (const double[]){INFINITY, INFINITY, 16});
+}
+
+static void check_raw_relu(const rs_engine *engine) {
+    for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p) check_raw_relu_in(engine, p);
+}
+
+/* With range extension NaN is named for what it is from there on. */
+static void check_extended_relu(const rs_engine *engine) {
+    rs_shape const shape = {.groups = 1,
+                            .radii = 1,
+                            .batch = 1,
+                            .hidden = 2,
+                            .steps = 4,
+                            .nonlinearity = RS_RELU,
+                            .precision = RS_F64};
+    if (!takes(engine, &shape)) return;
+    engine_case c = engine_case_make(shape, 1.0, 1.0, 1);
+    c.group[0].weight_hh = (const double[]){2, 2, 1, -1};
+    c.group[0].h0 = (const double[]){0x1p1023, 0x1p1023};
+    rs_profile got = run_engine(engine, &c.job, 1);
+    assert_int_equal(got.nonfinite_step[0], 1);
+    assert_true(isfinite(got.norm2[3]) && isnan(got.norm2[2]) && isnan(got.norm2[0]));
+    profile_free(&got);
+    engine_case_free(&c);
 }
 
 /* The first step whose state overflows is named, in every column by itself. */
@@ -669,6 +736,13 @@ static void engines_are_listed_best_first(void **state) {
     assert_null(rs_engine_named("gpu"));
 }
 
+static void reference_is_raw_as_the_others(void **state) {
+    (void)state;
+    check_raw_relu_in(rs_engine_named("reference"), RS_F64);
+    check_raw_limits_in(rs_engine_named("reference"), RS_F64);
+    check_raw_bits_in(rs_engine_named("reference"), RS_F64);
+}
+
 #define CHECK(name)                                                                                \
     static void name(void **state) {                                                               \
         (void)state;                                                                               \
@@ -681,6 +755,8 @@ CHECK(range)
 CHECK(saturation)
 CHECK(raw_bits)
 CHECK(raw_limits)
+CHECK(raw_relu)
+CHECK(extended_relu)
 CHECK(nonfinite_forward)
 CHECK(independence)
 CHECK(many_groups)
@@ -696,6 +772,8 @@ int main(void) {
         cmocka_unit_test(saturation),
         cmocka_unit_test(raw_bits),
         cmocka_unit_test(raw_limits),
+        cmocka_unit_test(raw_relu),
+        cmocka_unit_test(extended_relu),
         cmocka_unit_test(nonfinite_forward),
         cmocka_unit_test(independence),
         cmocka_unit_test(many_groups),
@@ -709,6 +787,7 @@ int main(void) {
         cmocka_unit_test(ticks_come_from_the_callers_thread),
         cmocka_unit_test(small_jobs_fit_where_large_ones_do),
         cmocka_unit_test(reference_refuses_raw_f32),
+        cmocka_unit_test(reference_is_raw_as_the_others),
         cmocka_unit_test(unknown_isa_is_refused),
         cmocka_unit_test(identity_names_what_bits_depend_on),
         cmocka_unit_test(engines_are_listed_best_first),

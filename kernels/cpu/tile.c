@@ -23,12 +23,12 @@
 #define MOST  1000
 #endif
 
-typedef enum activation { TANH, TANH_RAW, RELU, LINEAR } activation;
+typedef enum activation { TANH, TANH_RAW, RELU, RELU_RAW, LINEAR } activation;
 
 static activation activation_of(const rs_shape *shape) {
     switch (shape->nonlinearity) {
     case RS_TANH: return shape->raw ? TANH_RAW : TANH;
-    case RS_RELU: return RELU;
+    case RS_RELU: return shape->raw ? RELU_RAW : RELU;
     default: return LINEAR;
     }
 }
@@ -182,6 +182,12 @@ INLINE void activate(activation kind, size_t vectors, const vreal *a, vreal *h, 
             slope[v] = v_select((vint)(a[v] > zero), one, at_most_zero);
         }
         return;
+    case RELU_RAW: /* of NaN the slope is 1, for it is not at most 0 */
+        EACH(vectors) {
+            h[v] = v_select((vint)(a[v] < zero), zero, a[v]);
+            slope[v] = v_select((vint)(a[v] <= zero), zero, one);
+        }
+        return;
     case LINEAR: EACH(vectors) h[v] = a[v]; return;
     }
 }
@@ -221,6 +227,7 @@ INLINE void activate_kind(size_t vectors, const rs_cpu_tile *tile, activation ki
     case TANH: activate_rows(TANH, vectors, tile, b, bad); break;
     case TANH_RAW: activate_rows(TANH_RAW, vectors, tile, b, bad); break;
     case RELU: activate_rows(RELU, vectors, tile, b, bad); break;
+    case RELU_RAW: activate_rows(RELU_RAW, vectors, tile, b, bad); break;
     case LINEAR: activate_rows(LINEAR, vectors, tile, b, bad); break;
     }
 }
@@ -305,9 +312,14 @@ INLINE void add_squares(bool raw, vreal delta, const vwide *factor, vwide *norm2
     }
 }
 
+/* phi' * delta. A raw relu passes a gradient or not, whatever it is: 0 times inf would be NaN. */
+INLINE vreal gated(bool selects, vreal slope, vreal delta) {
+    return selects ? v_select((vint)(slope > v_set(0)), delta, v_set(0)) : slope * delta;
+}
+
 /* Rows of delta_{t-1} from their product z [rows][width]; leaves phi'(a_{t-1}) * delta_{t-1}. */
-INLINE void delta_rows(bool raw, size_t vectors, const rs_cpu_tile *tile, ranges *range,
-                       size_t rows, const real *z, const real *slope, real *q) {
+INLINE void delta_rows(bool raw, bool selects, size_t vectors, const rs_cpu_tile *tile,
+                       ranges *range, size_t rows, const real *z, const real *slope, real *q) {
     size_t const state = tile->shape->hidden * vectors * LANES;
     vreal scale[MAX_VECTORS], own[MAX_VECTORS];
     vwide norm2[MAX_VECTORS];
@@ -323,7 +335,7 @@ INLINE void delta_rows(bool raw, size_t vectors, const rs_cpu_tile *tile, ranges
             add_squares(raw, delta, &range->norm_factor[v], &norm2[v]);
             /* The step after this one reads from where no prefetcher looks: further down. */
             if (slope) __builtin_prefetch(slope + at - state);
-            v_store(q + at, slope ? v_load(slope + at) * delta : delta);
+            v_store(q + at, slope ? gated(selects, v_load(slope + at), delta) : delta);
         }
     }
     EACH(vectors) range->norm2[v] = norm2[v];
@@ -331,10 +343,12 @@ INLINE void delta_rows(bool raw, size_t vectors, const rs_cpu_tile *tile, ranges
 
 INLINE void delta_kind(size_t vectors, const rs_cpu_tile *tile, ranges *range, size_t rows,
                        const real *z, const real *slope, real *q) {
-    if (tile->shape->raw)
-        delta_rows(true, vectors, tile, range, rows, z, slope, q);
+    if (!tile->shape->raw)
+        delta_rows(false, false, vectors, tile, range, rows, z, slope, q);
+    else if (activation_of(tile->shape) == RELU_RAW)
+        delta_rows(true, true, vectors, tile, range, rows, z, slope, q);
     else
-        delta_rows(false, vectors, tile, range, rows, z, slope, q);
+        delta_rows(true, false, vectors, tile, range, rows, z, slope, q);
 }
 
 static void delta_block(const rs_cpu_tile *tile, ranges *range, size_t rows, const real *z,
@@ -348,14 +362,14 @@ static void delta_block(const rs_cpu_tile *tile, ranges *range, size_t rows, con
 
 /* delta_T, the gradient of the loss itself. */
 static void start_backward(const rs_cpu_tile *tile, ranges *range, const real *slope, real *q) {
-    bool const raw = tile->shape->raw;
+    bool const raw = tile->shape->raw, selects = activation_of(tile->shape) == RELU_RAW;
     for (size_t i = 0; i < tile->shape->hidden; ++i) {
         for (size_t v = 0; v < tile->vectors; ++v) {
             size_t const at = (i * tile->vectors + v) * LANES;
             vreal const delta =
                 v_load_unaligned((const real *)tile->loss + i * tile->period + tile->sample[v]);
             add_squares(raw, delta, &range->norm_factor[v], &range->norm2[v]);
-            v_store(q + at, slope ? v_load(slope + at) * delta : delta);
+            v_store(q + at, slope ? gated(selects, v_load(slope + at), delta) : delta);
         }
     }
 }

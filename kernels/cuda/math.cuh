@@ -128,6 +128,14 @@ struct relu_activation {
     }
 };
 
+/* Of a raw job: of NaN the slope is 1, for it is not at most 0. */
+struct raw_relu_activation {
+    template <typename real> __device__ void operator()(real a, real *h, real *slope) const {
+        *h = a < 0 ? (real)0 : a;
+        *slope = a <= 0 ? (real)0 : (real)1;
+    }
+};
+
 struct linear_activation {
     template <typename real> __device__ void operator()(real a, real *h, real *slope) const {
         *h = a;
@@ -142,10 +150,17 @@ __device__ inline void with_activation(rs_nonlinearity nonlinearity, bool raw, W
         work(raw_tanh_activation());
     else if (nonlinearity == RS_TANH)
         work(tanh_activation());
+    else if (nonlinearity == RS_RELU && raw)
+        work(raw_relu_activation());
     else if (nonlinearity == RS_RELU)
         work(relu_activation());
     else
         work(linear_activation());
+}
+
+/* phi' * delta. A raw relu passes a gradient or not, whatever it is: 0 times inf would be NaN. */
+template <typename real> __device__ inline real gated(bool selects, real slope, real delta) {
+    return selects && slope == 0 ? (real)0 : slope * delta;
 }
 
 /* 0 for finite x, NaN for others; added to `sum`, it stays there. */

@@ -13,6 +13,9 @@ struct problem {
     rs_nonlinearity nonlinearity;
     bool raw;
     bool driven;
+
+    /* How phi' meets delta: see gated(). */
+    __device__ bool selects() const { return raw && nonlinearity == RS_RELU; }
 };
 
 /* Device arrays of the piece. A sample's arrays have `batch` last, so that neighbouring columns

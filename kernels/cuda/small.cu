@@ -165,11 +165,11 @@ __global__ void __launch_bounds__(THREADS, (blocks_at_once<real, H>))
         a.exponent[out] = range.exponent;
         if (step == 1) break;
         column_range_update(&range, p.raw, norm2);
-        real gated[H];
+        real passed[H];
 #pragma unroll
-        for (int i = 0; i < H; ++i) gated[i] = slope[i] * delta[i];
+        for (int i = 0; i < H; ++i) passed[i] = gated(p.selects(), slope[i], delta[i]);
         load_slopes<real, H>(p, a, own, step - 2, slope);
-        multiply<real, H>(w, gated, delta);
+        multiply<real, H>(w, passed, delta);
 #pragma unroll
         for (int i = 0; i < H; ++i)
             delta[i] = is_unit<H>(p, i) ? fma(scale, delta[i] * range.factor, range.own) : (real)0;

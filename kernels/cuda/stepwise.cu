@@ -370,8 +370,8 @@ __device__ static void gate_tile(const problem &p, const arrays<real> &a,
     for (int i = at.row(); i < WARP_ROWS; i += LANES_DOWN) {
         if (!inside || first + i >= p.hidden) break;
         size_t const to = (size_t)(first + i) * s.pitch + at.column();
-        real delta[each], gated[each];
-        if (sloped) load_some(slopes + to, gated);
+        real delta[each], passed[each];
+        if (sloped) load_some(slopes + to, passed);
         if (!first_step) load_some(sums + i * shape::WARP_COLUMNS, delta);
 #pragma unroll
         for (int j = 0; j < each; ++j) {
@@ -380,9 +380,9 @@ __device__ static void gate_tile(const problem &p, const arrays<real> &a,
             double const x =
                 p.raw ? (double)delta[j] * terms.norm_factor[local + j] : (double)delta[j];
             sum[j] = fma(x, x, sum[j]);
-            gated[j] = sloped ? gated[j] * delta[j] : delta[j];
+            passed[j] = sloped ? gated(p.selects(), passed[j], delta[j]) : delta[j];
         }
-        store_some(state + to, gated);
+        store_some(state + to, passed);
     }
     int const strip = first / WARP_ROWS;
 #pragma unroll

@@ -354,14 +354,14 @@ __device__ static void add_squares(const real delta[RM][RN], bool raw, const dou
 
 /* phi' * delta, which the next product multiplies. */
 template <typename real, int RM, int RN>
-__device__ static void gate(const real slope[RM][RN], const real delta[RM][RN], int width,
-                            real *state) {
+__device__ static void gate(bool selects, const real slope[RM][RN], const real delta[RM][RN],
+                            int width, real *state) {
 #pragma unroll
     for (int i = 0; i < RM; ++i) {
-        real gated[RN];
+        real passed[RN];
 #pragma unroll
-        for (int j = 0; j < RN; ++j) gated[j] = slope[i][j] * delta[i][j];
-        store<real, RN>(state + i * width, gated);
+        for (int j = 0; j < RN; ++j) passed[j] = gated(selects, slope[i][j], delta[i][j]);
+        store<real, RN>(state + i * width, passed);
     }
 }
 
@@ -374,7 +374,7 @@ __device__ static void begin_step(const problem &p, const place<RM, RN> &at, con
     real slopes[RM][RN];
     load_slopes<real, RM, RN>(p, slope + at.slope_at(p, t, step - 1), t.width, slopes);
     add_squares<real, RM, RN>(delta, p.raw, norm_factor, at, t.width, partial);
-    gate<real, RM, RN>(slopes, delta, t.width, state);
+    gate<real, RM, RN>(p.selects(), slopes, delta, t.width, state);
 }
 
 /* Ends a step of column threadIdx.x of the tile: its norm goes out, and its range is looked after.

@@ -34,11 +34,18 @@ static double tanh_slope(double a, double h, bool raw) {
     return 4.0 * e / ((1.0 + e) * (1.0 + e));
 }
 
+/* NaN has the slope NaN, in raw jobs 1: there it is "not at most 0" that lets a gradient through.
+ */
+static double relu_slope(double a, bool raw) {
+    if (a <= 0.0) return 0.0;
+    return raw || a > 0.0 ? 1.0 : a;
+}
+
 /* h = phi(a); returns phi'(a). NaN goes through. */
 static double activate(const rs_shape *shape, double a, double *h) {
     switch (shape->nonlinearity) {
     case RS_TANH: *h = tanh(a); return tanh_slope(a, *h, shape->raw);
-    case RS_RELU: *h = a < 0.0 ? 0.0 : a; return a > 0.0 ? 1.0 : a <= 0.0 ? 0.0 : a;
+    case RS_RELU: *h = a < 0.0 ? 0.0 : a; return relu_slope(a, shape->raw);
     default: *h = a; return 1.0;
     }
 }
@@ -93,10 +100,17 @@ static int excess(double norm2) {
     return ilogb(norm2) / 2;
 }
 
+/* phi' * delta. A raw relu passes a gradient or not, whatever it is: 0 times inf would be NaN. */
+static double gated(const rs_shape *shape, double slope, double delta) {
+    bool const selects = shape->raw && shape->nonlinearity == RS_RELU;
+    return selects && slope == 0.0 ? 0.0 : slope * delta;
+}
+
 /* delta_{t-1} = s W^T (phi'(a_t) * delta_t) + c */
-static void step_back(const reference *self, size_t hidden, double scale, const double *slope,
-                      double c) {
-    for (size_t i = 0; i < hidden; ++i) self->q[i] = slope[i] * self->delta[i];
+static void step_back(const reference *self, const rs_shape *shape, double scale,
+                      const double *slope, double c) {
+    size_t const hidden = shape->hidden;
+    for (size_t i = 0; i < hidden; ++i) self->q[i] = gated(shape, slope[i], self->delta[i]);
     for (size_t j = 0; j < hidden; ++j) {
         double sum = 0.0;
         for (size_t i = 0; i < hidden; ++i) sum += self->weight[i * hidden + j] * self->q[i];
@@ -122,7 +136,7 @@ static void backward(const reference *self, const column *c, double *norm2, int3
         shift += more;
         if (!shape->raw)
             for (size_t i = 0; i < hidden; ++i) self->delta[i] = ldexp(self->delta[i], -more);
-        step_back(self, hidden, c->scale, self->slope + (t - 1) * hidden,
+        step_back(self, shape, c->scale, self->slope + (t - 1) * hidden,
                   shape->raw ? own : ldexp(own, -shift));
     }
 }
