@@ -27,6 +27,12 @@ extern "C" {
 typedef enum rs_nonlinearity { RS_TANH, RS_RELU, RS_LINEAR, RS_N_NONLINEARITY } rs_nonlinearity;
 typedef enum rs_precision { RS_F32, RS_F64, RS_N_PRECISION } rs_precision;
 
+/* Spectral radii that range extension is made for. A step may change a norm by about 1e28 in f32
+ * and 1e76 in f64 before numbers or their squares leave their format, and with it the norm its
+ * digits. */
+#define RS_LEAST_RADIUS 1e-20
+#define RS_MOST_RADIUS  1e20
+
 /* What all columns of a launch have in common. */
 typedef struct rs_shape {
     size_t groups;     /* G: base matrices */

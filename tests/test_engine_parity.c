@@ -372,29 +372,106 @@ static void check_extended_relu(const rs_engine *engine) {
     engine_case_free(&c);
 }
 
+/* Steps are counted from the first recorded one; what overflowed before it is seen in step 1. */
+static void expect_nonfinite(const rs_engine *engine, rs_precision p, size_t warmup,
+                             const uint32_t want[3]) {
+    rs_shape const shape = {.groups = 1,
+                            .radii = 3,
+                            .batch = 1,
+                            .hidden = 1,
+                            .steps = 1100,
+                            .warmup = warmup,
+                            .nonlinearity = RS_RELU,
+                            .precision = p};
+    engine_case c = engine_case_make(shape, 1.0, 4.0, 5);
+    double const one = 1.0;
+    c.scale[1] = 2.0;
+    c.group[0].weight_hh = c.group[0].loss_gradient = c.group[0].h0 = &one;
+    rs_profile got = run_engine(engine, &c.job, 1);
+    for (size_t i = 0; i < 3; ++i) assert_int_equal(got.nonfinite_step[i], want[i]);
+    profile_free(&got);
+    engine_case_free(&c);
+}
+
 /* The first step whose state overflows is named, in every column by itself. */
+static void check_nonfinite_forward_in(const rs_engine *engine, rs_precision p) {
+    uint32_t const exponents = p == RS_F32 ? 128 : 1024;
+    expect_nonfinite(engine, p, 0, (const uint32_t[]){0, exponents, exponents / 2});
+    expect_nonfinite(engine, p, 28, (const uint32_t[]){0, exponents - 28, exponents / 2 - 28});
+    expect_nonfinite(engine, p, exponents - 1, (const uint32_t[]){0, 1, 1});
+}
+
 static void check_nonfinite_forward(const rs_engine *engine) {
-    for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p) {
-        rs_shape const shape = {.groups = 1,
-                                .radii = 3,
-                                .batch = 1,
-                                .hidden = 1,
-                                .steps = 1100,
-                                .nonlinearity = RS_RELU,
-                                .precision = p,
-                                .driven = false};
-        engine_case c = engine_case_make(shape, 1.0, 4.0, 5);
-        double const one = 1.0;
-        c.scale[1] = 2.0;
-        c.group[0].weight_hh = c.group[0].loss_gradient = c.group[0].h0 = &one;
-        rs_profile got = run_engine(engine, &c.job, 1);
-        uint32_t const exponents = p == RS_F32 ? 128 : 1024;
-        assert_int_equal(got.nonfinite_step[0], 0);
-        assert_int_equal(got.nonfinite_step[1], exponents);
-        assert_int_equal(got.nonfinite_step[2], exponents / 2);
-        profile_free(&got);
-        engine_case_free(&c);
+    for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p) check_nonfinite_forward_in(engine, p);
+}
+
+/* One linear unit whose loss has a term in every step: delta_{T-k} = s^k + c (s^k - 1) / (s - 1).
+ */
+static double log_closed_form(double s, double c, size_t k) {
+    long double const power = powl((long double)s, (long double)k);
+    return (double)log10l(power + (long double)c * (power - 1.0L) / ((long double)s - 1.0L));
+}
+
+static void expect_closed_form(const rs_engine *engine, rs_precision p, double s, double term) {
+    rs_shape const shape = {.groups = 1,
+                            .radii = 1,
+                            .batch = 1,
+                            .hidden = 1,
+                            .steps = 200,
+                            .nonlinearity = RS_LINEAR,
+                            .precision = p};
+    engine_case c = engine_case_make(shape, s, s, 5);
+    double const one = 1.0, scale = p == RS_F32 ? (double)(float)s : s;
+    double const own = p == RS_F32 ? (double)(float)term : term;
+    c.group[0].weight_hh = c.group[0].loss_gradient = &one;
+    c.group[0].h0 = NULL;
+    c.group[0].step_gradient = term;
+    rs_profile got = run_engine(engine, &c.job, 1);
+    for (size_t k = 0; k < shape.steps; ++k) {
+        double const norm = log_norm(&shape, &got, 0, shape.steps - k, 0);
+        double const want = log_closed_form(scale, own, k);
+        if (!(fabs(norm - want) <= tolerance[p] * (1.0 + fabs(want))))
+            fail_msg("%s %s: s = %g, c = %g, %zu steps back: %.17g, must be %.17g", engine->name,
+                     rs_precision_name(p), s, term, k, norm, want);
     }
+    profile_free(&got);
+    engine_case_free(&c);
+}
+
+/* Beyond the band the loss's own term is scaled as delta is; a single step may change the norm by
+ * the largest and the least radius that there is. */
+static void check_closed_form(const rs_engine *engine) {
+    static double const scale[] = {RS_LEAST_RADIUS, 0.125, 8.0, RS_MOST_RADIUS};
+    static double const term[] = {0.0, 1e-3, 1e-30};
+    for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p)
+        for (size_t i = 0; i < sizeof scale / sizeof *scale; ++i)
+            for (size_t j = 0; j < sizeof term / sizeof *term; ++j)
+                expect_closed_form(engine, p, scale[i], term[j]);
+}
+
+/* Input that was given and not drawn, of some samples of a larger batch. */
+static void check_given_input(const rs_engine *engine) {
+    enum { INPUT_BATCH = 5, FEATURES = 2 };
+    rs_shape const shape = {
+        .groups = 2, .radii = 3, .batch = 3, .hidden = 9, .steps = 60, .warmup = 7, .driven = true};
+    engine_case c = engine_case_make(shape, 0.5, 0.9, 3);
+    static double input[(60 + 7) * INPUT_BATCH * FEATURES];
+    for (size_t i = 0; i < sizeof input / sizeof *input; ++i) input[i] = sin((double)(i * i));
+    for (size_t g = 0; g < shape.groups; ++g) {
+        c.group[g].drive.input = input;
+        c.group[g].drive.input_batch = INPUT_BATCH;
+        c.group[g].drive.first_sample = 1;
+    }
+    for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p) {
+        c.job.shape.precision = p;
+        if (!takes(engine, &c.job.shape)) continue;
+        rs_profile want = run_engine(rs_engine_named("reference"), &c.job, 1);
+        rs_profile got = run_engine(engine, &c.job, 2);
+        compare(engine, &c.job.shape, &got, &want, tolerance[p]);
+        profile_free(&want);
+        profile_free(&got);
+    }
+    engine_case_free(&c);
 }
 
 static void assert_same_bits(const rs_profile *a, const rs_profile *b, size_t norms,
@@ -743,6 +820,13 @@ static void reference_is_raw_as_the_others(void **state) {
     check_raw_bits_in(rs_engine_named("reference"), RS_F64);
 }
 
+/* Where tests above compare with a closed form, the definition is held against it too. */
+static void reference_is_right_by_itself(void **state) {
+    (void)state;
+    check_closed_form(rs_engine_named("reference"));
+    check_nonfinite_forward_in(rs_engine_named("reference"), RS_F64);
+}
+
 #define CHECK(name)                                                                                \
     static void name(void **state) {                                                               \
         (void)state;                                                                               \
@@ -758,6 +842,8 @@ CHECK(raw_limits)
 CHECK(raw_relu)
 CHECK(extended_relu)
 CHECK(nonfinite_forward)
+CHECK(closed_form)
+CHECK(given_input)
 CHECK(independence)
 CHECK(many_groups)
 CHECK(interruption)
@@ -775,6 +861,8 @@ int main(void) {
         cmocka_unit_test(raw_relu),
         cmocka_unit_test(extended_relu),
         cmocka_unit_test(nonfinite_forward),
+        cmocka_unit_test(closed_form),
+        cmocka_unit_test(given_input),
         cmocka_unit_test(independence),
         cmocka_unit_test(many_groups),
         cmocka_unit_test(interruption),
@@ -788,6 +876,7 @@ int main(void) {
         cmocka_unit_test(small_jobs_fit_where_large_ones_do),
         cmocka_unit_test(reference_refuses_raw_f32),
         cmocka_unit_test(reference_is_raw_as_the_others),
+        cmocka_unit_test(reference_is_right_by_itself),
         cmocka_unit_test(unknown_isa_is_refused),
         cmocka_unit_test(identity_names_what_bits_depend_on),
         cmocka_unit_test(engines_are_listed_best_first),

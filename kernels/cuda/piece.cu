@@ -18,7 +18,10 @@ bool sizes_fit(const rs_shape *s) {
 
 /* ---- the block of memory --------------------------------------------------------------------- */
 
-enum { SLAB = 64 << 20 };
+#ifndef RS_CUDA_SLAB /* bytes of input that are staged at a time; tests make it small */
+#define RS_CUDA_SLAB (64 << 20)
+#endif
+enum { SLAB = RS_CUDA_SLAB };
 
 /* The arrays of a piece. Those of a kind stand together, group after group. */
 template <typename real> struct layout {

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "../../kernels/base/clock.h"
 #include "../cuda_on_cpu/cuda_on_cpu.h"
 #include "../engine_case.h"
 
@@ -201,6 +202,30 @@ static void tiles_change_no_bits(void **state) {
     unsetenv("RHOSWEEP_CUDA_PATH");
 }
 
+/* ---- time ------------------------------------------------------------------------------------ */
+
+/* What run() says of its passes fills the time that it took, by another clock. */
+static void seconds_are_seconds(void **state) {
+    (void)state;
+    rs_shape shape = small;
+    shape.hidden = 100, shape.steps = 40;
+    rs_resources const resources = {.threads = 1};
+    void *handle = NULL;
+    engine_case c = engine_case_make(shape, 0.5, 0.9, 1);
+    rs_profile got = profile_make(&shape);
+    rs_cuda_on_cpu_reset();
+    assert_int_equal(cuda()->open(&shape, &resources, &handle), RS_OK);
+    double const start = rs_seconds();
+    assert_int_equal(cuda()->run(handle, &c.job, &got), RS_OK);
+    double const wall = rs_seconds() - start;
+    assert_true(got.forward_seconds > 0.05 * wall && got.backward_seconds > 0.05 * wall);
+    assert_true(got.transfer_seconds > 0.0);
+    assert_true(got.forward_seconds + got.backward_seconds + got.transfer_seconds < 1.01 * wall);
+    cuda()->close(handle);
+    profile_free(&got);
+    engine_case_free(&c);
+}
+
 /* ---- devices --------------------------------------------------------------------------------- */
 
 typedef struct worker {
@@ -269,7 +294,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(columns_do_not_choose),   cmocka_unit_test(unknown_path_is_refused),
         cmocka_unit_test(graphs_follow_the_shape), cmocka_unit_test(tiles_change_no_bits),
-        cmocka_unit_test(devices_and_threads),     cmocka_unit_test(no_such_device),
+        cmocka_unit_test(seconds_are_seconds),     cmocka_unit_test(devices_and_threads),
+        cmocka_unit_test(no_such_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
