@@ -161,9 +161,10 @@ static void check_relu(sqlite3_stmt *row, void *arg) {
 
 static void identity_relu_decays_at_ln_rho(void **state) {
     (void)state;
-    sweep("ensemble = identity\ncell = relu\nhidden = 10\nsteps = 40\nseeds = 0\n"
-          "input = zero\nh0 = normal:1\nrho = 0.5,0.9,1.5,2\nprecision = f64\nloss = random\n",
-          rates, check_relu, NULL);
+    static const char settings[] =
+        "ensemble = identity\ncell = relu\nhidden = 10\nsteps = 40\nseeds = 0\n"
+        "input = zero\nh0 = normal:1\nrho = 0.5,0.9,1.5,2\nprecision = f64\nloss = random\n";
+    assert_int_equal(sweep(settings, rates, check_relu, NULL), 4);
 }
 
 /* ---- mean field ------------------------------------------------------------------------------ */
