@@ -589,10 +589,27 @@ static void values_beyond_f32_are_refused(void **state) {
     rs_weights_free(&w);
     set(&f, "rho", "native");
     expect_refused(&f, &m, "weight_hh: 1e+39 is beyond the range of f32; try --precision f64");
+    rs_spec_free(&f.spec);
+}
+
+static void steps_that_no_range_can_follow_are_refused(void **state) {
+    static const double of[] = {1e39, 1e-21, 1e19, 1e-19, 0.0};
+    fixture f = make_for_model();
+    (void)state;
+    set(&f, "rho", "native");
     set(&f, "precision", "f64");
-    w = weights_of(&f, &m);
-    assert_true(w.weight_hh[0] == 1e39);
-    rs_weights_free(&w);
+    for (size_t i = 0; i < COUNT(of); ++i) {
+        double const matrix[4] = {of[i], 0.0, 0.0, of[i]};
+        rs_model m = whole_model();
+        m.weight_hh = matrix;
+        if (i < 2) {
+            expect_refused(&f, &m, "is not between 1e-20 and 1e+20");
+            continue;
+        }
+        rs_weights w = weights_of(&f, &m);
+        assert_true(w.weight_hh[0] == of[i]);
+        rs_weights_free(&w);
+    }
     rs_spec_free(&f.spec);
 }
 
@@ -705,6 +722,7 @@ int main(void) {
         cmocka_unit_test(a_radius_made_of_rounding_is_refused),
         cmocka_unit_test(a_triangular_model_is_scaled),
         cmocka_unit_test(values_beyond_f32_are_refused),
+        cmocka_unit_test(steps_that_no_range_can_follow_are_refused),
         cmocka_unit_test(mean_losses_are_constant),
         cmocka_unit_test(random_losses_are_unit_vectors),
         cmocka_unit_test(drives_follow_the_input),

@@ -37,9 +37,26 @@ static rs_status set_ensemble(rs_spec *spec, const char *value) {
     return RS_OK;
 }
 
+/* Of ascending radii. */
+static rs_status check_radii(const double *rho, size_t n) {
+    if (rho[0] >= RS_LEAST_RADIUS && rho[n - 1] <= RS_MOST_RADIUS) return RS_OK;
+    return rs_fail(RS_EINPUT, "%g is not between %g and %g, which range extension can follow",
+                   rho[0] < RS_LEAST_RADIUS ? rho[0] : rho[n - 1], RS_LEAST_RADIUS, RS_MOST_RADIUS);
+}
+
 static rs_status set_rho(rs_spec *spec, const char *value) {
     bool const native = strcmp(value, "native") == 0;
-    RS_TRY(rs_parse_reals(native ? "1" : value, &spec->rho, &spec->n_rho));
+    double *rho = NULL;
+    size_t n = 0;
+    rs_status status = rs_parse_reals(native ? "1" : value, &rho, &n);
+    if (status == RS_OK) status = check_radii(rho, n);
+    if (status != RS_OK) {
+        free(rho);
+        return status;
+    }
+    free(spec->rho);
+    spec->rho = rho;
+    spec->n_rho = n;
     spec->native = native;
     return RS_OK;
 }

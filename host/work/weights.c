@@ -149,6 +149,16 @@ static rs_status scale_weight_hh(const rs_case *one, rs_radii *radii, rs_weights
     return RS_OK;
 }
 
+/* A matrix as it is, unscaled. Zero is one that passes nothing on. */
+static rs_status check_native(const rs_weights *weights) {
+    double const g = weights->coupling;
+    if (g == 0.0 || (g >= RS_LEAST_RADIUS && g <= RS_MOST_RADIUS)) return RS_OK;
+    return rs_fail(RS_EINPUT,
+                   "weight_hh: its coupling %g is not between %g and %g, which range extension can "
+                   "follow; scale it with --rho",
+                   g, RS_LEAST_RADIUS, RS_MOST_RADIUS);
+}
+
 static rs_status make_weight_hh(const rs_case *one, const rs_model *model, rs_radii *radii,
                                 rs_weights *out) {
     size_t const h = one->hidden;
@@ -161,7 +171,7 @@ static rs_status make_weight_hh(const rs_case *one, const rs_model *model, rs_ra
     out->radius = out->drawn_radius;
     if (!one->native || rounded) RS_TRY(rs_radii_find(radii, h, out->weight_hh, &out->radius));
     out->coupling = rs_coupling(h, out->weight_hh);
-    return RS_OK;
+    return one->native ? check_native(out) : RS_OK;
 }
 
 /* weight_ih and biases */
