@@ -54,7 +54,7 @@ static rs_status run(const rs_command *command) {
     case RS_TABLE: return run_table(command);
     case RS_REPORT: return rs_report(&command->report);
     case RS_INSPECT: return rs_inspect(command->path, stdout);
-    case RS_DEVICES: rs_devices(stdout); return RS_OK;
+    case RS_DEVICES: return rs_devices(stdout);
     case RS_ANSWERED: return RS_OK;
     }
     return RS_OK;

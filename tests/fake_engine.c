@@ -13,6 +13,7 @@ void fake_reset(void) {
     fake = (fake_engine_state){
         .device = {.name = "Abacus",
                    .driver = "beads 1.0",
+                   .identity = "fake",
                    .on_host = false,
                    .free_bytes = 1 << 30,
                    .threads = 3,

@@ -100,6 +100,7 @@ static inline rs_provenance fixture_provenance(void) {
                            .engine = "reference",
                            .device = "A CPU",
                            .driver = "",
+                           .isa = "",
                            .threads = 2,
                            .memory = 1000000,
                            .command_line = "rhosweep sweep --rho 1,2",

@@ -51,6 +51,7 @@ rs_status rs_provenance_make(const rs_spec *spec, const rs_engine *engine, const
         .engine = engine->name,
         .device = device->name,
         .driver = device->driver,
+        .isa = device->isa,
         .threads = resources->threads,
         .memory = memory,
         .command_line = command_line,

@@ -18,6 +18,7 @@ rs_status rs_store_begin_run(rs_store *store, const rs_provenance *provenance, i
     rs_bind_text(&b, provenance->engine);
     rs_bind_text(&b, provenance->device);
     rs_bind_text(&b, provenance->driver);
+    rs_bind_text(&b, provenance->isa);
     rs_bind_whole(&b, provenance->threads);
     rs_bind_whole(&b, provenance->memory > INT64_MAX ? INT64_MAX : (int64_t)provenance->memory);
     rs_bind_text(&b, provenance->command_line);

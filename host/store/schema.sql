@@ -28,6 +28,7 @@ CREATE TABLE runs (
     memory       INTEGER,       -- bytes the run could use
     command_line TEXT,          -- as typed
     spec         TEXT,          -- INI text that asks for the same sweep again
+    isa          TEXT,          -- instruction set of the engine's kernels, '' where it has no choice
     engine_s     REAL,          -- seconds that the engine computed; NULL until finished
     wall_s       REAL           -- seconds from start to end; likewise
 ) STRICT;
@@ -51,7 +52,8 @@ CREATE TABLE cases (
     loss         TEXT NOT NULL,    -- 'last-mean', 'all-mean', 'random'
     fit_skip     INTEGER NOT NULL, -- steps next to the loss that the decay rate leaves out
     precision    TEXT NOT NULL,    -- 'f32', 'f64'
-    engine       TEXT NOT NULL,    -- 'cpu', 'cuda', 'reference'
+    engine       TEXT NOT NULL,    -- 'cpu', 'cuda', 'reference'; with a suffix where its bits
+                                   -- differ: 'cpu-baseline' without FMA, 'cuda-PATH' where forced
     raw          INTEGER NOT NULL, -- 1: plain arithmetic without range extension; else 0
     model        TEXT NOT NULL,    -- file name of the imported weights, '' without
     status       TEXT NOT NULL CHECK (status IN ('done', 'failed')), -- of the latest attempt

@@ -10,9 +10,9 @@ static const char *const statement_sql[RS_SQL_N] = {
     [RS_SQL_COMMIT] = "COMMIT",
     [RS_SQL_BEGIN_RUN] =
         "INSERT INTO runs (started, outcome, version, git_commit, libraries, host, system, engine,"
-        " device, driver, threads, memory, command_line, spec)"
+        " device, driver, isa, threads, memory, command_line, spec)"
         " VALUES (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 'running', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
-        " ?9, ?10, ?11, ?12)",
+        " ?9, ?10, ?11, ?12, ?13)",
     [RS_SQL_FINISH_RUN] =
         "UPDATE runs SET finished = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), outcome = ?2,"
         " engine_s = ?3, wall_s = ?4 WHERE id = ?1",

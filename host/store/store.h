@@ -14,7 +14,7 @@ typedef struct rs_provenance {
     const char *version, *commit; /* of rhosweep */
     const char *libraries;        /* "SQLite 3.40.1, OpenBLAS 0.3.21, ..." */
     const char *host, *system;    /* host name; kernel and architecture */
-    const char *engine, *device, *driver;
+    const char *engine, *device, *driver, *isa;
     int threads;
     uint64_t memory; /* budget in bytes */
     const char *command_line, *spec;

@@ -29,6 +29,7 @@ DROP VIEW temp.curves;
 DROP VIEW temp.runs;
 DROP TABLE main.profile;
 ALTER TABLE main.cases RENAME COLUMN nonlinearity TO cell;
+ALTER TABLE main.runs ADD COLUMN isa TEXT;
 ALTER TABLE main.runs ADD COLUMN engine_s REAL;
 ALTER TABLE main.runs ADD COLUMN wall_s REAL;
 ALTER TABLE main.timings ADD COLUMN transfer_s REAL;

@@ -142,7 +142,7 @@ static rs_status prepare(sweep *s) {
     RS_TRY(s->engine->device(&s->device));
     RS_TRY(rs_store_probe(s->spec->output));
     RS_TRY(read_model(s));
-    RS_TRY(rs_plan_make(s->spec, s->model, s->engine->name, &s->plan));
+    RS_TRY(rs_plan_make(s->spec, s->model, s->device.identity, &s->plan));
     rs_host_device(&s->host);
     RS_TRY(choose_helpers(s));
     s->resources.threads = s->spec->threads ? s->spec->threads : s->device.threads;

@@ -15,6 +15,7 @@ static const column runs_own[] = {
     {"command_line", TEXT, ALWAYS, "r.command_line"},
     {"system", TEXT, NEVER, "r.system"},
     {"driver", TEXT, NEVER, "r.driver"},
+    {"isa", TEXT, NEVER, "r.isa"},
     {"memory", WHOLE, NEVER, "r.memory"},
     {"libraries", TEXT, NEVER, "r.libraries"},
     {"spec", TEXT, NEVER, "r.spec"},

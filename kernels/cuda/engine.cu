@@ -175,7 +175,7 @@ rs_status device(rs_device *out) {
     CUDA_TRY(cudaDriverGetVersion(&driver));
     CUDA_TRY(cudaRuntimeGetVersion(&runtime));
     *out = rs_device();
-    snprintf(out->identity, sizeof out->identity, "cuda");
+    snprintf(out->identity, sizeof out->identity, "cuda%s%s", path ? "-" : "", path ? path : "");
     snprintf(out->name, sizeof out->name, "%.*s", (int)sizeof out->name - 1, properties.name);
     snprintf(out->driver, sizeof out->driver, "CUDA driver %d.%d, runtime %d.%d", driver / 1000,
              driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);

@@ -14,18 +14,19 @@ from .table import NETWORK, SETTINGS, SHAPE, Table
 FINDINGS = ("forward_nonfinite", "backward_nonfinite", "fp32_underflow", "fp32_overflow",
             "fp16_underflow", "fp16_overflow", "bf16_underflow", "bf16_overflow")
 RUN = ("started", "finished", "outcome", "version", "git_commit", "libraries", "host", "system",
-       "engine", "device", "driver", "threads", "memory", "command_line", "spec")
+       "engine", "device", "driver", "isa", "threads", "memory", "command_line", "spec")
 TIMING = ("radii", "columns", "device", "threads", "forward_s", "backward_s")
 CURVES = ("log10_norm_mean", "log10_norm_min", "log10_norm_max", "zero_fraction")
 
 # Version 1 has other names, and wrote h0 'zero' also where a model's own start state was used.
-VERSION_1 = {"cell": "c.nonlinearity AS cell",
-             "h0": "iif(c.model_digest <> '' AND c.h0 = 'zero', 'unrecorded', c.h0) AS h0"}
+VERSION_1 = {"c.cell": "c.nonlinearity AS cell",
+             "c.h0": "iif(c.model_digest <> '' AND c.h0 = 'zero', 'unrecorded', c.h0) AS h0",
+             "r.isa": "NULL AS isa"}
 
 
 def _columns(prefix, names, version):
-    renamed = VERSION_1 if version == 1 and prefix == "c" else {}
-    return [renamed.get(name, f"{prefix}.{name}") for name in names]
+    renamed = VERSION_1 if version == 1 else {}
+    return [renamed.get(f"{prefix}.{name}", f"{prefix}.{name}") for name in names]
 
 
 # As `rhosweep table` orders cases; a model's name does not count.

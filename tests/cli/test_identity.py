@@ -1,5 +1,7 @@
 """What a result depends on is part of its case's identity: another setting is another case."""
 
+import os
+
 import numpy as np
 import pytest
 from conftest import sweep, table
@@ -82,3 +84,16 @@ def test_the_spec_that_is_kept_asks_for_the_same_cases(model, tmp_path, database
     sweep(database, spec)
     assert [row["h0"] for row in table("decay", database)] == ["model"]
     assert [run["points"] for run in table("runs", database)] == ["1", "0"]
+
+
+def test_an_instruction_set_without_fma_is_part_of_a_case(tmp_path):
+    """Those with FMA have the same bits; the run tells which it was."""
+    both = tmp_path / "both.db"
+    for isa in ("", "baseline"):
+        sweep(both, *SETTINGS, "--hidden", "12", "--engine", "cpu", env={**os.environ, "RHOSWEEP_ISA": isa})
+    used = [row["isa"] for row in table("runs", both)]
+    assert used[1] == "baseline"
+    if used[0] == "baseline":
+        pytest.skip("this processor has no instruction set with FMA")
+    engines = [row["engine"] for row in table("decay", both)]
+    assert sorted(engines) == ["cpu", "cpu-baseline"]
