@@ -9,11 +9,6 @@ static void expect(bool truth) {
     if (!truth) abort();
 }
 
-/* A path may hold what an INI file cannot: blanks before ';', or more than a line takes. */
-static bool printable(const char *path) {
-    return !path || (strlen(path) < 150 && !strchr(path, ';'));
-}
-
 static void check_round_trip(const rs_spec *spec) {
     rs_spec again;
     char *text, *same;
@@ -23,6 +18,8 @@ static void check_round_trip(const rs_spec *spec) {
     expect(rs_spec_check(&again) == RS_OK);
     expect(rs_spec_print(&again, &same) == RS_OK);
     expect(strcmp(text, same) == 0);
+    expect(strcmp(spec->output, again.output) == 0);
+    expect(!spec->model || strcmp(spec->model, again.model) == 0);
     free(text);
     free(same);
     rs_spec_free(&again);
@@ -34,9 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     expect(rs_spec_init(&spec) == RS_OK);
     rs_status const status = rs_spec_parse(&spec, (const char *)data, size, "fuzz");
     expect(status == RS_OK || (status == RS_EINPUT && *rs_message()));
-    if (status == RS_OK && rs_spec_check(&spec) == RS_OK && printable(spec.output) &&
-        printable(spec.model))
-        check_round_trip(&spec);
+    if (status == RS_OK && rs_spec_check(&spec) == RS_OK) check_round_trip(&spec);
     rs_spec_free(&spec);
     return 0;
 }

@@ -442,9 +442,9 @@ static void test_memory(void **state) {
                 {"1152921504606846976", UINT64_C(1) << 60},
                 {"default", 0}};
     const char *const bad[] = {
-        "",    "0",   "0G",     "-1G",  "G",   "1Q",           "1.5", "1 G",
-        "1GB", "1Gi", "1.2.3G", "1e3G", "nan", "99999999999G", "inf", "2305843009213693952",
-        "1Kx", "."};
+        "",    "0",   "0G",         "-1G",    "G",   "1Q",           "1.5", "1 G",
+        "1GB", "1Gi", "1.2.3G",     "1e3G",   "nan", "99999999999G", "inf", "2305843009213693952",
+        "1Kx", ".",   "0.0000001K", "0.0009K"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) refuse(spec, "memory", bad[i]);
     for (size_t i = 0; i < sizeof good / sizeof *good; ++i) {
         accept(spec, "memory", good[i].text);
@@ -753,8 +753,8 @@ static void test_print_defaults(void **state) {
     assert_string_equal(text, "[sweep]\n"
                               "cell = tanh\n"
                               "ensemble = gaussian\n"
-                              "rho = 0.5,0.6,0.7,0.8,0.9,1,1.1,1.2,\n"
-                              "  1.3,1.4,1.5\n"
+                              "rho = 0.5,0.6,0.7,0.8,0.9,1,\n"
+                              "  1.1,1.2,1.3,1.4,1.5\n"
                               "hidden = 64\n"
                               "steps = 100\n"
                               "batch = 16\n"
@@ -828,6 +828,135 @@ static void test_print_model(void **state) {
     free(given);
 }
 
+/* A path comes back from the printed spec, whatever it is. */
+static void assert_path_comes_back(rs_spec *spec, const char *path) {
+    accept(spec, "output", path);
+    accept(spec, "model", path);
+    char *const text = printed(spec);
+    rs_spec again;
+    assert_int_equal(rs_spec_init(&again), RS_OK);
+    if (parse(&again, text) != RS_OK) fail_msg("%s\n%s", rs_message(), text);
+    assert_string_equal(again.output, path);
+    assert_string_equal(again.model, path);
+    rs_spec_free(&again);
+    free(text);
+    assert_round_trip(spec);
+}
+
+static void test_print_paths(void **state) {
+    static const char *const paths[] = {" ",
+                                        "  a.db",
+                                        "a.db  ",
+                                        "a b.db",
+                                        ";",
+                                        "a;b",
+                                        "a ;b",
+                                        "a ; b",
+                                        "; a",
+                                        "#",
+                                        "# a",
+                                        "a # b",
+                                        "a#b",
+                                        "\"",
+                                        "\"a\"",
+                                        "a\"b",
+                                        "\"a",
+                                        "a\"",
+                                        "\\",
+                                        "a\\",
+                                        "\\a",
+                                        "a\\\\",
+                                        "\\\"",
+                                        "a,",
+                                        "a, ",
+                                        ",",
+                                        "[sweep]",
+                                        "a = b",
+                                        "= b",
+                                        ": b",
+                                        "'a'",
+                                        "\\;",
+                                        "default",
+                                        "native",
+                                        "\xC3\xA9 ;.db",
+                                        "$HOME",
+                                        "%s%n",
+                                        "`a`",
+                                        "\"\\",
+                                        "a\\\"",
+                                        "no",
+                                        "rhosweep.db",
+                                        "[sweep] ; a #b",
+                                        "\xEF\xBB\xBF"};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; ++i)
+        assert_path_comes_back(*state, paths[i]);
+}
+
+static void test_print_long_paths(void **state) {
+    static const char *const parts[] = {"a",  " ",  ";", " ;",       "#",
+                                        "\\", "\"", ",", "\xC3\xA9", "\x80"};
+    char path[4001];
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; ++i)
+        for (size_t length = 4000; length > 3; length = length > 300 ? 300 : length - 1) {
+            for (size_t c = 0; c < length; ++c) path[c] = parts[i][c % strlen(parts[i])];
+            path[length] = '\0';
+            assert_path_comes_back(*state, path);
+        }
+}
+
+/* A line break of the printed spec is not within a character, so that the text stays UTF-8. */
+static void test_print_keeps_characters_whole(void **state) {
+    rs_spec *const spec = *state;
+    char path[201] = "x";
+    for (size_t c = 1; c < 200; c += 2) memcpy(path + c, "\xC3\xA9", 3);
+    accept(spec, "output", path);
+    char *const text = printed(spec);
+    assert_null(strstr(text, "\xC3\\"));
+    assert_non_null(strstr(text, "\xA9\\\n"));
+    free(text);
+}
+
+/* The longest entries that there are. */
+static void test_print_long_lists(void **state) {
+    rs_spec *const spec = *state;
+    enum { N = 10000 };
+    char *const list = malloc((size_t)N * 32);
+    assert_non_null(list);
+    size_t used = 0;
+    for (int i = 0; i < N; ++i)
+        used += (size_t)sprintf(list + used, "%s1.23456789012%05de-300", i ? "," : "", 7 * i);
+    accept(spec, "rho", list);
+    assert_int_equal(spec->n_rho, N);
+    for (int i = 0, at = 0; i < 50; ++i)
+        at += sprintf(list + at, "%snoise:1.23456789012%05de-300", i ? "," : "", 7 * i);
+    accept(spec, "input", list);
+    free(list);
+    accept(spec, "seeds",
+           "9223372036854775807,9223372036854775803,9223372036854775802,"
+           "9223372036854775801,9223372036854775700,9223372036854775600,"
+           "9223372036854775500,9223372036854775400,9223372036854775300");
+    assert_round_trip(spec);
+}
+
+static void test_quotes(void **state) {
+    rs_spec *const spec = *state;
+    assert_int_equal(parse(spec,
+                           "[sweep]\noutput = \"a b \\; \\\"c\\\\\" ; a comment\n"
+                           "rho = \"1,2\"\nmodel = \"x\\\n\n   # a comment\n  \\ y \\\n z\"\n"),
+                     RS_OK);
+    assert_string_equal(spec->output, "a b ; \"c\\");
+    assert_string_equal(spec->model, "x y z");
+    assert_rho(spec, 2, (double[]){1, 2});
+    static const char *const bad[] = {"\"",      "\"a",   "\"a\"b",   "\"a ; b\"",
+                                      "\"a\\\"", "\"a\\", "\"a\\\n\n"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) {
+        char text[64];
+        snprintf(text, sizeof text, "[sweep]\noutput = %s", bad[i]);
+        refuse_text(spec, text, "x.ini:2: output: a value in quotes must end in one");
+    }
+    refuse_text(spec, "[sweep]\noutput = \"\"\n", "x.ini:2: output: the path is empty");
+}
+
 static void test_names(void **state) {
     (void)state;
     assert_string_equal(rs_ensemble_name(RS_ORTHOGONAL), "orthogonal");
@@ -872,6 +1001,11 @@ int main(void) {
         SPEC_TEST(test_print_defaults),
         SPEC_TEST(test_print_everything),
         SPEC_TEST(test_print_model),
+        SPEC_TEST(test_print_paths),
+        SPEC_TEST(test_print_long_paths),
+        SPEC_TEST(test_print_keeps_characters_whole),
+        SPEC_TEST(test_print_long_lists),
+        SPEC_TEST(test_quotes),
         SPEC_TEST(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,7 +12,10 @@ enum { MAX_FILE = 1 << 24 }; /* bytes */
 
 /* inih cuts long lines, skips sections without keys and what stands behind a section's bracket,
  * and takes an indented line for more of the value above. So every line passes through next_line
- * first: it counts, cuts comments and indentation, and refuses what inih would pass over. */
+ * first: it counts, cuts comments and indentation, and refuses what inih would pass over.
+ *
+ * A value in quotes is any text: a backslash makes the next character a plain one, or, as the last
+ * of a line, lets the value go on with the first non-blank character of the next line. */
 typedef struct reader {
     rs_spec *spec;
     const char *name; /* of the file */
@@ -48,13 +51,24 @@ static rs_status check_line(const char *start, const char *stop, size_t room) {
             return rs_fail(RS_EINPUT, "a control character; this is no text");
     if (length > room)
         return rs_fail(RS_EINPUT,
-                       "more than %zu characters; a list may go on in the next line after a comma",
+                       "more than %zu characters; a list goes on in the next line after a comma, "
+                       "a value in quotes after a backslash",
                        room);
     if (length > 0 && *start == '[' &&
         (length != sizeof section - 1 || memcmp(start, section, length) != 0))
         return rs_fail(RS_EINPUT, "\"%.*s\" is no section; the only one is %s",
                        length < 60 ? (int)length : 60, start, section);
     return RS_OK;
+}
+
+/* A value in quotes is being gathered, and its last line ended in a backslash that is not itself
+ * a plain character. */
+static bool in_quotes(const reader *r) {
+    if (r->key == RS_MAX_KEYS || r->value[0] != '"') return false;
+    size_t const length = strlen(r->value);
+    size_t backslashes = 0;
+    while (r->value[length - 1 - backslashes] == '\\') ++backslashes;
+    return backslashes % 2 == 1;
 }
 
 /* The reader of inih, in the manner of fgets. */
@@ -72,10 +86,26 @@ static char *next_line(char *buffer, int size, void *stream) {
         fail_line(r, r->line, status);
         return NULL;
     }
-    r->continued = r->comma && start < stop;
+    r->continued = start < stop && (r->comma || in_quotes(r));
     if (start < stop) r->comma = stop[-1] == ',';
     snprintf(buffer, (size_t)size, "%s%.*s\n", r->continued ? " " : "", (int)(stop - start), start);
     return buffer;
+}
+
+/* Takes the quotes off a value, in place. */
+static rs_status unquote(char *value) {
+    char *out = value;
+    const char *c = value;
+    if (*c != '"') return RS_OK;
+    for (++c; *c && *c != '"'; ++c) {
+        if (*c == '\\' && c[1]) ++c;
+        *out++ = *c;
+    }
+    if (c[0] != '"' || c[1])
+        return rs_fail(RS_EINPUT, "a value in quotes must end in one; in quotes write \\\" for \", "
+                                  "\\\\ for \\, \\; for ;");
+    *out = '\0';
+    return RS_OK;
 }
 
 /* Sets the key whose value is complete now, if there is one. */
@@ -84,7 +114,9 @@ static rs_status finish_key(reader *r) {
     size_t n, k = r->key;
     const rs_spec_key *const keys = rs_spec_keys(&n);
     r->key = RS_MAX_KEYS;
-    rs_status const status = rs_spec_set(r->spec, keys[k].name, r->value, RS_FROM_FILE);
+    rs_status status = unquote(r->value);
+    rs_fail_in(status, "%s", keys[k].name);
+    if (status == RS_OK) status = rs_spec_set(r->spec, keys[k].name, r->value, RS_FROM_FILE);
     return status == RS_OK ? RS_OK : fail_line(r, r->first_line[k], status);
 }
 
@@ -102,7 +134,7 @@ static rs_status start_key(reader *r, const char *section, const char *name) {
 
 /* Makes `value` the value, or with `more` the rest of it. */
 static rs_status gather(reader *r, const char *value, bool more) {
-    size_t const before = more ? strlen(r->value) : 0;
+    size_t const before = more ? strlen(r->value) - in_quotes(r) : 0; /* without the backslash */
     size_t const length = strlen(value);
     char *const joined = realloc(r->value, before + length + 1);
     if (!joined) return rs_fail(RS_EMEMORY, "out of memory");

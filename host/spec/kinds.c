@@ -263,7 +263,7 @@ static rs_status set_path(rs_spec *spec, const rs_spec_key *key, const char *val
     return rs_parse_path(value, value_in(spec, key->offset));
 }
 static void print_path(FILE *out, const rs_spec *spec, const rs_spec_key *key) {
-    fputs(*(char *const *)value_of(spec, key->offset), out);
+    rs_print_text(out, *(char *const *)value_of(spec, key->offset));
 }
 
 static rs_status set_switch(rs_spec *spec, const rs_spec_key *key, const char *value) {

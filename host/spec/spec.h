@@ -28,8 +28,7 @@ rs_status rs_spec_check(const rs_spec *spec);
 bool rs_spec_given(const rs_spec *spec, const char *key);
 
 /* The spec as an INI file that reproduces it, keys in a fixed order, numbers exact; the caller
- * frees *text. Output, threads, memory and quiet are included: it is provenance. A path that no
- * INI file can hold, longer than a line or with a blank before ';', is printed as it is. */
+ * frees *text. Output, threads, memory and quiet are included: it is provenance. */
 rs_status rs_spec_print(const rs_spec *spec, char **text);
 
 #endif

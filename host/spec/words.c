@@ -393,8 +393,43 @@ rs_status rs_parse_words(const char *value, const char *const *names, size_t n, 
 
 /* ------------------------------------------------------------------ printing */
 
+/* The longest entry is "noise:" and 23 characters; a line of a spec file takes 197. */
+enum { LINE_ENTRIES = 6, LINE_TEXT = 80 };
+
 void rs_print_separator(FILE *out, size_t i) {
-    if (i > 0) fputs(i % 8 == 0 ? ",\n  " : ",", out);
+    if (i > 0) fputs(i % LINE_ENTRIES == 0 ? ",\n  " : ",", out);
+}
+
+/* Read from a file, it would come back as it is. */
+static bool is_plain(const char *text) {
+    size_t const length = strlen(text);
+    return length <= LINE_TEXT && !strchr("\"#; ", text[0]) && !strchr(" ,", text[length - 1]) &&
+           !strstr(text, " ;");
+}
+
+/* A new line begins at `c`; not within a character of UTF-8, which has up to 4 bytes. */
+static bool breaks_line(size_t in_line, char c) {
+    bool const within = ((unsigned char)c & 0xC0) == 0x80;
+    return in_line >= LINE_TEXT + (within ? 3 : 0);
+}
+
+void rs_print_text(FILE *out, const char *text) {
+    if (is_plain(text)) {
+        fputs(text, out);
+        return;
+    }
+    fputc('"', out);
+    size_t in_line = 0;
+    for (const char *c = text; *c; ++c, ++in_line) {
+        if (breaks_line(in_line, *c)) {
+            fputs("\\\n  ", out);
+            in_line = 0;
+        }
+        bool const leads = in_line == 0 && *c == ' ';
+        if (leads || strchr("\"\\;#", *c)) fputc('\\', out);
+        fputc(*c, out);
+    }
+    fputc('"', out);
 }
 
 void rs_print_wholes(FILE *out, const uint64_t *at, size_t n) {

@@ -74,6 +74,9 @@ const char *rs_words_text(const char *const *names, size_t n, char buffer[RS_WOR
  * line grows too long to be read. */
 void rs_print_separator(FILE *out, size_t i);
 
+/* Text without control characters, in quotes and over several lines where a file needs that. */
+void rs_print_text(FILE *out, const char *text);
+
 /* Numbers at equal distances as a range. */
 void rs_print_wholes(FILE *out, const uint64_t *at, size_t n);
 

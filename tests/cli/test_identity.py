@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 import pytest
-from conftest import sweep, table
+from conftest import assert_one_line, rhosweep, succeed, sweep, table
 
 SETTINGS = ["--precision", "f64", "--rho", "0.9", "--seeds", "3", "--loss", "random"]
 
@@ -97,3 +97,39 @@ def test_an_instruction_set_without_fma_is_part_of_a_case(tmp_path):
         pytest.skip("this processor has no instruction set with FMA")
     engines = [row["engine"] for row in table("decay", both)]
     assert sorted(engines) == ["cpu", "cpu-baseline"]
+
+
+HOSTILE = {"blanks at both ends": "  a b.npz ", "semicolons": "; a ; b;.npz", "number signs": "# a #.npz",
+           "quotes": "\"a\" 'b'\"", "backslashes": "\\a\\n \\", "a comma at the end": "a,b,",
+           "a section": "[sweep]", "a formula": "$a$=1:%s", "long": "a ;" * 80}
+
+
+@pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE.keys())
+def test_the_spec_that_is_kept_holds_any_path(model, tmp_path, name):
+    """Saved into a file, it finds nothing left to do in the database that it names."""
+    (tmp_path / "models").mkdir()
+    model.rename(tmp_path / "models" / name)
+    sweep(name, "--model", f"models/{name}", *SETTINGS, cwd=tmp_path)
+    database = tmp_path / name
+    (tmp_path / "again.ini").write_text(table("runs", database)[0]["spec"])
+    succeed("sweep", "again.ini", cwd=tmp_path)
+    assert [run["points"] for run in table("runs", database)] == ["1", "0"]
+
+
+def test_the_spec_that_is_kept_holds_long_values(model, tmp_path, database):
+    """A path of 4,000 characters and a list of 6,000 numbers."""
+    path = f"{model.parent}{'/.' * ((4000 - len(str(model))) // 2)}/{model.name}"
+    radii = ",".join(f"0.{1234567890123456 + 12345 * i}" for i in range(6000))
+    settings = ["--seeds", "3", "--steps", "2", "--profiles", "no"]
+    sweep(database, "--model", path, "--rho", radii, *settings)
+    spec = tmp_path / "again.ini"
+    spec.write_text(table("runs", database)[0]["spec"])
+    succeed("sweep", spec)
+    assert [run["points"] for run in table("runs", database)] == ["6000", "0"]
+
+
+def test_a_path_with_a_line_break_is_refused_before_anything_is_computed(model, tmp_path):
+    for option in "--model", "--output":
+        done = rhosweep("sweep", *SETTINGS, option, f"{model}\n", cwd=tmp_path)
+        assert "control character" in assert_one_line(done, 2)
+    assert [path.name for path in tmp_path.iterdir()] == [model.name]
