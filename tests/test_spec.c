@@ -893,8 +893,8 @@ static void test_print_paths(void **state) {
 }
 
 static void test_print_long_paths(void **state) {
-    static const char *const parts[] = {"a",  " ",  ";", " ;",       "#",
-                                        "\\", "\"", ",", "\xC3\xA9", "\x80"};
+    static const char *const parts[] = {"a",  " ", ";",        " ;",   "#", "\\",
+                                        "\"", ",", "\xC3\xA9", "\x80", "["};
     char path[4001];
     for (size_t i = 0; i < sizeof parts / sizeof *parts; ++i)
         for (size_t length = 4000; length > 3; length = length > 300 ? 300 : length - 1) {

@@ -425,7 +425,7 @@ void rs_print_text(FILE *out, const char *text) {
             fputs("\\\n  ", out);
             in_line = 0;
         }
-        bool const leads = in_line == 0 && *c == ' ';
+        bool const leads = in_line == 0 && (*c == ' ' || *c == '[');
         if (leads || strchr("\"\\;#", *c)) fputc('\\', out);
         fputc(*c, out);
     }
