@@ -26,6 +26,7 @@ typedef struct reader {
     int first_line[RS_MAX_KEYS]; /* of every key, 0 where it has not come up */
     size_t key;                  /* whose value is being gathered, or RS_MAX_KEYS */
     char *value;
+    size_t length, capacity; /* of the value, and what there is room for */
     rs_status status;
 } reader;
 
@@ -65,9 +66,8 @@ static rs_status check_line(const char *start, const char *stop, size_t room) {
  * a plain character. */
 static bool in_quotes(const reader *r) {
     if (r->key == RS_MAX_KEYS || r->value[0] != '"') return false;
-    size_t const length = strlen(r->value);
     size_t backslashes = 0;
-    while (r->value[length - 1 - backslashes] == '\\') ++backslashes;
+    while (r->value[r->length - 1 - backslashes] == '\\') ++backslashes;
     return backslashes % 2 == 1;
 }
 
@@ -132,14 +132,23 @@ static rs_status start_key(reader *r, const char *section, const char *name) {
     return RS_OK;
 }
 
+/* Twice the room each time, so that a list of many lines is not copied for each of them. */
+static rs_status reserve(reader *r, size_t size) {
+    if (size <= r->capacity) return RS_OK;
+    char *const grown = realloc(r->value, 2 * size);
+    if (!grown) return rs_fail(RS_EMEMORY, "out of memory");
+    r->value = grown;
+    r->capacity = 2 * size;
+    return RS_OK;
+}
+
 /* Makes `value` the value, or with `more` the rest of it. */
 static rs_status gather(reader *r, const char *value, bool more) {
-    size_t const before = more ? strlen(r->value) - in_quotes(r) : 0; /* without the backslash */
+    size_t const before = more ? r->length - in_quotes(r) : 0; /* without the backslash */
     size_t const length = strlen(value);
-    char *const joined = realloc(r->value, before + length + 1);
-    if (!joined) return rs_fail(RS_EMEMORY, "out of memory");
-    memcpy(joined + before, value, length + 1);
-    r->value = joined;
+    RS_TRY(reserve(r, before + length + 1));
+    memcpy(r->value + before, value, length + 1);
+    r->length = before + length;
     return RS_OK;
 }
 
