@@ -34,6 +34,16 @@ static void right_results_pass(void **state) {
         }
 }
 
+static void radii_are_spread_from_a_half_to_one_and_a_half(void **state) {
+    (void)state;
+    rs_bench_job job;
+    rs_shape const shape = rs_bench_job_shape(&size, RS_F64, RS_TANH);
+    assert_int_equal(rs_bench_job_make(&shape, &job), RS_OK);
+    for (size_t r = 0; r < size.radii; ++r)
+        assert_true(job.group.scale[r] == 0.5 + 0.25 * (double)r);
+    rs_bench_job_free(&job);
+}
+
 /* Column 0 is the smallest radius and the first sample; the last sample is column 2. */
 static void wrong_norms_fail(void **state) {
     (void)state;
@@ -79,6 +89,7 @@ static void what_cannot_be_checked_is_no_success(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(right_results_pass),
+        cmocka_unit_test(radii_are_spread_from_a_half_to_one_and_a_half),
         cmocka_unit_test(wrong_norms_fail),
         cmocka_unit_test(wrong_exponents_and_states_fail),
         cmocka_unit_test(what_cannot_be_checked_is_no_success),

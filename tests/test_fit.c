@@ -300,6 +300,12 @@ static void test_summary_of_seeds(void **state) {
     assert_int_equal(s.regime, RS_MIXED);
 }
 
+static void test_a_steady_seed_does_not_grow(void **state) {
+    (void)state;
+    double const rates[] = {0.0, -0.5};
+    assert_near(rs_fit_seeds(rates, 2).growing_fraction, 0.5, 0.0);
+}
+
 static void test_summary_of_one_seed(void **state) {
     (void)state;
     double const rates[] = {NAN, -0.25};
@@ -365,6 +371,7 @@ int main(void) {
         cmocka_unit_test(test_range_of_nonfinite_norms),
         cmocka_unit_test(test_student_against_tables),
         cmocka_unit_test(test_summary_of_seeds),
+        cmocka_unit_test(test_a_steady_seed_does_not_grow),
         cmocka_unit_test(test_summary_of_one_seed),
         cmocka_unit_test(test_summary_of_none),
         cmocka_unit_test(test_regimes),

@@ -254,6 +254,8 @@ static void test_points_hold_what_the_engine_found(void **state) {
         assert_true(fabs(query_number(f->db, sql) - rho[r]) < 1e-13);
     }
     assert_true(query_number(f->db, "SELECT max(g) / min(g) FROM points") == 4.0);
+    /* the coupling of a drawn matrix is not its radius */
+    assert_true(query_number(f->db, "SELECT min(abs(g / rho - 1)) FROM points") > 0.01);
 }
 
 /* The identity's arrays are known, so the profile is, number by number. */
@@ -375,12 +377,17 @@ static void test_no_more_cases_are_packed_than_the_work_wanted(void **state) {
     rs_sweep_outcome o;
     fake.device.columns_wanted = 30;
     fake.device.work_wanted = 20.0 * 20.0 * 6.0 * 6.0 * 1.5; /* between one such case and two */
-    assert_int_equal(SWEEP(f->db, &o, "steps", "6", "hidden", "2,20,40"), RS_OK);
-    expect_outcome(&o, 15, 0, 15, 0);
+    static const char *const steps_and_warmup[][2] = {{"6", "0"}, {"2", "4"}}; /* as much work */
     static size_t const groups[] = {5, 2, 2, 1, 1, 1, 1, 1, 1};
-    assert_int_equal(fake.launches, COUNT(groups));
-    for (size_t i = 0; i < COUNT(groups); ++i)
-        assert_int_equal(fake.launch[i].shape.groups, groups[i]);
+    for (size_t k = 0; k < 2; ++k) {
+        assert_int_equal(SWEEP(f->db, &o, "steps", steps_and_warmup[k][0], "warmup",
+                               steps_and_warmup[k][1], "hidden", "2,20,40"),
+                         RS_OK);
+        expect_outcome(&o, 15, 0, 15, 0);
+        assert_int_equal(fake.launches, COUNT(groups));
+        for (size_t i = 0; i < COUNT(groups); ++i)
+            assert_int_equal(fake.launch[i].shape.groups, groups[i]);
+    }
 }
 
 static void test_only_cases_of_one_shape_are_packed(void **state) {
@@ -619,6 +626,20 @@ static void test_cases_that_lack_the_same_radii_are_packed(void **state) {
         assert_true(l->scale[0] == expected[i].scale);
     }
     assert_int_equal(SWEEP(f->clean, &o, "rho", "0.5,2", "seeds", "0:4"), RS_OK);
+    expect_same_results(f->db, f->clean);
+}
+
+static void test_cases_that_lack_other_radii_are_not_packed(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    fake.device.columns_wanted = 24;
+    assert_int_equal(SWEEP(f->db, &o, "rho", "0.5", "seeds", "0,1"), RS_OK);
+    assert_int_equal(SWEEP(f->db, &o, "rho", "1", "seeds", "0"), RS_OK);
+    assert_int_equal(SWEEP(f->db, &o, "rho", "0.5,1,2", "seeds", "0,1"), RS_OK);
+    assert_int_equal(fake.launches, 2);
+    assert_int_equal(fake.launch[0].shape.radii, 1);
+    assert_int_equal(fake.launch[1].shape.radii, 2);
+    assert_int_equal(SWEEP(f->clean, &o, "rho", "0.5,1,2", "seeds", "0,1"), RS_OK);
     expect_same_results(f->db, f->clean);
 }
 
@@ -1134,6 +1155,7 @@ int main(void) {
         TEST(test_a_known_radius_is_taken_as_it_is),
         TEST(test_a_radius_of_other_libraries_is_not_trusted),
         TEST(test_cases_that_lack_the_same_radii_are_packed),
+        TEST(test_cases_that_lack_other_radii_are_not_packed),
         TEST(test_other_settings_are_other_cases),
         TEST(test_a_failed_case_is_a_row_and_the_sweep_goes_on),
         TEST(test_a_later_success_replaces_the_failure),

@@ -96,6 +96,11 @@ static void test_shape_says_what_the_engine_must_know(void **state) {
     assert_int_equal(shape.input_size, 0); /* of no meaning without weights */
     one.input = (rs_input){RS_INPUT_NOISE, 0.5};
     assert_true(rs_case_shape(&one, 7).driven);
+    rs_case quiet = one;
+    quiet.seed = 3;
+    assert_true(rs_case_same_shape(&one, &quiet));
+    quiet.input = (rs_input){RS_INPUT_ZERO, 0.0};
+    assert_false(rs_case_same_shape(&one, &quiet));
     rs_spec_free(&spec);
 }
 

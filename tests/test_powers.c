@@ -352,6 +352,28 @@ static void an_eigenvalue_that_the_start_does_not_see(void **state) {
     free(a);
 }
 
+/* 1 and -1: which of them is the largest, and so whose condition counts, is rounding. */
+static void a_tie_is_left_to_lapack(void **state) {
+    enum { N = 64 };
+    double *const q = malloc(N * N * sizeof *q), *const a = calloc(N * N, sizeof *a);
+    double radius = NAN;
+    bool sure = true;
+    (void)state;
+    assert_non_null(q);
+    assert_non_null(a);
+    gaussian(0, N, q);
+    assert_int_equal(rs_orthogonal_factor(N, q), RS_OK);
+    for (size_t k = 0; k < N; ++k)
+        for (size_t i = 0; i < N; ++i)
+            for (size_t j = 0; j < N; ++j)
+                a[i * N + j] += (k == 0 ? 1.0 : k == 1 ? -1.0 : 0.25) * q[k * N + i] * q[k * N + j];
+    scale_down(N, a);
+    assert_int_equal(rs_radius_by_powers(N, a, &sure, &radius), RS_OK);
+    assert_false(sure);
+    free(q);
+    free(a);
+}
+
 /* The columns of what is written for each kind and size. */
 static void study(void) {
     static const size_t all[] = {500, 300, 160, 30, 10};
@@ -363,8 +385,9 @@ static void study(void) {
 
 int main(int argc, char **argv) {
     static size_t number[COUNT(kinds)];
-    struct CMUnitTest tests[COUNT(kinds) + 1] = {
-        [COUNT(kinds)] = cmocka_unit_test(an_eigenvalue_that_the_start_does_not_see)};
+    struct CMUnitTest tests[COUNT(kinds) + 2] = {
+        [COUNT(kinds)] = cmocka_unit_test(an_eigenvalue_that_the_start_does_not_see),
+        [COUNT(kinds) + 1] = cmocka_unit_test(a_tie_is_left_to_lapack)};
     if (argc > 1 && strcmp(argv[1], "all") == 0) study();
     for (size_t i = 0; i < COUNT(kinds); ++i) {
         number[i] = i;

@@ -537,6 +537,9 @@ static void test_model_brings_its_size(void **state) {
     assert_int_equal(rs_spec_check(spec), RS_OK);
     accept(spec, "hidden", "10"); /* for the plan to compare */
     assert_wholes(spec->n_hidden, spec->hidden, 1, (uint64_t[]){10});
+    accept(spec, "model", "b.npz"); /* likewise, in this order */
+    assert_wholes(spec->n_hidden, spec->hidden, 1, (uint64_t[]){10});
+    assert_true(rs_spec_given(spec, "hidden"));
 }
 
 static void test_model_and_ensemble_of_one_source(void **state) {

@@ -101,6 +101,7 @@ static void nilpotent_matrices_have_radius_zero(void **state) {
 static void the_threshold_is_rounding(void **state) {
     (void)state;
     assert_true(radius_of(2, (const double[]){1e-17, 1.0, 0.0, 1e-17}) == 0.0);
+    assert_true(radius_of(2, (const double[]){3e-16, 1.0, 0.0, 3e-16}) == 0.0); /* 2 epsilon */
     expect_near(radius_of(2, (const double[]){1e-14, 1.0, 0.0, 1e-14}), 1e-14, 1e-20);
 }
 

@@ -462,6 +462,12 @@ static void test_predictions_are_those_of_theory(void **state) {
     assert_true(csv_field(csv, 1, BOUND) == rs_decay_bound(&one, 2.0, 1.5));
     assert_non_null(strstr(csv, ",mean field,"));
     free(csv);
+    assert_int_equal(sqlite3_exec(rs_store_handle(store), "UPDATE cases SET loss = 'all-mean'",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    char *const of_all_steps = table_text(store, "decay", RS_CSV);
+    assert_null(strstr(of_all_steps, ",mean field,"));
+    free(of_all_steps);
     rs_store_close(store);
 }
 

@@ -332,6 +332,11 @@ static void test_relu_networks(void **state) {
     query q = driven_tanh(RS_GAUSSIAN);
     q.one.cell = RS_RELU;
     assert_law(&q, "mean field", -0.5 * log(0.72) + 1.25 / 512);
+    q.one.hidden = 25; /* the shift is 0.05 */
+    assert_law(&q, "mean field", -0.5 * log(0.72) + 0.05);
+    q.one.hidden = 24;
+    assert_no_law(&q);
+    q.one.hidden = 512;
     q.g = 1.21;
     assert_no_law(&q);
     q.g = 1.0;
