@@ -114,6 +114,40 @@ def read(tmp_path):
     return read_all
 
 
+def test_a_row_sums_up_the_repetitions_that_worked(read):
+    name = "bptt/cpu/f32/tanh/H:8/B:2/R:5/T:10/manual_time"
+    runs = [{"name": name, "real_time": time, "time_unit": "us", "gflops": rate}
+            for time, rate in ((2000.0, 3.0), (1000.0, 5.0), (6000.0, 4.0))]
+    runs += [{"name": name, "real_time": 1.0, "time_unit": "us", "error_occurred": True},
+             {"name": f"{name}_mean", "real_time": 3.0, "time_unit": "us", "run_type": "aggregate"}]
+    (row,) = read([{"benchmarks": runs}]).rows()
+    numbers = {column: float(row[column]) for column in
+               ("time_ms", "time_ms_min", "time_ms_max", "gflops", "ns_per_column_step")}
+    assert numbers == {"time_ms": 2.0, "time_ms_min": 1.0, "time_ms_max": 6.0, "gflops": 4.0,
+                       "ns_per_column_step": 20000.0}
+    assert row["repetitions"] == "3"
+
+
+@pytest.mark.parametrize(("unit", "ms"), [("ns", 3e-6), ("us", 3e-3), ("ms", 3.0), ("s", 3e3)])
+def test_units_of_time(read, unit, ms):
+    runs = [{"name": "peak/bandwidth", "real_time": 3.0, "time_unit": unit}]
+    assert read([{"benchmarks": runs}]).numbers("time_ms") == pytest.approx([ms])
+
+
+def test_a_ceiling_is_the_best_run(read):
+    assert read([{"benchmarks": [ceiling("peak/fma/f32", gflops=1.0, best_gflops=2.0)]}]).text(
+        "gflops") == ("2.0",)
+
+
+def test_the_base_of_a_scaling_is_a_shape_of_its_own(read):
+    scaled = comparison([(64, 16, 32, 100)]) | {
+        "scaling": [{"shape": [64, 16, 32, 100], "axis": "B", "factor": 4}]}
+    scaled["measured"]["64,16,32,100"][0]["base_ms"] = 0.25
+    base = [row for row in read([scaled]).rows() if row["batch"] != "16"]
+    assert [[row[name] for name in ("body", "hidden", "batch", "radii", "steps", "time_ms")]
+            for row in base] == [["bptt/cpu", "64", "4", "32", "100", "0.25"]]
+
+
 def drawn(table, look="paper", width="column", wanted=None):
     """(picture, figure) of all that the table allows."""
     planned, _ = pictures.plan({"bench": table}, wanted)

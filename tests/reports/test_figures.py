@@ -183,6 +183,15 @@ def test_time_plots_the_bench_table(axes):
     assert (list(x), list(y)) == ([64, 128], [78, 234])
 
 
+def test_time_against_units_is_of_the_shapes_with_the_most_columns_and_steps(axes):
+    shapes = [("64", "1", "64", "50", "3"), ("64", "16", "32", "100", "1"), ("64", "2", "2", "9", "2"),
+              ("128", "16", "128", "100", "4"), ("128", "16", "32", "100", "5")]
+    bench.time_against("H")(axes, bench_table(
+        ("bptt/cpu", "A CPU", "2", "f32", "tanh", *shape, "1", "1", "1", time) for *shape, time in shapes))
+    x, y = drawn(axes, "bptt/cpu")
+    assert (list(x), list(y)) == ([64, 128], [1, 4])
+
+
 def test_speedup_is_of_the_same_shape_and_threads(axes):
     bench.speedup_against("H")(axes, BENCH)
     x, y = drawn(axes, "over BLAS, a product per step")
