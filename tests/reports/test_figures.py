@@ -11,7 +11,7 @@ pictures = pytest.importorskip("rhosweep_reports.pictures")
 from picture_tools import assert_readable, draw  # noqa: E402
 from rhosweep_reports import style  # noqa: E402
 from rhosweep_reports.figures import FIGURES, bench, flow  # noqa: E402
-from rhosweep_reports.figures.drawing import Absent, spread  # noqa: E402
+from rhosweep_reports.figures.drawing import Absent, power_text, spread  # noqa: E402
 from rhosweep_reports.table import FAMILY, NETWORK, Table  # noqa: E402
 
 
@@ -146,6 +146,19 @@ def test_horizon_plots_ranges_of_the_table_and_the_fall_of_the_curves(axes, resu
         assert (np.isnan(reached) and np.isinf(middle)) or reached == middle
 
 
+def test_horizon_plots_both_ends_of_a_range(axes):
+    network = dict.fromkeys((*NETWORK, "seeds"), "1") | {"model": "", "cell": "relu"}
+    ends = {f"{name}_{end}": "" for name in ("fp32", "fp16", "bf16") for end in ("underflow", "overflow")}
+    decay = [network | ends | {"rho": rho, "fp16_underflow": low, "fp16_overflow": high}
+             for rho, low, high in (("1", "7", ""), ("2", "", "4"))]
+    profile = [network | {"rho": rho, "rho_asked": rho, "seed": "1", "log10_norm_mean": "0"}
+               for rho in ("1", "2")]
+    flow.horizon(axes, *(Table.from_rows(name, tuple(rows[0]), rows)
+                         for name, rows in (("decay", decay), ("profile", profile))))
+    np.testing.assert_array_equal(drawn(axes, "fp16 → 0")[1], [7, np.nan])
+    np.testing.assert_array_equal(drawn(axes, "fp16 → ∞")[1], [np.nan, 4])
+
+
 def test_values_that_are_not_finite_break_the_line(axes):
     header = ("cell", "ensemble", "model", "hidden", "steps", "batch", "input", "h0", "loss",
               "precision", "raw", "rho", "rho_asked", "seed")
@@ -221,6 +234,10 @@ def test_threads_is_relative_to_the_fewest(axes):
 def test_bench_figures_say_what_they_lack(axes, draw):
     with pytest.raises(Absent, match="differ in R"):
         draw(axes, BENCH)
+
+
+def test_powers_have_their_sign():
+    assert [power_text(exponent) for exponent in (-38, 0, 12)] == ["10⁻³⁸", "10⁰", "10¹²"]
 
 
 @pytest.mark.parametrize(
