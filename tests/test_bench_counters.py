@@ -20,11 +20,16 @@ SWEEPS = {f"sweep/cpu/f32/tanh/{SHAPE}/seeds:{SEEDS}{profiles}": (R, SEEDS)
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory):
+def bench():
     program = os.environ.get("RHOSWEEP")
     bench = Path(program).with_name("rhosweep-bench") if program else None
     if not bench or not bench.exists():
         pytest.skip("RHOSWEEP names no program with a rhosweep-bench beside it")
+    return bench
+
+
+@pytest.fixture(scope="module")
+def rows(bench, tmp_path_factory):
     out = tmp_path_factory.mktemp("bench") / "rows.json"
     subprocess.run(
         [bench, "--threads=1", f"--shape={H},{B},{R},{T}", f"--seeds={SEEDS}",
@@ -124,3 +129,9 @@ def test_a_kept_profile_takes_a_float64_a_step(rows):
 @pytest.mark.parametrize("name", [*STAGES, *SWEEPS])
 def test_nothing_failed(rows, name):
     assert not rows[name].get("error_occurred")
+
+
+def test_the_baseline_is_right_beyond_the_range_of_its_numbers(bench):
+    """Gradients that shrink by 90 orders of magnitude pass the check of every benchmark."""
+    subprocess.run([bench, "--threads=1", "--shape=8,1,2,300", "--benchmark_filter=^baseline/",
+                    "--benchmark_min_time=0.001"], check=True, capture_output=True, timeout=240)

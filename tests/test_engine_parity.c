@@ -524,6 +524,26 @@ static void check_independence(const rs_engine *engine) {
     }
 }
 
+/* Groups of a launch whose states overflow, each at a step of its own. */
+static void check_groups_that_overflow(const rs_engine *engine, rs_shape shape) {
+    shape.nonlinearity = RS_RELU;
+    engine_case c = engine_case_make(shape, 1e5, 1e7, 22);
+    rs_profile whole = run_engine(engine, &c.job, 2);
+    bool differ = false;
+    for (size_t g = 0; g < shape.groups; ++g) {
+        const uint32_t *step = whole.nonfinite_step + g * shape.radii;
+        rs_job job = {.shape = shape, .group = &c.group[g]};
+        job.shape.groups = 1;
+        rs_profile alone = run_engine(engine, &job, 1);
+        assert_memory_equal(step, alone.nonfinite_step, shape.radii * sizeof *step);
+        differ = differ || step[0] != whole.nonfinite_step[0];
+        profile_free(&alone);
+    }
+    assert_true(differ);
+    profile_free(&whole);
+    engine_case_free(&c);
+}
+
 /* Many small groups in a launch: each has the bits that it has alone, on however many threads. */
 static void check_many_groups(const rs_engine *engine) {
     rs_shape const shape = {.groups = few_shapes() ? 10 : 70,
@@ -550,6 +570,7 @@ static void check_many_groups(const rs_engine *engine) {
     }
     profile_free(&whole);
     engine_case_free(&c);
+    check_groups_that_overflow(engine, shape);
 }
 
 static bool stop_at_once(void *arg, double fraction) {

@@ -152,6 +152,27 @@ static void all_threads_take_part(void **state) {
     assert_false(sigismember(&blocked, SIGINT)); /* on the caller's thread */
 }
 
+/* Takes long enough for every thread that may to take part. */
+static void note_thread(void *arg, size_t item, int thread) {
+    (void)item;
+    atomic_int *highest = arg;
+    int seen = atomic_load(highest);
+    while (thread > seen && !atomic_compare_exchange_weak(highest, &seen, thread)) {
+    }
+    sleep_ms(1);
+}
+
+static void no_more_threads_than_asked_for_take_part(void **state) {
+    (void)state;
+    rs_pool *pool = open_pool(MOST_THREADS);
+    for (int threads = 1; threads < MOST_THREADS; ++threads) {
+        atomic_int highest = 0;
+        rs_pool_run(pool, threads, 30, note_thread, &highest);
+        assert_true(atomic_load(&highest) < threads);
+    }
+    rs_pool_close(pool);
+}
+
 static double processor_seconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
@@ -220,6 +241,7 @@ int main(void) {
         cmocka_unit_test(runs_may_be_far_apart),
         cmocka_unit_test(pools_open_and_close),
         cmocka_unit_test(all_threads_take_part),
+        cmocka_unit_test(no_more_threads_than_asked_for_take_part),
         cmocka_unit_test(waiting_takes_no_processor),
         cmocka_unit_test(the_caller_sleeps_where_it_waits),
         cmocka_unit_test(missing_threads_are_an_error),
