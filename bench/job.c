@@ -53,9 +53,8 @@ static void draw_uniform(rs_stream stream, size_t count, double limit, double *o
     }
 }
 
-static void spread_radii(size_t count, double *scale) {
-    for (size_t r = 0; r < count; ++r)
-        scale[r] = 0.5 + (r > 0 ? (double)r / (double)(count - 1) : 0.0);
+double rs_bench_radius(size_t r, size_t count) {
+    return 0.5 + (r > 0 ? (double)r / (double)(count - 1) : 0.0);
 }
 
 rs_shape rs_bench_job_shape(const rs_bench_shape *shape, rs_precision precision,
@@ -87,7 +86,7 @@ rs_status rs_bench_job_make(const rs_shape *shape, rs_bench_job *out) {
     draw_normal(RS_STREAM_WEIGHT_HH, h, h, root, w);
     rs_loss_gradient(RS_RANDOM, SEED, t, b, h, gradient);
     draw_normal(RS_STREAM_INPUT, t, b, 1.0, input);
-    spread_radii(r, scale);
+    for (size_t i = 0; i < r; ++i) scale[i] = rs_bench_radius(i, r);
     draw_uniform(RS_STREAM_WEIGHT_IH, h, root, weight_ih);
     draw_uniform(RS_STREAM_BIAS_IH, h, root, bias);
     draw_uniform(RS_STREAM_BIAS_HH, h, root, bias);

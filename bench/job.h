@@ -27,6 +27,9 @@ void rs_bench_job_free(rs_bench_job *job);
  * message. */
 rs_status rs_bench_job_check(const rs_bench_job *job, const char *engine);
 
+/* Number r of `count` radii, spread over [0.5, 1.5]; also those of the sweeps. */
+double rs_bench_radius(size_t r, size_t count);
+
 /* The shape as an engine knows it. */
 rs_shape rs_bench_job_shape(const rs_bench_shape *shape, rs_precision precision,
                             rs_nonlinearity nonlinearity);

@@ -5,6 +5,7 @@
 #include "../host/sweep/pipeline.h"
 #include "../host/work/weights.h"
 #include "gbench.h"
+#include "job.h"
 #include "scratch.h"
 #include "setting.h"
 #include "suite.h"
@@ -36,7 +37,7 @@ static rs_status set_radii(rs_spec *spec, size_t count) {
     FILE *const out = open_memstream(&text, &length);
     if (!out) return rs_fail(RS_EMEMORY, "%zu radii: out of memory", count);
     for (size_t r = 0; r < count; ++r)
-        fprintf(out, "%s%.17g", r ? "," : "", 0.5 + (r ? (double)r / (double)(count - 1) : 0.0));
+        fprintf(out, "%s%.17g", r ? "," : "", rs_bench_radius(r, count));
     bool const written = fclose(out) == 0;
     rs_status const status = written ? rs_bench_set(spec, "rho", "%s", text)
                                      : rs_fail(RS_EMEMORY, "%zu radii: out of memory", count);
