@@ -123,6 +123,13 @@ def test_inspect_agrees_with_numpy(tmp_path):
         assert any(abs(n / value - 1) < 1e-4 for n in numbers), (value, text)
 
 
+def test_inspect_counts_what_is_not_finite(tmp_path):
+    np.savez(tmp_path / "model.npz", weight_hh_l0=np.eye(2), spoilt=[1.0, np.nan, np.inf, -np.inf])
+    text = succeed("inspect", tmp_path / "model.npz")
+    said = re.findall(r"(\w+) .* (all finite|\d of \d NOT FINITE)", text)
+    assert said == [("weight_hh_l0", "all finite"), ("spoilt", "3 of 4 NOT FINITE")]
+
+
 def test_runs_keeps_the_provenance(small):
     (row,) = table("runs", small)
     everything = " ".join(row.values())

@@ -44,6 +44,20 @@ def test_tables_of_version_1_stay_through_an_upgrade(old):
     assert [row["points"] for row in runs] == ["4", "4", "1", "0", "0"], "nothing is repeated"
 
 
+def test_curves_of_version_1_are_its_rows(old):
+    names = ("log10_norm_mean", "log10_norm_min", "log10_norm_max")
+    connection = sqlite3.connect(old)
+    stored = connection.execute(f"SELECT step, {', '.join(names)} FROM profile").fetchall()
+    connection.close()
+
+    def numbers(cells):
+        return tuple(float(cell) if cell not in (None, "") else None for cell in cells)
+
+    printed = [numbers([row["step"], *(row[name] for name in names)]) for row in table("profile", old)]
+    assert sorted(map(repr, printed)) == sorted(repr(numbers(row)) for row in stored)
+    assert any(low < mean < high for _, mean, low, high in stored if None not in (low, mean, high))
+
+
 def test_version_1_goes_on_with_more(old):
     options = [*STORED]
     options[options.index("--rho") + 1] = "0.5,1,1.5"
