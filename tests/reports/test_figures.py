@@ -151,10 +151,10 @@ def test_horizon_plots_both_ends_of_a_range(axes):
     ends = {f"{name}_{end}": "" for name in ("fp32", "fp16", "bf16") for end in ("underflow", "overflow")}
     decay = [network | ends | {"rho": rho, "fp16_underflow": low, "fp16_overflow": high}
              for rho, low, high in (("1", "7", ""), ("2", "", "4"))]
-    profile = [network | {"rho": rho, "rho_asked": rho, "seed": "1", "log10_norm_mean": "0"}
-               for rho in ("1", "2")]
-    flow.horizon(axes, *(Table.from_rows(name, tuple(rows[0]), rows)
-                         for name, rows in (("decay", decay), ("profile", profile))))
+    curves = [network | {"rho": rho, "rho_asked": rho, "seed": "1"} for rho in ("1", "2")]
+    profile = Table("profile", tuple(curves[0]), list(zip(*(row.values() for row in curves))),
+                    [np.zeros(9)] * 2)
+    flow.horizon(axes, Table.from_rows("decay", tuple(decay[0]), decay), profile)
     np.testing.assert_array_equal(drawn(axes, "fp16 → 0")[1], [7, np.nan])
     np.testing.assert_array_equal(drawn(axes, "fp16 → ∞")[1], [np.nan, 4])
 
