@@ -300,7 +300,7 @@ static void test_first_nonfinite_state_is_the_earliest_of_all_samples(void **sta
 static void test_provenance_is_complete(void **state) {
     const folder *f = *state;
     rs_sweep_outcome o;
-    fake.device.columns_wanted = 60;
+    fake.device.columns_wanted = 60; /* launches of one, one, two and one case */
     assert_int_equal(SWEEP(f->db, &o, "memory", "12345678", "threads", "2"), RS_OK);
     expect_rows(f->db,
                 "SELECT id, outcome, engine, device, driver, threads, memory, command_line"
@@ -312,12 +312,13 @@ static void test_provenance_is_complete(void **state) {
                 " spec LIKE '%[sweep]%rho%0.5,2%'",
                 "1\n");
     assert_int_equal(fake.resources.threads, 2);
-    /* a launch of five cases took 2 s and 3 s */
-    expect_rows(
-        f->db,
-        "SELECT DISTINCT run_id, radii, columns, device, threads,"
-        " round(forward_s * 5, 9) = 2, round(backward_s * 5, 9) = 3, transfer_s > 0 FROM timings",
-        "1 2 6 Abacus 2 1 1 1\n");
+    expect_rows(f->db, "SELECT DISTINCT run_id, radii, columns, device, threads FROM timings",
+                "1 2 6 Abacus 2\n");
+    /* each launch took 2 s and 3 s */
+    expect_rows(f->db,
+                "SELECT round(sum(forward_s), 9), round(sum(backward_s), 9), min(transfer_s) > 0"
+                " FROM timings",
+                "0x1p+3 0x1.8p+3 1\n");
     expect_rows(f->db, "SELECT engine_s > 0 AND engine_s <= wall_s FROM runs", "1\n");
     assert_true(query_number(f->db, "SELECT count(*) FROM timings") == 5.0);
 }
@@ -356,12 +357,24 @@ static void test_real_engines_run_too(void **state) {
 
 /* --- packing ---------------------------------------------------------------------------------- */
 
+/* The first launch is small, for the engine to start soon. */
+static void test_launches_grow(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    fake.device.columns_wanted = 1000;
+    assert_int_equal(SWEEP(f->db, &o, "seeds", "0:20"), RS_OK);
+    static size_t const groups[] = {1, 1, 2, 4, 8, 5};
+    assert_int_equal(fake.launches, COUNT(groups));
+    for (size_t i = 0; i < COUNT(groups); ++i)
+        assert_int_equal(fake.launch[i].shape.groups, groups[i]);
+}
+
 static void test_cases_are_packed_into_launches(void **state) {
     const folder *f = *state;
     rs_sweep_outcome o;
     fake.device.columns_wanted = 7; /* a case has 6 columns, so two are wanted */
     assert_int_equal(SWEEP(f->db, &o, NULL), RS_OK);
-    static size_t const groups[] = {2, 2, 1};
+    static size_t const groups[] = {1, 1, 2, 1};
     assert_int_equal(fake.launches, COUNT(groups));
     uint64_t seed = 0;
     for (size_t i = 0; i < COUNT(groups); ++i) {
@@ -378,7 +391,7 @@ static void test_no_more_cases_are_packed_than_the_work_wanted(void **state) {
     fake.device.columns_wanted = 30;
     fake.device.work_wanted = 20.0 * 20.0 * 6.0 * 6.0 * 1.5; /* between one such case and two */
     static const char *const steps_and_warmup[][2] = {{"6", "0"}, {"2", "4"}}; /* as much work */
-    static size_t const groups[] = {5, 2, 2, 1, 1, 1, 1, 1, 1};
+    static size_t const groups[] = {1, 1, 2, 1, 2, 2, 1, 1, 1, 1, 1, 1};
     for (size_t k = 0; k < 2; ++k) {
         assert_int_equal(SWEEP(f->db, &o, "steps", steps_and_warmup[k][0], "warmup",
                                steps_and_warmup[k][1], "hidden", "2,20,40"),
@@ -456,8 +469,8 @@ static void test_chunks_fit_the_memory_and_change_no_result(void **state) {
     size_t launches = SIZE_MAX, cuts = 0;
     fake.device.columns_wanted = 30;
     assert_int_equal(SWEEP(f->clean, &o, NULL), RS_OK);
-    assert_int_equal(fake.launches, 1);
-    /* from one column, 8 (3 * 3 + 8) + 3 bytes, to all five cases in one launch */
+    assert_int_equal(fake.launches, 4);
+    /* from one column, 8 (3 * 3 + 8) + 3 bytes, to all that five cases want */
     for (uint64_t memory = 139; memory <= 2600; memory += memory < 500 ? 60 : 400) {
         char text[32];
         snprintf(text, sizeof text, "%llu", (unsigned long long)memory);
@@ -471,7 +484,7 @@ static void test_chunks_fit_the_memory_and_change_no_result(void **state) {
         cuts += fake.launches < launches;
         launches = fake.launches;
     }
-    assert_int_equal(launches, 1);
+    assert_int_equal(launches, 4);
     assert_true(cuts >= 5);
 }
 
@@ -609,23 +622,27 @@ static void test_cases_that_lack_the_same_radii_are_packed(void **state) {
     const folder *f = *state;
     rs_sweep_outcome o;
     fake.device.columns_wanted = 24;
-    assert_int_equal(SWEEP(f->db, &o, "rho", "0.5", "seeds", "0,2"), RS_OK);
-    assert_int_equal(SWEEP(f->db, &o, "rho", "0.5,2", "seeds", "0:4"), RS_OK);
-    expect_outcome(&o, 5, 0, 5, 0);
-    assert_int_equal(fake.launches, 2);
+    assert_int_equal(SWEEP(f->db, &o, "rho", "0.5", "seeds", "0,1,3,5"), RS_OK);
+    assert_int_equal(SWEEP(f->db, &o, "rho", "0.5,2", "seeds", "0:6"), RS_OK);
+    expect_outcome(&o, 7, 0, 7, 0);
     static const struct {
         size_t groups, radii;
-        uint64_t seed[3];
+        uint64_t seed[2];
         double scale;
-    } expected[] = {{2, 1, {0, 2}, 2.0}, {3, 2, {1, 3, 4}, 0.5}};
-    for (size_t i = 0; i < 2; ++i) {
+    } expected[] = {{1, 1, {0}, 2.0},
+                    {1, 1, {1}, 2.0},
+                    {2, 2, {2, 4}, 0.5},
+                    {2, 1, {3, 5}, 2.0},
+                    {1, 2, {6}, 0.5}};
+    assert_int_equal(fake.launches, COUNT(expected));
+    for (size_t i = 0; i < COUNT(expected); ++i) {
         const fake_launch *l = &fake.launch[i];
         assert_int_equal(l->shape.groups, expected[i].groups);
         assert_int_equal(l->shape.radii, expected[i].radii);
         assert_memory_equal(l->seed, expected[i].seed, l->shape.groups * sizeof *l->seed);
         assert_true(l->scale[0] == expected[i].scale);
     }
-    assert_int_equal(SWEEP(f->clean, &o, "rho", "0.5,2", "seeds", "0:4"), RS_OK);
+    assert_int_equal(SWEEP(f->clean, &o, "rho", "0.5,2", "seeds", "0:6"), RS_OK);
     expect_same_results(f->db, f->clean);
 }
 
@@ -736,7 +753,7 @@ static void test_a_failing_piece_fails_its_case_whole(void **state) {
 static void test_a_bad_case_does_not_fail_those_packed_with_it(void **state) {
     const folder *f = *state;
     rs_sweep_outcome o;
-    fake.device.columns_wanted = 24; /* four cases in a launch */
+    fake.device.columns_wanted = 24; /* up to four cases in a launch */
     fake.bad_seed = 2;
     assert_int_equal(rs_exit_code(SWEEP(f->db, &o, "ensemble", "gaussian,uniform")), 1);
     expect_outcome(&o, 10, 0, 8, 2);
@@ -812,7 +829,7 @@ static void test_interrupt_after_a_launch_keeps_it(void **state) {
 
 static void test_interrupt_drops_the_whole_pack(void **state) {
     fake.device.columns_wanted = 12;
-    fake.interrupt_at = 2;
+    fake.interrupt_at = 3; /* seeds 2 and 3 */
     expect_interrupted_then_finished(*state, 2);
 }
 
@@ -839,11 +856,12 @@ static void test_interrupt_while_trying_again_one_by_one(void **state) {
     const folder *f = *state;
     rs_sweep_outcome o;
     fake.device.columns_wanted = 24;
-    fake.bad_seed = 1;
-    fake.interrupt_at = 4; /* the pack of four, seeds 0 and 1 alone, then this */
+    fake.bad_seed = 2;
+    fake.interrupt_at = 5; /* seeds 0 and 1, the pack of 2 and 3, seed 2 alone, then this */
     assert_int_equal(SWEEP(f->db, &o, NULL), RS_EINTERRUPTED);
-    expect_outcome(&o, 5, 0, 1, 1);
-    expect_rows(f->db, "SELECT seed, status FROM cases ORDER BY seed", "0 done\n1 failed\n");
+    expect_outcome(&o, 5, 0, 2, 1);
+    expect_rows(f->db, "SELECT seed, status FROM cases ORDER BY seed",
+                "0 done\n1 done\n2 failed\n");
 }
 
 /* Wherever it comes, and however many launches are ahead or behind. */
@@ -1142,6 +1160,7 @@ int main(void) {
         TEST(test_defaults_of_memory_and_threads_come_from_the_device),
         TEST(test_native_is_one_point),
         TEST(test_real_engines_run_too),
+        TEST(test_launches_grow),
         TEST(test_cases_are_packed_into_launches),
         TEST(test_no_more_cases_are_packed_than_the_work_wanted),
         TEST(test_only_cases_of_one_shape_are_packed),

@@ -186,6 +186,9 @@ static rs_status set_journal(rs_store *store) {
 
 /* Opens what SQLite is to take for a file of this name. */
 static rs_status open_named(rs_store *store, const char *name, int flags) {
+    /* Nobody asks how much memory SQLite uses, and counting takes a lock for each allocation. Once
+     * SQLite has begun it refuses this, and nothing is lost. */
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     int const code = sqlite3_open_v2(name, &store->db, flags, NULL);
     if (!store->db) return rs_fail(RS_EMEMORY, "%s: out of memory", store->path);
     if (code != SQLITE_OK) return rs_store_fail(store, "opening");

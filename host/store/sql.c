@@ -37,10 +37,12 @@ static const char *const statement_sql[RS_SQL_N] = {
                          " ON CONFLICT DO NOTHING",
     [RS_SQL_ADD_CURVE] = "INSERT INTO curves (point_id, mean, min, max, zero)"
                          " VALUES (?1, ?2, ?3, ?4, ?5)",
+    /* Of one row for certain: else SQLite copies every page it changes to a file first. */
     [RS_SQL_ADD_TIMING] =
         "INSERT INTO timings (case_id, run_id, radii, columns, device, threads,"
         " forward_s, backward_s, transfer_s)"
-        " SELECT ?1, id, ?3, ?4, device, threads, ?5, ?6, ?7 FROM runs WHERE id = ?2"
+        " VALUES (?1, ?2, ?3, ?4, (SELECT device FROM runs WHERE id = ?2),"
+        " (SELECT threads FROM runs WHERE id = ?2), ?5, ?6, ?7)"
         " ON CONFLICT (case_id, run_id) DO UPDATE SET radii = radii + excluded.radii,"
         " columns = columns + excluded.columns,"
         " forward_s = forward_s + excluded.forward_s,"

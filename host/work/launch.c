@@ -156,17 +156,25 @@ static void take_radii(const rs_spec *spec, const rs_case *one, const bool *done
     }
 }
 
+/* The first launch is of one case, so that the engine starts soon; each may then double what came
+ * before. */
+static size_t most_groups(const rs_launches *l, const rs_cut *cut) {
+    size_t const most = l->handed_out ? l->handed_out : 1;
+    return most < cut->groups ? most : cut->groups;
+}
+
 static void take_cases(rs_launches *l, size_t first, rs_launch *out) {
-    size_t const n_rho = l->spec->n_rho;
+    size_t const n_rho = l->spec->n_rho, most = most_groups(l, out->cut);
     const bool *done = l->done + first * n_rho;
     out->groups = 0;
-    for (size_t i = first; i < l->plan->n && out->groups < out->cut->groups; ++i) {
+    for (size_t i = first; i < l->plan->n && out->groups < most; ++i) {
         if (l->taken[i] || l->cut_of[i] != l->cut_of[first] ||
             memcmp(done, l->done + i * n_rho, n_rho * sizeof *done) != 0)
             continue;
         l->taken[i] = true;
         out->one[out->groups++] = rs_plan_case(l->plan, i);
     }
+    l->handed_out += out->groups;
 }
 
 static uint64_t host_bytes(const rs_launch *launch) {

@@ -19,6 +19,7 @@ typedef struct rs_launches {
     bool *done;   /* [plan->n][n_rho] points that are not to be computed; the caller sets them */
     bool *taken;  /* [plan->n] in a launch already */
     size_t first; /* all cases before are taken or done */
+    size_t handed_out; /* cases in launches so far */
 } rs_launches;
 
 typedef struct rs_launch {
