@@ -1,6 +1,6 @@
 #include "cli.h"
 
-#include "commands/quote.h"
+#include "spec/quote.h"
 #include "spec/words.h"
 #include "version.h"
 

@@ -3,8 +3,8 @@
 #include "cli.h"
 #include "commands/devices.h"
 #include "commands/inspect.h"
-#include "commands/quote.h"
 #include "environment.h"
+#include "spec/quote.h"
 #include "sweep/pipeline.h"
 
 #include <errno.h>

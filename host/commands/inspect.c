@@ -1,8 +1,8 @@
 #include "inspect.h"
 
 #include "../plan/model.h"
+#include "../spec/quote.h"
 #include "../work/spectrum.h"
-#include "quote.h"
 
 #include <limits.h>
 #include <math.h>
