@@ -111,7 +111,24 @@ static void both_spellings_are_one_model(void **state) {
     rs_model_free(&m);
     expect_whole_model(layered, COUNT(layered), &m);
     assert_true(m.digest == digest);
+    assert_string_equal(m.unused, "decoder.weight");
     rs_model_free(&m);
+}
+
+static void what_looks_like_part_of_the_layer_is_refused(void **state) {
+    static const struct {
+        const char *name, *part;
+    } bad[] = {
+        {"bais_hh_l0.npy", "bais_hh_l0: is not an array of nn.RNN; did you mean bias_hh_l0?"},
+        {"H0.npy", "H0: is not an array of nn.RNN; did you mean h0?"},
+        {"inputs.npy", "did you mean input?"},
+        {"weight_hr_l0.npy", "did you mean weight_hh_l0?"},
+        {"weight_mask.npy", "weight_mask: is not read, but may change"},
+        {"c0.npy", "c0: is not an array of nn.RNN"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(bad); ++i)
+        refuse_beside(f8(bad[i].name, F8("(3,)"), 3), bad[i].part);
 }
 
 static uint64_t digest_of(const npz_member *member, size_t n) {
@@ -306,6 +323,7 @@ int main(void) {
         cmocka_unit_test(a_missing_weight_hh_is_explained),
         cmocka_unit_test(a_weight_hh_that_is_not_square_is_refused),
         cmocka_unit_test(shapes_that_do_not_fit_are_refused),
+        cmocka_unit_test(what_looks_like_part_of_the_layer_is_refused),
         cmocka_unit_test(other_layers_and_directions_are_refused),
         cmocka_unit_test(both_spellings_at_once_are_refused),
         cmocka_unit_test(nonfinite_values_are_refused_where_used),

@@ -1,5 +1,8 @@
 #include "model.h"
 
+#include "../spec/quote.h"
+#include "../spec/words.h"
+
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -37,6 +40,52 @@ static rs_status refuse_other_layers(const rs_npz *file) {
                                "save a layer of its own",
                                name);
         }
+    return RS_OK;
+}
+
+static const char *const known[] = {
+    "weight_hh",  "weight_hh_l0", "weight_ih",  "weight_ih_l0", "bias_ih",
+    "bias_ih_l0", "bias_hh",      "bias_hh_l0", "input",        "h0"};
+enum { N_KNOWN = sizeof known / sizeof *known, MOST_OF_A_NAME = 60 };
+
+static bool is_known(const char *name) {
+    for (size_t i = 0; i < N_KNOWN; ++i)
+        if (strcmp(name, known[i]) == 0) return true;
+    return false;
+}
+
+/* An array that looks like part of the layer, and would be missed. */
+static rs_status refuse_near_names(const rs_npz *file) {
+    for (size_t i = 0; i < file->n; ++i) {
+        const char *const name = file->array[i].name;
+        if (is_known(name)) continue;
+        const char *const nearest = rs_nearest_word(name, known, N_KNOWN);
+        if (nearest)
+            return rs_fail(RS_EINPUT, "%.60s: is not an array of nn.RNN; did you mean %s?", name,
+                           nearest);
+        if (strncmp(name, "weight_", 7) == 0 || strncmp(name, "bias_", 5) == 0 ||
+            strcmp(name, "c0") == 0)
+            return rs_fail(RS_EINPUT,
+                           "%.60s: is not read, but may change what the layer computes: leave it "
+                           "out of the file",
+                           name);
+    }
+    return RS_OK;
+}
+
+static rs_status list_unused(rs_model *m) {
+    size_t length = 0, n = 0;
+    FILE *const out = open_memstream(&m->unused, &length);
+    if (!out) return rs_fail(RS_EMEMORY, "no memory for names");
+    for (size_t i = 0; i < m->file.n; ++i) {
+        if (is_known(m->file.array[i].name)) continue;
+        fputs(n++ ? ", " : "", out);
+        rs_print_plain(out, m->file.array[i].name, MOST_OF_A_NAME);
+    }
+    if (fclose(out) != 0) return rs_fail(RS_EMEMORY, "no memory for names");
+    if (n > 0) return RS_OK;
+    free(m->unused);
+    m->unused = NULL;
     return RS_OK;
 }
 
@@ -175,6 +224,8 @@ static uint64_t digest(const rs_model *m) {
 
 static rs_status take_arrays(rs_model *m) {
     RS_TRY(refuse_other_layers(&m->file));
+    RS_TRY(refuse_near_names(&m->file));
+    RS_TRY(list_unused(m));
     RS_TRY(take_weight_hh(m));
     RS_TRY(take_weight_ih(m));
     RS_TRY(take_bias(m, "bias_ih", &m->bias_ih));
@@ -199,5 +250,6 @@ rs_status rs_model_read(const char *path, rs_model *out) {
 void rs_model_free(rs_model *model) {
     rs_npz_free(&model->file);
     free(model->name);
+    free(model->unused);
     *model = (rs_model){0};
 }

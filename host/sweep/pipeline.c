@@ -100,6 +100,8 @@ static rs_status read_model(sweep *s) {
     if (!s->spec->model) return RS_OK;
     RS_TRY(rs_model_read(s->spec->model, &s->model_storage));
     s->model = &s->model_storage;
+    if (s->model->unused && !s->spec->quiet)
+        rs_progress_say(&s->progress, "rhosweep: model: not used: %s", s->model->unused);
     return RS_OK;
 }
 
