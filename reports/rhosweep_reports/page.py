@@ -13,7 +13,7 @@ from .text import printable
 _CONTRACT = {
     "decay": ("cell", "ensemble", "model", "hidden", "steps", "rho", "g", "seeds",
               "decay_rate", "decay_rate_ci95", "decay_rate_min", "decay_rate_max", "gain",
-              "growing_fraction", "regime", "predicted_rate", "prediction", "decay_rate_bound"),
+              "growing_fraction", "regime", "attempts", "predicted_rate", "prediction", "decay_rate_bound"),
 }
 _LONG = {"command_line", "spec", "libraries", "reason"}
 # Text, also where it reads as a number, as the commit 1234e56 does.
