@@ -1,5 +1,6 @@
 #include "reference.h"
 
+#include "../base/block.h"
 #include "../base/clock.h"
 #include "../base/sizes.h"
 #include "../host_device.h"
@@ -176,10 +177,22 @@ static rs_status supports(const rs_shape *shape) {
     return RS_OK;
 }
 
+static void lay_out(const rs_shape *shape, rs_block *block, reference *self) {
+    uint64_t const row = rs_size_mul(shape->hidden, sizeof(double));
+    self->weight = rs_block_take(block, shape->hidden, row);
+    self->a = rs_block_take(block, 1, row);
+    self->h = rs_block_take(block, 1, row);
+    self->delta = rs_block_take(block, 1, row);
+    self->q = rs_block_take(block, 1, row);
+    self->slope = rs_block_take(block, shape->steps, row);
+}
+
 static uint64_t bytes(const rs_shape *shape, const rs_resources *resources) {
     (void)resources;
-    uint64_t const rows = rs_size_add(rs_size_add(shape->hidden, shape->steps), 4);
-    return rs_size_mul(rs_size_mul(rows, shape->hidden), sizeof(double));
+    reference self;
+    rs_block block = rs_block_measure(sizeof(double));
+    lay_out(shape, &block, &self);
+    return block.used;
 }
 
 static void close_reference(void *handle) {
@@ -191,22 +204,17 @@ static void close_reference(void *handle) {
 
 static rs_status open_reference(const rs_shape *largest, const rs_resources *resources,
                                 void **handle) {
-    size_t const hidden = largest->hidden;
     uint64_t const size = bytes(largest, resources);
     reference *self = malloc(sizeof *self);
-    double *arrays = size < SIZE_MAX ? malloc((size_t)size) : NULL;
-    if (!self || !arrays) {
+    void *memory = size < SIZE_MAX ? malloc((size_t)size) : NULL;
+    if (!self || !memory) {
         free(self);
-        free(arrays);
+        free(memory);
         return rs_fail(RS_EMEMORY, "engine reference: no memory for %zu units and %zu steps",
-                       hidden, largest->steps);
+                       largest->hidden, largest->steps);
     }
-    *self = (reference){.weight = arrays};
-    self->a = arrays + hidden * hidden;
-    self->h = self->a + hidden;
-    self->delta = self->h + hidden;
-    self->q = self->delta + hidden;
-    self->slope = self->q + hidden;
+    rs_block block = rs_block_deal(memory, sizeof(double));
+    lay_out(largest, &block, self);
     *handle = self;
     return RS_OK;
 }
