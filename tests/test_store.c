@@ -27,13 +27,15 @@ enum { PAGE_SIZE = 16384 }; /* of a new database */
 
 /* Every test runs in an empty folder of its own. */
 static char folder[64];
+static struct stat folder_made;
 static int home;
 
 static int enter_folder(void **state) {
     (void)state;
     snprintf(folder, sizeof folder, "/tmp/rhosweep_test_XXXXXX");
     home = open(".", O_RDONLY | O_DIRECTORY);
-    return home < 0 || !mkdtemp(folder) || chmod(folder, 0755) != 0 || chdir(folder) != 0;
+    return home < 0 || !mkdtemp(folder) || chmod(folder, 0755) != 0 || chdir(folder) != 0 ||
+           stat(".", &folder_made) != 0;
 }
 
 /* Calls `each` on every name in the current folder. */
@@ -54,13 +56,35 @@ static void remove_file(const char *name) {
     if (unlink(name) != 0) rmdir(name);
 }
 
-static int leave_folder(void **state) {
-    (void)state;
+/* Removes all that is in the current folder, if that is the one which was made for the test. */
+static bool clean_folder(void) {
+    struct stat here;
+    if (stat(".", &here) != 0 || here.st_dev != folder_made.st_dev ||
+        here.st_ino != folder_made.st_ino)
+        return false;
     chmod(".", 0755);
     list_folder(remove_file);
-    int const failed = fchdir(home) != 0 || rmdir(folder) != 0;
+    return true;
+}
+
+/* A test that failed may have left the folder. */
+static int leave_folder(void **state) {
+    (void)state;
+    bool const clean = chdir(folder) == 0 && clean_folder();
+    bool const left = fchdir(home) == 0 && clean && rmdir(folder) == 0;
+    folder_made = (struct stat){0};
     close(home);
-    return failed;
+    return !left;
+}
+
+static void test_cleans_its_own_folder_alone(void **state) {
+    (void)state;
+    assert_int_equal(mkdir("other", 0755), 0);
+    assert_int_equal(chdir("other"), 0);
+    assert_int_equal(mkdir("kept", 0755), 0);
+    assert_false(clean_folder());
+    assert_int_equal(rmdir("kept"), 0);
+    assert_int_equal(chdir(".."), 0);
 }
 
 /* --- helpers ---------------------------------------------------------------------------------- */
@@ -1276,6 +1300,7 @@ static void test_creation_that_a_journal_undoes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        IN_FOLDER(test_cleans_its_own_folder_alone),
         IN_FOLDER(test_create),
         IN_FOLDER(test_create_in_an_empty_file),
         IN_FOLDER(test_put_keeps_every_value),
