@@ -712,15 +712,17 @@ static void test_file_systems_for_a_write_ahead_log(void **state) {
 
 /* --- version 1 -------------------------------------------------------------------------------- */
 
-/* A copy of data/version1.db as x.db. */
-static void copy_version1(void) {
+/* A copy of a file of the tests as x.db. */
+static void copy_file(const char *path) {
     size_t length;
     assert_int_equal(fchdir(home), 0);
-    char *const bytes = read_file("data/version1.db", &length);
+    char *const bytes = read_file(path, &length);
     assert_int_equal(chdir(folder), 0);
     write_file("x.db", bytes, length);
     free(bytes);
 }
+
+static void copy_version1(void) { copy_file("data/version1.db"); }
 
 /* All tables as CSV, timings of the runs included. */
 static char *all_tables(rs_store *store) {
@@ -894,6 +896,88 @@ static void test_refuses_foreign_databases(void **state) {
     assert_refused("x.db", "not one of rhosweep");
     run_sql("x.db", "PRAGMA application_id = 7; PRAGMA journal_mode = WAL");
     assert_refused("x.db", "not one of rhosweep");
+}
+
+/* Whatever reads or writes such a database could be made to run for ever. */
+static void test_refuses_what_rhosweep_never_makes(void **state) {
+    (void)state;
+    static const struct {
+        const char *sql, *part;
+    } crafted[] = {
+        {"CREATE VIEW v AS SELECT 1", "has a view, v, which rhosweep never makes"},
+        {"ALTER TABLE cases RENAME TO other; CREATE VIEW cases AS WITH RECURSIVE r (x) AS"
+         " (SELECT 1 UNION ALL SELECT x + 1 FROM r) SELECT other.* FROM other, r",
+         "has a view, cases"},
+        {"CREATE TRIGGER t AFTER INSERT ON runs BEGIN DELETE FROM cases; END", "has a trigger, t"},
+        {"CREATE TABLE person (name TEXT)", "has a table, person"},
+        {"CREATE INDEX i ON points (abs(rho))", "has an index, i"},
+        {"DROP TABLE timings; PRAGMA writable_schema = ON; INSERT INTO sqlite_schema VALUES"
+         " ('table', 'timings', 'timings', 0, 'CREATE VIRTUAL TABLE timings USING none(a)')",
+         "has a virtual table, timings"},
+        {"ALTER TABLE runs ADD COLUMN more TEXT AS (hex(zeroblob(100000000)))",
+         "has a computed column, more"},
+    };
+    for (size_t i = 0; i < sizeof crafted / sizeof *crafted; ++i) {
+        make_database();
+        run_sql("x.db", crafted[i].sql);
+        assert_refused("x.db", crafted[i].part);
+        list_folder(remove_file);
+    }
+    make_database();
+    run_sql("x.db", "ANALYZE"); /* not crafted, and harmless */
+    rs_store_close(open_store());
+}
+
+static void test_refuses_sizes_that_cannot_be(void **state) {
+    (void)state;
+    static const char *const sql[] = {"UPDATE cases SET hidden = -10", "UPDATE cases SET steps = 0",
+                                      "UPDATE cases SET batch = -9223372036854775807"};
+    for (size_t i = 0; i < sizeof sql / sizeof *sql; ++i) {
+        rs_store *store;
+        make_database();
+        run_sql("x.db", sql[i]);
+        assert_fails(rs_store_open_readonly("x.db", &store), RS_EINPUT, "which cannot be");
+        list_folder(remove_file);
+    }
+}
+
+static void test_curves_are_as_long_as_their_case(void **state) {
+    (void)state;
+    rs_store *store;
+    FILE *const out = fopen("/dev/null", "w");
+    assert_non_null(out);
+    make_database();
+    run_sql("x.db", "UPDATE curves SET mean = zeroblob(16), min = NULL, max = NULL");
+    assert_ok(rs_store_open_readonly("x.db", &store));
+    assert_fails(rs_table_write(store, "profile", RS_CSV, out), RS_EINPUT,
+                 "a curve of 2 steps in a case of 5");
+    rs_store_close(store);
+    fclose(out);
+}
+
+/* A step of version 1 takes a row, not the memory of all the steps before it. */
+static void test_version_1_with_a_step_far_away(void **state) {
+    (void)state;
+    rs_store *store;
+    copy_version1();
+    run_sql("x.db", "UPDATE profile SET step = 9999999 WHERE step = 12");
+    assert_fails(rs_store_open_readonly("x.db", &store), RS_EINPUT, "malformed");
+    assert_fails(rs_store_open("x.db", &store), RS_EINPUT, "malformed");
+}
+
+/* Pages that lead to the same next one, level after level: 70^15 points in 20 kilobytes. */
+static void test_rows_without_end(void **state) {
+    (void)state;
+    rs_store *store;
+    FILE *const out = fopen("/dev/null", "w");
+    assert_non_null(out);
+    copy_file("corpus/databases/circle_of_points.db");
+    assert_ok(rs_store_open_readonly("x.db", &store));
+    assert_fails(rs_table_write(store, "runs", RS_CSV, out), RS_EINPUT, "its rows have no end");
+    rs_store_close(store);
+    copy_file("corpus/databases/circle_of_runs.db");
+    assert_fails(rs_store_open("x.db", &store), RS_EINPUT, "its rows have no end");
+    fclose(out);
 }
 
 static void test_refuses_newer_schema(void **state) {
@@ -1324,6 +1408,11 @@ int main(void) {
         IN_FOLDER(test_kill_while_upgrading),
         IN_FOLDER(test_refuses_what_is_no_database),
         IN_FOLDER(test_refuses_foreign_databases),
+        IN_FOLDER(test_refuses_what_rhosweep_never_makes),
+        IN_FOLDER(test_refuses_sizes_that_cannot_be),
+        IN_FOLDER(test_curves_are_as_long_as_their_case),
+        IN_FOLDER(test_version_1_with_a_step_far_away),
+        IN_FOLDER(test_rows_without_end),
         IN_FOLDER(test_refuses_newer_schema),
         IN_FOLDER(test_refuses_damaged_databases),
         IN_FOLDER(test_refuses_database_without_our_tables),

@@ -1,4 +1,5 @@
 #include "../spec/words.h"
+#include "guard.h"
 #include "sql.h"
 #include "upgrade.h"
 
@@ -138,6 +139,7 @@ static rs_status end_transaction(rs_store *store, rs_status status, const char *
 }
 
 rs_status rs_store_begin(rs_store *store) {
+    rs_guard_renew(store);
     return rs_sql_run_plain(store, RS_SQL_BEGIN_WRITE, "storing cases");
 }
 
@@ -193,6 +195,7 @@ static rs_status open_named(rs_store *store, const char *name, int flags) {
     if (!store->db) return rs_fail(RS_EMEMORY, "%s: out of memory", store->path);
     if (code != SQLITE_OK) return rs_store_fail(store, "opening");
     sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
+    RS_TRY(rs_guard_connection(store));
     return rs_upgrade_add_functions(store);
 }
 
@@ -211,7 +214,10 @@ static rs_status create_schema(rs_store *store) {
     int64_t application = 0, tables = 0;
     RS_TRY(rs_sql_number(store, "PRAGMA application_id", &application));
     RS_TRY(rs_sql_number(store, "SELECT count(*) FROM sqlite_schema", &tables));
-    if (application == APPLICATION_ID) return rs_upgrade(store);
+    if (application == APPLICATION_ID) {
+        RS_TRY(rs_guard_schema(store));
+        return rs_upgrade(store);
+    }
     if (application != 0 || tables != 0)
         return rs_fail(RS_EINPUT, "%s: another program has just made it: name another file",
                        store->path);
@@ -246,8 +252,10 @@ static rs_status make_ready_to_write(rs_store *store) {
 
 rs_status rs_store_begin_read(rs_store *store) {
     int64_t version = 0;
+    rs_guard_renew(store);
     RS_TRY(rs_sql_execute(store, "BEGIN", "reading"));
     RS_TRY(rs_upgrade_version(store, &version)); /* from here on nothing changes for this reader */
+    RS_TRY(rs_guard_schema(store));
     if (version == RS_SCHEMA_VERSION) return RS_OK;
     RS_TRY(rs_sql_execute(store, "PRAGMA query_only = OFF", "reading"));
     rs_status const status = rs_upgrade_view(store);
@@ -277,7 +285,9 @@ rs_status rs_store_end_read(rs_store *store, rs_status status) {
 static rs_status make_ready_to_read(rs_store *store) {
     RS_TRY(rs_sql_execute(store, "PRAGMA query_only = ON", "opening"));
     RS_TRY(rs_store_begin_read(store));
-    return rs_store_end_read(store, check_tables(store));
+    rs_status status = check_tables(store);
+    if (status == RS_OK) status = rs_guard_sizes(store);
+    return rs_store_end_read(store, status);
 }
 
 static rs_status make_store(const char *path, rs_store **out) {

@@ -1,3 +1,4 @@
+#include "guard.h"
 #include "sql.h"
 
 #include <inttypes.h>
@@ -110,6 +111,7 @@ static rs_status visit_points(rs_store *store, sqlite3_stmt *rows, bool with_cur
 rs_status rs_store_points(rs_store *store, const rs_case *like, const uint64_t seeds[2],
                           bool with_curve, rs_store_visit visit, void *arg) {
     /* Seeds from 2^63 on are stored as negative numbers: if there are both, all are read. */
+    rs_guard_renew(store);
     bool const both = (int64_t)seeds[1] < 0 && (int64_t)seeds[0] >= 0;
     rs_binder b = {0};
     identity room;
@@ -122,6 +124,7 @@ rs_status rs_store_points(rs_store *store, const rs_case *like, const uint64_t s
 }
 
 rs_status rs_store_confirm_zero_start(rs_store *store, uint64_t model_digest) {
+    rs_guard_renew(store);
     char digest[17];
     rs_binder b = {0};
     snprintf(digest, sizeof digest, "%016" PRIx64, model_digest);
@@ -253,6 +256,7 @@ rs_status rs_store_put(rs_store *store, int64_t run_id, const rs_case_result *re
 /* --- radii ------------------------------------------------------------------------------------ */
 
 rs_status rs_store_read_radii(rs_store *store, int64_t run_id, size_t hidden, rs_radii *radii) {
+    rs_guard_renew(store);
     rs_binder b = {0};
     RS_TRY(rs_sql_prepare(store, RS_SQL_FIND_RADII, &b.to));
     rs_bind_whole(&b, run_id);

@@ -70,6 +70,7 @@ static const char *way_out(int code) {
     case SQLITE_FULL:
     case SQLITE_IOERR: return ": make room on the disk and run this again; what was stored is safe";
     case SQLITE_ERROR:
+    case SQLITE_INTERRUPT: /* see guard.h */
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB: return ": the database is damaged; move it away or name another file";
     default: return "";
@@ -79,6 +80,7 @@ static const char *way_out(int code) {
 static rs_status status_of(int code) {
     switch (code) {
     case SQLITE_ERROR: /* our statements are right, so the tables are not */
+    case SQLITE_INTERRUPT:
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB: return RS_EINPUT;
     case SQLITE_NOMEM: return RS_EMEMORY;
@@ -91,8 +93,8 @@ rs_status rs_store_fail(rs_store *store, const char *doing) {
     int const cause = sqlite3_system_errno(store->db);
     bool const named = cause != 0 && (code == SQLITE_CANTOPEN || code == SQLITE_IOERR);
     return rs_fail(status_of(code), "%s: %s: %s%s%s%s", store->path, doing,
-                   sqlite3_errmsg(store->db), named ? ": " : "", named ? strerror(cause) : "",
-                   way_out(code));
+                   code == SQLITE_INTERRUPT ? "its rows have no end" : sqlite3_errmsg(store->db),
+                   named ? ": " : "", named ? strerror(cause) : "", way_out(code));
 }
 
 rs_status rs_sql_execute(rs_store *store, const char *sql, const char *doing) {

@@ -36,6 +36,7 @@ struct rs_store {
     sqlite3_stmt *prepared[RS_SQL_N]; /* made when first used */
     bool unlocked;                    /* is read without locks, and was so then: */
     struct stat opened;
+    int64_t looks_left; /* until statements take too long: guard.h */
 };
 
 /* Runs SQL that yields nothing; the errors of all of these are those of rs_store_fail. */

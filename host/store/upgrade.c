@@ -9,49 +9,68 @@
 #include "version1_sql.h"
 #pragma GCC diagnostic pop
 
-/* A curve that is being gathered, in SQLite's memory of an aggregate. */
+/* The steps of a curve in the order in which they come, in SQLite's memory of an aggregate. */
 typedef struct gathered {
-    double *at; /* [n] NaN where no step has come yet */
-    int n, capacity;
+    struct {
+        int64_t step;
+        double value;
+    } * at; /* [n] */
+    int64_t n, capacity;
 } gathered;
 
-/* Makes room up to step `n`, the longest curve so far; false where there is none. */
-static bool reach_step(gathered *curve, int n) {
-    if (n > curve->capacity) {
-        int const capacity = n > 2 * curve->capacity ? n : 2 * curve->capacity;
-        double *const grown = sqlite3_realloc64(curve->at, (uint64_t)capacity * sizeof *grown);
-        if (!grown) return false;
-        curve->at = grown;
-        curve->capacity = capacity;
-    }
-    while (curve->n < n) curve->at[curve->n++] = NAN;
+/* Makes room for one more; false where there is none. */
+static bool reserve_step(gathered *curve) {
+    if (curve->n < curve->capacity) return true;
+    int64_t const capacity = curve->capacity ? 2 * curve->capacity : 64;
+    void *const grown = sqlite3_realloc64(curve->at, (uint64_t)capacity * sizeof *curve->at);
+    if (!grown) return false;
+    curve->at = grown;
+    curve->capacity = capacity;
     return true;
 }
 
-/* rs_curve(step, value): the values of the steps 1 to the last as an array of float64, NULL and
- * what is missing as NaN. */
+/* rs_curve(step, value): the values of the steps 1 to n, of which each must come once, as an array
+ * of float64, NULL as NaN. */
 static void gather_step(sqlite3_context *context, int n_arguments, sqlite3_value **argument) {
-    enum { MOST_STEPS = 10000000 };
     (void)n_arguments;
     gathered *const curve = sqlite3_aggregate_context(context, sizeof *curve);
-    int64_t const step = sqlite3_value_int64(argument[0]);
-    if (step < 1 || step > MOST_STEPS)
-        sqlite3_result_error_code(context, SQLITE_CORRUPT);
-    else if (!curve || (step > curve->n && !reach_step(curve, (int)step)))
+    if (!curve || !reserve_step(curve)) {
         sqlite3_result_error_nomem(context);
-    else if (sqlite3_value_type(argument[1]) != SQLITE_NULL)
-        curve->at[step - 1] = sqlite3_value_double(argument[1]);
+        return;
+    }
+    bool const missing = sqlite3_value_type(argument[1]) == SQLITE_NULL;
+    curve->at[curve->n].step = sqlite3_value_int64(argument[0]);
+    curve->at[curve->n++].value = missing ? NAN : sqlite3_value_double(argument[1]);
+}
+
+/* Puts every step in its place; false where one is beyond the number of them. */
+static bool order_steps(const gathered *from, double *curve) {
+    for (int64_t i = 0; i < from->n; ++i) curve[i] = NAN;
+    for (int64_t i = 0; i < from->n; ++i) {
+        int64_t const step = from->at[i].step;
+        if (step < 1 || step > from->n) return false;
+        curve[step - 1] = from->at[i].value;
+    }
+    return true;
 }
 
 static void finish_curve(sqlite3_context *context) {
-    gathered *const curve = sqlite3_aggregate_context(context, 0);
-    if (curve && curve->at)
-        sqlite3_result_blob64(context, curve->at, (uint64_t)curve->n * sizeof *curve->at,
-                              sqlite3_free);
+    gathered *const all = sqlite3_aggregate_context(context, 0);
+    if (!all || all->n == 0) return;
+    uint64_t const bytes = (uint64_t)all->n * sizeof(double);
+    double *const curve = sqlite3_malloc64(bytes);
+    if (!curve)
+        sqlite3_result_error_nomem(context);
+    else if (order_steps(all, curve))
+        sqlite3_result_blob64(context, curve, bytes, SQLITE_TRANSIENT);
+    else
+        sqlite3_result_error_code(context, SQLITE_CORRUPT);
+    sqlite3_free(curve);
+    sqlite3_free(all->at);
 }
 
 rs_status rs_upgrade_add_functions(rs_store *store) {
-    int const flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC;
+    int const flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY;
     if (sqlite3_create_function_v2(store->db, "rs_curve", 2, flags, NULL, NULL, gather_step,
                                    finish_curve, NULL) == SQLITE_OK)
         return RS_OK;

@@ -1,5 +1,6 @@
 #include "definition.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -20,9 +21,9 @@ static const column profile_own[] = {
 };
 static const column profile_tail[] = {{"rho_asked", REAL, NEVER, "p.rho_asked"}};
 
-/* One row per point; the column behind the table's is its id. The curve comes from a statement of
- * its own: points need sorting, and are small without it. */
-static const char profile_from[] = ", p.id FROM points p JOIN cases c ON c.id = p.case_id"
+/* One row per point; the columns behind the table's are its id and its case's steps. The curve
+ * comes from a statement of its own: points need sorting, and are small without it. */
+static const char profile_from[] = ", p.id, c.steps FROM points p JOIN cases c ON c.id = p.case_id"
                                    " ORDER BY %s, p.rho_asked, " SEED_ORDER;
 /* A database of an early build has no column `zero`: there the name is that of the outer query. */
 static const char profile_inner_sql[] =
@@ -38,6 +39,7 @@ typedef struct profile_state {
 
 /* Takes the curve that the inner statement has come to. */
 static rs_status take_curve(const source *from, profile_state *state) {
+    int64_t const steps = sqlite3_column_int64(from->outer, (int)from->table->n + 1);
     int const bytes = sqlite3_column_bytes(from->inner, 0);
     for (int k = 0; k < CURVES; ++k) {
         state->curve[k] = sqlite3_column_blob(from->inner, k);
@@ -47,6 +49,11 @@ static rs_status take_curve(const source *from, profile_state *state) {
                                       "damaged; move it away or name another file");
     }
     state->steps = (size_t)bytes / sizeof(double);
+    if (bytes > 0 && (int64_t)state->steps != steps)
+        return rs_fail(RS_EINPUT,
+                       "profile table: a curve of %zu steps in a case of %" PRId64 ": the database "
+                       "is damaged; move it away or name another file",
+                       state->steps, steps);
     state->at = 0;
     return RS_OK;
 }
