@@ -1361,6 +1361,75 @@ static void test_kill_while_creating(void **state) {
     }
 }
 
+/* A process with a run that goes on until it is killed. */
+static pid_t start_run(void) {
+    int ready[2];
+    char byte;
+    assert_int_equal(pipe(ready), 0);
+    pid_t const child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        begin_run(open_store());
+        if (write(ready[1], "!", 1) != 1) _exit(1);
+        for (;;) pause();
+    }
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    return child;
+}
+
+/* How all runs ended, in their order, as a sweep finds them. */
+static void assert_outcomes(const char *expected) {
+    static const char sql[] =
+        "SELECT group_concat(outcome) FROM (SELECT outcome FROM runs ORDER BY id)";
+    rs_store *const store = open_store();
+    assert_text(store, sql, expected);
+    rs_store_close(store);
+}
+
+static void test_a_killed_run_says_so(void **state) {
+    (void)state;
+    make_database();
+    pid_t const run = start_run();
+    assert_outcomes("done,running");
+    end_child(run);
+    rs_store *store;
+    assert_ok(rs_store_open_readonly("x.db", &store));
+    assert_text(store, "SELECT outcome FROM runs WHERE id = 2", "running"); /* reads, no more */
+    rs_store_close(store);
+    assert_outcomes("done,killed");
+    store = open_store();
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM runs WHERE finished IS NULL"), 1);
+    rs_store_close(store);
+}
+
+static void test_sweeps_at_once_stay_alive(void **state) {
+    (void)state;
+    rs_store_close(open_store());
+    pid_t const first = start_run(), second = start_run(), third = start_run();
+    assert_outcomes("running,running,running");
+    end_child(second);
+    assert_outcomes("running,killed,running");
+    end_child(third);
+    pid_t const fourth = start_run();
+    assert_outcomes("running,killed,killed,running");
+    end_child(first);
+    end_child(fourth);
+    assert_outcomes("killed,killed,killed,killed");
+}
+
+/* As where another machine's locks were not to be seen. */
+static void test_a_run_that_was_taken_for_killed_still_ends(void **state) {
+    (void)state;
+    rs_store *const store = open_store();
+    int64_t const run = begin_run(store);
+    run_sql("x.db", "UPDATE runs SET outcome = 'killed'");
+    assert_ok(rs_store_finish_run(store, run, "done", 1.0, 2.0));
+    assert_text(store, "SELECT outcome FROM runs", "done");
+    rs_store_close(store);
+}
+
 /* What a kill between journal and database leaves: the header is ours, the journal undoes it. */
 static void test_creation_that_a_journal_undoes(void **state) {
     (void)state;
@@ -1431,6 +1500,9 @@ int main(void) {
         IN_FOLDER(test_full_disk),
         IN_FOLDER(test_kill_while_putting),
         IN_FOLDER(test_kill_while_creating),
+        IN_FOLDER(test_a_killed_run_says_so),
+        IN_FOLDER(test_sweeps_at_once_stay_alive),
+        IN_FOLDER(test_a_run_that_was_taken_for_killed_still_ends),
         IN_FOLDER(test_creation_that_a_journal_undoes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

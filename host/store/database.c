@@ -1,5 +1,6 @@
 #include "../spec/words.h"
 #include "guard.h"
+#include "live.h"
 #include "sql.h"
 #include "upgrade.h"
 
@@ -178,12 +179,17 @@ bool rs_store_shares_memory(long file_system) {
     return true;
 }
 
+bool rs_store_is_local(const rs_store *store) {
+    struct statfs info;
+    return statfs(store->path, &info) == 0 && rs_store_shares_memory((long)info.f_type);
+}
+
 /* WAL lets readers in while a sweep writes; elsewhere they wait for each other. */
 static rs_status set_journal(rs_store *store) {
-    struct statfs info;
-    bool const local = statfs(store->path, &info) == 0 && rs_store_shares_memory((long)info.f_type);
-    return rs_sql_execute(
-        store, local ? "PRAGMA journal_mode = WAL" : "PRAGMA journal_mode = DELETE", "opening");
+    return rs_sql_execute(store,
+                          rs_store_is_local(store) ? "PRAGMA journal_mode = WAL"
+                                                   : "PRAGMA journal_mode = DELETE",
+                          "opening");
 }
 
 /* Opens what SQLite is to take for a file of this name. */
@@ -232,6 +238,14 @@ static rs_status check_tables(rs_store *store) {
         &rows);
 }
 
+/* In a transaction: makes the file one of the present schema, whose runs say how they ended. */
+static rs_status settle(rs_store *store) {
+    RS_TRY(create_schema(store));
+    RS_TRY(check_tables(store));
+    RS_TRY(rs_live_open(store));
+    return rs_live_mark_killed(store);
+}
+
 static rs_status make_ready_to_write(rs_store *store) {
     if (sqlite3_db_readonly(store->db, "main") == 1)
         return rs_fail(RS_ESTORE, "%s: is read-only: make it writable, or name another file",
@@ -243,11 +257,10 @@ static rs_status make_ready_to_write(rs_store *store) {
     /* Of a new database: short curves leave little of a page unused, long ones rarely need more. */
     RS_TRY(rs_sql_execute(store, "PRAGMA page_size = 16384", "opening"));
     RS_TRY(rs_sql_run_plain(store, RS_SQL_BEGIN_WRITE, "opening"));
-    RS_TRY(end_transaction(store, create_schema(store), "creating"));
+    RS_TRY(end_transaction(store, settle(store), "creating"));
     /* After the schema: WAL cannot be set in a transaction, and a database of SQLite's that has no
      * application_id yet would not be known as ours after a kill. */
-    RS_TRY(set_journal(store));
-    return check_tables(store);
+    return set_journal(store);
 }
 
 rs_status rs_store_begin_read(rs_store *store) {
@@ -299,6 +312,7 @@ static rs_status make_store(const char *path, rs_store **out) {
         return rs_fail(RS_EMEMORY, "%s: out of memory", path);
     }
     store->path = copy;
+    store->live = -1;
     *out = store;
     return RS_OK;
 }
@@ -401,6 +415,7 @@ void rs_store_close(rs_store *store) {
     if (!store) return;
     for (size_t i = 0; i < RS_SQL_N; ++i) sqlite3_finalize(store->prepared[i]);
     sqlite3_close(store->db);
+    rs_live_close(store);
     free(store->path);
     free(store);
 }

@@ -1,4 +1,5 @@
 #include "guard.h"
+#include "live.h"
 #include "sql.h"
 
 #include <inttypes.h>
@@ -8,7 +9,7 @@
 
 /* --- runs ------------------------------------------------------------------------------------- */
 
-rs_status rs_store_begin_run(rs_store *store, const rs_provenance *provenance, int64_t *run_id) {
+static rs_status add_run(rs_store *store, const rs_provenance *provenance, int64_t *run_id) {
     rs_binder b = {0};
     RS_TRY(rs_sql_prepare(store, RS_SQL_BEGIN_RUN, &b.to));
     rs_bind_text(&b, provenance->version);
@@ -28,6 +29,14 @@ rs_status rs_store_begin_run(rs_store *store, const rs_provenance *provenance, i
     RS_TRY(rs_sql_run(store, b.to, "starting a run"));
     *run_id = sqlite3_last_insert_rowid(store->db);
     return RS_OK;
+}
+
+/* Nobody sees the run before it has its lock. */
+rs_status rs_store_begin_run(rs_store *store, const rs_provenance *provenance, int64_t *run_id) {
+    RS_TRY(rs_store_begin(store));
+    rs_status const status = add_run(store, provenance, run_id);
+    if (status == RS_OK) rs_live_claim(store, *run_id);
+    return rs_store_end(store, status);
 }
 
 rs_status rs_store_finish_run(rs_store *store, int64_t run_id, const char *outcome,

@@ -15,7 +15,8 @@ CREATE TABLE runs (
     id           INTEGER PRIMARY KEY,
     started      TEXT NOT NULL, -- UTC, as in 2025-01-31T12:34:56.789Z
     finished     TEXT,          -- likewise; NULL while running, and for ever if it was killed
-    outcome      TEXT NOT NULL, -- 'running', then how it ended; a killed run stays 'running'
+    outcome      TEXT NOT NULL, -- 'running', then how it ended; 'killed' where it could not say so,
+                                -- as also on a full disk: found by the next sweep
     version      TEXT,          -- of rhosweep
     git_commit   TEXT,          -- of rhosweep's source
     libraries    TEXT,          -- names and versions of the libraries in use: see radii

@@ -36,8 +36,12 @@ struct rs_store {
     sqlite3_stmt *prepared[RS_SQL_N]; /* made when first used */
     bool unlocked;                    /* is read without locks, and was so then: */
     struct stat opened;
+    int live;           /* the file for the locks of runs, < 0 for none: live.h */
     int64_t looks_left; /* until statements take too long: guard.h */
 };
+
+/* Whether all that have the file open are programs of this machine. */
+bool rs_store_is_local(const rs_store *store);
 
 /* Runs SQL that yields nothing; the errors of all of these are those of rs_store_fail. */
 rs_status rs_sql_execute(rs_store *store, const char *sql, const char *doing);

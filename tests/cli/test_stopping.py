@@ -1,5 +1,6 @@
 """A signal ends a sweep within two seconds, whatever it is doing, and leaves a whole database."""
 
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -9,7 +10,7 @@ from contextlib import closing
 import pytest
 
 import conftest
-from conftest import assert_whole, sweep, table
+from conftest import SMALL, assert_one_line, assert_whole, rhosweep, small_with, sweep, table
 
 IN_TIME = 2.0  # seconds from the signal to the end
 
@@ -135,3 +136,53 @@ def test_what_is_done_when_the_signal_comes_is_kept(database, processes):
     assert list(database.parent.iterdir()) == [database], "no journal is left behind"
     sweep(database, *MANY_CASES)
     assert outcomes(database) == ["interrupted", "done"]
+
+
+def told(database):
+    """How the runs ended, as a reader is told."""
+    return [row["outcome"] for row in table("runs", database)]
+
+
+def test_a_killed_run_is_marked_by_the_next_sweep(database, processes):
+    process = start(database, PIECE)
+    processes.append(process)
+    wait_until_it_computes(process, database)
+    sweep(database, *SMALL)
+    assert told(database) == ["running", "done"], "a live run stays what it is"
+    process.kill()
+    process.communicate()
+    assert told(database) == ["running", "done"], "reading does not write"
+    sweep(database, *SMALL)
+    assert told(database) == ["killed", "done", "done"]
+    assert table("runs", database)[0]["finished"] == ""
+
+
+def test_sweeps_at_once_do_not_take_each_other_for_killed(database, processes):
+    for seed in ("1", "2"):
+        processes.append(start(database, [*PIECE, "--seeds", seed]))
+        time.sleep(0.5)
+    while len(outcomes(database)) < 2:
+        time.sleep(0.05)
+    sweep(database, *SMALL)
+    assert outcomes(database) == ["running", "running", "done"]
+    processes[0].kill()
+    processes[0].communicate()
+    seconds, err = stop(processes[1], signal.SIGTERM)
+    assert seconds < IN_TIME, err
+    sweep(database, *SMALL)
+    assert sorted(outcomes(database)) == ["done", "done", "interrupted", "killed"]
+
+
+def test_a_run_that_filled_the_disk_is_marked_by_the_next_sweep(database):
+    sweep(database, *SMALL)
+    size = database.stat().st_size + 200_000
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    more = small_with("--seeds", "1:200", "--steps", "600", "--rho", "0.5:1.5:0.1")
+    done = rhosweep("sweep", "--quiet", "-o", database, *more, preexec_fn=limit)
+    assert_one_line(done, 1)
+    sweep(database, *SMALL)
+    assert outcomes(database) == ["done", "killed", "done"]
