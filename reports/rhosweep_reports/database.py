@@ -2,12 +2,11 @@
 and 2."""
 
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
-from .connection import SQLITE_ERRORS, check, check_file, connect, failure
+from .connection import SQLITE_ERRORS, check, check_file, failure, with_connection
 from .errors import InputError
 from .table import NETWORK, SETTINGS, SHAPE, Table
 
@@ -197,11 +196,14 @@ class Tables(Mapping):
 def _of_one_moment(path, what, name=None):
     """what(connection, version of the schema) of a database, which errors call by `name`."""
     name = name or path
+
+    def read_it(connection):
+        connection.execute("BEGIN")
+        return what(connection, check(name, connection))
+
     check_file(path)
     try:
-        with closing(connect(path)) as connection:
-            connection.execute("BEGIN")
-            return what(connection, check(name, connection))
+        return with_connection(path, read_it)
     except SQLITE_ERRORS as error:
         raise failure(name, error) from error
     except (TypeError, ValueError, OverflowError) as error:

@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 from . import database
-from .connection import SQLITE_ERRORS, check, check_file, connect, failure
+from .connection import SQLITE_ERRORS, check, check_file, failure, with_connection
 from .errors import InputError, ReportError
 from .table import Table
 
@@ -52,21 +52,21 @@ class Results:
         self._tables = {}
         check_file(self.database)
         try:
-            self._copy()
+            fault = with_connection(self.database, self._copy)
         except SQLITE_ERRORS as error:
             raise failure(path, error) from error
-
-    def _copy(self):
-        with closing(connect(self.database)) as source:
-            check(self.database, source)
-            with closing(sqlite3.connect(self.snapshot)) as copy:
-                copy.text_factory = source.text_factory
-                source.backup(copy)
-                fault = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
         if fault != "ok":
             first = " ".join(fault.split())
             raise InputError(f"{self.database}: {first}: the database is damaged; "
                              "name another file")
+
+    def _copy(self, source):
+        """What quick_check says of the copy."""
+        check(self.database, source)
+        with closing(sqlite3.connect(self.snapshot)) as copy:
+            copy.text_factory = source.text_factory
+            source.backup(copy)
+            return copy.execute("PRAGMA quick_check(1)").fetchone()[0]
 
     def write(self, name, output_format, path):
         """Writes a table as the program prints it."""
