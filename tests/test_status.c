@@ -49,6 +49,12 @@ static void test_message_is_one_line(void **state) {
     assert_string_equal(rs_message(), "file 1: a b  c");
 }
 
+static void test_a_terminal_obeys_nothing_in_a_message(void **state) {
+    (void)state;
+    rs_fail(RS_EINPUT, "a\033[2Jb\tc\x7f\xc2\x9b\xc3\xa9\xc2\xa0");
+    assert_string_equal(rs_message(), "a?[2Jb?c???\xc3\xa9\xc2\xa0");
+}
+
 static void test_long_message_is_cut(void **state) {
     (void)state;
     char text[5000];
@@ -116,6 +122,7 @@ int main(void) {
         cmocka_unit_test(test_fail_in_puts_the_context_first),
         cmocka_unit_test(test_fail_in_leaves_success_alone),
         cmocka_unit_test(test_message_is_one_line),
+        cmocka_unit_test(test_a_terminal_obeys_nothing_in_a_message),
         cmocka_unit_test(test_long_message_is_cut),
         cmocka_unit_test(test_message_belongs_to_the_thread),
         cmocka_unit_test(test_try_relays_the_first_failure),

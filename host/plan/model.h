@@ -25,8 +25,9 @@ typedef struct rs_model {
 
 /* Reads and checks a model. Names as in PyTorch, with or without "_l0"; other members, such as a
  * decoder's weights, are left unused. RS_EINPUT, naming file and array, for: a name that is nearly
- * one of those or a parameter of other layers, no weight_hh, weight_hh not square (and a word on LSTM and GRU where it is [4H][H] or [3H][H]), shapes that do not fit
- * each other, values that are not finite, more layers or directions than one. */
+ * one of those or a parameter of other layers, no weight_hh, weight_hh not square (and a word on
+ * LSTM and GRU where it is [4H][H] or [3H][H]), shapes that do not fit each other, values that are
+ * not finite, more layers or directions than one. */
 rs_status rs_model_read(const char *path, rs_model *out);
 void rs_model_free(rs_model *model);
 

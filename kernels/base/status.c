@@ -7,9 +7,17 @@
 enum { MESSAGE_SIZE = 1024 };
 static _Thread_local char message[MESSAGE_SIZE];
 
-static void keep_on_one_line(char *text) {
-    for (; *text; ++text)
-        if (*text == '\n' || *text == '\r') *text = ' ';
+/* Names from outside may hold what a terminal obeys: line breaks become blanks, other control
+ * characters '?'. The second half of those in UTF-8 (C1: C2 80 to C2 9F) too. */
+static void make_plain(char *text) {
+    for (unsigned char *at = (unsigned char *)text; *at; ++at) {
+        if (*at == '\n' || *at == '\r')
+            *at = ' ';
+        else if (*at < 0x20 || *at == 0x7f)
+            *at = '?';
+        else if (*at == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0)
+            at[0] = at[1] = '?';
+    }
 }
 
 rs_status(rs_fail)(rs_status status, const char *format, ...) {
@@ -19,7 +27,7 @@ rs_status(rs_fail)(rs_status status, const char *format, ...) {
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     memcpy(message, text, sizeof text);
-    keep_on_one_line(message);
+    make_plain(message);
     return status;
 }
 
