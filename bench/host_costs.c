@@ -178,7 +178,7 @@ static void fill_points(store_cost *c) {
                                  .g = rho,
                                  .decay_rate = 0.1,
                                  .range = {-1, -1, -1, -1, -1, -1, -1},
-                                 .profile = {c->curve, c->curve, c->curve}};
+                                 .profile = {.mean = c->curve, .min = c->curve, .max = c->curve}};
     }
 }
 
