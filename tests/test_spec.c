@@ -910,7 +910,7 @@ static void test_print_long_paths(void **state) {
 /* A line break of the printed spec is not within a character, so that the text stays UTF-8. */
 static void test_print_keeps_characters_whole(void **state) {
     rs_spec *const spec = *state;
-    char path[201] = "x";
+    char path[202] = "x";
     for (size_t c = 1; c < 200; c += 2) memcpy(path + c, "\xC3\xA9", 3);
     accept(spec, "output", path);
     char *const text = printed(spec);
