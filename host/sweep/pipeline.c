@@ -14,6 +14,7 @@
 #include "interrupt.h"
 #include "progress.h"
 #include "queue.h"
+#include "stored.h"
 
 #include <malloc.h>
 #include <math.h>
@@ -188,86 +189,15 @@ static rs_status open_store(sweep *s, const char *command_line) {
 
 /* ---- what is left to do ---------------------------------------------------------------------- */
 
-/* Reads which points of some cases, which differ in their seed alone, are in the database. */
-typedef struct reading {
-    sweep *s;
-    size_t first;   /* of these cases */
-    size_t seed;    /* index of the case that is being read; n_seeds for none */
-    bool has_rates; /* in s->rates, of that case */
-} reading;
-
-static int by_size(const void *left, const void *right) {
-    uint64_t const l = *(const uint64_t *)left, r = *(const uint64_t *)right;
-    return (l > r) - (l < r);
-}
-
-static int by_radius(const void *left, const void *right) {
-    double const l = *(const double *)left, r = *(const double *)right;
-    return (l > r) - (l < r);
-}
-
-/* Index of the radius in the spec, whose radii ascend; n_rho where it is not asked for. */
-static size_t radius_index(const rs_spec *spec, double rho) {
-    if (spec->native || isnan(rho)) return spec->native && isnan(rho) ? 0 : spec->n_rho;
-    const double *at = bsearch(&rho, spec->rho, spec->n_rho, sizeof *spec->rho, by_radius);
-    return at ? (size_t)(at - spec->rho) : spec->n_rho;
-}
-
-static size_t seed_index(const rs_spec *spec, uint64_t seed) {
-    const uint64_t *at = bsearch(&seed, spec->seeds, spec->n_seeds, sizeof seed, by_size);
-    return at ? (size_t)(at - spec->seeds) : spec->n_seeds;
-}
-
-static size_t case_index(const reading *r) {
-    return r->first + r->seed * rs_plan_seed_stride(&r->s->plan);
-}
-
-/* Rates that are in the database already are part of the finding. */
-static rs_status finish_case(reading *r) {
-    sweep *s = r->s;
-    if (!r->has_rates || s->spec->quiet) return RS_OK;
-    rs_case const one = rs_plan_case(&s->plan, case_index(r));
-    RS_TRY(rs_finding_add(&s->finding, &one, s->rates));
-    for (size_t i = 0; i < s->spec->n_rho; ++i) s->rates[i] = NAN;
-    r->has_rates = false;
-    return RS_OK;
-}
-
-static rs_status read_point(void *arg, const rs_stored_point *point) {
-    reading *r = arg;
-    const rs_spec *spec = r->s->spec;
-    if (r->seed == spec->n_seeds || spec->seeds[r->seed] != point->seed) {
-        if (rs_interrupted()) return rs_fail(RS_EINTERRUPTED, "interrupted");
-        RS_TRY(finish_case(r));
-        r->seed = seed_index(spec, point->seed);
-    }
-    size_t const radius = radius_index(spec, point->rho_asked);
-    if (r->seed == spec->n_seeds || radius == spec->n_rho) return RS_OK;
-    r->s->launches.done[case_index(r) * spec->n_rho + radius] = true;
-    r->s->rates[radius] = point->decay_rate;
-    r->has_rates = true;
-    return RS_OK;
-}
-
-static rs_status read_done(sweep *s) {
-    const rs_spec *spec = s->spec;
-    uint64_t const seeds[2] = {spec->seeds[0], spec->seeds[spec->n_seeds - 1]};
-    size_t const stride = rs_plan_seed_stride(&s->plan);
-    for (size_t i = 0; i < spec->n_rho; ++i) s->rates[i] = NAN;
-    for (size_t block = 0; block < s->plan.n; block += stride * spec->n_seeds)
-        for (size_t i = 0; i < stride; ++i) {
-            reading r = {.s = s, .first = block + i, .seed = spec->n_seeds};
-            rs_case const like = rs_plan_case(&s->plan, r.first);
-            RS_TRY(rs_store_points(s->store, &like, seeds, spec->profiles, read_point, &r));
-            RS_TRY(finish_case(&r));
-        }
-    return RS_OK;
-}
-
 static rs_status find_work(sweep *s) {
     double total = 0.0;
     size_t points = 0;
-    RS_TRY(read_done(s));
+    RS_TRY(rs_stored_read(&(rs_stored){.store = s->store,
+                                       .spec = s->spec,
+                                       .plan = &s->plan,
+                                       .launches = &s->launches,
+                                       .finding = &s->finding,
+                                       .rates = s->rates}));
     for (size_t i = 0; i < s->plan.n; ++i) {
         rs_case const one = rs_plan_case(&s->plan, i);
         size_t const missing = rs_launches_missing(&s->launches, i);
