@@ -2,8 +2,8 @@
 
 #include "cublas_api.cuh"
 
-#include "../kernels/cuda/check.cuh"
 #include "../kernels/base/random.h"
+#include "../kernels/cuda/check.cuh"
 
 #include <math.h>
 

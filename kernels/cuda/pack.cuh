@@ -4,8 +4,8 @@
 
 #include "problem.cuh"
 
-#include "../drive.h"
 #include "../base/status.h"
+#include "../drive.h"
 
 /* W0 [H][H] in double: rows of `padded` numbers with zeros behind, as they are and transposed. */
 rs_status pack_weights(cudaStream_t stream, rs_precision precision, int hidden, int padded,
