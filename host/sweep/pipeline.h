@@ -35,7 +35,7 @@ typedef struct rs_sweep_outcome {
  * why). *outcome is filled in any case. */
 rs_status rs_sweep(const rs_spec *spec, const char *command_line, rs_sweep_outcome *outcome);
 
-/* The same on a given engine, whatever the spec names (for tests). */
+/* The same on a given engine, whatever the spec names (for tests and benchmarks). */
 rs_status rs_sweep_on(const rs_engine *engine, const rs_spec *spec, const char *command_line,
                       rs_sweep_outcome *outcome);
 
