@@ -64,7 +64,7 @@ static rs_status device(rs_device *out) {
 
 static rs_status supports(const rs_shape *shape) {
     if (shape->groups != 1 || shape->warmup != 0 || shape->raw || !shape->driven ||
-        shape->nonlinearity != RS_TANH)
+        shape->cell != RS_TANH)
         return rs_fail(RS_EINPUT, "baseline: knows one group of driven tanh units, not raw, "
                                   "without warm-up");
     if (shape->hidden > INT_MAX || rs_size_mul(shape->radii, shape->batch) > INT_MAX)

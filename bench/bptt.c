@@ -67,7 +67,7 @@ static double amount_of_bytes(const bptt *b) {
     double const real = s->precision == RS_F32 ? sizeof(float) : sizeof(double);
     double const state = (double)s->hidden * real, samples = (double)s->batch * (double)s->steps;
     double const column_steps = (double)s->radii * samples;
-    double const trace = s->nonlinearity == RS_LINEAR ? 0.0 : column_steps * state;
+    double const trace = s->cell == RS_LINEAR ? 0.0 : column_steps * state;
     double const forward = trace + samples * state;
     double const backward = trace + column_steps * (sizeof(double) + sizeof(int32_t));
     return (b->pass != RS_BENCH_BACKWARD ? forward : 0.0) +
@@ -120,8 +120,8 @@ rs_status rs_bench_add_bptt(const char *prefix, const rs_engine *engine, const r
                             int threads, rs_bench_pass pass) {
     char name[256];
     snprintf(name, sizeof name, "%s/%s/%s/H:%zu/B:%zu/R:%zu/T:%zu", prefix,
-             rs_precision_name(shape->precision), rs_nonlinearity_name(shape->nonlinearity),
-             shape->hidden, shape->batch, shape->radii, shape->steps);
+             rs_precision_name(shape->precision), rs_cell_name(shape->cell), shape->hidden,
+             shape->batch, shape->radii, shape->steps);
     if (engine->supports(shape) != RS_OK) {
         fprintf(stderr, "rhosweep-bench: %s left out: %s\n", name, rs_message());
         return RS_OK;
@@ -151,7 +151,7 @@ static rs_status add_passes(const rs_engine *engine, const rs_shape *shape, int 
 static rs_status add_engine(const rs_engine *engine, const rs_bench_options *options) {
     for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p)
         for (size_t i = 0; i < options->n_shapes; ++i)
-            for (rs_nonlinearity n = RS_TANH; n < (i == 0 ? RS_N_NONLINEARITY : RS_RELU); ++n) {
+            for (rs_cell n = RS_TANH; n < (i == 0 ? RS_N_CELL : RS_RELU); ++n) {
                 rs_shape const shape = rs_bench_job_shape(&options->shape[i], p, n);
                 RS_TRY(add_passes(engine, &shape, options->threads));
             }

@@ -57,15 +57,14 @@ double rs_bench_radius(size_t r, size_t count) {
     return 0.5 + (r > 0 ? (double)r / (double)(count - 1) : 0.0);
 }
 
-rs_shape rs_bench_job_shape(const rs_bench_shape *shape, rs_precision precision,
-                            rs_nonlinearity nonlinearity) {
+rs_shape rs_bench_job_shape(const rs_bench_shape *shape, rs_precision precision, rs_cell cell) {
     return (rs_shape){.groups = 1,
                       .radii = shape->radii,
                       .batch = shape->batch,
                       .hidden = shape->hidden,
                       .input_size = 1,
                       .steps = shape->steps,
-                      .nonlinearity = nonlinearity,
+                      .cell = cell,
                       .precision = precision,
                       .driven = true};
 }
@@ -176,7 +175,7 @@ static double log_norm(const rs_profile *profile, size_t columns, size_t t, size
 static bool comparable(const sample_job *some, size_t i) {
     const rs_shape *shape = &some->job.shape;
     double least = INFINITY;
-    for (size_t t = shape->steps; t > 0 && shape->nonlinearity != RS_LINEAR; --t) {
+    for (size_t t = shape->steps; t > 0 && shape->cell != RS_LINEAR; --t) {
         double const now = log_norm(&some->profile, shape->radii, t, i);
         least = fmin(least, now);
         if (now - least > log10(1.5)) return false;

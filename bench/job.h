@@ -31,7 +31,6 @@ rs_status rs_bench_job_check(const rs_bench_job *job, const char *engine);
 double rs_bench_radius(size_t r, size_t count);
 
 /* The shape as an engine knows it. */
-rs_shape rs_bench_job_shape(const rs_bench_shape *shape, rs_precision precision,
-                            rs_nonlinearity nonlinearity);
+rs_shape rs_bench_job_shape(const rs_bench_shape *shape, rs_precision precision, rs_cell cell);
 
 #endif

@@ -24,7 +24,7 @@
 extern "C" {
 #endif
 
-typedef enum rs_nonlinearity { RS_TANH, RS_RELU, RS_LINEAR, RS_N_NONLINEARITY } rs_nonlinearity;
+typedef enum rs_cell { RS_TANH, RS_RELU, RS_LINEAR, RS_N_CELL } rs_cell;
 typedef enum rs_precision { RS_F32, RS_F64, RS_N_PRECISION } rs_precision;
 
 /* Spectral radii that range extension is made for. A step may change a norm by about 1e28 in f32
@@ -42,7 +42,7 @@ typedef struct rs_shape {
     size_t input_size; /* I of a weighted drive; 0 for others */
     size_t steps;      /* T: recorded steps */
     size_t warmup;     /* forward steps before the recorded ones, without gradient */
-    rs_nonlinearity nonlinearity;
+    rs_cell cell;
     rs_precision precision; /* of arrays and arithmetic; norms are summed in double */
     bool raw;               /* plain arithmetic: no range extension, phi' = 1 - h^2 */
     bool driven;            /* false: u = 0 throughout, whatever the drive says */
@@ -140,7 +140,7 @@ const rs_engine *const *rs_engines(void);
 const rs_engine *rs_engine_named(const char *name);
 
 /* "tanh", "relu", "linear"; "f32", "f64". */
-const char *rs_nonlinearity_name(rs_nonlinearity nonlinearity);
+const char *rs_cell_name(rs_cell cell);
 const char *rs_precision_name(rs_precision precision);
 
 #ifdef __cplusplus

@@ -23,9 +23,9 @@ const rs_engine *rs_engine_named(const char *name) {
     return NULL;
 }
 
-const char *rs_nonlinearity_name(rs_nonlinearity nonlinearity) {
-    static const char *const names[RS_N_NONLINEARITY] = {"tanh", "relu", "linear"};
-    return names[nonlinearity];
+const char *rs_cell_name(rs_cell cell) {
+    static const char *const names[RS_N_CELL] = {"tanh", "relu", "linear"};
+    return names[cell];
 }
 
 const char *rs_precision_name(rs_precision precision) {

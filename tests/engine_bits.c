@@ -13,7 +13,7 @@ static const struct {
     {2, 3, 3, 50},  {10, 16, 1, 40}, {16, 5, 7, 40},  {37, 4, 9, 30},
     {64, 7, 5, 20}, {100, 3, 5, 16}, {128, 2, 17, 8}, {257, 1, 3, 6},
 };
-enum { SIZES = sizeof size / sizeof *size, KINDS = 2 * RS_N_NONLINEARITY * RS_N_PRECISION };
+enum { SIZES = sizeof size / sizeof *size, KINDS = 2 * RS_N_CELL * RS_N_PRECISION };
 
 size_t engine_bits_cases(void) { return (size_t)SIZES * KINDS; }
 
@@ -26,7 +26,7 @@ static rs_shape shape_of(size_t i) {
                       .hidden = size[i / KINDS].hidden,
                       .steps = size[i / KINDS].steps,
                       .warmup = i / KINDS % 3,
-                      .nonlinearity = (rs_nonlinearity)(kind / 4),
+                      .cell = (rs_cell)(kind / 4),
                       .precision = (rs_precision)(kind / 2 % 2),
                       .raw = kind % 2,
                       .driven = true};
@@ -64,9 +64,8 @@ void engine_bits_line(size_t i, char line[128]) {
     for (size_t g = 0; g < shape.groups; ++g) c.group[g].step_gradient = g ? 1e-3 : 0.0;
     rs_profile profile = run_engine(&rs_engine_cpu, &c.job, 1);
     snprintf(line, 128, "%s %s%s H=%zu R=%zu B=%zu T=%zu: %016" PRIx64,
-             rs_precision_name(shape.precision), rs_nonlinearity_name(shape.nonlinearity),
-             shape.raw ? " raw" : "", shape.hidden, shape.radii, shape.batch, shape.steps,
-             digest_of(&shape, &profile));
+             rs_precision_name(shape.precision), rs_cell_name(shape.cell), shape.raw ? " raw" : "",
+             shape.hidden, shape.radii, shape.batch, shape.steps, digest_of(&shape, &profile));
     profile_free(&profile);
     engine_case_free(&c);
 }

@@ -12,8 +12,8 @@
 /* H 12, B 3, R 5 (0.5 .. 1.5), T 40. */
 static rs_bench_shape const size = {12, 3, 5, 40};
 
-static void run(rs_precision precision, rs_nonlinearity nonlinearity, rs_bench_job *job) {
-    rs_shape const shape = rs_bench_job_shape(&size, precision, nonlinearity);
+static void run(rs_precision precision, rs_cell cell, rs_bench_job *job) {
+    rs_shape const shape = rs_bench_job_shape(&size, precision, cell);
     const rs_engine *const cpu = rs_engine_named("cpu");
     rs_resources const resources = {.threads = 2};
     void *state;
@@ -26,7 +26,7 @@ static void run(rs_precision precision, rs_nonlinearity nonlinearity, rs_bench_j
 static void right_results_pass(void **state) {
     (void)state;
     for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p)
-        for (rs_nonlinearity n = RS_TANH; n < RS_N_NONLINEARITY; ++n) {
+        for (rs_cell n = RS_TANH; n < RS_N_CELL; ++n) {
             rs_bench_job job;
             run(p, n, &job);
             if (rs_bench_job_check(&job, "cpu") != RS_OK) fail_msg("%s", rs_message());

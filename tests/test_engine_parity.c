@@ -87,9 +87,8 @@ static void describe(const rs_engine *engine, const rs_shape *s, char text[160])
              isa    ? isa
              : path ? path
                     : "",
-             rs_precision_name(s->precision), rs_nonlinearity_name(s->nonlinearity), s->hidden,
-             s->batch, s->radii, s->steps, s->groups, s->warmup, s->raw ? " raw" : "",
-             s->driven ? " driven" : "");
+             rs_precision_name(s->precision), rs_cell_name(s->cell), s->hidden, s->batch, s->radii,
+             s->steps, s->groups, s->warmup, s->raw ? " raw" : "", s->driven ? " driven" : "");
 }
 
 /* Fails with the worst element's place. */
@@ -134,14 +133,14 @@ static void check_shape(const rs_engine *engine, rs_shape shape, double low, dou
 /* Plain arithmetic, slopes by the usual formula, in the one precision that the reference has. */
 static void check_raw(const rs_engine *engine) {
     static const size_t hidden[] = {3, 10, 33};
-    for (rs_nonlinearity n = RS_TANH; n < RS_N_NONLINEARITY; ++n)
+    for (rs_cell n = RS_TANH; n < RS_N_CELL; ++n)
         for (size_t i = 0; i < sizeof hidden / sizeof *hidden; ++i) {
             rs_shape const shape = {.groups = 2,
                                     .radii = 5,
                                     .batch = 3,
                                     .hidden = hidden[i],
                                     .steps = 40,
-                                    .nonlinearity = n,
+                                    .cell = n,
                                     .precision = RS_F64,
                                     .raw = true,
                                     .driven = true};
@@ -158,7 +157,7 @@ static void check_sizes(const rs_engine *engine) {
     static const size_t columns[][2] = {{1, 1},  {1, 3},  {7, 1},  {5, 7}, {3, 16},
                                         {16, 3}, {2, 33}, {64, 1}, {1, 64}};
     for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p)
-        for (rs_nonlinearity n = RS_TANH; n < RS_N_NONLINEARITY; ++n)
+        for (rs_cell n = RS_TANH; n < RS_N_CELL; ++n)
             for (size_t i = 0; i < sizeof hidden / sizeof *hidden; ++i)
                 for (size_t j = 0; j < sizeof columns / sizeof *columns; ++j) {
                     if (few_shapes() && (3 * i + j) % 23 != 0) continue;
@@ -168,7 +167,7 @@ static void check_sizes(const rs_engine *engine) {
                                             .hidden = hidden[i],
                                             .steps = 1 + (i * 5 + j * 3) % 24,
                                             .warmup = (i + j) % 3,
-                                            .nonlinearity = n,
+                                            .cell = n,
                                             .precision = p,
                                             .driven = (i + j) % 4 != 0};
                     check_shape(engine, shape, 0.3, 0.9, j % 2 ? 1e-3 : 0.0, tolerance[p]);
@@ -179,14 +178,14 @@ static void check_sizes(const rs_engine *engine) {
 static void check_large(const rs_engine *engine) {
     static const size_t hidden[] = {128, 224, 257, 512};
     for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p)
-        for (rs_nonlinearity n = RS_TANH; n < RS_N_NONLINEARITY; ++n)
+        for (rs_cell n = RS_TANH; n < RS_N_CELL; ++n)
             for (size_t i = 0; i < (few_shapes() ? 1 : sizeof hidden / sizeof *hidden); ++i) {
                 rs_shape shape = {.groups = 1,
                                   .radii = 3,
                                   .batch = 2,
                                   .hidden = hidden[i],
                                   .steps = 12,
-                                  .nonlinearity = n,
+                                  .cell = n,
                                   .precision = p,
                                   .driven = true};
                 check_shape(engine, shape, 0.5, 0.9, 0.0, tolerance[p]);
@@ -203,7 +202,7 @@ static void check_range(const rs_engine *engine) {
                           .batch = 5,
                           .hidden = 12,
                           .steps = 400,
-                          .nonlinearity = RS_LINEAR,
+                          .cell = RS_LINEAR,
                           .precision = p,
                           .driven = true};
         check_shape(engine, shape, 0.02, 0.1, 0.0, tolerance[p]);
@@ -239,13 +238,13 @@ static void check_saturation(const rs_engine *engine) {
 /* A raw job is plain arithmetic: for relu and linear it has the same bits as the extended one
  * while both stay in range. */
 static void check_raw_bits_in(const rs_engine *engine, rs_precision p) {
-    for (rs_nonlinearity n = RS_RELU; n <= RS_LINEAR; ++n) {
+    for (rs_cell n = RS_RELU; n <= RS_LINEAR; ++n) {
         rs_shape shape = {.groups = 1,
                           .radii = 6,
                           .batch = 3,
                           .hidden = 20,
                           .steps = 60,
-                          .nonlinearity = n,
+                          .cell = n,
                           .precision = p,
                           .driven = true};
         if (!takes(engine, &shape)) continue;
@@ -277,7 +276,7 @@ static void check_raw_limits_in(const rs_engine *engine, rs_precision p) {
                             .batch = 1,
                             .hidden = 1,
                             .steps = steps,
-                            .nonlinearity = RS_LINEAR,
+                            .cell = RS_LINEAR,
                             .precision = p,
                             .raw = true,
                             .driven = false};
@@ -318,7 +317,7 @@ static void expect_raw_relu(const rs_engine *engine, rs_precision p, const doubl
                             .batch = 1,
                             .hidden = 2,
                             .steps = steps,
-                            .nonlinearity = RS_RELU,
+                            .cell = RS_RELU,
                             .precision = p,
                             .raw = true};
     if (!takes(engine, &shape)) return;
@@ -359,7 +358,7 @@ static void check_extended_relu(const rs_engine *engine) {
                             .batch = 1,
                             .hidden = 2,
                             .steps = 4,
-                            .nonlinearity = RS_RELU,
+                            .cell = RS_RELU,
                             .precision = RS_F64};
     if (!takes(engine, &shape)) return;
     engine_case c = engine_case_make(shape, 1.0, 1.0, 1);
@@ -381,7 +380,7 @@ static void expect_nonfinite(const rs_engine *engine, rs_precision p, size_t war
                             .hidden = 1,
                             .steps = 1100,
                             .warmup = warmup,
-                            .nonlinearity = RS_RELU,
+                            .cell = RS_RELU,
                             .precision = p};
     engine_case c = engine_case_make(shape, 1.0, 4.0, 5);
     double const one = 1.0;
@@ -418,7 +417,7 @@ static void expect_closed_form(const rs_engine *engine, rs_precision p, double s
                             .batch = 1,
                             .hidden = 1,
                             .steps = 200,
-                            .nonlinearity = RS_LINEAR,
+                            .cell = RS_LINEAR,
                             .precision = p};
     engine_case c = engine_case_make(shape, s, s, 5);
     double const one = 1.0, scale = p == RS_F32 ? (double)(float)s : s;
@@ -526,7 +525,7 @@ static void check_independence(const rs_engine *engine) {
 
 /* Groups of a launch whose states overflow, each at a step of its own. */
 static void check_groups_that_overflow(const rs_engine *engine, rs_shape shape) {
-    shape.nonlinearity = RS_RELU;
+    shape.cell = RS_RELU;
     engine_case c = engine_case_make(shape, 1e5, 1e7, 22);
     rs_profile whole = run_engine(engine, &c.job, 2);
     bool differ = false;

@@ -13,7 +13,7 @@ enum { MAX_RADII = 4 };
 
 /* One case's rates; the list ends with hidden = 0. */
 typedef struct entry {
-    rs_nonlinearity nonlinearity;
+    rs_cell cell;
     rs_ensemble ensemble;
     size_t hidden;
     double rates[MAX_RADII];
@@ -35,7 +35,7 @@ static char *said(double *rho, size_t n_rho, bool native, const entry *entries) 
     rs_finding finding;
     assert_int_equal(rs_finding_make(&spec, &finding), RS_OK);
     for (const entry *e = entries; e->hidden; ++e) {
-        rs_case const one = {.cell = e->nonlinearity,
+        rs_case const one = {.cell = e->cell,
                              .ensemble = e->ensemble,
                              .hidden = e->hidden,
                              .seed = (uint64_t)(e - entries),

@@ -89,7 +89,7 @@ static void test_shape_says_what_the_engine_must_know(void **state) {
     assert_int_equal(shape.hidden, 6);
     assert_int_equal(shape.steps, 9);
     assert_int_equal(shape.warmup, 2);
-    assert_int_equal(shape.nonlinearity, RS_RELU);
+    assert_int_equal(shape.cell, RS_RELU);
     assert_int_equal(shape.precision, RS_F64);
     assert_true(shape.raw);
     assert_false(shape.driven);
@@ -278,7 +278,7 @@ static void test_start_state_settles_the_batch(void **state) {
 
 static rs_resources const two_threads = {.threads = 2};
 static rs_shape const whole = {
-    .groups = 4, .radii = 5, .batch = 3, .hidden = 2, .steps = 6, .nonlinearity = RS_TANH};
+    .groups = 4, .radii = 5, .batch = 3, .hidden = 2, .steps = 6, .cell = RS_TANH};
 
 static uint64_t const making = 40; /* bytes that preparing takes */
 

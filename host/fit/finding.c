@@ -180,7 +180,7 @@ static behaviour behaviour_of(const rs_finding *f, const rs_rate_curve *curve, d
     return FADES;
 }
 
-/* What the curves of one nonlinearity and ensemble do. */
+/* What the curves of one cell and ensemble do. */
 typedef struct tally {
     size_t curves[N_BEHAVIOUR], all;
     double low[N_BEHAVIOUR], high[N_BEHAVIOUR]; /* of `at` of behaviour_of */
@@ -259,7 +259,7 @@ void rs_finding_print(const rs_finding *finding, FILE *out) {
         const rs_case *one = &finding->curve[i].one;
         tally const t = count(finding, one);
         if (t.all == 0) continue;
-        fprintf(out, "%s, %s:", rs_nonlinearity_name(one->cell), rs_ensemble_name(one->ensemble));
+        fprintf(out, "%s, %s:", rs_cell_name(one->cell), rs_ensemble_name(one->ensemble));
         print_tally(finding, &t, out);
     }
 }

@@ -13,7 +13,7 @@ rs_shape rs_case_shape(const rs_case *one, size_t radii) {
         .input_size = one->input_size,
         .steps = one->steps,
         .warmup = one->warmup,
-        .nonlinearity = one->cell,
+        .cell = one->cell,
         .precision = one->precision,
         .raw = one->raw,
         .driven = one->input.kind != RS_INPUT_ZERO,
@@ -23,14 +23,14 @@ rs_shape rs_case_shape(const rs_case *one, size_t radii) {
 bool rs_case_same_shape(const rs_case *a, const rs_case *b) {
     rs_shape const x = rs_case_shape(a, 1), y = rs_case_shape(b, 1);
     return x.batch == y.batch && x.hidden == y.hidden && x.input_size == y.input_size &&
-           x.steps == y.steps && x.warmup == y.warmup && x.nonlinearity == y.nonlinearity &&
+           x.steps == y.steps && x.warmup == y.warmup && x.cell == y.cell &&
            x.precision == y.precision && x.raw == y.raw && x.driven == y.driven;
 }
 
 /* ---- identity ------------------------------------------------------------------------------- */
 
 static void get_cell(const rs_case *one, rs_identity_value *out) {
-    out->text = rs_nonlinearity_name(one->cell);
+    out->text = rs_cell_name(one->cell);
 }
 static void get_ensemble(const rs_case *one, rs_identity_value *out) {
     out->text = rs_ensemble_name(one->ensemble);

@@ -6,7 +6,7 @@
 #include "../spec/spec.h"
 
 typedef struct rs_case {
-    rs_nonlinearity cell;
+    rs_cell cell;
     rs_ensemble ensemble;
     size_t hidden; /* H */
     size_t steps;  /* T */

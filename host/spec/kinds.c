@@ -15,14 +15,13 @@ enum { N_ENGINE_NAMES = sizeof engine_names / sizeof *engine_names };
 /* ------------------------------------------------------------------ setters */
 
 static rs_status set_cell(rs_spec *spec, const char *value) {
-    const char *names[RS_N_NONLINEARITY];
-    for (size_t i = 0; i < RS_N_NONLINEARITY; ++i)
-        names[i] = rs_nonlinearity_name((rs_nonlinearity)i);
-    bool chosen[RS_N_NONLINEARITY] = {false};
-    RS_TRY(rs_parse_words(value, names, RS_N_NONLINEARITY, chosen));
+    const char *names[RS_N_CELL];
+    for (size_t i = 0; i < RS_N_CELL; ++i) names[i] = rs_cell_name((rs_cell)i);
+    bool chosen[RS_N_CELL] = {false};
+    RS_TRY(rs_parse_words(value, names, RS_N_CELL, chosen));
     spec->n_cell = 0;
-    for (size_t i = 0; i < RS_N_NONLINEARITY; ++i)
-        if (chosen[i]) spec->cell[spec->n_cell++] = (rs_nonlinearity)i;
+    for (size_t i = 0; i < RS_N_CELL; ++i)
+        if (chosen[i]) spec->cell[spec->n_cell++] = (rs_cell)i;
     return RS_OK;
 }
 
@@ -187,7 +186,7 @@ static rs_status set_memory(rs_spec *spec, const rs_spec_key *key, const char *v
 static void print_cell(FILE *out, const rs_spec *spec) {
     for (size_t i = 0; i < spec->n_cell; ++i) {
         rs_print_separator(out, i);
-        fputs(rs_nonlinearity_name(spec->cell[i]), out);
+        fputs(rs_cell_name(spec->cell[i]), out);
     }
 }
 static void print_ensemble(FILE *out, const rs_spec *spec) {

@@ -39,7 +39,7 @@ typedef enum rs_source { RS_FROM_DEFAULT, RS_FROM_FILE, RS_FROM_OPTION } rs_sour
 
 typedef struct rs_spec {
     char *output; /* path of the database */
-    rs_nonlinearity cell[RS_N_NONLINEARITY];
+    rs_cell cell[RS_N_CELL];
     size_t n_cell;
     rs_ensemble ensemble[RS_N_ENSEMBLE]; /* {RS_MODEL} with a model */
     size_t n_ensemble;

@@ -26,7 +26,7 @@
 typedef enum activation { TANH, TANH_RAW, RELU, RELU_RAW, LINEAR } activation;
 
 static activation activation_of(const rs_shape *shape) {
-    switch (shape->nonlinearity) {
+    switch (shape->cell) {
     case RS_TANH: return shape->raw ? TANH_RAW : TANH;
     case RS_RELU: return shape->raw ? RELU_RAW : RELU;
     default: return LINEAR;
@@ -149,7 +149,7 @@ static scratch deal_scratch(const rs_shape *shape, size_t vectors, rs_block *blo
     s.state[0] = rs_block_take(block, 1, state);
     s.state[1] = rs_block_take(block, 1, state);
     s.z = rs_block_take(block, MAX_ROWS, row);
-    if (shape->nonlinearity != RS_LINEAR) s.slope = rs_block_take(block, shape->steps, state);
+    if (shape->cell != RS_LINEAR) s.slope = rs_block_take(block, shape->steps, state);
     return s;
 }
 

@@ -112,7 +112,7 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
                                     s.nonfinite);
         send<real, RM, RN>(next, t.width, rank, t.blocks);
         cluster_arrive();
-        if (step >= p.warmup && p.nonlinearity != RS_LINEAR)
+        if (step >= p.warmup && p.cell != RS_LINEAR)
             write_slopes<real, RN>(held, t.width, a.slope + at.slope_at(p, t, step - p.warmup));
         cluster_wait();
     }

@@ -144,15 +144,14 @@ struct linear_activation {
 };
 
 /* work(activation), with the activation of the job: chosen once, outside of the loops in `work`. */
-template <typename Work>
-__device__ inline void with_activation(rs_nonlinearity nonlinearity, bool raw, Work work) {
-    if (nonlinearity == RS_TANH && raw)
+template <typename Work> __device__ inline void with_activation(rs_cell cell, bool raw, Work work) {
+    if (cell == RS_TANH && raw)
         work(raw_tanh_activation());
-    else if (nonlinearity == RS_TANH)
+    else if (cell == RS_TANH)
         work(tanh_activation());
-    else if (nonlinearity == RS_RELU && raw)
+    else if (cell == RS_RELU && raw)
         work(raw_relu_activation());
-    else if (nonlinearity == RS_RELU)
+    else if (cell == RS_RELU)
         work(relu_activation());
     else
         work(linear_activation());

@@ -61,7 +61,7 @@ problem problem_of(const rs_shape *shape) {
     p.steps = (int)shape->steps;
     p.warmup = (int)shape->warmup;
     p.columns = p.radii * p.batch;
-    p.nonlinearity = shape->nonlinearity;
+    p.cell = shape->cell;
     p.raw = shape->raw;
     p.driven = shape->driven;
     return p;

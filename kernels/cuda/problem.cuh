@@ -10,12 +10,12 @@
 struct problem {
     int groups, radii, batch, hidden, steps, warmup;
     int columns; /* radii * batch */
-    rs_nonlinearity nonlinearity;
+    rs_cell cell;
     bool raw;
     bool driven;
 
     /* How phi' meets delta: see gated(). */
-    __device__ bool selects() const { return raw && nonlinearity == RS_RELU; }
+    __device__ bool selects() const { return raw && cell == RS_RELU; }
 };
 
 /* Device arrays of the piece. A sample's arrays have `batch` last, so that neighbouring columns

@@ -82,7 +82,7 @@ __device__ static bool activate_units(const problem &p, Activation phi, const re
         phi(a[i], &h[i], &gain[i]);
         fault = add_fault(h[i], fault);
     }
-    if (p.nonlinearity != RS_LINEAR) {
+    if (p.cell != RS_LINEAR) {
 #pragma unroll
         for (int i = 0; i < H; ++i)
             if (is_unit<H>(p, i)) slope[i * p.columns] = gain[i];
@@ -117,7 +117,7 @@ __global__ void __launch_bounds__(THREADS, (blocks_at_once<real, H>))
         if (step + 1 < all) load_units<real, H>(p, drive += sheet, p.batch, 0, u);
         real *const slope = a.slope + own.slope_at(p, recorded ? step - p.warmup : 0);
         bool finite = true;
-        with_activation(p.nonlinearity, p.raw, [&](auto phi) {
+        with_activation(p.cell, p.raw, [&](auto phi) {
             finite = activate_units<real, H>(p, phi, argument, h, slope);
         });
         if (recorded && nonfinite == NEVER && !finite) nonfinite = (unsigned)(step - p.warmup + 1);
@@ -131,7 +131,7 @@ __global__ void __launch_bounds__(THREADS, (blocks_at_once<real, H>))
 template <typename real, int H>
 __device__ static void load_slopes(const problem &p, const arrays<real> &a, const own_column &own,
                                    int t, real slope[H]) {
-    if (p.nonlinearity != RS_LINEAR) {
+    if (p.cell != RS_LINEAR) {
         load_units<real, H>(p, a.slope + own.slope_at(p, t), p.columns, 1, slope);
         return;
     }
@@ -201,7 +201,7 @@ static bool takes(const device_limits *, const rs_shape *shape) {
 static int padded(const device_limits *, const rs_shape *shape) { return (int)shape->hidden; }
 
 static uint64_t trace_bytes(const device_limits *, const rs_shape *shape) {
-    if (shape->nonlinearity == RS_LINEAR) return 0;
+    if (shape->cell == RS_LINEAR) return 0;
     uint64_t const columns = rs_size_mul(shape->groups, rs_size_mul(shape->radii, shape->batch));
     uint64_t const real = shape->precision == RS_F32 ? sizeof(float) : sizeof(double);
     return rs_size_mul(rs_size_mul(shape->steps, columns), shape->hidden * real);

@@ -250,7 +250,7 @@ __device__ static void activate_piece(const problem &p, const step_arrays<real> 
         }
         size_t const to = (size_t)(first + i) * s.pitch + at.column();
         store_some(state + to, h);
-        if (p.nonlinearity != RS_LINEAR) store_some(slopes + to, slope);
+        if (p.cell != RS_LINEAR) store_some(slopes + to, slope);
     }
 }
 
@@ -265,7 +265,7 @@ __device__ static void activate_tile(const problem &p, const arrays<real> &a,
     real fault[each];
 #pragma unroll
     for (int j = 0; j < each; ++j) fault[j] = 0;
-    with_activation(p.nonlinearity, p.raw, [&](auto phi) {
+    with_activation(p.cell, p.raw, [&](auto phi) {
         activate_piece<real, shape>(p, s, at, columns, phi, drive, state, slopes, fault);
     });
 #pragma unroll
@@ -352,7 +352,7 @@ __device__ static void gate_tile(const problem &p, const arrays<real> &a,
                                  const column_terms<real> &terms, bool first_step,
                                  const real *slopes, real *state, double *partial) {
     constexpr int each = shape::EACH;
-    bool const sloped = p.nonlinearity != RS_LINEAR, inside = at.column() < p.columns;
+    bool const sloped = p.cell != RS_LINEAR, inside = at.column() < p.columns;
     piece_columns<real> const columns(p, a, at.group, at.column());
     const real *sums = shape::sums() + at.piece();
     const real *loss = a.loss + at.group * a.sheet_stride;
@@ -426,7 +426,7 @@ __global__ void end_backward_kernel(problem p, arrays<real> a, step_arrays<real>
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 static uint64_t traced_steps(const rs_shape *shape) {
-    return shape->nonlinearity == RS_LINEAR ? 0 : shape->steps;
+    return shape->cell == RS_LINEAR ? 0 : shape->steps;
 }
 
 /* Measures or deals a trace, which begins with the slopes. */
@@ -548,7 +548,7 @@ struct pass_key {
                  s->raw,
                  s->input_size,
                  s->driven,
-                 (uint64_t)s->nonlinearity,
+                 (uint64_t)s->cell,
                  (uint64_t)s->precision,
                  (uint64_t)(uintptr_t)memory} {}
     bool operator==(const pass_key &other) const {

@@ -297,8 +297,8 @@ __device__ static void activate_part(const problem &p, const place<RM, RN> &at,
     real fault[RN];
 #pragma unroll
     for (int j = 0; j < RN; ++j) fault[j] = 0;
-    with_activation(p.nonlinearity, p.raw, [&](auto phi) {
-        activate_rows<real, RM, RN>(phi, width, p.nonlinearity != RS_LINEAR, state, slope, fault);
+    with_activation(p.cell, p.raw, [&](auto phi) {
+        activate_rows<real, RM, RN>(phi, width, p.cell != RS_LINEAR, state, slope, fault);
     });
     if (step < p.warmup) return;
 #pragma unroll
@@ -322,7 +322,7 @@ __device__ static void load_slopes(const problem &p, const real *slope, int widt
                                    real out[RM][RN]) {
 #pragma unroll
     for (int i = 0; i < RM; ++i)
-        if (p.nonlinearity != RS_LINEAR)
+        if (p.cell != RS_LINEAR)
             load<real, RN>(slope + i * width, out[i]);
         else
 #pragma unroll
@@ -430,7 +430,7 @@ static inline int columns_of(const rs_shape *shape) { return shape->precision ==
 
 /* Room for any tiling there may be: bytes must not decrease as columns grow. */
 static inline uint64_t tile_trace_bytes(const device_limits *, const rs_shape *shape) {
-    if (shape->nonlinearity == RS_LINEAR) return 0;
+    if (shape->cell == RS_LINEAR) return 0;
     uint64_t const columns = rs_size_mul(shape->radii, shape->batch);
     uint64_t const most = rs_size_mul(shape->groups, rs_size_add(columns, MOST_WIDTH));
     uint64_t const real = shape->precision == RS_F32 ? sizeof(float) : sizeof(double);

@@ -44,7 +44,7 @@ static double relu_slope(double a, bool raw) {
 
 /* h = phi(a); returns phi'(a). NaN goes through. */
 static double activate(const rs_shape *shape, double a, double *h) {
-    switch (shape->nonlinearity) {
+    switch (shape->cell) {
     case RS_TANH: *h = tanh(a); return tanh_slope(a, *h, shape->raw);
     case RS_RELU: *h = a < 0.0 ? 0.0 : a; return relu_slope(a, shape->raw);
     default: *h = a; return 1.0;
@@ -103,7 +103,7 @@ static int excess(double norm2) {
 
 /* phi' * delta. A raw relu passes a gradient or not, whatever it is: 0 times inf would be NaN. */
 static double gated(const rs_shape *shape, double slope, double delta) {
-    bool const selects = shape->raw && shape->nonlinearity == RS_RELU;
+    bool const selects = shape->raw && shape->cell == RS_RELU;
     return selects && slope == 0.0 ? 0.0 : slope * delta;
 }
 

@@ -133,9 +133,9 @@ static void graphs_follow_the_shape(void **state) {
     enum { N = 13 };
     rs_shape shape[N];
     for (size_t i = 0; i < N; ++i) shape[i] = small;
-    shape[1].nonlinearity = RS_RELU;
+    shape[1].cell = RS_RELU;
     shape[2].raw = true;
-    shape[3].nonlinearity = RS_LINEAR;
+    shape[3].cell = RS_LINEAR;
     shape[4].driven = false;
     shape[5].warmup = 2;
     shape[6].radii = 3, shape[6].batch = 4; /* as many columns */
