@@ -1,7 +1,7 @@
 #include "baseline.h"
 
+#include "../kernels/base/block.h"
 #include "../kernels/base/clock.h"
-#include "../kernels/base/sizes.h"
 #include "../kernels/host_device.h"
 #include "bptt.h"
 #include "job.h"
@@ -28,52 +28,44 @@ typedef struct baseline {
     void *memory;
 } baseline;
 
-/* Where everything lies, in bytes from the start of one block. */
-typedef struct layout {
-    uint64_t scale, input, state, delta, inner, exponent, row, total;
-} layout;
-
-/* Moves *at behind an array of so many numbers and returns where that starts. */
-static uint64_t place(uint64_t *at, uint64_t count, uint64_t size) {
-    uint64_t const start = *at, bytes = rs_size_add(rs_size_mul(count, size), ALIGNMENT - 1);
-    *at = bytes == UINT64_MAX ? bytes : rs_size_add(start, bytes / ALIGNMENT * ALIGNMENT);
-    return start;
-}
-
-static layout lay_out(const rs_shape *shape, const rs_resources *resources) {
+static void lay_out(const rs_shape *shape, const rs_resources *resources, rs_block *block,
+                    baseline *out) {
     uint64_t const real = loops[shape->precision]->real_bytes, hidden = shape->hidden;
     uint64_t const columns = rs_size_mul(shape->radii, shape->batch);
-    uint64_t const numbers = rs_size_mul(hidden, columns); /* of one state */
-    uint64_t const samples = rs_size_mul(shape->steps, shape->batch);
-    layout l = {0};
-    place(&l.total, rs_size_mul(hidden, hidden), real); /* the weights, at the start */
-    l.scale = place(&l.total, columns, real);
-    l.input = place(&l.total, rs_size_mul(samples, hidden), real);
-    l.state = place(&l.total, rs_size_mul(rs_size_add(shape->steps, 1), numbers), real);
-    l.delta = place(&l.total, numbers, real);
-    l.inner = place(&l.total, numbers, real);
-    l.exponent = place(&l.total, columns, sizeof(int32_t));
-    l.row = place(&l.total, rs_size_mul((uint64_t)resources->threads, hidden), sizeof(double));
-    return l;
+    uint64_t const row = rs_size_mul(hidden, real), state = rs_size_mul(columns, row);
+    rs_bench_stepwise *const s = &out->stepwise;
+    s->weight = rs_block_take(block, hidden, row);
+    s->drive = rs_block_take(block, 3 * hidden, sizeof *s->drive);
+    s->scale = rs_block_take(block, columns, real);
+    s->input = rs_block_take(block, rs_size_mul(shape->steps, shape->batch), row);
+    s->state = rs_block_take(block, rs_size_add(shape->steps, 1), state);
+    s->delta = rs_block_take(block, 1, state);
+    s->inner = rs_block_take(block, 1, state);
+    s->exponent = rs_block_take(block, columns, sizeof *s->exponent);
+    out->row =
+        rs_block_take(block, rs_size_mul((uint64_t)resources->threads, hidden), sizeof *out->row);
 }
 
-static rs_status device(rs_device *out) {
+static rs_status device(size_t index, rs_device *out) {
+    if (index > 0) return rs_fail(RS_EDEVICE, "baseline: no device %zu: it has one", index);
     rs_host_device(out);
     return RS_OK;
 }
 
-static rs_status supports(const rs_shape *shape) {
-    if (shape->groups != 1 || shape->warmup != 0 || shape->raw || !shape->driven ||
-        shape->cell != RS_TANH)
-        return rs_fail(RS_EINPUT, "baseline: knows one group of driven tanh units, not raw, "
-                                  "without warm-up");
+static rs_status bytes(size_t index, const rs_shape *shape, const rs_resources *resources,
+                       uint64_t *out) {
+    (void)index;
+    if (shape->groups != 1 || shape->warmup != 0 || shape->raw || shape->gradients ||
+        shape->drive != RS_DRIVE_WEIGHTED || shape->input_size != 1 || shape->cell != RS_TANH)
+        return rs_fail(RS_EINPUT, "baseline: knows one group of tanh units with a weighted input "
+                                  "of size 1, not raw, without warm-up and weight gradients");
     if (shape->hidden > INT_MAX || rs_size_mul(shape->radii, shape->batch) > INT_MAX)
         return rs_fail(RS_EINPUT, "baseline: too large for BLAS");
+    baseline unused;
+    rs_block block = rs_block_measure(ALIGNMENT);
+    lay_out(shape, resources, &block, &unused);
+    *out = block.used;
     return RS_OK;
-}
-
-static uint64_t bytes(const rs_shape *shape, const rs_resources *resources) {
-    return lay_out(shape, resources).total;
 }
 
 static void close_baseline(void *handle) {
@@ -83,63 +75,73 @@ static void close_baseline(void *handle) {
     free(self);
 }
 
-static rs_status open_baseline(const rs_shape *largest, const rs_resources *resources,
+static rs_status open_baseline(size_t index, const rs_shape *largest, const rs_resources *resources,
                                void **handle) {
-    layout const l = lay_out(largest, resources);
+    uint64_t size = 0;
+    RS_TRY(bytes(index, largest, resources, &size));
     baseline *const self = calloc(1, sizeof *self);
-    unsigned char *const at = l.total < SIZE_MAX ? aligned_alloc(ALIGNMENT, (size_t)l.total) : NULL;
-    if (!self || !at) {
+    void *const memory = size < SIZE_MAX ? aligned_alloc(ALIGNMENT, (size_t)size) : NULL;
+    if (!self || !memory) {
         free(self);
-        free(at);
-        return rs_fail(RS_EMEMORY, "baseline: no memory for %llu bytes",
-                       (unsigned long long)l.total);
+        free(memory);
+        return rs_fail(RS_EMEMORY, "baseline: no memory for %llu bytes", (unsigned long long)size);
     }
-    self->memory = at;
+    rs_block block = rs_block_deal(memory, ALIGNMENT);
+    lay_out(largest, resources, &block, self);
+    self->memory = memory;
     self->loops = loops[largest->precision];
     self->threads = resources->threads;
-    self->row = (double *)(void *)(at + l.row);
-    self->stepwise = (rs_bench_stepwise){.shape = *largest,
-                                         .weight = at,
-                                         .scale = at + l.scale,
-                                         .input = at + l.input,
-                                         .state = at + l.state,
-                                         .delta = at + l.delta,
-                                         .inner = at + l.inner,
-                                         .exponent = (int32_t *)(void *)(at + l.exponent)};
+    self->stepwise.shape = *largest;
     *handle = self;
     return RS_OK;
 }
 
-static void load(const baseline *self, const rs_group *group) {
+/* The weights of the drive stay as they are, in double. */
+static rs_status load(void *handle, const rs_shape *shape, const rs_parameters *of) {
+    baseline *const self = handle;
+    size_t const hidden = shape->hidden;
+    const double *const from[3] = {of->weight_ih, of->bias_ih, of->bias_hh};
+    double *to[3];
+    for (size_t i = 0; i < 3; ++i) {
+        to[i] = self->stepwise.drive + i * hidden;
+        for (size_t j = 0; j < hidden; ++j) to[i][j] = from[i] ? from[i][j] : 0.0;
+    }
+    self->stepwise.network =
+        (rs_parameters){.weight_ih = to[0], .bias_ih = to[1], .bias_hh = to[2]};
+    self->loops->load(&self->stepwise, of->weight_hh);
+    return RS_OK;
+}
+
+static void fill_input(const baseline *self, const rs_drive *drive) {
     const rs_bench_stepwise *s = &self->stepwise;
-    self->loops->load(s, group);
 #pragma omp parallel for num_threads(self->threads)
     for (size_t t = 0; t < s->shape.steps; ++t) {
         double *const row = self->row + (size_t)omp_get_thread_num() * s->shape.hidden;
-        self->loops->load_input(s, &group->drive, t, row);
+        self->loops->load_input(s, drive, t, row);
     }
 }
 
 /* Each thread has its own columns, and calls BLAS for them alone. With threads of BLAS beside those
  * of OpenMP, one pool spins while the other works: on two cores that is five times slower. */
-static rs_status run(void *handle, const rs_job *job, rs_profile *out) {
+static rs_status run(void *handle, const rs_pass *pass, rs_record *out) {
     const baseline *self = handle;
     const rs_bench_stepwise *s = &self->stepwise;
     size_t const threads = (size_t)self->threads, columns = s->shape.radii * s->shape.batch;
     openblas_set_num_threads(1);
     double const start = rs_seconds();
-    load(self, job->group);
+    self->loops->load_scale(s, pass->of->scale);
+    fill_input(self, &pass->of->drive);
 #pragma omp parallel for num_threads(self->threads) schedule(static)
     for (size_t part = 0; part < threads; ++part)
         self->loops->forward(s, part * columns / threads, (part + 1) * columns / threads);
     double const middle = rs_seconds();
 #pragma omp parallel for num_threads(self->threads) schedule(static)
     for (size_t part = 0; part < threads; ++part)
-        self->loops->backward(s, job->group, part * columns / threads,
+        self->loops->backward(s, pass->of->delta, part * columns / threads,
                               (part + 1) * columns / threads, out);
     out->forward_seconds = middle - start;
     out->backward_seconds = rs_seconds() - middle;
-    out->transfer_seconds = 0.0;
+    out->gradient_seconds = out->transfer_seconds = 0.0;
     /* tanh of finite numbers is finite. */
     memset(out->nonfinite_step, 0, columns * sizeof(uint32_t));
     return RS_OK;
@@ -149,9 +151,9 @@ static rs_status run(void *handle, const rs_job *job, rs_profile *out) {
 static const rs_engine blas_stepwise = {
     .name = "blas_stepwise",
     .device = device,
-    .supports = supports,
     .bytes = bytes,
     .open = open_baseline,
+    .load = load,
     .run = run,
     .close = close_baseline,
 };

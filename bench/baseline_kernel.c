@@ -2,6 +2,8 @@
  * alone, which one thread has for itself. */
 #include "baseline.h"
 
+#include "../kernels/drive.h"
+
 #include <cblas.h>
 #include <math.h>
 
@@ -27,12 +29,16 @@ static void multiply(const rs_bench_stepwise *s, CBLAS_TRANSPOSE transpose, size
          h, in + first, stride, (real)0, out + first, stride);
 }
 
-static void load(const rs_bench_stepwise *s, const rs_group *group) {
+static void load(const rs_bench_stepwise *s, const double *weight_hh) {
     size_t const hidden = s->shape.hidden;
-    real *const weight = s->weight, *const scale = s->scale;
-    for (size_t i = 0; i < hidden * hidden; ++i) weight[i] = (real)group->weight_hh[i];
+    real *const weight = s->weight;
+    for (size_t i = 0; i < hidden * hidden; ++i) weight[i] = (real)weight_hh[i];
+}
+
+static void load_scale(const rs_bench_stepwise *s, const double *scale) {
+    real *const of_column = s->scale;
     for (size_t c = 0; c < columns_of(&s->shape); ++c)
-        scale[c] = (real)group->scale[c / s->shape.batch];
+        of_column[c] = (real)scale[c / s->shape.batch];
 }
 
 static void load_input(const rs_bench_stepwise *s, const rs_drive *drive, size_t step,
@@ -40,7 +46,7 @@ static void load_input(const rs_bench_stepwise *s, const rs_drive *drive, size_t
     size_t const hidden = s->shape.hidden, batch = s->shape.batch;
     real *const input = (real *)s->input + step * hidden * batch;
     for (size_t b = 0; b < batch; ++b) {
-        rs_drive_fill(drive, hidden, step, b, row);
+        rs_drive_fill(&s->shape, &s->network, drive, step, b, row);
         for (size_t i = 0; i < hidden; ++i) input[i * batch + b] = (real)row[i];
     }
 }
@@ -85,7 +91,7 @@ static void rescale(const rs_bench_stepwise *s, size_t column, double norm2) {
 /* Norms of step t, and what the next product multiplies, from delta_t without its scale; `scale`
  * is NULL for delta_T, which no product made. */
 static void finish_step(const rs_bench_stepwise *s, size_t first, size_t end, size_t t,
-                        const real *scale, rs_profile *out) {
+                        const real *scale, rs_record *out) {
     size_t const hidden = s->shape.hidden, columns = columns_of(&s->shape);
     const real *const h = (const real *)s->state + t * hidden * columns, *const delta = s->delta;
     real *const inner = s->inner;
@@ -104,14 +110,14 @@ static void finish_step(const rs_bench_stepwise *s, size_t first, size_t end, si
     }
 }
 
-static void backward(const rs_bench_stepwise *s, const rs_group *group, size_t first, size_t end,
-                     rs_profile *out) {
+static void backward(const rs_bench_stepwise *s, const double *loss, size_t first, size_t end,
+                     rs_record *out) {
     size_t const hidden = s->shape.hidden, columns = columns_of(&s->shape);
     real *const delta = s->delta;
     for (size_t c = first; c < end; ++c) {
         s->exponent[c] = 0;
-        const double *const loss = group->loss_gradient + c % s->shape.batch * hidden;
-        for (size_t i = 0; i < hidden; ++i) delta[i * columns + c] = (real)loss[i];
+        const double *const from = loss + c % s->shape.batch * hidden;
+        for (size_t i = 0; i < hidden; ++i) delta[i * columns + c] = (real)from[i];
     }
     finish_step(s, first, end, s->shape.steps, NULL, out);
     for (size_t t = s->shape.steps - 1; t > 0; --t) {
@@ -123,6 +129,7 @@ static void backward(const rs_bench_stepwise *s, const rs_group *group, size_t f
 const rs_bench_loops RS_KERNEL = {
     .real_bytes = sizeof(real),
     .load = load,
+    .load_scale = load_scale,
     .load_input = load_input,
     .forward = forward,
     .backward = backward,

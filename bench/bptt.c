@@ -43,12 +43,12 @@ static rs_status peak_of(bptt *b) {
 
 static rs_status prepare(bptt *b) {
     rs_device device;
-    RS_TRY(b->engine->device(&device));
+    RS_TRY(b->engine->device(0, &device));
     b->on_host = device.on_host;
     RS_TRY(peak_of(b));
     RS_TRY(rs_bench_job_make(&b->shape, &b->work));
-    RS_TRY(b->engine->open(&b->shape, &b->resources, &b->state));
-    return b->engine->run(b->state, &b->work.job, &b->work.profile);
+    RS_TRY(b->engine->open(0, &b->shape, &b->resources, &b->state));
+    return rs_bench_job_run(&b->work, b->engine, b->state);
 }
 
 static rs_status open_bptt(void *self) {
@@ -92,10 +92,10 @@ static rs_status run_bptt(void *self, int64_t n, rs_bench_report *report) {
     double forward = 0.0, backward = 0.0, transfer = 0.0;
     double const start = rs_seconds();
     for (int64_t i = 0; i < n; ++i) {
-        RS_TRY(b->engine->run(b->state, &b->work.job, &b->work.profile));
-        forward += b->work.profile.forward_seconds;
-        backward += b->work.profile.backward_seconds;
-        transfer += b->work.profile.transfer_seconds;
+        RS_TRY(rs_bench_job_run(&b->work, b->engine, b->state));
+        forward += b->work.record.forward_seconds;
+        backward += b->work.record.backward_seconds;
+        transfer += b->work.record.transfer_seconds;
     }
     double const wall = rs_seconds() - start;
     /* A GPU's passes are timed with its own events, so that a bus does not hide a kernel; what the
@@ -122,7 +122,9 @@ rs_status rs_bench_add_bptt(const char *prefix, const rs_engine *engine, const r
     snprintf(name, sizeof name, "%s/%s/%s/H:%zu/B:%zu/R:%zu/T:%zu", prefix,
              rs_precision_name(shape->precision), rs_cell_name(shape->cell), shape->hidden,
              shape->batch, shape->radii, shape->steps);
-    if (engine->supports(shape) != RS_OK) {
+    uint64_t bytes;
+    rs_resources const resources = {.threads = threads};
+    if (engine->bytes(0, shape, &resources, &bytes) != RS_OK) {
         fprintf(stderr, "rhosweep-bench: %s left out: %s\n", name, rs_message());
         return RS_OK;
     }
@@ -130,7 +132,7 @@ rs_status rs_bench_add_bptt(const char *prefix, const rs_engine *engine, const r
     if (!b) return rs_fail(RS_EMEMORY, "%s: out of memory", name);
     b->engine = engine;
     b->shape = *shape;
-    b->resources.threads = threads;
+    b->resources = resources;
     b->pass = pass;
     return rs_bench_add(name, &body, b);
 }
@@ -170,7 +172,7 @@ rs_status rs_bench_add_engines(const rs_bench_options *options) {
     for (const rs_engine *const *e = rs_engines(); *e; ++e) {
         rs_device device;
         if (strcmp((*e)->name, "reference") == 0) continue;
-        if ((*e)->device(&device) != RS_OK) {
+        if ((*e)->device(0, &device) != RS_OK) {
             fprintf(stderr, "rhosweep-bench: engine %s left out: %s\n", (*e)->name, rs_message());
             continue;
         }

@@ -5,7 +5,7 @@
 #include "../kernels/engine.h"
 
 typedef enum rs_bench_pass {
-    RS_BENCH_BPTT,     /* wall time of run(): both passes, norms, packing and input */
+    RS_BENCH_BPTT,     /* wall time of load() and run(): packing, input, both passes, norms */
     RS_BENCH_FORWARD,  /* what the engine says of its forward pass */
     RS_BENCH_BACKWARD, /* and of its backward pass */
     RS_BENCH_N_PASS

@@ -66,7 +66,7 @@ static rs_status add_precision(rs_precision precision, const rs_bench_options *o
 rs_status rs_bench_add_cuda_peaks(const rs_bench_options *options) {
     const rs_engine *cuda = rs_engine_named("cuda");
     rs_device device;
-    if (!cuda || cuda->device(&device) != RS_OK) return RS_OK; /* the engine's part says so */
+    if (!cuda || cuda->device(0, &device) != RS_OK) return RS_OK; /* the engine's part says so */
     RS_TRY(add("peak/cuda/copy", (cuda_peak){.kind = COPY}));
     for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p) RS_TRY(add_precision(p, options));
     return RS_OK;

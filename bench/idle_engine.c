@@ -6,29 +6,36 @@
 
 double rs_idle_rate(double scale) { return -log(scale); }
 
-static rs_status device(rs_device *out) {
-    RS_TRY(rs_engine_named("cpu")->device(out));
+static rs_status device(size_t index, rs_device *out) {
+    RS_TRY(rs_engine_named("cpu")->device(index, out));
     snprintf(out->name, sizeof out->name, "none");
     out->abilities[0] = '\0';
     return RS_OK;
 }
 
-static rs_status supports(const rs_shape *shape) {
-    (void)shape;
-    return RS_OK;
-}
-
-static uint64_t bytes(const rs_shape *shape, const rs_resources *resources) {
-    (void)shape;
+static rs_status bytes(size_t device, const rs_shape *shape, const rs_resources *resources,
+                       uint64_t *out) {
+    (void)device;
     (void)resources;
-    return 0;
+    *out = 0;
+    if (!shape->gradients) return RS_OK;
+    return rs_fail(RS_EINPUT, "engine idle: has no gradients of weights");
 }
 
-static rs_status open_nothing(const rs_shape *largest, const rs_resources *resources, void **self) {
+static rs_status open_nothing(size_t device, const rs_shape *largest, const rs_resources *resources,
+                              void **self) {
     static char handle;
+    (void)device;
     (void)largest;
     (void)resources;
     *self = &handle;
+    return RS_OK;
+}
+
+static rs_status load(void *self, const rs_shape *shape, const rs_parameters *of) {
+    (void)self;
+    (void)shape;
+    (void)of;
     return RS_OK;
 }
 
@@ -43,16 +50,17 @@ static void fill_group(const rs_shape *s, const double *scale, double *norm2) {
                 at[-1] = at[(ptrdiff_t)columns - 1] * (scale[r] * scale[r]);
 }
 
-static rs_status run(void *self, const rs_job *job, rs_profile *out) {
-    const rs_shape *const s = &job->shape;
+static rs_status run(void *self, const rs_pass *pass, rs_record *out) {
+    const rs_shape *const s = &pass->shape;
     size_t const columns = s->radii * s->batch;
     (void)self;
     for (size_t g = 0; g < s->groups; ++g)
-        fill_group(s, job->group[g].scale, out->norm2 + g * s->steps * columns);
+        fill_group(s, pass->of[g].scale, out->norm2 + g * s->steps * columns);
     memset(out->exponent, 0, s->groups * s->steps * columns * sizeof *out->exponent);
     memset(out->nonfinite_step, 0, s->groups * columns * sizeof *out->nonfinite_step);
-    out->forward_seconds = out->backward_seconds = out->transfer_seconds = 0.0;
-    if (!job->tick || job->tick(job->tick_arg, 1.0)) return RS_OK;
+    out->forward_seconds = out->backward_seconds = 0.0;
+    out->gradient_seconds = out->transfer_seconds = 0.0;
+    if (!pass->tick || pass->tick(pass->tick_arg, 1.0)) return RS_OK;
     return rs_fail(RS_EINTERRUPTED, "interrupted");
 }
 
@@ -61,9 +69,9 @@ static void close_nothing(void *self) { (void)self; }
 const rs_engine rs_idle_engine = {
     .name = "idle",
     .device = device,
-    .supports = supports,
     .bytes = bytes,
     .open = open_nothing,
+    .load = load,
     .run = run,
     .close = close_nothing,
 };

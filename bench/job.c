@@ -4,34 +4,19 @@
 #include "../host/work/weights.h"
 #include "../kernels/base/random.h"
 #include "../kernels/base/sizes.h"
+#include "../kernels/record.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 enum { SEED = 1 };
 
-/* Zeroed memory for an array; NULL, with the failure recorded, where there is none. */
-static void *allocate(uint64_t count, size_t size) {
-    uint64_t const bytes = rs_size_mul(count, size);
-    void *const memory = bytes < SIZE_MAX ? calloc((size_t)count, size) : NULL;
+/* Zeros; NULL, with the failure recorded, where there is no memory. */
+static double *allocate(uint64_t count) {
+    uint64_t const bytes = rs_size_mul(count, sizeof(double));
+    double *const memory = bytes < SIZE_MAX ? calloc((size_t)count, sizeof *memory) : NULL;
     if (!memory) rs_fail(RS_EMEMORY, "no memory for %llu bytes", (unsigned long long)bytes);
     return memory;
-}
-
-static rs_status make_profile(const rs_shape *shape, rs_profile *out) {
-    uint64_t const columns = rs_size_mul(shape->radii, shape->batch);
-    uint64_t const norms = rs_size_mul(columns, shape->steps);
-    *out = (rs_profile){.norm2 = allocate(norms, sizeof *out->norm2),
-                        .exponent = allocate(norms, sizeof *out->exponent),
-                        .nonfinite_step = allocate(columns, sizeof *out->nonfinite_step)};
-    return out->norm2 && out->exponent && out->nonfinite_step ? RS_OK : RS_EMEMORY;
-}
-
-static void free_profile(rs_profile *profile) {
-    free(profile->norm2);
-    free(profile->exponent);
-    free(profile->nonfinite_step);
-    *profile = (rs_profile){0};
 }
 
 /* ---- drawing ------------------------------------------------------------------------------- */
@@ -49,7 +34,7 @@ static void draw_uniform(rs_stream stream, size_t count, double limit, double *o
     for (size_t i = 0; i < count; ++i) {
         double pair[2];
         rs_uniform_pair(SEED, stream, (uint32_t)i, 0, 0, pair);
-        out[i] += limit * (2.0 * pair[0] - 1.0);
+        out[i] = limit * (2.0 * pair[0] - 1.0);
     }
 }
 
@@ -66,46 +51,51 @@ rs_shape rs_bench_job_shape(const rs_bench_shape *shape, rs_precision precision,
                       .steps = shape->steps,
                       .cell = cell,
                       .precision = precision,
-                      .driven = true};
+                      .drive = RS_DRIVE_WEIGHTED};
 }
 
 rs_status rs_bench_job_make(const rs_shape *shape, rs_bench_job *out) {
-    *out = (rs_bench_job){.job.shape = *shape};
+    *out = (rs_bench_job){.pass = {.shape = *shape, .of = &out->columns}};
     uint64_t const h = shape->hidden, r = shape->radii, b = shape->batch, t = shape->steps;
     uint64_t const weights = rs_size_mul(h, h), loss = rs_size_mul(b, h), x = rs_size_mul(t, b);
     uint64_t const count =
-        rs_size_add(rs_size_add(weights, loss), rs_size_add(x, rs_size_add(r, 2 * h)));
-    out->numbers = allocate(count, sizeof *out->numbers);
+        rs_size_add(rs_size_add(weights, loss), rs_size_add(x, rs_size_add(r, 3 * h)));
+    out->numbers = allocate(count);
     if (!out->numbers) return RS_EMEMORY;
-    RS_TRY(make_profile(shape, &out->profile));
+    RS_TRY(rs_record_make(shape, &out->record));
 
     double const root = 1.0 / sqrt((double)h);
-    double *const w = out->numbers, *const gradient = w + weights, *const input = gradient + loss;
-    double *const scale = input + x, *const weight_ih = scale + r, *const bias = weight_ih + h;
+    double *const w = out->numbers, *const delta = w + weights, *const input = delta + loss;
+    double *const scale = input + x, *const weight_ih = scale + r;
+    double *const bias_ih = weight_ih + h, *const bias_hh = bias_ih + h;
     draw_normal(RS_STREAM_WEIGHT_HH, h, h, root, w);
-    rs_loss_gradient(RS_RANDOM, SEED, t, b, h, gradient);
+    rs_loss_gradient(RS_RANDOM, SEED, t, b, h, delta);
     draw_normal(RS_STREAM_INPUT, t, b, 1.0, input);
     for (size_t i = 0; i < r; ++i) scale[i] = rs_bench_radius(i, r);
     draw_uniform(RS_STREAM_WEIGHT_IH, h, root, weight_ih);
-    draw_uniform(RS_STREAM_BIAS_IH, h, root, bias);
-    draw_uniform(RS_STREAM_BIAS_HH, h, root, bias);
-    out->group = (rs_group){.weight_hh = w,
-                            .scale = scale,
-                            .loss_gradient = gradient,
-                            .drive = {.kind = RS_DRIVE_WEIGHTED,
-                                      .input_size = 1,
-                                      .weight_ih = weight_ih,
-                                      .bias = bias,
-                                      .input = input,
-                                      .input_batch = b}};
-    out->job.group = &out->group;
+    draw_uniform(RS_STREAM_BIAS_IH, h, root, bias_ih);
+    draw_uniform(RS_STREAM_BIAS_HH, h, root, bias_hh);
+    out->network = (rs_parameters){
+        .weight_hh = w, .weight_ih = weight_ih, .bias_ih = bias_ih, .bias_hh = bias_hh};
+    out->columns =
+        (rs_columns){.scale = scale, .delta = delta, .drive = {.input = input, .input_batch = b}};
     return RS_OK;
 }
 
 void rs_bench_job_free(rs_bench_job *job) {
     free(job->numbers);
-    free_profile(&job->profile);
+    rs_record_free(&job->record);
     *job = (rs_bench_job){0};
+}
+
+static rs_status load_and_run(const rs_engine *engine, void *state, const rs_parameters *network,
+                              const rs_pass *pass, rs_record *out) {
+    RS_TRY(engine->load(state, &pass->shape, network));
+    return engine->run(state, pass, out);
+}
+
+rs_status rs_bench_job_run(rs_bench_job *job, const rs_engine *engine, void *state) {
+    return load_and_run(engine, state, &job->network, &job->pass, &job->record);
 }
 
 /* ---- judging ------------------------------------------------------------------------------- */
@@ -121,12 +111,12 @@ enum { MAX_RADII = 8 };
 
 /* Some radii of the job, with one sample: what the reference engine runs. */
 typedef struct sample_job {
-    rs_job job;
-    rs_group group;
+    rs_pass pass;
+    rs_columns columns;
     double scale[MAX_RADII];
     size_t radius[MAX_RADII]; /* index in the whole job */
     size_t sample;
-    rs_profile profile;
+    rs_record record;
 } sample_job;
 
 static size_t choose_radii(const rs_shape *shape) {
@@ -139,44 +129,45 @@ static size_t choose_radii(const rs_shape *shape) {
 
 /* Radii from first to last, one sample. */
 static void choose_columns(const rs_bench_job *whole, size_t sample, sample_job *out) {
-    const rs_shape *shape = &whole->job.shape;
-    *out = (sample_job){.job.shape = *shape, .group = whole->group, .sample = sample};
+    const rs_shape *shape = &whole->pass.shape;
+    *out = (sample_job){.pass = {.shape = *shape, .of = &out->columns},
+                        .columns = whole->columns,
+                        .sample = sample};
     size_t const radii = choose_radii(shape);
     for (size_t i = 0; i < radii; ++i) {
         out->radius[i] = radii > 1 ? i * (shape->radii - 1) / (radii - 1) : 0;
-        out->scale[i] = whole->group.scale[out->radius[i]];
+        out->scale[i] = whole->columns.scale[out->radius[i]];
     }
-    out->job.shape.radii = radii;
-    out->job.shape.batch = 1;
-    out->group.scale = out->scale;
-    out->group.loss_gradient += sample * shape->hidden;
-    out->group.drive.first_sample = sample;
-    out->job.group = &out->group;
+    out->pass.shape.radii = radii;
+    out->pass.shape.batch = 1;
+    out->columns.scale = out->scale;
+    out->columns.delta += sample * shape->hidden;
+    out->columns.drive.first_sample = sample;
 }
 
-static rs_status run_reference(sample_job *some) {
+static rs_status run_reference(const rs_parameters *network, sample_job *some) {
     const rs_engine *const reference = rs_engine_named("reference");
     rs_resources const resources = {.threads = 1};
     void *state = NULL;
-    RS_TRY(make_profile(&some->job.shape, &some->profile));
-    RS_TRY(reference->open(&some->job.shape, &resources, &state));
-    rs_status const status = reference->run(state, &some->job, &some->profile);
+    RS_TRY(rs_record_make(&some->pass.shape, &some->record));
+    RS_TRY(reference->open(0, &some->pass.shape, &resources, &state));
+    rs_status const status = load_and_run(reference, state, network, &some->pass, &some->record);
     reference->close(state);
     return status;
 }
 
-static double log_norm(const rs_profile *profile, size_t columns, size_t t, size_t column) {
+static double log_norm(const rs_record *record, size_t columns, size_t t, size_t column) {
     size_t const i = (t - 1) * columns + column;
-    return rs_log10_norm(profile->norm2[i], profile->exponent[i]);
+    return rs_log10_norm(record->norm2[i], record->exponent[i]);
 }
 
 /* Whether rounding errors stay small. Unless all is linear they grow as gradients do, and in their
  * own direction at times more: this one may not grow by half, from whichever step on. */
 static bool comparable(const sample_job *some, size_t i) {
-    const rs_shape *shape = &some->job.shape;
+    const rs_shape *shape = &some->pass.shape;
     double least = INFINITY;
     for (size_t t = shape->steps; t > 0 && shape->cell != RS_LINEAR; --t) {
-        double const now = log_norm(&some->profile, shape->radii, t, i);
+        double const now = log_norm(&some->record, shape->radii, t, i);
         least = fmin(least, now);
         if (now - least > log10(1.5)) return false;
     }
@@ -185,18 +176,18 @@ static bool comparable(const sample_job *some, size_t i) {
 
 static rs_status compare_column(const rs_bench_job *whole, const sample_job *some, size_t i,
                                 const char *engine) {
-    const rs_shape *shape = &whole->job.shape;
+    const rs_shape *shape = &whole->pass.shape;
     size_t const columns = shape->radii * shape->batch;
     size_t const column = some->radius[i] * shape->batch + some->sample;
-    if (whole->profile.nonfinite_step[column] != some->profile.nonfinite_step[i])
+    if (whole->record.nonfinite_step[column] != some->record.nonfinite_step[i])
         return rs_fail(RS_EDEVICE,
                        "engine %s: wrong result: column %zu is first not finite at "
                        "step %u, in the reference at %u",
-                       engine, column, whole->profile.nonfinite_step[column],
-                       some->profile.nonfinite_step[i]);
+                       engine, column, whole->record.nonfinite_step[column],
+                       some->record.nonfinite_step[i]);
     for (size_t t = 1; t <= shape->steps; ++t) {
-        double const got = log_norm(&whole->profile, columns, t, column);
-        double const want = log_norm(&some->profile, some->job.shape.radii, t, i);
+        double const got = log_norm(&whole->record, columns, t, column);
+        double const want = log_norm(&some->record, some->pass.shape.radii, t, i);
         double const error = got == want ? 0.0 : fabs(got - want) / (1.0 + fabs(want));
         if (!(error <= tolerance[shape->precision])) /* NaN is wrong, too */
             return rs_fail(RS_EDEVICE,
@@ -211,18 +202,18 @@ static rs_status check_sample(const rs_bench_job *whole, size_t sample, const ch
                               size_t *compared) {
     sample_job some;
     choose_columns(whole, sample, &some);
-    rs_status status = run_reference(&some);
-    for (size_t i = 0; i < some.job.shape.radii && status == RS_OK; ++i) {
+    rs_status status = run_reference(&whole->network, &some);
+    for (size_t i = 0; i < some.pass.shape.radii && status == RS_OK; ++i) {
         if (!comparable(&some, i)) continue;
         status = compare_column(whole, &some, i, engine);
         ++*compared;
     }
-    free_profile(&some.profile);
+    rs_record_free(&some.record);
     return status;
 }
 
 rs_status rs_bench_job_check(const rs_bench_job *job, const char *engine) {
-    size_t const last = job->job.shape.batch - 1;
+    size_t const last = job->pass.shape.batch - 1;
     size_t compared = 0;
     RS_TRY(check_sample(job, 0, engine, &compared));
     if (last > 0) RS_TRY(check_sample(job, last, engine, &compared));

@@ -5,12 +5,13 @@
 #include "../kernels/engine.h"
 #include "options.h"
 
-/* A launch of one group. Points into itself: do not copy it. */
+/* One network and a pass of it. Points into itself: do not copy it. */
 typedef struct rs_bench_job {
-    rs_job job;
-    rs_group group;
-    double *numbers;    /* all that the group points to */
-    rs_profile profile; /* of the latest run */
+    rs_parameters network;
+    rs_columns columns;
+    rs_pass pass;
+    double *numbers;  /* all that the network and its columns point to */
+    rs_record record; /* of the latest run */
 } rs_bench_job;
 
 /* Gaussian W0 with g = 1; radii spread evenly over 0.5 .. 1.5 (one alone is 0.5); an input of size
@@ -20,7 +21,11 @@ typedef struct rs_bench_job {
 rs_status rs_bench_job_make(const rs_shape *shape, rs_bench_job *out);
 void rs_bench_job_free(rs_bench_job *job);
 
-/* Compares job->profile, column by column, with what the reference engine gives for some of its
+/* Loads the network and runs the pass: what a launch of it costs. `engine` has opened `state` for
+ * job->pass.shape or a larger one. */
+rs_status rs_bench_job_run(rs_bench_job *job, const rs_engine *engine, void *state);
+
+/* Compares job->record, column by column, with what the reference engine gives for some of its
  * radii and samples: RS_OK where they agree as closely as the tests of the engines ask. Columns
  * whose gradient grows by half, from any step on, are left out, for rounding errors grow with it
  * (there only decay rates can agree); RS_EINPUT where that leaves none. `engine` is for the

@@ -162,7 +162,7 @@ static rs_status check_case(const sweep_cost *c, rs_store *store, const rs_case 
 static rs_status check_cases(const sweep_cost *c, rs_store *store, bool *seen) {
     rs_plan plan;
     rs_device device;
-    RS_TRY(c->ask.engine->device(&device));
+    RS_TRY(c->ask.engine->device(0, &device));
     RS_TRY(rs_plan_make(&c->spec, NULL, device.identity, &plan));
     for (size_t i = 0; i < plan.n; ++i) {
         rs_case const one = rs_plan_case(&plan, i);

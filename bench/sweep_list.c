@@ -25,7 +25,7 @@ static rs_status add_one(rs_bench_sweep sweep) {
 rs_status rs_bench_add_sweeps(const rs_bench_options *options) {
     for (const rs_engine *const *e = rs_engines(); *e; ++e) {
         rs_device device; /* rs_bench_add_engines says which engines are left out */
-        if (strcmp((*e)->name, "reference") == 0 || (*e)->device(&device) != RS_OK) continue;
+        if (strcmp((*e)->name, "reference") == 0 || (*e)->device(0, &device) != RS_OK) continue;
         for (size_t i = 0; i < options->n_sweeps; ++i)
             RS_TRY(add_one((rs_bench_sweep){.engine = *e,
                                             .shape = options->sweep[i].shape,

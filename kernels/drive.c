@@ -42,42 +42,49 @@ static void fill_normals(const rs_drive *drive, rs_stream stream, size_t step, s
 }
 
 /* Inputs are drawn a pair at a time, so that no buffer of input_size is needed. */
-static void add_drawn_input(const rs_drive *drive, size_t hidden, size_t step, size_t sample,
-                            double *u) {
-    size_t const input_size = drive->input_size;
+static void add_drawn_input(const rs_shape *shape, const double *weight_ih, const rs_drive *drive,
+                            size_t step, size_t sample, double *u) {
+    size_t const input_size = shape->input_size;
     for (size_t i = 0; i < input_size; i += 2) {
         double x[2];
         rs_normal_pair(drive->seed, RS_STREAM_INPUT, (uint32_t)step, (uint32_t)sample,
                        (uint32_t)(i / 2), x);
-        for (size_t h = 0; h < hidden; ++h) {
-            const double *w = drive->weight_ih + h * input_size + i;
+        for (size_t h = 0; h < shape->hidden; ++h) {
+            const double *w = weight_ih + h * input_size + i;
             u[h] = fma(w[0], x[0], u[h]);
             if (i + 1 < input_size) u[h] = fma(w[1], x[1], u[h]);
         }
     }
 }
 
-static void add_given_input(const rs_drive *drive, size_t hidden, const double *x, double *u) {
-    size_t const input_size = drive->input_size;
-    for (size_t h = 0; h < hidden; ++h)
+static void add_given_input(const rs_shape *shape, const double *weight_ih, const double *x,
+                            double *u) {
+    size_t const input_size = shape->input_size;
+    for (size_t h = 0; h < shape->hidden; ++h)
         for (size_t i = 0; i < input_size; ++i)
-            u[h] = fma(drive->weight_ih[h * input_size + i], x[i], u[h]);
+            u[h] = fma(weight_ih[h * input_size + i], x[i], u[h]);
+}
+
+static void add_biases(const rs_shape *shape, const rs_parameters *of, double *u) {
+    for (size_t h = 0; h < shape->hidden; ++h)
+        u[h] += (of->bias_ih ? of->bias_ih[h] : 0.0) + (of->bias_hh ? of->bias_hh[h] : 0.0);
 }
 
 rs_drive_filler RS_DRIVE_FILL; /* declares what follows, whatever its name */
 
-void RS_DRIVE_FILL(const rs_drive *drive, size_t hidden, size_t step, size_t sample, double *u) {
+void RS_DRIVE_FILL(const rs_shape *shape, const rs_parameters *of, const rs_drive *drive,
+                   size_t step, size_t sample, double *u) {
     size_t const s = drive->first_sample + sample;
-    if (drive->kind == RS_DRIVE_NOISE) {
-        fill_normals(drive, RS_STREAM_NOISE, step, s, hidden, drive->sigma, u);
+    if (shape->drive == RS_DRIVE_NOISE) {
+        fill_normals(drive, RS_STREAM_NOISE, step, s, shape->hidden, drive->sigma, u);
         return;
     }
-    for (size_t h = 0; h < hidden; ++h) u[h] = 0.0;
-    if (drive->kind == RS_DRIVE_ZERO) return;
+    for (size_t h = 0; h < shape->hidden; ++h) u[h] = 0.0;
+    if (shape->drive == RS_DRIVE_ZERO) return;
     if (drive->input)
-        add_given_input(drive, hidden,
-                        drive->input + (step * drive->input_batch + s) * drive->input_size, u);
+        add_given_input(shape, of->weight_ih,
+                        drive->input + (step * drive->input_batch + s) * shape->input_size, u);
     else
-        add_drawn_input(drive, hidden, step, s, u);
-    for (size_t h = 0; h < hidden; ++h) u[h] += drive->bias[h];
+        add_drawn_input(shape, of->weight_ih, drive, step, s, u);
+    add_biases(shape, of, u);
 }

@@ -5,16 +5,20 @@
  *     a_t = s (W0 h_{t-1}) + u_t,   h_t = phi(a_t),                       t = 1 .. T
  *     delta_T = dL/dh_T,   delta_{t-1} = s W0^T (phi'(a_t) * delta_t) + c
  *
- * (backpropagation through time, e.g. Pascanu, Mikolov & Bengio 2013, section 1.1) and returns the
- * Euclidean norm of every delta_t. One launch holds `groups`; a group is one base matrix W0 with
- * `radii` x `batch` columns. Column r * batch + b has the scale s of radius r and the input and
- * start state of sample b. All engines apply s after the product, so that they agree to rounding.
+ * (backpropagation through time, e.g. Pascanu, Mikolov & Bengio 2013, section 1.1) and records the
+ * Euclidean norm of every delta_t, and where asked for the norms of the weights' gradients. One
+ * launch holds `groups`; a group is one network, of base matrix W0, with `radii` x `batch` columns.
+ * Column r * batch + b has the scale s of radius r and the input and start state of sample b. All
+ * engines apply s after the product, so that they agree to rounding.
+ *
+ * Weights are loaded once and any number of passes run with them:
+ *
+ *     open -> load -> run, run, ... -> load -> run, ... -> close
  */
 #ifndef RS_ENGINE_H
 #define RS_ENGINE_H
 
 #include "base/status.h"
-#include "drive.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,6 +31,12 @@ extern "C" {
 typedef enum rs_cell { RS_TANH, RS_RELU, RS_LINEAR, RS_N_CELL } rs_cell;
 typedef enum rs_precision { RS_F32, RS_F64, RS_N_PRECISION } rs_precision;
 
+typedef enum rs_drive_kind {
+    RS_DRIVE_ZERO,    /* u = 0 */
+    RS_DRIVE_NOISE,   /* u iid N(0, sigma^2) per unit */
+    RS_DRIVE_WEIGHTED /* u = weight_ih x + (bias_ih + bias_hh); x given, or iid N(0, 1) */
+} rs_drive_kind;
+
 /* Spectral radii that range extension is made for. A step may change a norm by about 1e28 in f32
  * and 1e76 in f64 before numbers or their squares leave their format, and with it the norm its
  * digits. */
@@ -35,57 +45,98 @@ typedef enum rs_precision { RS_F32, RS_F64, RS_N_PRECISION } rs_precision;
 
 /* What all columns of a launch have in common. */
 typedef struct rs_shape {
-    size_t groups;     /* G: base matrices */
-    size_t radii;      /* R: scales per group */
-    size_t batch;      /* B: samples per group; a group has R * B columns */
-    size_t hidden;     /* H: units */
-    size_t input_size; /* I of a weighted drive; 0 for others */
-    size_t steps;      /* T: recorded steps */
-    size_t warmup;     /* forward steps before the recorded ones, without gradient */
+    size_t groups;       /* G: networks */
+    size_t radii;        /* R: scales per group */
+    size_t batch;        /* B: samples per group; a group has R * B columns */
+    size_t hidden;       /* H: units */
+    size_t input_size;   /* I of a weighted drive; 0 for others */
+    size_t steps;        /* T: recorded steps */
+    size_t warmup;       /* forward steps before the recorded ones, without gradient */
+    rs_drive_kind drive; /* of all groups */
     rs_cell cell;
     rs_precision precision; /* of arrays and arithmetic; norms are summed in double */
     bool raw;               /* plain arithmetic: no range extension, phi' = 1 - h^2 */
-    bool driven;            /* false: u = 0 throughout, whatever the drive says */
+    bool gradients;         /* record the weights' gradients too */
 } rs_shape;
 
-/* One base matrix and what its columns need. All arrays are borrowed for the call, and finite. */
-typedef struct rs_group {
-    const double *weight_hh;     /* [H][H]  W0; row i feeds unit i */
-    const double *scale;         /* [R]     s of every radius */
-    const double *h0;            /* [B][H]  start state, or NULL for zeros */
-    const double *loss_gradient; /* [B][H]  delta_T */
-    double step_gradient;        /* c: the loss's own term at every t < T (0 but for all-mean) */
-    rs_drive drive;              /* u_t of every sample */
-} rs_group;
+/* The weights of one network, named as in PyTorch's nn.RNN. Arrays are borrowed, and finite. */
+typedef struct rs_parameters {
+    const double *weight_hh; /* [H][H]  W0; row i feeds unit i */
+    const double *weight_ih; /* [H][I]  of a weighted drive; not read for others, as the biases */
+    const double *bias_ih;   /* [H]  NULL for zeros */
+    const double *bias_hh;   /* [H]  NULL for zeros; the two are added first */
+} rs_parameters;
+
+/* The input u_t of a sample. Whatever is drawn is a function of (seed, step, sample, unit) alone.
+ */
+typedef struct rs_drive {
+    uint64_t seed;       /* of the Philox streams that noise and x are drawn from */
+    double sigma;        /* RS_DRIVE_NOISE: standard deviation */
+    size_t first_sample; /* sample 0 of the pass is this one of the whole batch */
+    const double *input; /* RS_DRIVE_WEIGHTED: x [warmup + T][input_batch][I], or NULL to draw it */
+    size_t input_batch;  /* samples in a row of `input` */
+} rs_drive;
+
+/* What the columns of one group are given. All arrays are borrowed for the call, and finite. */
+typedef struct rs_columns {
+    const double *scale; /* [R]     s of every radius */
+    const double *start; /* [B][H]  state before the first step, or NULL for zeros */
+    const double *delta; /* [B][H]  delta_T */
+    double step_delta;   /* c: the loss's own term at every t < T (0 but for all-mean) */
+    rs_drive drive;      /* u_t of every sample */
+} rs_columns;
 
 /* Called now and then from the thread that called run(), with the part of the work done, 0 .. 1.
  * Returns false to stop: run() then ends early with RS_EINTERRUPTED. */
 typedef bool (*rs_tick)(void *arg, double fraction);
 
-typedef struct rs_job {
-    rs_shape shape;
-    const rs_group *group; /* [G] */
-    rs_tick tick;          /* may be NULL */
+/* One unroll of the networks that are loaded. */
+typedef struct rs_pass {
+    rs_shape shape;       /* groups as loaded; any part of their radii and samples */
+    const rs_columns *of; /* [G] */
+    rs_tick tick;         /* may be NULL */
     void *tick_arg;
-} rs_job;
+} rs_pass;
 
-/* What run() fills; the arrays belong to the caller. With n = R * B columns per group, |delta_t| of
+/* The weights' gradients, in the order of PyTorch's parameters. */
+typedef enum rs_gradient {
+    RS_WEIGHT_IH,
+    RS_WEIGHT_HH,
+    RS_BIAS_IH,
+    RS_BIAS_HH,
+    RS_N_GRADIENT
+} rs_gradient;
+
+/* What run() fills; made and freed by record.h. With n = R * B columns per group, |delta_t| of
  * group g, step t, column c is sqrt(norm2[i]) * 2^exponent[i], i = (g T + t - 1) n + c.
  * The exponent is 0 until a norm leaves the safe band of its precision. From there on delta itself
- * is kept scaled by that power of two; in a raw job only the norm is, so that it neither underflows
- * nor overflows where the plain numbers have not. */
-typedef struct rs_profile {
-    double *norm2;            /* [G][T][R * B]  sum of squares; 0, inf and NaN as they come */
-    int32_t *exponent;        /* [G][T][R * B]  binary exponent beside it */
-    uint32_t *nonfinite_step; /* [G][R * B]     first t whose h_t is not finite, 0 for none */
-    double forward_seconds;   /* wall time of the forward passes; packing and input included where
-                                 the engine's memory is the host's */
-    double backward_seconds;  /* wall time of the backward passes, norms included */
-    double transfer_seconds;  /* wall time that weights, input and start states take to the device,
-                                 packing and drawing there included, and norms take back; part of
-                                 it may pass beside the passes of other columns. 0 where the
-                                 engine's memory is the host's */
-} rs_profile;
+ * is kept scaled by that power of two; in a raw pass only the norm is, so that it neither
+ * underflows nor overflows where the plain numbers have not.
+ *
+ * With q_t = phi'(a_t) * delta_t of the recorded steps, the gradients are
+ *
+ *     dL/dW_hh = sum q_t h_{t-1}^T,   dL/dweight_ih = sum q_t x_t^T,   dL/dbias = sum q_t
+ *
+ * over the steps and samples of a radius, of W_hh = s W0 and of either bias. Without a weighted
+ * drive there is no weight_ih, and its norm is 0. The Frobenius norm of kind k of group g at radius
+ * r is sqrt(gradient2[i]) * 2^gradient_exponent[i], i = (g R + r) RS_N_GRADIENT + k. Terms are
+ * added up scaled by powers of two, so that norms are right beyond the range of the precision; in a
+ * raw pass they are added as they are. */
+typedef struct rs_record {
+    double *norm2;              /* [G][T][R * B]  sum of squares; 0, inf and NaN as they come */
+    int32_t *exponent;          /* [G][T][R * B]  binary exponent beside it */
+    uint32_t *nonfinite_step;   /* [G][R * B]     first t whose h_t is not finite, 0 for none */
+    double *gradient2;          /* [G][R][RS_N_GRADIENT]  likewise; NULL without gradients */
+    int32_t *gradient_exponent; /* [G][R][RS_N_GRADIENT] */
+    double forward_seconds;     /* wall time of the forward passes; input included where the
+                                   engine's memory is the host's */
+    double backward_seconds;    /* wall time of the backward passes, norms included */
+    double gradient_seconds;    /* wall time of the weights' gradients, likewise; 0 without */
+    double transfer_seconds;    /* wall time that input and start states take to the device, packing
+                                   and drawing there included, and norms take back; part of it may
+                                   pass beside the passes of other columns. 0 where the engine's
+                                   memory is the host's */
+} rs_record;
 
 /* The machine part that an engine runs on. */
 typedef struct rs_device {
@@ -103,31 +154,35 @@ typedef struct rs_device {
 
 typedef struct rs_resources {
     int threads; /* at least 1; CPU engines use at most so many */
-    int device;  /* which of the engine's devices, from 0; the host's engines have the one */
 } rs_resources;
 
 /* An engine. Every function but close() relays its failures as a status. Handles are independent of
  * each other: each may be used by one thread at a time, different ones at once, on whichever
- * devices. device() and supports() speak of the first device. */
+ * devices. */
 typedef struct rs_engine {
     const char *name; /* "reference", "cpu", "cuda" */
 
-    /* Describes the device. RS_EDEVICE, saying what is missing, where the engine cannot run. */
-    rs_status (*device)(rs_device *out);
+    /* Describes the device of that index; those of an engine count from 0, and a host's engine has
+     * one. RS_EDEVICE, saying what is missing, past the last one. */
+    rs_status (*device)(size_t index, rs_device *out);
 
-    /* RS_EINPUT, with the way out, where this engine cannot run such shapes at all. */
-    rs_status (*supports)(const rs_shape *shape);
+    /* Bytes that open() will allocate for this shape; never fewer when a size grows. UINT64_MAX
+     * where the number does not fit. RS_EINPUT, with the way out, where the engine cannot run such
+     * shapes at all. */
+    rs_status (*bytes)(size_t device, const rs_shape *shape, const rs_resources *resources,
+                       uint64_t *out);
 
-    /* Bytes that open() will allocate for this shape. Never decreases when a size grows.
-     * UINT64_MAX where the number does not fit. */
-    uint64_t (*bytes)(const rs_shape *shape, const rs_resources *resources);
+    /* Allocates all that any shape needs whose bytes() is at most that of `largest`. */
+    rs_status (*open)(size_t device, const rs_shape *largest, const rs_resources *resources,
+                      void **self);
 
-    /* Allocates all that any job needs whose bytes() is at most that of `largest`. */
-    rs_status (*open)(const rs_shape *largest, const rs_resources *resources, void **self);
+    /* Takes the weights of shape->groups networks, in the place of those before. `shape` is that of
+     * the passes to come, or larger. The arrays are free once it is back. Allocates nothing. */
+    rs_status (*load)(void *self, const rs_shape *shape, const rs_parameters *of);
 
-    /* Runs one job. The result depends on the job alone: not on threads, nor on which columns
-     * stand beside which. Allocates nothing. */
-    rs_status (*run)(void *self, const rs_job *job, rs_profile *out);
+    /* Runs one pass. The result depends on it and the weights alone: not on threads, nor on which
+     * columns stand beside which. Allocates nothing. */
+    rs_status (*run)(void *self, const rs_pass *pass, rs_record *out);
 
     /* Frees all; NULL is allowed. */
     void (*close)(void *self);

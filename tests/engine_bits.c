@@ -29,7 +29,7 @@ static rs_shape shape_of(size_t i) {
                       .cell = (rs_cell)(kind / 4),
                       .precision = (rs_precision)(kind / 2 % 2),
                       .raw = kind % 2,
-                      .driven = true};
+                      .drive = RS_DRIVE_WEIGHTED};
 }
 
 /* FNV-1a, byte by byte from the lowest. */
@@ -47,7 +47,7 @@ static uint64_t bits_of(double x) {
     return isnan(x) ? UINT64_MAX : u.bits;
 }
 
-static uint64_t digest_of(const rs_shape *shape, const rs_profile *p) {
+static uint64_t digest_of(const rs_shape *shape, const rs_record *p) {
     uint64_t digest = UINT64_C(14695981039346656037);
     size_t const columns = shape->groups * shape->radii * shape->batch;
     for (size_t i = 0; i < columns * shape->steps; ++i) {
@@ -61,11 +61,11 @@ static uint64_t digest_of(const rs_shape *shape, const rs_profile *p) {
 void engine_bits_line(size_t i, char line[128]) {
     rs_shape const shape = shape_of(i);
     engine_case c = engine_case_make(shape, 0.3, 3.0, 29);
-    for (size_t g = 0; g < shape.groups; ++g) c.group[g].step_gradient = g ? 1e-3 : 0.0;
-    rs_profile profile = run_engine(&rs_engine_cpu, &c.job, 1);
+    for (size_t g = 0; g < shape.groups; ++g) c.columns[g].step_delta = g ? 1e-3 : 0.0;
+    rs_record profile = run_case(&rs_engine_cpu, &c, 1);
     snprintf(line, 128, "%s %s%s H=%zu R=%zu B=%zu T=%zu: %016" PRIx64,
              rs_precision_name(shape.precision), rs_cell_name(shape.cell), shape.raw ? " raw" : "",
              shape.hidden, shape.radii, shape.batch, shape.steps, digest_of(&shape, &profile));
-    profile_free(&profile);
+    rs_record_free(&profile);
     engine_case_free(&c);
 }

@@ -29,78 +29,82 @@ static void make_unit(double *x, size_t n) {
     for (size_t i = 0; i < n; ++i) x[i] /= sqrt(sum);
 }
 
+/* The numbers of a group, and where they are. */
+static size_t numbers_of(const rs_shape *s) {
+    return s->hidden * (s->hidden + 2 * s->batch + s->input_size + 1);
+}
+
+static void make_group(const rs_shape *shape, uint64_t key, double *at, const double *scale,
+                       rs_parameters *parameters, rs_columns *columns) {
+    size_t const h = shape->hidden, b = shape->batch, inputs = shape->input_size;
+    double *w = at, *start = w + h * h, *delta = start + b * h, *w_ih = delta + b * h;
+    double *bias = w_ih + h * inputs;
+    draw(key, 1, h * h, 1.0 / sqrt((double)h), w);
+    draw(key, 2, b * h, 0.5, start);
+    draw(key, 3, b * h, 1.0, delta);
+    draw(key, 4, h * inputs, 0.7, w_ih);
+    draw(key, 5, h, 0.3, bias);
+    for (size_t s = 0; s < b; ++s) make_unit(delta + s * h, h);
+    *parameters = (rs_parameters){.weight_hh = w, .weight_ih = w_ih, .bias_ih = bias};
+    *columns = (rs_columns){.scale = scale, .start = start, .delta = delta, .drive = {.seed = key}};
+}
+
 engine_case engine_case_make(rs_shape shape, double low, double high, uint64_t seed) {
-    size_t const h = shape.hidden, b = shape.batch;
-    size_t const size = h * h + 2 * b * h + h * INPUT_SIZE + h;
-    shape.input_size = INPUT_SIZE;
-    engine_case c = {.job.shape = shape};
-    c.group = calloc(shape.groups, sizeof *c.group);
+    if (shape.drive == RS_DRIVE_WEIGHTED && shape.input_size == 0) shape.input_size = INPUT_SIZE;
+    size_t const size = numbers_of(&shape);
+    engine_case c = {.pass.shape = shape};
+    c.parameters = calloc(shape.groups, sizeof *c.parameters);
+    c.columns = calloc(shape.groups, sizeof *c.columns);
     c.numbers = calloc(shape.groups * size, sizeof *c.numbers);
     c.scale = calloc(shape.radii, sizeof *c.scale);
-    must(c.group && c.numbers && c.scale, "no memory");
+    must(c.parameters && c.columns && c.numbers && c.scale, "no memory");
     for (size_t r = 0; r < shape.radii; ++r)
         c.scale[r] =
             shape.radii > 1 ? low + (high - low) * (double)r / (double)(shape.radii - 1) : high;
-    for (size_t g = 0; g < shape.groups; ++g) {
-        double *at = c.numbers + g * size;
-        uint64_t const key = seed * 1000 + g;
-        double *w = at, *h0 = w + h * h, *loss = h0 + b * h, *w_ih = loss + b * h;
-        double *bias = w_ih + h * INPUT_SIZE;
-        draw(key, 1, h * h, 1.0 / sqrt((double)h), w);
-        draw(key, 2, b * h, 0.5, h0);
-        draw(key, 3, b * h, 1.0, loss);
-        draw(key, 4, h * INPUT_SIZE, 0.7, w_ih);
-        draw(key, 5, h, 0.3, bias);
-        for (size_t s = 0; s < b; ++s) make_unit(loss + s * h, h);
-        c.group[g] = (rs_group){.weight_hh = w,
-                                .scale = c.scale,
-                                .h0 = h0,
-                                .loss_gradient = loss,
-                                .drive = {.kind = RS_DRIVE_WEIGHTED,
-                                          .seed = key,
-                                          .input_size = INPUT_SIZE,
-                                          .weight_ih = w_ih,
-                                          .bias = bias}};
-        if (!shape.driven) c.group[g].drive.kind = RS_DRIVE_ZERO;
-    }
-    c.job.group = c.group;
+    for (size_t g = 0; g < shape.groups; ++g)
+        make_group(&shape, seed * 1000 + g, c.numbers + g * size, c.scale, &c.parameters[g],
+                   &c.columns[g]);
+    c.pass.of = c.columns;
     return c;
 }
 
 void engine_case_free(engine_case *c) {
-    free(c->group);
+    free(c->parameters);
+    free(c->columns);
     free(c->numbers);
     free(c->scale);
 }
 
-rs_profile profile_make(const rs_shape *shape) {
-    size_t const columns = shape->groups * shape->radii * shape->batch;
-    rs_profile const p = {.norm2 = calloc(columns * shape->steps, sizeof(double)),
-                          .exponent = calloc(columns * shape->steps, sizeof(int32_t)),
-                          .nonfinite_step = calloc(columns, sizeof(uint32_t))};
-    must(p.norm2 && p.exponent && p.nonfinite_step, "no memory");
-    return p;
+rs_record record_make(const rs_shape *shape) {
+    rs_record record;
+    must(rs_record_make(shape, &record) == RS_OK, rs_message());
+    return record;
 }
 
-void profile_free(rs_profile *profile) {
-    free(profile->norm2);
-    free(profile->exponent);
-    free(profile->nonfinite_step);
-}
-
-rs_profile run_engine(const rs_engine *engine, const rs_job *job, int threads) {
+rs_record run_engine(const rs_engine *engine, const rs_pass *pass, const rs_parameters *parameters,
+                     int threads) {
     rs_resources const resources = {.threads = threads};
-    rs_profile profile = profile_make(&job->shape);
+    rs_record record = record_make(&pass->shape);
     void *state = NULL;
-    rs_status status = engine->open(&job->shape, &resources, &state);
-    if (status == RS_OK) status = engine->run(state, job, &profile);
+    rs_status status = engine->open(0, &pass->shape, &resources, &state);
+    if (status == RS_OK) status = engine->load(state, &pass->shape, parameters);
+    if (status == RS_OK) status = engine->run(state, pass, &record);
     engine->close(state);
     must(status == RS_OK, rs_message());
-    return profile;
+    return record;
 }
 
-double log_norm(const rs_shape *shape, const rs_profile *profile, size_t g, size_t t, size_t c) {
+rs_record run_case(const rs_engine *engine, const engine_case *c, int threads) {
+    return run_engine(engine, &c->pass, c->parameters, threads);
+}
+
+bool engine_takes(const rs_engine *engine, const rs_shape *shape) {
+    uint64_t bytes;
+    return engine->bytes(0, shape, &(rs_resources){.threads = 1}, &bytes) == RS_OK;
+}
+
+double log_norm(const rs_shape *shape, const rs_record *record, size_t g, size_t t, size_t c) {
     size_t const columns = shape->radii * shape->batch;
     size_t const i = (g * shape->steps + t - 1) * columns + c;
-    return rs_log10_norm(profile->norm2[i], profile->exponent[i]);
+    return rs_log10_norm(record->norm2[i], record->exponent[i]);
 }

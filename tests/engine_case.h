@@ -1,29 +1,36 @@
-/* Jobs for engines, made from a shape and a seed, and the profiles they give. */
+/* Passes for engines, made from a shape and a seed, and the records they give. */
 #ifndef ENGINE_CASE_H
 #define ENGINE_CASE_H
 
-#include "../kernels/engine.h"
+#include "../kernels/record.h"
 
 typedef struct engine_case {
-    rs_job job;
-    rs_group *group;
-    double *numbers; /* all arrays of all groups */
-    double *scale;
+    rs_pass pass;
+    rs_parameters *parameters; /* [G] */
+    rs_columns *columns;       /* [G] what the pass points to */
+    double *numbers;           /* all arrays of all groups */
+    double *scale;             /* [R] of all groups */
 } engine_case;
 
-/* Gaussian W0 with g = 1, radii spread evenly over [low, high], weighted input of size 2 with a
- * bias where driven, h0 ~ N(0, 1/4), a random unit loss vector; everything from `seed`. */
+/* Gaussian W0 with g = 1, radii spread evenly over [low, high], h0 ~ N(0, 1/4), a random unit loss
+ * vector; a weighted input, where the shape has one, is of size 2 unless it says another, with a
+ * bias. Everything from `seed`. */
 engine_case engine_case_make(rs_shape shape, double low, double high, uint64_t seed);
 void engine_case_free(engine_case *c);
 
-/* An allocated profile for the shape. */
-rs_profile profile_make(const rs_shape *shape);
-void profile_free(rs_profile *profile);
+/* An allocated record for the shape; freed with rs_record_free. */
+rs_record record_make(const rs_shape *shape);
 
-/* Opens the engine, runs the job on `threads` threads and closes it; an error ends the program. */
-rs_profile run_engine(const rs_engine *engine, const rs_job *job, int threads);
+/* Opens the engine, loads the parameters [G], runs the pass on `threads` threads and closes it; an
+ * error ends the program. */
+rs_record run_engine(const rs_engine *engine, const rs_pass *pass, const rs_parameters *parameters,
+                     int threads);
+rs_record run_case(const rs_engine *engine, const engine_case *c, int threads);
+
+/* Whether the engine can run such shapes; rs_message() says why not. */
+bool engine_takes(const rs_engine *engine, const rs_shape *shape);
 
 /* log10 |delta_t| of group g, step t, column c. */
-double log_norm(const rs_shape *shape, const rs_profile *profile, size_t g, size_t t, size_t c);
+double log_norm(const rs_shape *shape, const rs_record *record, size_t g, size_t t, size_t c);
 
 #endif

@@ -35,17 +35,13 @@ double fake_log10_norm(size_t sample, double weight, double h0, double gradient,
 
 uint32_t fake_nonfinite_step(size_t sample) { return sample < 8 ? 9 - (uint32_t)sample : 1; }
 
-static rs_status device(rs_device *out) {
+static rs_status device(size_t index, rs_device *out) {
     *out = fake.device;
-    return fake.device_status == RS_OK ? RS_OK : rs_fail(fake.device_status, "fake: no device");
+    if (fake.device_status != RS_OK) return rs_fail(fake.device_status, "fake: no device");
+    return index == 0 ? RS_OK : rs_fail(RS_EDEVICE, "fake: no device %zu", index);
 }
 
-static rs_status supports(const rs_shape *shape) {
-    if (fake.supports_status == RS_OK) return RS_OK;
-    return rs_fail(fake.supports_status, "fake: %zu units are not supported", shape->hidden);
-}
-
-static uint64_t bytes(const rs_shape *shape, const rs_resources *resources) {
+static uint64_t count_bytes(const rs_shape *shape, const rs_resources *resources) {
     uint64_t const columns = rs_size_mul(shape->radii, shape->batch);
     uint64_t const profile = rs_size_mul(columns, shape->steps);
     uint64_t const weights = rs_size_mul(shape->hidden, shape->hidden);
@@ -53,7 +49,18 @@ static uint64_t bytes(const rs_shape *shape, const rs_resources *resources) {
     return rs_size_add(rs_size_mul(shape->groups, group), (uint64_t)resources->threads);
 }
 
-static rs_status open_engine(const rs_shape *largest, const rs_resources *resources, void **self) {
+static rs_status bytes(size_t device, const rs_shape *shape, const rs_resources *resources,
+                       uint64_t *out) {
+    (void)device;
+    if (fake.supports_status != RS_OK)
+        return rs_fail(fake.supports_status, "fake: %zu units are not supported", shape->hidden);
+    *out = count_bytes(shape, resources);
+    return RS_OK;
+}
+
+static rs_status open_engine(size_t device, const rs_shape *largest, const rs_resources *resources,
+                             void **self) {
+    (void)device;
     if (fake.open_status != RS_OK) return rs_fail(fake.open_status, "fake: does not open");
     ++fake.opened;
     fake.largest = *largest;
@@ -62,80 +69,116 @@ static rs_status open_engine(const rs_shape *largest, const rs_resources *resour
     return RS_OK;
 }
 
-static void record(const rs_job *job) {
-    fake_launch *launch = &fake.launch[fake.launches++];
-    *launch = (fake_launch){.shape = job->shape,
-                            .first_sample = job->group[0].drive.first_sample,
-                            .weight_hh = job->group[0].weight_hh};
-    for (size_t g = 0; g < job->shape.groups; ++g) launch->seed[g] = job->group[g].drive.seed;
-    memcpy(launch->scale, job->group[0].scale, job->shape.radii * sizeof *launch->scale);
-}
-
 /* What a real engine takes for granted. */
-static rs_status check_job(const rs_job *job) {
-    if (fake.launches == FAKE_MAX_LAUNCHES || job->shape.groups > FAKE_MAX_GROUPS ||
-        job->shape.radii > FAKE_MAX_RADII)
+static rs_status check_shape(const rs_shape *shape) {
+    if (fake.launches == FAKE_MAX_LAUNCHES || shape->groups > FAKE_MAX_GROUPS ||
+        shape->radii > FAKE_MAX_RADII)
         return rs_fail(RS_EDEVICE, "fake: the record is too small for this test");
-    if (bytes(&job->shape, &fake.resources) > bytes(&fake.largest, &fake.resources))
-        return rs_fail(RS_EDEVICE, "fake: a job larger than what the engine was opened for");
+    if (count_bytes(shape, &fake.resources) > count_bytes(&fake.largest, &fake.resources))
+        return rs_fail(RS_EDEVICE, "fake: a pass larger than what the engine was opened for");
     return RS_OK;
 }
 
-static rs_status fail_on_demand(const rs_job *job) {
-    for (size_t g = 0; g < job->shape.groups; ++g) {
-        if (job->group[g].drive.seed == fake.bad_seed)
-            return rs_fail(RS_EDEVICE, "fake: a bad seed");
-        for (size_t r = 0; r < job->shape.radii; ++r)
-            if (job->group[g].scale[r] > fake.rho_limit)
+/* Of every network the first weight, as a real engine keeps them all. */
+static rs_status load(void *self, const rs_shape *shape, const rs_parameters *of) {
+    (void)self;
+    RS_TRY(check_shape(shape));
+    fake.loaded = *shape;
+    fake.weight_hh = of[0].weight_hh;
+    for (size_t g = 0; g < shape->groups; ++g) fake.weight[g] = of[g].weight_hh[0];
+    return RS_OK;
+}
+
+static void record_launch(const rs_pass *pass) {
+    fake_launch *launch = &fake.launch[fake.launches++];
+    *launch = (fake_launch){.shape = pass->shape,
+                            .first_sample = pass->of[0].drive.first_sample,
+                            .weight_hh = fake.weight_hh};
+    for (size_t g = 0; g < pass->shape.groups; ++g) launch->seed[g] = pass->of[g].drive.seed;
+    memcpy(launch->scale, pass->of[0].scale, pass->shape.radii * sizeof *launch->scale);
+}
+
+static rs_status check_pass(const rs_pass *pass) {
+    RS_TRY(check_shape(&pass->shape));
+    if (pass->shape.groups != fake.loaded.groups || pass->shape.radii > fake.loaded.radii ||
+        pass->shape.batch > fake.loaded.batch)
+        return rs_fail(RS_EDEVICE, "fake: a pass of other networks than those loaded");
+    return RS_OK;
+}
+
+static rs_status fail_on_demand(const rs_pass *pass) {
+    for (size_t g = 0; g < pass->shape.groups; ++g) {
+        if (pass->of[g].drive.seed == fake.bad_seed) return rs_fail(RS_EDEVICE, "fake: a bad seed");
+        for (size_t r = 0; r < pass->shape.radii; ++r)
+            if (pass->of[g].scale[r] > fake.rho_limit)
                 return rs_fail(RS_EMEMORY, "fake: out of memory");
     }
     return fake.launches == fake.lose_at ? rs_fail(RS_EDEVICE, "fake: device lost") : RS_OK;
 }
 
-static void fill_column(const rs_job *job, const rs_group *group, size_t column, double *norm2) {
-    rs_shape const *s = &job->shape;
-    size_t const b = column % s->batch, sample = group->drive.first_sample + b;
-    double const rho = group->scale[column / s->batch];
-    double const h0 = group->h0 ? group->h0[b * s->hidden] : 0.0;
-    double norm = first_norm(sample, group->weight_hh[0], h0, group->loss_gradient[b * s->hidden]);
+static void fill_column(const rs_pass *pass, size_t group, size_t column, double *norm2) {
+    rs_shape const *s = &pass->shape;
+    const rs_columns *of = &pass->of[group];
+    size_t const b = column % s->batch, sample = of->drive.first_sample + b;
+    double const rho = of->scale[column / s->batch];
+    double const h0 = of->start ? of->start[b * s->hidden] : 0.0;
+    double norm = first_norm(sample, fake.weight[group], h0, of->delta[b * s->hidden]);
     for (size_t t = s->steps; t >= 1; --t) {
         norm2[(t - 1) * s->radii * s->batch + column] = norm * norm;
         norm *= rho;
     }
 }
 
-static void fill_profile(const rs_job *job, rs_profile *out) {
-    rs_shape const *s = &job->shape;
-    size_t const columns = s->radii * s->batch;
-    memset(out->exponent, 0, s->groups * s->steps * columns * sizeof *out->exponent);
-    for (size_t g = 0; g < s->groups; ++g)
-        for (size_t c = 0; c < columns; ++c) {
-            const rs_group *group = &job->group[g];
-            bool const infinite = group->scale[c / s->batch] > fake.infinite_above;
-            size_t const sample = group->drive.first_sample + c % s->batch;
-            out->nonfinite_step[g * columns + c] = infinite ? fake_nonfinite_step(sample) : 0;
-            fill_column(job, group, c, out->norm2 + g * s->steps * columns);
+double fake_log10_gradient(double weight, double rho, size_t kind) {
+    return log10(1.0 + fabs(weight)) + (double)(kind + 1) * log10(rho);
+}
+
+static void fill_gradients(const rs_pass *pass, size_t group, rs_record *out) {
+    rs_shape const *s = &pass->shape;
+    for (size_t r = 0; r < s->radii; ++r)
+        for (size_t k = 0; k < RS_N_GRADIENT; ++k) {
+            size_t const at = (group * s->radii + r) * RS_N_GRADIENT + k;
+            double const log = fake_log10_gradient(fake.weight[group], pass->of[group].scale[r], k);
+            out->gradient2[at] = pow(10.0, 2.0 * log);
+            out->gradient_exponent[at] = 0;
         }
 }
 
-static rs_status tick(const rs_job *job, double fraction) {
-    if (!job->tick || job->tick(job->tick_arg, fraction)) return RS_OK;
+static void fill_record(const rs_pass *pass, rs_record *out) {
+    rs_shape const *s = &pass->shape;
+    size_t const columns = s->radii * s->batch;
+    memset(out->exponent, 0, s->groups * s->steps * columns * sizeof *out->exponent);
+    for (size_t g = 0; g < s->groups; ++g) {
+        for (size_t c = 0; c < columns; ++c) {
+            const rs_columns *of = &pass->of[g];
+            bool const infinite = of->scale[c / s->batch] > fake.infinite_above;
+            size_t const sample = of->drive.first_sample + c % s->batch;
+            out->nonfinite_step[g * columns + c] = infinite ? fake_nonfinite_step(sample) : 0;
+            fill_column(pass, g, c, out->norm2 + g * s->steps * columns);
+        }
+        if (s->gradients) fill_gradients(pass, g, out);
+    }
+}
+
+static rs_status tick(const rs_pass *pass, double fraction) {
+    if (!pass->tick || pass->tick(pass->tick_arg, fraction)) return RS_OK;
     return rs_fail(RS_EINTERRUPTED, "interrupted");
 }
 
-static rs_status run(void *self, const rs_job *job, rs_profile *out) {
+static rs_status run(void *self, const rs_pass *pass, rs_record *out) {
     (void)self;
-    RS_TRY(check_job(job));
-    record(job);
+    RS_TRY(check_pass(pass));
+    record_launch(pass);
     bool const interrupt = fake.launches == fake.interrupt_at;
     if (interrupt && !fake.interrupt_late) raise(SIGINT);
-    RS_TRY(tick(job, 0.0));
-    RS_TRY(fail_on_demand(job));
-    fill_profile(job, out);
+    RS_TRY(tick(pass, 0.0));
+    RS_TRY(fail_on_demand(pass));
+    fill_record(pass, out);
     out->forward_seconds = fake_forward_seconds;
     out->backward_seconds = fake_backward_seconds;
+    out->gradient_seconds = pass->shape.gradients ? fake_gradient_seconds : 0.0;
     out->transfer_seconds = fake_transfer_seconds;
-    RS_TRY(tick(job, 1.0));
+    RS_TRY(tick(pass, 1.0));
     if (interrupt && fake.interrupt_late) raise(SIGINT);
     return RS_OK;
 }
@@ -147,9 +190,9 @@ static void close_engine(void *self) {
 const rs_engine fake_engine = {
     .name = "fake",
     .device = device,
-    .supports = supports,
     .bytes = bytes,
     .open = open_engine,
+    .load = load,
     .run = run,
     .close = close_engine,
 };

@@ -30,7 +30,10 @@ typedef struct fake_engine_state {
     /* Record. */
     fake_launch launch[FAKE_MAX_LAUNCHES];
     size_t launches, opened, closed;
-    rs_shape largest; /* that open() got */
+    rs_shape largest;               /* that open() got */
+    rs_shape loaded;                /* that load() got, with these weights: */
+    double weight[FAKE_MAX_GROUPS]; /* the first of each network */
+    const double *weight_hh;        /* of the first network, borrowed */
     rs_resources resources;
 } fake_engine_state;
 
@@ -44,11 +47,14 @@ void fake_reset(void);
 double fake_log10_norm(size_t sample, double weight, double h0, double gradient, double rho,
                        size_t steps_back);
 
+/* log10 of the norm of gradient `kind` of a network whose W0 starts with this number. */
+double fake_log10_gradient(double weight, double rho, size_t kind);
+
 /* First step at which sample's state is not finite, where it is not: falls with the sample. */
 uint32_t fake_nonfinite_step(size_t sample);
 
 /* Seconds that every run says it took. */
 static double const fake_forward_seconds = 2.0, fake_backward_seconds = 3.0,
-                    fake_transfer_seconds = 0.5;
+                    fake_gradient_seconds = 1.5, fake_transfer_seconds = 0.5;
 
 #endif

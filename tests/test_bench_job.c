@@ -18,8 +18,8 @@ static void run(rs_precision precision, rs_cell cell, rs_bench_job *job) {
     rs_resources const resources = {.threads = 2};
     void *state;
     assert_int_equal(rs_bench_job_make(&shape, job), RS_OK);
-    assert_int_equal(cpu->open(&shape, &resources, &state), RS_OK);
-    assert_int_equal(cpu->run(state, &job->job, &job->profile), RS_OK);
+    assert_int_equal(cpu->open(0, &shape, &resources, &state), RS_OK);
+    assert_int_equal(rs_bench_job_run(job, cpu, state), RS_OK);
     cpu->close(state);
 }
 
@@ -40,7 +40,7 @@ static void radii_are_spread_from_a_half_to_one_and_a_half(void **state) {
     rs_shape const shape = rs_bench_job_shape(&size, RS_F64, RS_TANH);
     assert_int_equal(rs_bench_job_make(&shape, &job), RS_OK);
     for (size_t r = 0; r < size.radii; ++r)
-        assert_true(job.group.scale[r] == 0.5 + 0.25 * (double)r);
+        assert_true(job.columns.scale[r] == 0.5 + 0.25 * (double)r);
     rs_bench_job_free(&job);
 }
 
@@ -54,7 +54,7 @@ static void wrong_norms_fail(void **state) {
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; ++i) {
         rs_bench_job job;
         run(RS_F32, RS_TANH, &job);
-        job.profile.norm2[(wrong[i].step - 1) * 15 + wrong[i].column] *= wrong[i].factor;
+        job.record.norm2[(wrong[i].step - 1) * 15 + wrong[i].column] *= wrong[i].factor;
         assert_int_equal(rs_bench_job_check(&job, "cpu"), RS_EDEVICE);
         assert_non_null(strstr(rs_message(), "engine cpu: wrong result"));
         rs_bench_job_free(&job);
@@ -65,11 +65,11 @@ static void wrong_exponents_and_states_fail(void **state) {
     (void)state;
     rs_bench_job job;
     run(RS_F64, RS_TANH, &job);
-    ++job.profile.exponent[0];
+    ++job.record.exponent[0];
     assert_int_equal(rs_bench_job_check(&job, "cpu"), RS_EDEVICE);
-    --job.profile.exponent[0];
+    --job.record.exponent[0];
     assert_int_equal(rs_bench_job_check(&job, "cpu"), RS_OK);
-    job.profile.nonfinite_step[2] = 3;
+    job.record.nonfinite_step[2] = 3;
     assert_int_equal(rs_bench_job_check(&job, "cpu"), RS_EDEVICE);
     rs_bench_job_free(&job);
 }
@@ -79,7 +79,7 @@ static void what_cannot_be_checked_is_no_success(void **state) {
     (void)state;
     rs_bench_job job;
     run(RS_F64, RS_RELU, &job);
-    double *const scale = job.numbers + (job.group.scale - job.numbers);
+    double *const scale = job.numbers + (job.columns.scale - job.numbers);
     for (size_t r = 0; r < size.radii; ++r) scale[r] = 4.0;
     assert_int_equal(rs_bench_job_check(&job, "cpu"), RS_EINPUT);
     assert_non_null(strstr(rs_message(), "unchecked"));

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "../kernels/cpu/kernel.h"
+#include "../kernels/drive.h"
 #include "engine_bits.h"
 #include "engine_case.h"
 
@@ -20,12 +21,14 @@
  * rounding, but what decays by cancellation or saturation takes its rounding errors along. */
 static double const tolerance[RS_N_PRECISION] = {[RS_F32] = 2e-5, [RS_F64] = 2e-12};
 
+static const rs_resources one_thread = {.threads = 1};
+
 typedef void (*check)(const rs_engine *engine);
 
 /* Whether the device can run the engine as the environment says: not all have clusters. */
 static bool device_is_able(const rs_engine *engine) {
     rs_shape const shape = {.groups = 1, .radii = 1, .batch = 1, .hidden = 8, .steps = 1};
-    bool const able = engine->supports(&shape) == RS_OK;
+    bool const able = engine_takes(engine, &shape);
     if (!able) print_message("skipped: %s\n", rs_message());
     return able;
 }
@@ -64,7 +67,7 @@ static void for_each_engine(check run) {
         rs_device device;
         if (strcmp((*e)->name, "reference") == 0) continue;
         if (only && strcmp((*e)->name, only) != 0) continue;
-        if ((*e)->device(&device) == RS_OK)
+        if ((*e)->device(0, &device) == RS_OK)
             check_engine(run, *e);
         else if (only)
             fail_msg("%s", rs_message());
@@ -76,7 +79,7 @@ static void for_each_engine(check run) {
 /* A path that was asked for need not take every shape; the engine as it chooses must. */
 static bool takes(const rs_engine *engine, const rs_shape *shape) {
     const char *path = getenv("RHOSWEEP_CUDA_PATH");
-    bool const taken = engine->supports(shape) == RS_OK;
+    bool const taken = engine_takes(engine, shape);
     if (!taken && !(path && *path)) fail_msg("%s", rs_message());
     return taken;
 }
@@ -88,12 +91,13 @@ static void describe(const rs_engine *engine, const rs_shape *s, char text[160])
              : path ? path
                     : "",
              rs_precision_name(s->precision), rs_cell_name(s->cell), s->hidden, s->batch, s->radii,
-             s->steps, s->groups, s->warmup, s->raw ? " raw" : "", s->driven ? " driven" : "");
+             s->steps, s->groups, s->warmup, s->raw ? " raw" : "",
+             s->drive == RS_DRIVE_ZERO ? "" : " driven");
 }
 
 /* Fails with the worst element's place. */
-static void compare(const rs_engine *engine, const rs_shape *s, const rs_profile *got,
-                    const rs_profile *want, double limit) {
+static void compare(const rs_engine *engine, const rs_shape *s, const rs_record *got,
+                    const rs_record *want, double limit) {
     double worst = -1.0, worst_got = 0.0, worst_want = 0.0;
     size_t at[3] = {0};
     for (size_t g = 0; g < s->groups; ++g)
@@ -119,14 +123,14 @@ static void check_shape(const rs_engine *engine, rs_shape shape, double low, dou
                         double step_gradient, double limit) {
     if (!takes(engine, &shape)) return;
     engine_case c = engine_case_make(shape, low, high, 7);
-    for (size_t g = 0; g < shape.groups; ++g) c.group[g].step_gradient = step_gradient;
-    rs_profile want = run_engine(rs_engine_named("reference"), &c.job, 1);
-    rs_profile got = run_engine(engine, &c.job, 2);
+    for (size_t g = 0; g < shape.groups; ++g) c.columns[g].step_delta = step_gradient;
+    rs_record want = run_case(rs_engine_named("reference"), &c, 1);
+    rs_record got = run_case(engine, &c, 2);
     compare(engine, &shape, &got, &want, limit);
     for (size_t i = 0; i < shape.groups * shape.radii * shape.batch; ++i)
         assert_int_equal(got.nonfinite_step[i], want.nonfinite_step[i]);
-    profile_free(&want);
-    profile_free(&got);
+    rs_record_free(&want);
+    rs_record_free(&got);
     engine_case_free(&c);
 }
 
@@ -143,7 +147,7 @@ static void check_raw(const rs_engine *engine) {
                                     .cell = n,
                                     .precision = RS_F64,
                                     .raw = true,
-                                    .driven = true};
+                                    .drive = RS_DRIVE_WEIGHTED};
             check_shape(engine, shape, 0.3, 0.9, 0.0, tolerance[RS_F64]);
         }
 }
@@ -169,7 +173,8 @@ static void check_sizes(const rs_engine *engine) {
                                             .warmup = (i + j) % 3,
                                             .cell = n,
                                             .precision = p,
-                                            .driven = (i + j) % 4 != 0};
+                                            .drive =
+                                                (i + j) % 4 ? RS_DRIVE_WEIGHTED : RS_DRIVE_ZERO};
                     check_shape(engine, shape, 0.3, 0.9, j % 2 ? 1e-3 : 0.0, tolerance[p]);
                 }
 }
@@ -187,7 +192,7 @@ static void check_large(const rs_engine *engine) {
                                   .steps = 12,
                                   .cell = n,
                                   .precision = p,
-                                  .driven = true};
+                                  .drive = RS_DRIVE_WEIGHTED};
                 check_shape(engine, shape, 0.5, 0.9, 0.0, tolerance[p]);
                 shape.raw = true;
                 if (p == RS_F64) check_shape(engine, shape, 0.5, 0.9, 0.0, tolerance[p]);
@@ -204,19 +209,19 @@ static void check_range(const rs_engine *engine) {
                           .steps = 400,
                           .cell = RS_LINEAR,
                           .precision = p,
-                          .driven = true};
+                          .drive = RS_DRIVE_WEIGHTED};
         check_shape(engine, shape, 0.02, 0.1, 0.0, tolerance[p]);
-        shape.driven = false;
+        shape.drive = RS_DRIVE_ZERO;
         if (!takes(engine, &shape)) continue;
         engine_case c = engine_case_make(shape, 30.0, 40.0, 3);
         for (size_t i = 0; i < shape.batch * shape.hidden; ++i) /* h stays 0 */
-            ((double *)c.group[0].h0)[i] = 0.0;
-        rs_profile want = run_engine(rs_engine_named("reference"), &c.job, 1);
-        rs_profile got = run_engine(engine, &c.job, 2);
+            ((double *)c.columns[0].start)[i] = 0.0;
+        rs_record want = run_case(rs_engine_named("reference"), &c, 1);
+        rs_record got = run_case(engine, &c, 2);
         assert_true(log_norm(&shape, &want, 0, 1, 0) > 500.0);
         compare(engine, &shape, &got, &want, tolerance[p]);
-        profile_free(&want);
-        profile_free(&got);
+        rs_record_free(&want);
+        rs_record_free(&got);
         engine_case_free(&c);
     }
 }
@@ -230,7 +235,7 @@ static void check_saturation(const rs_engine *engine) {
                                 .hidden = 8,
                                 .steps = 20,
                                 .precision = p,
-                                .driven = true};
+                                .drive = RS_DRIVE_WEIGHTED};
         check_shape(engine, shape, 2.0, 12.0, 0.0, 50 * tolerance[p]);
     }
 }
@@ -246,20 +251,20 @@ static void check_raw_bits_in(const rs_engine *engine, rs_precision p) {
                           .steps = 60,
                           .cell = n,
                           .precision = p,
-                          .driven = true};
+                          .drive = RS_DRIVE_WEIGHTED};
         if (!takes(engine, &shape)) continue;
         engine_case c = engine_case_make(shape, 0.5, 2.0, 11);
-        c.group[0].step_gradient = 1e-9;
-        rs_profile extended = run_engine(engine, &c.job, 2);
-        c.job.shape.raw = true;
-        rs_profile raw = run_engine(engine, &c.job, 2);
+        c.columns[0].step_delta = 1e-9;
+        rs_record extended = run_case(engine, &c, 2);
+        c.pass.shape.raw = true;
+        rs_record raw = run_case(engine, &c, 2);
         for (size_t t = 1; t <= shape.steps; ++t)
             for (size_t i = 0; i < shape.radii * shape.batch; ++i) {
                 double const a = log_norm(&shape, &raw, 0, t, i);
                 assert_memory_equal(&a, &(double){log_norm(&shape, &extended, 0, t, i)}, sizeof a);
             }
-        profile_free(&extended);
-        profile_free(&raw);
+        rs_record_free(&extended);
+        rs_record_free(&raw);
         engine_case_free(&c);
     }
 }
@@ -279,12 +284,12 @@ static void check_raw_limits_in(const rs_engine *engine, rs_precision p) {
                             .cell = RS_LINEAR,
                             .precision = p,
                             .raw = true,
-                            .driven = false};
+                            .drive = RS_DRIVE_ZERO};
     engine_case c = engine_case_make(shape, 0.5, 2.0, 5);
     double const one = 1.0;
-    c.group[0].weight_hh = c.group[0].loss_gradient = &one;
-    c.group[0].h0 = NULL;
-    rs_profile got = run_engine(engine, &c.job, 1);
+    c.parameters[0].weight_hh = c.columns[0].delta = &one;
+    c.columns[0].start = NULL;
+    rs_record got = run_case(engine, &c, 1);
     /* 0.5^k is subnormal to its last bit, then 0; 2^k ends at the largest exponent. */
     int const least = p == RS_F32 ? 149 : 1074, most = p == RS_F32 ? 127 : 1023;
     for (size_t k = 0; k < steps; ++k) {
@@ -300,7 +305,7 @@ static void check_raw_limits_in(const rs_engine *engine, rs_precision p) {
         else
             assert_true(up == INFINITY);
     }
-    profile_free(&got);
+    rs_record_free(&got);
     engine_case_free(&c);
 }
 
@@ -323,16 +328,16 @@ static void expect_raw_relu(const rs_engine *engine, rs_precision p, const doubl
     if (!takes(engine, &shape)) return;
     engine_case c = engine_case_make(shape, 1.0, 1.0, 1);
     double const h0[2] = {first, first};
-    c.group[0].weight_hh = w;
-    c.group[0].h0 = h0;
-    c.group[0].loss_gradient = loss;
-    rs_profile got = run_engine(engine, &c.job, 1);
+    c.parameters[0].weight_hh = w;
+    c.columns[0].start = h0;
+    c.columns[0].delta = loss;
+    rs_record got = run_case(engine, &c, 1);
     for (size_t t = 0; t < steps; ++t) {
         double const norm2 = ldexp(got.norm2[t], 2 * got.exponent[t]);
         if (norm2 != want[t])
             fail_msg("%s: step %zu: %g, must be %g", engine->name, t + 1, norm2, want[t]);
     }
-    profile_free(&got);
+    rs_record_free(&got);
     engine_case_free(&c);
 }
 
@@ -362,12 +367,12 @@ static void check_extended_relu(const rs_engine *engine) {
                             .precision = RS_F64};
     if (!takes(engine, &shape)) return;
     engine_case c = engine_case_make(shape, 1.0, 1.0, 1);
-    c.group[0].weight_hh = (const double[]){2, 2, 1, -1};
-    c.group[0].h0 = (const double[]){0x1p1023, 0x1p1023};
-    rs_profile got = run_engine(engine, &c.job, 1);
+    c.parameters[0].weight_hh = (const double[]){2, 2, 1, -1};
+    c.columns[0].start = (const double[]){0x1p1023, 0x1p1023};
+    rs_record got = run_case(engine, &c, 1);
     assert_int_equal(got.nonfinite_step[0], 1);
     assert_true(isfinite(got.norm2[3]) && isnan(got.norm2[2]) && isnan(got.norm2[0]));
-    profile_free(&got);
+    rs_record_free(&got);
     engine_case_free(&c);
 }
 
@@ -385,10 +390,10 @@ static void expect_nonfinite(const rs_engine *engine, rs_precision p, size_t war
     engine_case c = engine_case_make(shape, 1.0, 4.0, 5);
     double const one = 1.0;
     c.scale[1] = 2.0;
-    c.group[0].weight_hh = c.group[0].loss_gradient = c.group[0].h0 = &one;
-    rs_profile got = run_engine(engine, &c.job, 1);
+    c.parameters[0].weight_hh = c.columns[0].delta = c.columns[0].start = &one;
+    rs_record got = run_case(engine, &c, 1);
     for (size_t i = 0; i < 3; ++i) assert_int_equal(got.nonfinite_step[i], want[i]);
-    profile_free(&got);
+    rs_record_free(&got);
     engine_case_free(&c);
 }
 
@@ -422,10 +427,10 @@ static void expect_closed_form(const rs_engine *engine, rs_precision p, double s
     engine_case c = engine_case_make(shape, s, s, 5);
     double const one = 1.0, scale = p == RS_F32 ? (double)(float)s : s;
     double const own = p == RS_F32 ? (double)(float)term : term;
-    c.group[0].weight_hh = c.group[0].loss_gradient = &one;
-    c.group[0].h0 = NULL;
-    c.group[0].step_gradient = term;
-    rs_profile got = run_engine(engine, &c.job, 1);
+    c.parameters[0].weight_hh = c.columns[0].delta = &one;
+    c.columns[0].start = NULL;
+    c.columns[0].step_delta = term;
+    rs_record got = run_case(engine, &c, 1);
     for (size_t k = 0; k < shape.steps; ++k) {
         double const norm = log_norm(&shape, &got, 0, shape.steps - k, 0);
         double const want = log_closed_form(scale, own, k);
@@ -433,7 +438,7 @@ static void expect_closed_form(const rs_engine *engine, rs_precision p, double s
             fail_msg("%s %s: s = %g, c = %g, %zu steps back: %.17g, must be %.17g", engine->name,
                      rs_precision_name(p), s, term, k, norm, want);
     }
-    profile_free(&got);
+    rs_record_free(&got);
     engine_case_free(&c);
 }
 
@@ -451,30 +456,34 @@ static void check_closed_form(const rs_engine *engine) {
 /* Input that was given and not drawn, of some samples of a larger batch. */
 static void check_given_input(const rs_engine *engine) {
     enum { INPUT_BATCH = 5, FEATURES = 2 };
-    rs_shape const shape = {
-        .groups = 2, .radii = 3, .batch = 3, .hidden = 9, .steps = 60, .warmup = 7, .driven = true};
+    rs_shape const shape = {.groups = 2,
+                            .radii = 3,
+                            .batch = 3,
+                            .hidden = 9,
+                            .steps = 60,
+                            .warmup = 7,
+                            .drive = RS_DRIVE_WEIGHTED};
     engine_case c = engine_case_make(shape, 0.5, 0.9, 3);
     static double input[(60 + 7) * INPUT_BATCH * FEATURES];
     for (size_t i = 0; i < sizeof input / sizeof *input; ++i) input[i] = sin((double)(i * i));
     for (size_t g = 0; g < shape.groups; ++g) {
-        c.group[g].drive.input = input;
-        c.group[g].drive.input_batch = INPUT_BATCH;
-        c.group[g].drive.first_sample = 1;
+        c.columns[g].drive.input = input;
+        c.columns[g].drive.input_batch = INPUT_BATCH;
+        c.columns[g].drive.first_sample = 1;
     }
     for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p) {
-        c.job.shape.precision = p;
-        if (!takes(engine, &c.job.shape)) continue;
-        rs_profile want = run_engine(rs_engine_named("reference"), &c.job, 1);
-        rs_profile got = run_engine(engine, &c.job, 2);
-        compare(engine, &c.job.shape, &got, &want, tolerance[p]);
-        profile_free(&want);
-        profile_free(&got);
+        c.pass.shape.precision = p;
+        if (!takes(engine, &c.pass.shape)) continue;
+        rs_record want = run_case(rs_engine_named("reference"), &c, 1);
+        rs_record got = run_case(engine, &c, 2);
+        compare(engine, &c.pass.shape, &got, &want, tolerance[p]);
+        rs_record_free(&want);
+        rs_record_free(&got);
     }
     engine_case_free(&c);
 }
 
-static void assert_same_bits(const rs_profile *a, const rs_profile *b, size_t norms,
-                             size_t columns) {
+static void assert_same_bits(const rs_record *a, const rs_record *b, size_t norms, size_t columns) {
     assert_memory_equal(a->norm2, b->norm2, norms * sizeof(double));
     assert_memory_equal(a->exponent, b->exponent, norms * sizeof(int32_t));
     assert_memory_equal(a->nonfinite_step, b->nonfinite_step, columns * sizeof(uint32_t));
@@ -489,36 +498,36 @@ static void check_independence(const rs_engine *engine) {
                                 .hidden = 37,
                                 .steps = 50,
                                 .precision = p,
-                                .driven = true};
+                                .drive = RS_DRIVE_WEIGHTED};
         size_t const columns = shape.radii * shape.batch, norms = columns * shape.steps;
         if (!takes(engine, &shape)) continue;
         engine_case c = engine_case_make(shape, 0.4, 3.0, 13);
-        rs_profile whole = run_engine(engine, &c.job, 1);
+        rs_record whole = run_case(engine, &c, 1);
         for (int threads = 2; threads <= 5; ++threads) {
-            rs_profile other = run_engine(engine, &c.job, threads);
+            rs_record other = run_case(engine, &c, threads);
             assert_same_bits(&whole, &other, shape.groups * norms, shape.groups * columns);
-            profile_free(&other);
+            rs_record_free(&other);
         }
         for (size_t g = 0; g < shape.groups; ++g) /* every radius, and sample 4 on, by itself */
             for (size_t r = 0; r < shape.radii; ++r) {
                 size_t const first = r % 2 ? 4 : 0;
-                rs_group one = c.group[g];
+                rs_columns one = c.columns[g];
                 one.scale += r;
-                one.h0 += first * shape.hidden;
-                one.loss_gradient += first * shape.hidden;
+                one.start += first * shape.hidden;
+                one.delta += first * shape.hidden;
                 one.drive.first_sample = first;
-                rs_job job = {.shape = shape, .group = &one};
-                job.shape.groups = job.shape.radii = 1;
-                job.shape.batch = shape.batch - first;
-                rs_profile alone = run_engine(engine, &job, 2);
+                rs_pass pass = {.shape = c.pass.shape, .of = &one};
+                pass.shape.groups = pass.shape.radii = 1;
+                pass.shape.batch = shape.batch - first;
+                rs_record alone = run_engine(engine, &pass, &c.parameters[g], 2);
                 for (size_t t = 0; t < shape.steps; ++t) {
                     size_t const there = (g * shape.steps + t) * columns + r * shape.batch + first;
-                    assert_memory_equal(whole.norm2 + there, alone.norm2 + t * job.shape.batch,
-                                        job.shape.batch * sizeof(double));
+                    assert_memory_equal(whole.norm2 + there, alone.norm2 + t * pass.shape.batch,
+                                        pass.shape.batch * sizeof(double));
                 }
-                profile_free(&alone);
+                rs_record_free(&alone);
             }
-        profile_free(&whole);
+        rs_record_free(&whole);
         engine_case_free(&c);
     }
 }
@@ -527,19 +536,19 @@ static void check_independence(const rs_engine *engine) {
 static void check_groups_that_overflow(const rs_engine *engine, rs_shape shape) {
     shape.cell = RS_RELU;
     engine_case c = engine_case_make(shape, 1e5, 1e7, 22);
-    rs_profile whole = run_engine(engine, &c.job, 2);
+    rs_record whole = run_case(engine, &c, 2);
     bool differ = false;
     for (size_t g = 0; g < shape.groups; ++g) {
         const uint32_t *step = whole.nonfinite_step + g * shape.radii;
-        rs_job job = {.shape = shape, .group = &c.group[g]};
-        job.shape.groups = 1;
-        rs_profile alone = run_engine(engine, &job, 1);
+        rs_pass pass = {.shape = c.pass.shape, .of = &c.columns[g]};
+        pass.shape.groups = 1;
+        rs_record alone = run_engine(engine, &pass, &c.parameters[g], 1);
         assert_memory_equal(step, alone.nonfinite_step, shape.radii * sizeof *step);
         differ = differ || step[0] != whole.nonfinite_step[0];
-        profile_free(&alone);
+        rs_record_free(&alone);
     }
     assert_true(differ);
-    profile_free(&whole);
+    rs_record_free(&whole);
     engine_case_free(&c);
 }
 
@@ -550,24 +559,24 @@ static void check_many_groups(const rs_engine *engine) {
                             .batch = 1,
                             .hidden = 10,
                             .steps = 20,
-                            .driven = true};
+                            .drive = RS_DRIVE_WEIGHTED};
     size_t const norms = shape.radii * shape.steps;
     if (!takes(engine, &shape)) return;
     engine_case c = engine_case_make(shape, 0.4, 3.0, 21);
-    rs_profile whole = run_engine(engine, &c.job, 1);
+    rs_record whole = run_case(engine, &c, 1);
     for (int threads = 2; threads <= 5; ++threads) {
-        rs_profile other = run_engine(engine, &c.job, threads);
+        rs_record other = run_case(engine, &c, threads);
         assert_same_bits(&whole, &other, shape.groups * norms, shape.groups * shape.radii);
-        profile_free(&other);
+        rs_record_free(&other);
     }
     for (size_t g = 0; g < shape.groups; g += 7) {
-        rs_job job = {.shape = shape, .group = &c.group[g]};
-        job.shape.groups = 1;
-        rs_profile alone = run_engine(engine, &job, 2);
+        rs_pass pass = {.shape = c.pass.shape, .of = &c.columns[g]};
+        pass.shape.groups = 1;
+        rs_record alone = run_engine(engine, &pass, &c.parameters[g], 2);
         assert_memory_equal(whole.norm2 + g * norms, alone.norm2, norms * sizeof(double));
-        profile_free(&alone);
+        rs_record_free(&alone);
     }
-    profile_free(&whole);
+    rs_record_free(&whole);
     engine_case_free(&c);
     check_groups_that_overflow(engine, shape);
 }
@@ -580,19 +589,20 @@ static bool stop_at_once(void *arg, double fraction) {
 
 static void check_interruption(const rs_engine *engine) {
     rs_shape const shape = {
-        .groups = 1, .radii = 40, .batch = 16, .hidden = 8, .steps = 5, .driven = true};
+        .groups = 1, .radii = 40, .batch = 16, .hidden = 8, .steps = 5, .drive = RS_DRIVE_WEIGHTED};
     rs_resources const resources = {.threads = 1};
     engine_case c = engine_case_make(shape, 0.5, 1.0, 1);
     int ticks = 0;
-    c.job.tick = stop_at_once;
-    c.job.tick_arg = &ticks;
-    rs_profile profile = profile_make(&shape);
+    c.pass.tick = stop_at_once;
+    c.pass.tick_arg = &ticks;
+    rs_record profile = record_make(&c.pass.shape);
     void *state;
-    assert_int_equal(engine->open(&shape, &resources, &state), RS_OK);
-    assert_int_equal(engine->run(state, &c.job, &profile), RS_EINTERRUPTED);
+    assert_int_equal(engine->open(0, &c.pass.shape, &resources, &state), RS_OK);
+    assert_int_equal(engine->load(state, &c.pass.shape, c.parameters), RS_OK);
+    assert_int_equal(engine->run(state, &c.pass, &profile), RS_EINTERRUPTED);
     assert_int_equal(ticks, 1);
     engine->close(state);
-    profile_free(&profile);
+    rs_record_free(&profile);
     engine_case_free(&c);
 }
 
@@ -603,20 +613,23 @@ static void check_bytes(const rs_engine *engine) {
     uint64_t last = 0;
     for (size_t radii = 1; radii < 400; ++radii) {
         shape.radii = radii;
-        uint64_t const now = engine->bytes(&shape, &resources);
+        uint64_t now;
+        assert_int_equal(engine->bytes(0, &shape, &resources, &now), RS_OK);
         assert_true(now >= last);
         last = now;
     }
     for (shape.radii = 1; shape.radii < 60; shape.radii += 19) {
         last = 0;
         for (shape.groups = 1; shape.groups < 60; ++shape.groups) {
-            uint64_t const now = engine->bytes(&shape, &resources);
+            uint64_t now;
+            assert_int_equal(engine->bytes(0, &shape, &resources, &now), RS_OK);
             assert_true(now >= last);
             last = now;
         }
     }
     shape.hidden = (size_t)1 << 40;
-    assert_true(engine->bytes(&shape, &resources) == UINT64_MAX);
+    assert_int_equal(engine->bytes(0, &shape, &resources, &last), RS_OK);
+    assert_true(last == UINT64_MAX);
 }
 
 /* Each instruction set draws the very bits that the plain function draws. */
@@ -626,13 +639,15 @@ static void drives_have_the_same_bits(void **state) {
     double weights[HIDDEN * 3], bias[HIDDEN], want[HIDDEN], got[HIDDEN];
     for (size_t i = 0; i < HIDDEN * 3; ++i) weights[i] = sin((double)i);
     for (size_t i = 0; i < HIDDEN; ++i) bias[i] = cos((double)i);
-    rs_drive drive = {.seed = 5, .sigma = 0.3, .input_size = 3, .weight_ih = weights, .bias = bias};
+    rs_parameters const of = {.weight_ih = weights, .bias_hh = bias};
+    rs_drive const drive = {.seed = 5, .sigma = 0.3};
+    rs_shape shape = {.hidden = HIDDEN, .input_size = 3};
     for (const rs_cpu_kernel *const *k = rs_cpu_kernels(RS_F32); *k; ++k)
         for (int kind = RS_DRIVE_ZERO; kind <= RS_DRIVE_WEIGHTED; ++kind)
             for (size_t step = 0; step < 200; ++step) {
-                drive.kind = (rs_drive_kind)kind;
-                rs_drive_fill(&drive, HIDDEN, step, step % 7, want);
-                (*k)->fill_drive(&drive, HIDDEN, step, step % 7, got);
+                shape.drive = (rs_drive_kind)kind;
+                rs_drive_fill(&shape, &of, &drive, step, step % 7, want);
+                (*k)->fill_drive(&shape, &of, &drive, step, step % 7, got);
                 assert_memory_equal(got, want, sizeof want);
             }
 }
@@ -687,29 +702,34 @@ static bool see_tick(void *arg, double fraction) {
 static void ticks_come_from_the_callers_thread(void **state) {
     (void)state;
     const rs_engine *engine = rs_engine_named("cpu");
-    rs_shape const shape = {
-        .groups = 200, .radii = 16, .batch = 4, .hidden = 8, .steps = 9, .driven = true};
+    rs_shape const shape = {.groups = 200,
+                            .radii = 16,
+                            .batch = 4,
+                            .hidden = 8,
+                            .steps = 9,
+                            .drive = RS_DRIVE_WEIGHTED};
     rs_resources const resources = {.threads = 3};
     size_t const columns = shape.groups * shape.radii * shape.batch;
     engine_case c = engine_case_make(shape, 0.5, 1.0, 1);
-    rs_profile want = run_engine(engine, &c.job, 1), got = profile_make(&shape);
+    rs_record want = run_case(engine, &c, 1), got = record_make(&c.pass.shape);
     void *handle;
-    assert_int_equal(engine->open(&shape, &resources, &handle), RS_OK);
+    assert_int_equal(engine->open(0, &c.pass.shape, &resources, &handle), RS_OK);
+    assert_int_equal(engine->load(handle, &c.pass.shape, c.parameters), RS_OK);
     for (int round = 0; round < 20; ++round) {
         watch w = {.driver = pthread_self()};
-        c.job.tick = see_tick;
-        c.job.tick_arg = &w;
-        rs_status const status = engine->run(handle, &c.job, &got);
+        c.pass.tick = see_tick;
+        c.pass.tick_arg = &w;
+        rs_status const status = engine->run(handle, &c.pass, &got);
         assert_false(w.elsewhere);
         assert_true(w.ticks <= 3);
         assert_int_equal(status, w.ticks == 3 ? RS_EINTERRUPTED : RS_OK);
-        c.job.tick = NULL;
-        assert_int_equal(engine->run(handle, &c.job, &got), RS_OK);
+        c.pass.tick = NULL;
+        assert_int_equal(engine->run(handle, &c.pass, &got), RS_OK);
         assert_same_bits(&want, &got, columns * shape.steps, columns);
     }
     engine->close(handle);
-    profile_free(&want);
-    profile_free(&got);
+    rs_record_free(&want);
+    rs_record_free(&got);
     engine_case_free(&c);
 }
 
@@ -717,17 +737,23 @@ static void small_jobs_fit_where_large_ones_do(void **state) {
     (void)state;
     const rs_engine *cpu = rs_engine_named("cpu");
     rs_resources const resources = {.threads = 2};
-    rs_shape largest = {
-        .groups = 1, .radii = 30, .batch = 16, .hidden = 20, .steps = 9, .driven = true};
+    rs_shape largest = {.groups = 1,
+                        .radii = 30,
+                        .batch = 16,
+                        .hidden = 20,
+                        .steps = 9,
+                        .drive = RS_DRIVE_WEIGHTED,
+                        .input_size = 2};
     void *handle;
-    assert_int_equal(cpu->open(&largest, &resources, &handle), RS_OK);
+    assert_int_equal(cpu->open(0, &largest, &resources, &handle), RS_OK);
     for (size_t radii = 1; radii <= largest.radii; ++radii) {
         rs_shape shape = largest;
         shape.radii = radii;
         engine_case c = engine_case_make(shape, 0.5, 1.0, 1);
-        rs_profile p = profile_make(&shape);
-        assert_int_equal(cpu->run(handle, &c.job, &p), RS_OK);
-        profile_free(&p);
+        rs_record p = record_make(&shape);
+        assert_int_equal(cpu->load(handle, &shape, c.parameters), RS_OK);
+        assert_int_equal(cpu->run(handle, &c.pass, &p), RS_OK);
+        rs_record_free(&p);
         engine_case_free(&c);
     }
     cpu->close(handle);
@@ -737,9 +763,10 @@ static void reference_refuses_raw_f32(void **state) {
     (void)state;
     rs_shape shape = {.groups = 1, .radii = 1, .batch = 1, .hidden = 2, .steps = 2, .raw = true};
     const rs_engine *reference = rs_engine_named("reference");
-    assert_int_equal(reference->supports(&shape), RS_EINPUT);
+    uint64_t bytes;
+    assert_int_equal(reference->bytes(0, &shape, &one_thread, &bytes), RS_EINPUT);
     shape.precision = RS_F64;
-    assert_int_equal(reference->supports(&shape), RS_OK);
+    assert_int_equal(reference->bytes(0, &shape, &one_thread, &bytes), RS_OK);
 }
 
 /* The CUDA engine chooses among these two by the number of columns, which bits must not show. */
@@ -748,7 +775,7 @@ static void clusters_change_no_bits(void **state) {
     static const size_t hidden[] = {37, 100, 130, 257};
     const rs_engine *cuda = rs_engine_named("cuda");
     rs_device device;
-    if (!cuda || cuda->device(&device) != RS_OK) {
+    if (!cuda || cuda->device(0, &device) != RS_OK) {
         print_message("skipped: %s\n", cuda ? rs_message() : "no CUDA engine in this build");
         skip();
     }
@@ -762,21 +789,21 @@ static void clusters_change_no_bits(void **state) {
                                     .warmup = 1,
                                     .precision = p,
                                     .raw = i == 1,
-                                    .driven = true};
+                                    .drive = RS_DRIVE_WEIGHTED};
             size_t const columns = shape.groups * shape.radii * shape.batch;
             engine_case c = engine_case_make(shape, 0.3, 3.0, 17);
             setenv("RHOSWEEP_CUDA_PATH", "persistent", 1);
-            rs_profile alone = run_engine(cuda, &c.job, 1);
+            rs_record alone = run_case(cuda, &c, 1);
             setenv("RHOSWEEP_CUDA_PATH", "cluster", 1);
-            if (cuda->supports(&shape) == RS_OK) {
-                rs_profile together = run_engine(cuda, &c.job, 1);
+            if (engine_takes(cuda, &c.pass.shape)) {
+                rs_record together = run_case(cuda, &c, 1);
                 assert_same_bits(&alone, &together, columns * shape.steps, columns);
-                profile_free(&together);
+                rs_record_free(&together);
             } else { /* a device without clusters */
                 print_message("skipped: %s\n", rs_message());
             }
             unsetenv("RHOSWEEP_CUDA_PATH");
-            profile_free(&alone);
+            rs_record_free(&alone);
             engine_case_free(&c);
         }
 }
@@ -795,12 +822,13 @@ static void unknown_isa_is_refused(void **state) {
 #else
     const char *const why = "RHOSWEEP_ISA: avx521: must be baseline";
 #endif
-    assert_int_equal(cpu->supports(&shape), RS_EINPUT);
+    uint64_t bytes;
+    assert_int_equal(cpu->bytes(0, &shape, &one_thread, &bytes), RS_EINPUT);
     assert_string_equal(rs_message(), why);
-    assert_int_equal(cpu->device(&device), RS_EINPUT);
+    assert_int_equal(cpu->device(0, &device), RS_EINPUT);
     assert_string_equal(rs_message(), why);
     setenv("RHOSWEEP_ISA", "", 1); /* as if unset */
-    assert_int_equal(cpu->device(&device), RS_OK);
+    assert_int_equal(cpu->device(0, &device), RS_OK);
     assert_string_equal(device.isa, rs_cpu_kernels(RS_F32)[0]->isa);
     unsetenv("RHOSWEEP_ISA");
 }
@@ -813,12 +841,12 @@ static void identity_names_what_bits_depend_on(void **state) {
         char want[24];
         snprintf(want, sizeof want, (*k)->fused ? "cpu" : "cpu-baseline");
         setenv("RHOSWEEP_ISA", (*k)->isa, 1);
-        assert_int_equal(rs_engine_named("cpu")->device(&device), RS_OK);
+        assert_int_equal(rs_engine_named("cpu")->device(0, &device), RS_OK);
         assert_string_equal(device.isa, (*k)->isa);
         assert_string_equal(device.identity, want);
     }
     unsetenv("RHOSWEEP_ISA");
-    assert_int_equal(rs_engine_named("reference")->device(&device), RS_OK);
+    assert_int_equal(rs_engine_named("reference")->device(0, &device), RS_OK);
     assert_string_equal(device.identity, "reference");
 }
 

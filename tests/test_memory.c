@@ -69,7 +69,7 @@ static double planned(const char *settings, uint64_t memory) {
     rs_case const one = rs_plan_case(&plan, 0);
     rs_shape const whole = rs_case_shape(&one, spec.n_rho);
     rs_resources const resources = {.threads = spec.threads};
-    must(rs_plan_cut(rs_engine_named("cpu"), &resources, &whole, true,
+    must(rs_plan_cut(rs_engine_named("cpu"), 0, &resources, &whole, true,
                      rs_weights_making_bytes(&one), memory, &cut));
     rs_spec_free(&spec);
     return (double)(cut.engine_bytes + cut.host_bytes + cut.making_bytes);

@@ -92,10 +92,13 @@ static void test_shape_says_what_the_engine_must_know(void **state) {
     assert_int_equal(shape.cell, RS_RELU);
     assert_int_equal(shape.precision, RS_F64);
     assert_true(shape.raw);
-    assert_false(shape.driven);
+    assert_int_equal(shape.drive, RS_DRIVE_ZERO);
+    assert_false(shape.gradients);
     assert_int_equal(shape.input_size, 0); /* of no meaning without weights */
     one.input = (rs_input){RS_INPUT_NOISE, 0.5};
-    assert_true(rs_case_shape(&one, 7).driven);
+    assert_int_equal(rs_case_shape(&one, 7).drive, RS_DRIVE_NOISE);
+    one.gradients = true;
+    assert_true(rs_case_shape(&one, 7).gradients);
     rs_case quiet = one;
     quiet.seed = 3;
     assert_true(rs_case_same_shape(&one, &quiet));
@@ -282,8 +285,14 @@ static rs_shape const whole = {
 
 static uint64_t const making = 40; /* bytes that preparing takes */
 
+static uint64_t engine_bytes(const rs_shape *piece) {
+    uint64_t bytes;
+    assert_int_equal(fake_engine.bytes(0, piece, &two_threads, &bytes), RS_OK);
+    return bytes;
+}
+
 static uint64_t need(const rs_shape *piece, bool on_host) {
-    uint64_t const engine = fake_engine.bytes(piece, &two_threads);
+    uint64_t const engine = engine_bytes(piece);
     return on_host ? engine + rs_plan_host_bytes(piece, &whole) + making : engine;
 }
 
@@ -320,7 +329,7 @@ static void test_every_memory_has_its_best_cut(void **state) {
         rs_cut cut = {0};
         for (uint64_t memory = least; memory <= most; ++memory) {
             assert_int_equal(
-                rs_plan_cut(&fake_engine, &two_threads, &whole, on_host, making, memory, &cut),
+                rs_plan_cut(&fake_engine, 0, &two_threads, &whole, on_host, making, memory, &cut),
                 RS_OK);
             expect_best_cut(&cut, memory, on_host);
             seen[0] += cut.groups < whole.groups;
@@ -329,11 +338,11 @@ static void test_every_memory_has_its_best_cut(void **state) {
         }
         assert_true(seen[0] > seen[1] && seen[1] > seen[2] && seen[2] > 0);
         assert_int_equal(cut.groups, whole.groups);
-        assert_int_equal(cut.engine_bytes, fake_engine.bytes(&whole, &two_threads));
+        assert_int_equal(cut.engine_bytes, engine_bytes(&whole));
         assert_int_equal(cut.host_bytes, rs_plan_host_bytes(&whole, &whole));
         assert_int_equal(cut.making_bytes, making);
         assert_int_equal(
-            rs_plan_cut(&fake_engine, &two_threads, &whole, on_host, making, UINT64_MAX, &cut),
+            rs_plan_cut(&fake_engine, 0, &two_threads, &whole, on_host, making, UINT64_MAX, &cut),
             RS_OK);
         assert_int_equal(cut.groups, whole.groups);
     }
@@ -349,9 +358,9 @@ static void test_too_little_memory_names_the_least(void **state) {
         snprintf(part, sizeof part, "needs %llu bytes, but %llu", (unsigned long long)least,
                  (unsigned long long)least - 1);
         expect_refused(
-            rs_plan_cut(&fake_engine, &two_threads, &whole, on_host, making, least - 1, &cut),
+            rs_plan_cut(&fake_engine, 0, &two_threads, &whole, on_host, making, least - 1, &cut),
             part);
-        expect_refused(rs_plan_cut(&fake_engine, &two_threads, &whole, on_host, making, 0, &cut),
+        expect_refused(rs_plan_cut(&fake_engine, 0, &two_threads, &whole, on_host, making, 0, &cut),
                        "--memory");
     }
 }
@@ -367,7 +376,7 @@ static void test_sizes_that_overflow_never_fit(void **state) {
         rs_cut cut;
         assert_int_equal(rs_plan_host_bytes(&huge[i], &huge[i]), UINT64_MAX);
         expect_refused(
-            rs_plan_cut(&fake_engine, &two_threads, &huge[i], true, 0, UINT64_MAX - 1, &cut),
+            rs_plan_cut(&fake_engine, 0, &two_threads, &huge[i], true, 0, UINT64_MAX - 1, &cut),
             "memory: ");
     }
     rs_shape wide = {.groups = 1, .radii = 1, .batch = 1, .hidden = 1, .steps = 1};
@@ -385,9 +394,36 @@ static void test_overflowing_columns_are_cut(void **state) {
     rs_cut cut;
     fake_reset();
     shape.groups = SIZE_MAX / 2;
-    assert_int_equal(rs_plan_cut(&fake_engine, &two_threads, &shape, true, 0, 1 << 20, &cut),
+    assert_int_equal(rs_plan_cut(&fake_engine, 0, &two_threads, &shape, true, 0, 1 << 20, &cut),
                      RS_OK);
     assert_true(cut.groups > 1 && cut.engine_bytes + cut.host_bytes <= 1 << 20);
+}
+
+/* A gradient is a sum over all samples: they are not cut apart, whatever the memory. */
+static void test_gradients_keep_samples_together(void **state) {
+    (void)state;
+    rs_shape shape = whole;
+    rs_cut cut;
+    fake_reset();
+    shape.gradients = true;
+    for (uint64_t memory = 0; memory < 20000; memory += 200) {
+        rs_status const status =
+            rs_plan_cut(&fake_engine, 0, &two_threads, &shape, true, 0, memory, &cut);
+        if (status == RS_OK)
+            assert_int_equal(cut.batch, shape.batch);
+        else
+            assert_non_null(strstr(rs_message(), "memory: one radius of 2 units"));
+    }
+    assert_int_equal(cut.groups, shape.groups);
+}
+
+static void test_shapes_that_the_engine_refuses_are_refused(void **state) {
+    (void)state;
+    rs_cut cut;
+    fake_reset();
+    fake.supports_status = RS_EINPUT;
+    expect_refused(rs_plan_cut(&fake_engine, 0, &two_threads, &whole, true, 0, UINT64_MAX, &cut),
+                   "fake: 2 units are not supported");
 }
 
 /* What the driver allocates for a launch, counted array by array. */
@@ -401,9 +437,10 @@ static void test_host_bytes_cover_what_the_driver_holds(void **state) {
     piece.radii = 2;
     piece.batch = 1;
     size_t const h = all.hidden, t = all.steps, real = sizeof(double);
-    size_t const weights = (h * h + (7 + 1) * h) * real; /* weight_hh; weight_ih and bias */
+    size_t const weights = (h * h + (7 + 2) * h) * real; /* weight_hh; weight_ih and biases */
     size_t const samples = 2 * all.batch * h * real;     /* loss gradient and start state, uncut */
-    size_t const norms = piece.radii * piece.batch * t * (real + sizeof(int32_t));
+    size_t const norms =
+        piece.radii * piece.batch * (t * (real + sizeof(int32_t)) + sizeof(uint32_t));
     size_t const profiles = 4 * all.radii * t * real;
     uint64_t const bytes = rs_plan_host_bytes(&piece, &all);
     assert_int_equal(bytes, 2 * (weights + samples + norms + profiles));
@@ -428,6 +465,8 @@ int main(void) {
         cmocka_unit_test(test_too_little_memory_names_the_least),
         cmocka_unit_test(test_sizes_that_overflow_never_fit),
         cmocka_unit_test(test_overflowing_columns_are_cut),
+        cmocka_unit_test(test_gradients_keep_samples_together),
+        cmocka_unit_test(test_shapes_that_the_engine_refuses_are_refused),
         cmocka_unit_test(test_host_bytes_cover_what_the_driver_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -230,7 +230,7 @@ static void the_engine_relays_it(void **state) {
     rs_resources const resources = {.threads = 2};
     void *handle;
     creations_left = 0;
-    assert_int_equal(rs_engine_named("cpu")->open(&shape, &resources, &handle), RS_EDEVICE);
+    assert_int_equal(rs_engine_named("cpu")->open(0, &shape, &resources, &handle), RS_EDEVICE);
     creations_left = -1;
     assert_non_null(strstr(rs_message(), "engine cpu: threads: only 1 of 2"));
 }

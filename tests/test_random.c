@@ -161,26 +161,32 @@ static int make_arrays(void **state) {
     return 0;
 }
 
-static rs_drive weighted(const double *x) {
-    return (rs_drive){.kind = RS_DRIVE_WEIGHTED,
-                      .seed = seed,
-                      .input_size = INPUTS,
-                      .weight_ih = weight_ih,
-                      .bias = bias,
-                      .input = x,
-                      .input_batch = SAMPLES};
+/* A drive, and the sizes and weights that go with it. */
+typedef struct driven {
+    rs_shape shape;
+    rs_drive drive;
+} driven;
+
+static driven weighted(const double *x) {
+    return (driven){{.drive = RS_DRIVE_WEIGHTED, .hidden = HIDDEN, .input_size = INPUTS},
+                    {.seed = seed, .input = x, .input_batch = SAMPLES}};
 }
 
-static rs_drive noise(double sigma) {
-    return (rs_drive){.kind = RS_DRIVE_NOISE, .seed = seed, .sigma = sigma};
+static driven noise(double sigma) {
+    return (driven){{.drive = RS_DRIVE_NOISE, .hidden = HIDDEN}, {.seed = seed, .sigma = sigma}};
+}
+
+static void fill(const driven *d, size_t step, size_t sample, double *u) {
+    rs_parameters const of = {.weight_ih = weight_ih, .bias_ih = bias};
+    rs_drive_fill(&d->shape, &of, &d->drive, step, sample, u);
 }
 
 static void zero_drive_is_zero(void **state) {
-    rs_drive const drive = {.kind = RS_DRIVE_ZERO, .seed = seed};
+    driven const drive = {{.drive = RS_DRIVE_ZERO, .hidden = HIDDEN}, {.seed = seed}};
     double u[HIDDEN];
     (void)state;
     for (size_t i = 0; i < HIDDEN; ++i) u[i] = NAN;
-    rs_drive_fill(&drive, HIDDEN, 3, 2, u);
+    fill(&drive, 3, 2, u);
     for (size_t i = 0; i < HIDDEN; ++i) assert_true(u[i] == 0.0);
 }
 
@@ -192,10 +198,10 @@ static double normal_at(rs_stream stream, size_t step, size_t sample, size_t i) 
 }
 
 static void noise_is_scaled_normals(void **state) {
-    rs_drive const drive = noise(0.25);
+    driven const drive = noise(0.25);
     double u[HIDDEN];
     (void)state;
-    rs_drive_fill(&drive, HIDDEN, 3, 2, u);
+    fill(&drive, 3, 2, u);
     for (size_t i = 0; i < HIDDEN; ++i)
         assert_true(u[i] == 0.25 * normal_at(RS_STREAM_NOISE, 3, 2, i));
 }
@@ -203,11 +209,11 @@ static void noise_is_scaled_normals(void **state) {
 static void weighted_drive_is_the_formula(void **state) {
     (void)state;
     for (int drawn = 0; drawn < 2; ++drawn) {
-        rs_drive const drive = weighted(drawn ? NULL : input);
+        driven const drive = weighted(drawn ? NULL : input);
         for (size_t step = 0; step < STEPS; ++step)
             for (size_t sample = 0; sample < SAMPLES; ++sample) {
                 double u[HIDDEN];
-                rs_drive_fill(&drive, HIDDEN, step, sample, u);
+                fill(&drive, step, sample, u);
                 for (size_t h = 0; h < HIDDEN; ++h) {
                     double expected = bias[h];
                     for (size_t i = 0; i < INPUTS; ++i)
@@ -222,21 +228,20 @@ static void weighted_drive_is_the_formula(void **state) {
 
 /* Filled backwards, and in two parts with an offset, the drive is the same to the bit. */
 static void order_and_chunks_change_nothing(void **state) {
-    rs_drive const drives[] = {noise(1.5), weighted(NULL), weighted(input)};
+    driven const drives[] = {noise(1.5), weighted(NULL), weighted(input)};
     (void)state;
     for (size_t d = 0; d < sizeof drives / sizeof drives[0]; ++d) {
         double whole[STEPS][SAMPLES][HIDDEN], other[HIDDEN];
-        rs_drive part = drives[d];
-        part.first_sample = 2;
+        driven part = drives[d];
+        part.drive.first_sample = 2;
         for (size_t t = 0; t < STEPS; ++t)
-            for (size_t b = 0; b < SAMPLES; ++b)
-                rs_drive_fill(&drives[d], HIDDEN, t, b, whole[t][b]);
+            for (size_t b = 0; b < SAMPLES; ++b) fill(&drives[d], t, b, whole[t][b]);
         for (size_t t = STEPS; t-- > 0;)
             for (size_t b = SAMPLES; b-- > 0;) {
-                if (b < part.first_sample)
-                    rs_drive_fill(&drives[d], HIDDEN, t, b, other);
+                if (b < part.drive.first_sample)
+                    fill(&drives[d], t, b, other);
                 else
-                    rs_drive_fill(&part, HIDDEN, t, b - part.first_sample, other);
+                    fill(&part, t, b - part.drive.first_sample, other);
                 assert_memory_equal(other, whole[t][b], sizeof other);
             }
         assert_memory_not_equal(whole[0][0], whole[0][1], sizeof other);
@@ -246,11 +251,12 @@ static void order_and_chunks_change_nothing(void **state) {
 
 /* The first units of a wider network see the same noise. */
 static void noise_does_not_depend_on_the_width(void **state) {
-    rs_drive const drive = noise(1.0);
+    driven drive = noise(1.0);
     double narrow[HIDDEN], wide[4 * HIDDEN];
     (void)state;
-    rs_drive_fill(&drive, HIDDEN, 1, 1, narrow);
-    rs_drive_fill(&drive, 4 * HIDDEN, 1, 1, wide);
+    fill(&drive, 1, 1, narrow);
+    drive.shape.hidden = 4 * HIDDEN;
+    fill(&drive, 1, 1, wide);
     assert_memory_equal(narrow, wide, sizeof narrow);
 }
 

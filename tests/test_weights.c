@@ -2,6 +2,7 @@
 #include "../host/work/spectrum.h"
 #include "../host/work/weights.h"
 #include "../kernels/base/random.h"
+#include "../kernels/drive.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -302,12 +303,14 @@ static void weights_depend_on_seed_and_shape_alone(void **state) {
     rs_weights second = weights_of(&f, NULL);
     assert_true(same(20 * 20, first.weight_hh, second.weight_hh));
     assert_true(same(20 * 2, first.weight_ih, second.weight_ih));
-    assert_true(same(20, first.bias, second.bias));
+    assert_true(same(20, first.bias_ih, second.bias_ih));
+    assert_true(same(20, first.bias_hh, second.bias_hh));
     f.one.seed++;
     rs_weights other = weights_of(&f, NULL);
     for (size_t i = 0; i < 20; ++i) {
         assert_true(other.weight_hh[i] != first.weight_hh[i]);
-        assert_true(other.bias[i] != first.bias[i]);
+        assert_true(other.bias_ih[i] != first.bias_ih[i]);
+        assert_true(other.bias_hh[i] != first.bias_hh[i]);
     }
     rs_weights_free(&first);
     rs_weights_free(&second);
@@ -325,11 +328,15 @@ static void drawn_input_weights_have_pytorchs_bounds(void **state) {
     f.one.input_size = I;
     set(&f, "input", "pytorch");
     rs_weights w = weights_of(&f, NULL);
-    moments const ih = moments_of(H * I, w.weight_ih), bias = moments_of(H, w.bias);
+    moments const ih = moments_of(H * I, w.weight_ih);
     assert_true(ih.max <= bound && ih.max > 0.99 * bound);
     expect_near(ih.variance * H, 1.0 / 3.0, 5.0 * sqrt(4.0 / 45.0 / (H * I)));
-    assert_true(bias.max <= 2.0 * bound && bias.max > 1.5 * bound); /* of two biases */
-    expect_near(bias.variance * H, 2.0 / 3.0, 5.0 * sqrt(22.0 / 45.0 / H));
+    for (int i = 0; i < 2; ++i) {
+        moments const bias = moments_of(H, i ? w.bias_hh : w.bias_ih);
+        assert_true(bias.max <= bound && bias.max > 0.9 * bound);
+        expect_near(bias.variance * H, 1.0 / 3.0, 5.0 * sqrt(4.0 / 45.0 / H));
+    }
+    assert_true(!same(H, w.bias_ih, w.bias_hh));
     rs_weights_free(&w);
     rs_spec_free(&f.spec);
 }
@@ -341,7 +348,7 @@ static void other_inputs_have_no_weights(void **state) {
         fixture f = make(RS_GAUSSIAN, 8);
         set(&f, "input", input[i]);
         rs_weights w = weights_of(&f, NULL);
-        assert_true(!w.weight_ih && !w.bias && !w.h0);
+        assert_true(!w.weight_ih && !w.bias_ih && !w.bias_hh && !w.h0);
         rs_weights_free(&w);
         rs_spec_free(&f.spec);
     }
@@ -448,7 +455,7 @@ static void a_models_arrays_are_taken(void **state) {
     expect_near(w.radius, 1.0, 1e-15);
     for (size_t i = 0; i < MH * MH; ++i) expect_near(w.weight_hh[i], model_hh[i] / 2.0, 1e-15);
     assert_true(same(MH * MI, w.weight_ih, model_ih) && same(MB * MH, w.h0, model_h0));
-    assert_true(w.bias[0] == 1.5 && w.bias[1] == 1.75);
+    assert_true(same(MH, w.bias_ih, model_bias_ih) && same(MH, w.bias_hh, model_bias_hh));
     rs_weights_free(&w);
     set(&f, "rho", "native");
     w = weights_of(&f, &m);
@@ -464,17 +471,19 @@ static void what_a_model_lacks(void **state) {
     (void)state;
     m.bias_hh = NULL; /* one bias is used alone */
     rs_weights w = weights_of(&f, &m);
-    assert_true(same(MH, w.bias, model_bias_ih));
+    assert_true(same(MH, w.bias_ih, model_bias_ih));
+    assert_true(w.bias_hh[0] == 0.0 && w.bias_hh[1] == 0.0);
     rs_weights_free(&w);
     m.bias_ih = NULL; /* weight_ih without biases has none */
     w = weights_of(&f, &m);
-    assert_true(w.bias[0] == 0.0 && w.bias[1] == 0.0);
+    assert_true(w.bias_ih[0] == 0.0 && w.bias_ih[1] == 0.0 && w.bias_hh[1] == 0.0);
     rs_weights_free(&w);
     m.weight_ih = NULL; /* without weight_ih all is drawn as for an ensemble */
     set(&plain, "input", "pytorch");
     w = weights_of(&f, &m);
     rs_weights drawn = weights_of(&plain, NULL);
-    assert_true(same(MH * MI, w.weight_ih, drawn.weight_ih) && same(MH, w.bias, drawn.bias));
+    assert_true(same(MH * MI, w.weight_ih, drawn.weight_ih) && same(MH, w.bias_ih, drawn.bias_ih) &&
+                same(MH, w.bias_hh, drawn.bias_hh));
     rs_weights_free(&w);
     rs_weights_free(&drawn);
     rs_spec_free(&plain.spec);
@@ -646,28 +655,40 @@ static void random_losses_are_unit_vectors(void **state) {
     free(g);
 }
 
-static rs_drive drive_of(const fixture *f, const rs_model *model, const rs_weights *weights,
-                         size_t first_sample) {
+static rs_drive drive_of(const fixture *f, const rs_model *model, size_t first_sample) {
     rs_case const one = case_of(f, model);
-    return rs_weights_drive(&one, model, weights, first_sample);
+    return rs_weights_drive(&one, model, first_sample);
+}
+
+static rs_shape shape_of(const fixture *f, const rs_model *model) {
+    rs_case const one = case_of(f, model);
+    return rs_case_shape(&one, 1);
 }
 
 static void drives_follow_the_input(void **state) {
     fixture f = make(RS_GAUSSIAN, MH);
-    rs_weights const none = {.hidden = MH};
     (void)state;
-    rs_drive d = drive_of(&f, NULL, &none, 5);
-    assert_int_equal(d.kind, RS_DRIVE_ZERO);
+    assert_int_equal(shape_of(&f, NULL).drive, RS_DRIVE_ZERO);
     set(&f, "input", "noise:0.25");
-    d = drive_of(&f, NULL, &none, 5);
-    assert_int_equal(d.kind, RS_DRIVE_NOISE);
+    rs_drive d = drive_of(&f, NULL, 5);
+    assert_int_equal(shape_of(&f, NULL).drive, RS_DRIVE_NOISE);
     assert_true(d.sigma == 0.25 && d.seed == 42 && d.first_sample == 5);
     set(&f, "input", "pytorch");
+    d = drive_of(&f, NULL, 1);
+    assert_int_equal(shape_of(&f, NULL).drive, RS_DRIVE_WEIGHTED);
+    assert_int_equal(shape_of(&f, NULL).input_size, 2);
+    assert_true(d.seed == 42 && d.first_sample == 1 && d.input == NULL);
+    rs_spec_free(&f.spec);
+}
+
+static void parameters_are_the_arrays(void **state) {
+    fixture f = make(RS_GAUSSIAN, MH);
+    (void)state;
+    set(&f, "input", "pytorch");
     rs_weights w = weights_of(&f, NULL);
-    d = drive_of(&f, NULL, &w, 1);
-    assert_int_equal(d.kind, RS_DRIVE_WEIGHTED);
-    assert_true(d.weight_ih == w.weight_ih && d.bias == w.bias && d.input == NULL);
-    assert_true(d.input_size == 2 && d.seed == 42 && d.first_sample == 1);
+    rs_parameters const p = rs_weights_parameters(&w);
+    assert_true(p.weight_hh == w.weight_hh && p.weight_ih == w.weight_ih);
+    assert_true(p.bias_ih == w.bias_ih && p.bias_hh == w.bias_hh);
     rs_weights_free(&w);
     rs_spec_free(&f.spec);
 }
@@ -675,17 +696,21 @@ static void drives_follow_the_input(void **state) {
 /* u_t of a model by the formula of nn.RNN, for a chunk that begins with sample 1. */
 static void a_models_drive_is_its_input(void **state) {
     fixture f = make_for_model();
-    double input[MT * MB * MI], u[MH];
+    double input[MT * MB * MI], u[MH], kept[MI];
     rs_model m = whole_model();
     (void)state;
     for (size_t i = 0; i < COUNT(input); ++i) input[i] = sin((double)i);
     m.input = input;
     rs_weights w = weights_of(&f, &m);
-    rs_drive const d = drive_of(&f, &m, &w, 1);
+    rs_drive const d = drive_of(&f, &m, 1);
+    rs_shape const shape = shape_of(&f, &m);
+    rs_parameters const parameters = rs_weights_parameters(&w);
     for (size_t t = 0; t < MT; ++t)
         for (size_t b = 0; b + 1 < MB; ++b) {
             const double *x = input + (t * MB + b + 1) * MI;
-            rs_drive_fill(&d, MH, t, b, u);
+            rs_drive_input(&shape, &d, t, b, kept);
+            assert_true(same(MI, kept, x));
+            rs_drive_fill(&shape, &parameters, &d, t, b, u);
             for (size_t h = 0; h < MH; ++h)
                 expect_near(u[h],
                             model_ih[h * MI] * x[0] + model_ih[h * MI + 1] * x[1] +
@@ -726,6 +751,7 @@ int main(void) {
         cmocka_unit_test(mean_losses_are_constant),
         cmocka_unit_test(random_losses_are_unit_vectors),
         cmocka_unit_test(drives_follow_the_input),
+        cmocka_unit_test(parameters_are_the_arrays),
         cmocka_unit_test(a_models_drive_is_its_input),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

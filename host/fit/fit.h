@@ -2,8 +2,7 @@
 #ifndef RS_FIT_H
 #define RS_FIT_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "../../kernels/engine.h"
 
 /* log10 |delta_t| of one radius over the batch, index t - 1. */
 typedef struct rs_log_profile {
@@ -48,6 +47,9 @@ typedef struct rs_point {
     long forward_nonfinite; /* first recorded t whose h_t is not finite in some sample, 0 none */
     rs_range_steps range;
     rs_log_profile profile; /* [T]; NULL arrays to keep no curve */
+    bool has_gradients;
+    double gradient[RS_N_GRADIENT]; /* log10 of the Frobenius norms of the weights' gradients,
+                                       -inf for 0, NaN where they are NaN */
 } rs_point;
 
 typedef enum rs_regime {

@@ -4,6 +4,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+static const rs_drive_kind drive_of[] = {
+    [RS_INPUT_ZERO] = RS_DRIVE_ZERO,
+    [RS_INPUT_NOISE] = RS_DRIVE_NOISE,
+    [RS_INPUT_PYTORCH] = RS_DRIVE_WEIGHTED,
+};
+
 rs_shape rs_case_shape(const rs_case *one, size_t radii) {
     return (rs_shape){
         .groups = 1,
@@ -16,7 +22,8 @@ rs_shape rs_case_shape(const rs_case *one, size_t radii) {
         .cell = one->cell,
         .precision = one->precision,
         .raw = one->raw,
-        .driven = one->input.kind != RS_INPUT_ZERO,
+        .drive = drive_of[one->input.kind],
+        .gradients = one->gradients,
     };
 }
 
@@ -24,7 +31,8 @@ bool rs_case_same_shape(const rs_case *a, const rs_case *b) {
     rs_shape const x = rs_case_shape(a, 1), y = rs_case_shape(b, 1);
     return x.batch == y.batch && x.hidden == y.hidden && x.input_size == y.input_size &&
            x.steps == y.steps && x.warmup == y.warmup && x.cell == y.cell &&
-           x.precision == y.precision && x.raw == y.raw && x.driven == y.driven;
+           x.precision == y.precision && x.raw == y.raw && x.drive == y.drive &&
+           x.gradients == y.gradients;
 }
 
 /* ---- identity ------------------------------------------------------------------------------- */

@@ -23,6 +23,7 @@ typedef struct rs_case {
     const char *engine;    /* name, static */
     uint64_t model_digest; /* of the imported arrays; 0 unless ensemble is RS_MODEL */
     const char *model;     /* their file's name, "" without; borrowed; a label, no identity */
+    bool gradients; /* of the weights are recorded too: no identity, it changes nothing else */
     bool native; /* weight_hh unscaled: the store knows it by a point without a radius asked for */
 } rs_case;
 

@@ -1,6 +1,7 @@
 #include "plan.h"
 
 #include "../../kernels/base/sizes.h"
+#include "../../kernels/record.h"
 #include "../spec/words.h"
 
 enum { DEFAULT_FIT_SKIP = 20 };
@@ -167,21 +168,19 @@ size_t rs_plan_seed_stride(const rs_plan *plan) {
 
 uint64_t rs_plan_host_bytes(const rs_shape *piece, const rs_shape *whole) {
     uint64_t const h = piece->hidden, real = sizeof(double);
-    uint64_t const columns = rs_size_mul(piece->radii, piece->batch);
-    /* weight_hh, weight_ih and bias; loss gradient and start state of all samples */
+    /* weight_hh, weight_ih and biases; loss gradient and start state of all samples */
     uint64_t const arrays =
-        rs_size_add(h, piece->input_size ? rs_size_add(piece->input_size, 1) : 0);
+        rs_size_add(h, piece->input_size ? rs_size_add(piece->input_size, 2) : 0);
     uint64_t const rows = rs_size_add(arrays, rs_size_mul(2, whole->batch));
     uint64_t const weights = rs_size_mul(rows, rs_size_mul(h, real));
-    /* norm2 and exponent of the piece, the profiles of the case */
-    uint64_t const norms = rs_size_mul(columns, sizeof(double) + sizeof(int32_t));
-    uint64_t const profile = rs_size_mul(whole->radii, 4 * real);
-    uint64_t const kept = rs_size_mul(piece->steps, rs_size_add(norms, profile));
-    return rs_size_mul(piece->groups, rs_size_add(weights, kept));
+    uint64_t const profiles = rs_size_mul(piece->steps, rs_size_mul(whole->radii, 4 * real));
+    return rs_size_add(rs_record_bytes(piece),
+                       rs_size_mul(piece->groups, rs_size_add(weights, profiles)));
 }
 
 typedef struct budget {
     const rs_engine *engine;
+    size_t device;
     const rs_resources *resources;
     const rs_shape *whole;
     bool on_host;
@@ -189,7 +188,8 @@ typedef struct budget {
 } budget;
 
 static uint64_t needs(const budget *b, const rs_shape *piece) {
-    uint64_t const engine = b->engine->bytes(piece, b->resources);
+    uint64_t engine;
+    if (b->engine->bytes(b->device, piece, b->resources, &engine) != RS_OK) return UINT64_MAX;
     uint64_t const host = rs_size_add(rs_plan_host_bytes(piece, b->whole), b->making);
     return b->on_host ? rs_size_add(engine, host) : engine;
 }
@@ -208,25 +208,32 @@ static bool shrink(const budget *b, rs_shape *piece, size_t *size) {
     return fits > 0;
 }
 
-static rs_status fail_memory(const rs_shape *column, uint64_t needed, uint64_t allowed) {
+static rs_status fail_memory(const rs_shape *piece, uint64_t needed, uint64_t allowed) {
     char text[2][RS_BYTES_TEXT];
     return rs_fail(RS_EINPUT,
-                   "memory: one column of %zu units and %zu steps needs %s, but %s is allowed: "
+                   "memory: one %s of %zu units and %zu steps needs %s, but %s is allowed: "
                    "raise --memory, or lower --hidden, --steps or --batch",
-                   column->hidden, column->steps, rs_bytes_text(needed, text[0]),
-                   rs_bytes_text(allowed, text[1]));
+                   piece->gradients ? "radius" : "column", piece->hidden, piece->steps,
+                   rs_bytes_text(needed, text[0]), rs_bytes_text(allowed, text[1]));
 }
 
-rs_status rs_plan_cut(const rs_engine *engine, const rs_resources *resources, const rs_shape *whole,
-                      bool on_host, uint64_t making, uint64_t memory, rs_cut *out) {
-    budget const b = {engine, resources, whole, on_host, making, memory};
+/* A gradient is a sum over all samples of a radius. */
+static bool shrink_batch(const budget *b, rs_shape *piece) {
+    return !piece->gradients && shrink(b, piece, &piece->batch);
+}
+
+rs_status rs_plan_cut(const rs_engine *engine, size_t device, const rs_resources *resources,
+                      const rs_shape *whole, bool on_host, uint64_t making, uint64_t memory,
+                      rs_cut *out) {
+    budget const b = {engine, device, resources, whole, on_host, making, memory};
     rs_shape piece = *whole;
+    uint64_t bytes;
+    RS_TRY(engine->bytes(device, whole, resources, &bytes)); /* where it cannot run such shapes */
     if (!shrink(&b, &piece, &piece.groups) && !shrink(&b, &piece, &piece.radii) &&
-        !shrink(&b, &piece, &piece.batch))
+        !shrink_batch(&b, &piece))
         return fail_memory(&piece, needs(&b, &piece), memory);
     *out = (rs_cut){
         .groups = piece.groups, .radii = piece.radii, .batch = piece.batch, .making_bytes = making};
-    out->engine_bytes = engine->bytes(&piece, resources);
     out->host_bytes = rs_plan_host_bytes(&piece, whole);
-    return RS_OK;
+    return engine->bytes(device, &piece, resources, &out->engine_bytes);
 }

@@ -48,11 +48,12 @@ size_t rs_plan_seed_stride(const rs_plan *plan);
 
 /* Cuts a launch of `groups` cases of this shape so that engine and host bytes stay within
  * `memory`, with `making` bytes more for the thread that prepares it (for an engine that is not
- * on_host: engine bytes alone): fewer groups first, then fewer radii, then fewer samples.
- * RS_EINPUT, with the least memory that would do, where even one column of one case does not fit.
- */
-rs_status rs_plan_cut(const rs_engine *engine, const rs_resources *resources, const rs_shape *whole,
-                      bool on_host, uint64_t making, uint64_t memory, rs_cut *out);
+ * on_host: engine bytes alone): fewer groups first, then fewer radii, then fewer samples, unless
+ * gradients are recorded. RS_EINPUT, with the least memory that would do, where even one column of
+ * one case, or one radius, does not fit, and where the engine cannot run such shapes. */
+rs_status rs_plan_cut(const rs_engine *engine, size_t device, const rs_resources *resources,
+                      const rs_shape *whole, bool on_host, uint64_t making, uint64_t memory,
+                      rs_cut *out);
 
 /* Bytes that the driver itself holds for rectangles of this shape out of cases of shape `whole`;
  * UINT64_MAX where the number does not fit. */

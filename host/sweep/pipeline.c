@@ -53,6 +53,7 @@ typedef struct sweep {
     const rs_model *model; /* NULL without one */
     rs_plan plan;
     const rs_engine *engine;
+    size_t index; /* of the engine's device */
     rs_device device;
     rs_device host; /* for its threads and memory */
     rs_resources resources;
@@ -91,7 +92,7 @@ static rs_status choose_engine(const char *name, const rs_engine **out) {
     for (const rs_engine *const *engine = rs_engines(); *engine; ++engine) {
         rs_device device;
         *out = *engine;
-        rs_status const status = (*engine)->device(&device);
+        rs_status const status = (*engine)->device(0, &device);
         if (status == RS_OK || status == RS_EINPUT) return status;
     }
     return RS_EDEVICE; /* with the message of the last engine asked */
@@ -121,6 +122,7 @@ static void describe_worker(sweep *s) {
     s->worker.model = s->model;
     s->worker.radii = &s->radii;
     s->worker.engine = s->engine;
+    s->worker.on_host = s->device.on_host;
     s->worker.tick = on_tick;
     s->worker.tick_arg = s;
 }
@@ -142,7 +144,7 @@ static rs_status make_works(sweep *s) {
 static rs_status prepare(sweep *s) {
     RS_TRY(rs_blas_begin());
     rs_blas_end();
-    RS_TRY(s->engine->device(&s->device));
+    RS_TRY(s->engine->device(s->index, &s->device));
     RS_TRY(rs_store_probe(s->spec->output));
     RS_TRY(read_model(s));
     RS_TRY(rs_plan_make(s->spec, s->model, s->device.identity, &s->plan));
@@ -150,8 +152,8 @@ static rs_status prepare(sweep *s) {
     RS_TRY(choose_helpers(s));
     s->resources.threads = s->spec->threads ? s->spec->threads : s->device.threads;
     s->memory = s->spec->memory ? s->spec->memory : s->device.free_bytes / 4 * 3;
-    RS_TRY(rs_launches_make(s->engine, &s->device, &s->resources, s->memory, s->spec, &s->plan,
-                            &s->launches));
+    RS_TRY(rs_launches_make(s->engine, s->index, &s->device, &s->resources, s->memory, s->spec,
+                            &s->plan, &s->launches));
     RS_TRY(rs_radii_make(&s->radii));
     describe_worker(s);
     RS_TRY(rs_worker_make(&s->worker, &s->launches));
@@ -163,7 +165,7 @@ static rs_status prepare(sweep *s) {
 }
 
 static rs_status open_engine(sweep *s) {
-    return s->engine->open(&s->launches.largest, &s->resources, &s->worker.engine_state);
+    return s->engine->open(s->index, &s->launches.largest, &s->resources, &s->worker.engine_state);
 }
 
 static rs_status read_radii(sweep *s) {

@@ -23,7 +23,7 @@ typedef struct rs_sweep_outcome {
     size_t done, failed;
     double seconds;
     double engine_seconds;   /* within the engine, of `seconds` */
-    double transfer_seconds; /* of the engine: see rs_profile */
+    double transfer_seconds; /* of the engine: see rs_record */
     char *finding;           /* lines to print, see finding.h; the caller frees it. NULL if quiet */
     bool abandoned; /* threads still compute, with the spec: end the process, free nothing */
 } rs_sweep_outcome;

@@ -32,6 +32,7 @@ static size_t wanted_groups(const rs_launches *l, size_t first, const rs_device 
 /* Where cases of one shape first appear, and how they are cut. */
 typedef struct shapes {
     const rs_engine *engine;
+    size_t index; /* of the device */
     const rs_device *device;
     const rs_resources *resources;
     uint64_t memory;
@@ -55,10 +56,9 @@ static rs_status cut_shape(rs_launches *l, shapes *s, size_t i) {
     RS_TRY(make_room(l, s));
     rs_case const one = rs_plan_case(l->plan, i);
     rs_shape whole = rs_case_shape(&one, l->spec->n_rho);
-    RS_TRY(s->engine->supports(&whole));
     whole.groups = wanted_groups(l, i, s->device);
     rs_cut cut;
-    RS_TRY(rs_plan_cut(s->engine, s->resources, &whole, s->device->on_host,
+    RS_TRY(rs_plan_cut(s->engine, s->index, s->resources, &whole, s->device->on_host,
                        rs_weights_making_bytes(&one), s->memory, &cut));
     if (cut.groups > l->groups) l->groups = cut.groups;
     if (cut.making_bytes > l->most_making_bytes) l->most_making_bytes = cut.making_bytes;
@@ -100,7 +100,7 @@ static rs_status cut_all(rs_launches *l, shapes *s) {
     return RS_OK;
 }
 
-rs_status rs_launches_make(const rs_engine *engine, const rs_device *device,
+rs_status rs_launches_make(const rs_engine *engine, size_t index, const rs_device *device,
                            const rs_resources *resources, uint64_t memory, const rs_spec *spec,
                            const rs_plan *plan, rs_launches *out) {
     *out = (rs_launches){.spec = spec, .plan = plan};
@@ -109,7 +109,11 @@ rs_status rs_launches_make(const rs_engine *engine, const rs_device *device,
     out->taken = calloc(plan->n, sizeof *out->taken);
     if (!out->cut_of || !out->done || !out->taken)
         return rs_fail(RS_EMEMORY, "plan: no memory for %zu cases", plan->n);
-    shapes s = {.engine = engine, .device = device, .resources = resources, .memory = memory};
+    shapes s = {.engine = engine,
+                .index = index,
+                .device = device,
+                .resources = resources,
+                .memory = memory};
     rs_status const status = cut_all(out, &s);
     free(s.first);
     return status;
@@ -177,11 +181,16 @@ static void take_cases(rs_launches *l, size_t first, rs_launch *out) {
     l->handed_out += out->groups;
 }
 
-static uint64_t host_bytes(const rs_launch *launch) {
+rs_shape rs_launch_piece(const rs_launch *launch, size_t groups) {
     rs_shape piece = launch->whole;
-    piece.groups = launch->groups;
+    piece.groups = groups;
     if (piece.radii > launch->cut->radii) piece.radii = launch->cut->radii;
     piece.batch = launch->cut->batch;
+    return piece;
+}
+
+static uint64_t host_bytes(const rs_launch *launch) {
+    rs_shape const piece = rs_launch_piece(launch, launch->groups);
     return rs_plan_host_bytes(&piece, &launch->whole);
 }
 

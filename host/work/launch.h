@@ -32,10 +32,10 @@ typedef struct rs_launch {
     uint64_t host_bytes; /* that the driver holds for it */
 } rs_launch;
 
-/* Cuts every shape of the plan for this engine within `memory`; nothing is done yet. RS_EINPUT
- * where a shape does not fit or the engine does not support it, RS_EMEMORY. Borrows spec and plan.
- * Freed with rs_launches_free in any case. */
-rs_status rs_launches_make(const rs_engine *engine, const rs_device *device,
+/* Cuts every shape of the plan for this engine and its device `index` within `memory`; nothing is
+ * done yet. RS_EINPUT where a shape does not fit or the engine does not support it, RS_EMEMORY.
+ * Borrows spec and plan. Freed with rs_launches_free in any case. */
+rs_status rs_launches_make(const rs_engine *engine, size_t index, const rs_device *device,
                            const rs_resources *resources, uint64_t memory, const rs_spec *spec,
                            const rs_plan *plan, rs_launches *out);
 void rs_launches_free(rs_launches *launches);
@@ -52,6 +52,9 @@ void rs_launch_free(rs_launch *launch);
 
 /* Gathers the next launch, in the order of the plan; false where no case is left. */
 bool rs_launches_next(rs_launches *launches, rs_launch *out);
+
+/* The shape of the largest rectangle of `groups` of its cases. */
+rs_shape rs_launch_piece(const rs_launch *launch, size_t groups);
 
 /* The k-th rectangle of a launch: the samples of a radius in ascending order, as its sums need
  * them; false where there are fewer. */

@@ -183,26 +183,28 @@ static void draw_uniform(const rs_case *one, rs_stream stream, size_t rows, size
     divide(rows * columns, sqrt((double)one->hidden), out);
 }
 
-static void add(size_t count, const double *from, double *to) {
-    if (from)
-        for (size_t i = 0; i < count; ++i) to[i] += from[i];
+static void copy(size_t count, const double *from, double *to) {
+    if (from) memcpy(to, from, count * sizeof *to);
 }
 
-static rs_status draw_biases(const rs_case *one, double *bias) {
-    double *second = NULL;
-    RS_TRY(allocate(1, one->hidden, &second));
-    draw_uniform(one, RS_STREAM_BIAS_IH, 1, one->hidden, bias);
-    draw_uniform(one, RS_STREAM_BIAS_HH, 1, one->hidden, second);
-    add(one->hidden, second, bias);
-    free(second);
-    return RS_OK;
-}
-
-static rs_status make_bias(const rs_model *model, const rs_case *one, double *bias) {
+static void make_biases(const rs_case *one, const rs_model *model, rs_weights *out) {
+    size_t const h = one->hidden;
     bool const in_file = model && (model->weight_ih || model->bias_ih || model->bias_hh);
-    if (!in_file) return draw_biases(one, bias);
-    add(one->hidden, model->bias_ih, bias);
-    add(one->hidden, model->bias_hh, bias);
+    if (in_file) {
+        copy(h, model->bias_ih, out->bias_ih);
+        copy(h, model->bias_hh, out->bias_hh);
+        return;
+    }
+    draw_uniform(one, RS_STREAM_BIAS_IH, 1, h, out->bias_ih);
+    draw_uniform(one, RS_STREAM_BIAS_HH, 1, h, out->bias_hh);
+}
+
+/* Engines add the two before they round. */
+static rs_status check_biases(const rs_case *one, const rs_weights *weights) {
+    for (size_t i = 0; i < one->hidden; ++i) {
+        double const sum = weights->bias_ih[i] + weights->bias_hh[i];
+        RS_TRY(check_range(one->precision, 1, &sum, "bias_ih + bias_hh"));
+    }
     return RS_OK;
 }
 
@@ -210,14 +212,15 @@ static rs_status make_input_weights(const rs_case *one, const rs_model *model, r
     size_t const h = one->hidden, inputs = one->input_size;
     if (one->input.kind != RS_INPUT_PYTORCH) return RS_OK;
     RS_TRY(allocate(h, inputs, &out->weight_ih));
-    RS_TRY(allocate(1, h, &out->bias));
+    RS_TRY(allocate(1, h, &out->bias_ih));
+    RS_TRY(allocate(1, h, &out->bias_hh));
     if (model && model->weight_ih)
-        memcpy(out->weight_ih, model->weight_ih, h * inputs * sizeof *out->weight_ih);
+        copy(h * inputs, model->weight_ih, out->weight_ih);
     else
         draw_uniform(one, RS_STREAM_WEIGHT_IH, h, inputs, out->weight_ih);
-    RS_TRY(make_bias(model, one, out->bias));
+    make_biases(one, model, out);
     RS_TRY(check_range(one->precision, h * inputs, out->weight_ih, "weight_ih"));
-    RS_TRY(check_range(one->precision, h, out->bias, "bias_ih + bias_hh"));
+    RS_TRY(check_biases(one, out));
     if (!model || !model->input) return RS_OK;
     return check_range(one->precision, model->steps * model->batch * model->input_size,
                        model->input, "input");
@@ -277,7 +280,8 @@ bool rs_weights_shared(const rs_case *a, const rs_case *b) {
 void rs_weights_free(rs_weights *weights) {
     free(weights->weight_hh);
     free(weights->weight_ih);
-    free(weights->bias);
+    free(weights->bias_ih);
+    free(weights->bias_hh);
     free(weights->h0);
     *weights = (rs_weights){0};
 }
@@ -312,23 +316,17 @@ double rs_loss_gradient(rs_loss loss, uint64_t seed, size_t steps, size_t batch,
     }
 }
 
-rs_drive rs_weights_drive(const rs_case *one, const rs_model *model, const rs_weights *weights,
-                          size_t first_sample) {
-    rs_drive drive = {.seed = one->seed, .first_sample = first_sample};
-    switch (one->input.kind) {
-    case RS_INPUT_ZERO: drive.kind = RS_DRIVE_ZERO; break;
-    case RS_INPUT_NOISE:
-        drive.kind = RS_DRIVE_NOISE;
-        drive.sigma = one->input.sigma;
-        break;
-    case RS_INPUT_PYTORCH:
-        drive.kind = RS_DRIVE_WEIGHTED;
-        drive.input_size = one->input_size;
-        drive.weight_ih = weights->weight_ih;
-        drive.bias = weights->bias;
-        drive.input = model ? model->input : NULL;
-        drive.input_batch = model ? model->batch : 0;
-        break;
-    }
+rs_parameters rs_weights_parameters(const rs_weights *weights) {
+    return (rs_parameters){.weight_hh = weights->weight_hh,
+                           .weight_ih = weights->weight_ih,
+                           .bias_ih = weights->bias_ih,
+                           .bias_hh = weights->bias_hh};
+}
+
+rs_drive rs_weights_drive(const rs_case *one, const rs_model *model, size_t first_sample) {
+    rs_drive drive = {.seed = one->seed, .sigma = one->input.sigma, .first_sample = first_sample};
+    if (one->input.kind != RS_INPUT_PYTORCH || !model) return drive;
+    drive.input = model->input;
+    drive.input_batch = model->batch;
     return drive;
 }

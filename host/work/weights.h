@@ -15,7 +15,8 @@ typedef struct rs_weights {
     double coupling;     /* g of weight_hh */
     double drawn_radius; /* spectral radius before scaling */
     double *weight_ih;   /* [H][I], NULL where the input needs none */
-    double *bias;        /* [H] bias_ih + bias_hh, NULL likewise */
+    double *bias_ih;     /* [H], NULL likewise */
+    double *bias_hh;     /* [H], NULL likewise */
     double *h0;          /* [B][H], NULL for zeros */
 } rs_weights;
 
@@ -44,9 +45,10 @@ double rs_weights_scale(const rs_case *one, double rho);
 double rs_loss_gradient(rs_loss loss, uint64_t seed, size_t steps, size_t batch, size_t hidden,
                         double *gradient);
 
-/* u_t of the case for the drive of an engine, from sample `first_sample` on; borrows `weights`
- * and `model`. */
-rs_drive rs_weights_drive(const rs_case *one, const rs_model *model, const rs_weights *weights,
-                          size_t first_sample);
+/* The arrays as an engine loads them; borrows `weights`. */
+rs_parameters rs_weights_parameters(const rs_weights *weights);
+
+/* u_t of the case for a pass of an engine, from sample `first_sample` on; borrows `model`. */
+rs_drive rs_weights_drive(const rs_case *one, const rs_model *model, size_t first_sample);
 
 #endif

@@ -1,15 +1,17 @@
 #include "worker.h"
 
 #include "../../kernels/base/clock.h"
+#include "../../kernels/record.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 rs_status rs_worker_make(rs_worker *worker, const rs_launches *launches) {
     worker->groups = launches->groups;
-    worker->group = calloc(worker->groups, sizeof *worker->group);
+    worker->parameters = calloc(worker->groups, sizeof *worker->parameters);
+    worker->columns = calloc(worker->groups, sizeof *worker->columns);
     worker->latest = calloc(worker->groups, sizeof *worker->latest);
-    if (worker->group && worker->latest) return RS_OK;
+    if (worker->parameters && worker->columns && worker->latest) return RS_OK;
     return rs_fail(RS_EMEMORY, "sweep: no memory for launches of %zu cases", worker->groups);
 }
 
@@ -17,9 +19,11 @@ void rs_worker_free(rs_worker *worker) {
     for (size_t g = 0; worker->latest && g < worker->groups; ++g)
         rs_shared_weights_release(worker->latest[g]);
     free(worker->latest);
-    free(worker->group);
+    free(worker->columns);
+    free(worker->parameters);
     worker->latest = NULL;
-    worker->group = NULL;
+    worker->columns = NULL;
+    worker->parameters = NULL;
 }
 
 rs_status rs_work_make(const rs_launches *launches, rs_work *out) {
@@ -33,22 +37,14 @@ rs_status rs_work_make(const rs_launches *launches, rs_work *out) {
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 static void free_norms(rs_norms *norms) {
-    free(norms->profile.norm2);
-    free(norms->profile.exponent);
-    free(norms->profile.nonfinite_step);
+    rs_record_free(&norms->record);
     *norms = (rs_norms){0};
 }
 
 static rs_status allocate_norms(const rs_launch *launch, size_t tasks, rs_norms *norms) {
-    size_t const radii = launch->radii < launch->cut->radii ? launch->radii : launch->cut->radii;
-    size_t const columns = tasks * radii * launch->cut->batch, steps = launch->whole.steps;
-    rs_profile *profile = &norms->profile;
+    rs_shape const largest = rs_launch_piece(launch, tasks);
     free_norms(norms);
-    profile->norm2 = calloc(columns, steps * sizeof *profile->norm2);
-    profile->exponent = calloc(columns, steps * sizeof *profile->exponent);
-    profile->nonfinite_step = calloc(columns, sizeof *profile->nonfinite_step);
-    if (profile->norm2 && profile->exponent && profile->nonfinite_step) return RS_OK;
-    return rs_fail(RS_EMEMORY, "sweep: no memory for the norms of %zu columns", columns);
+    return rs_fail_in(rs_record_make(&largest, &norms->record), "sweep");
 }
 
 /* All but the weights. */
@@ -162,11 +158,24 @@ static void reduce_task(const rs_norms *norms, size_t steps, size_t first, rs_ta
         size_t const r = column / chunk->batch, b = column % chunk->batch;
         rs_point *point = &task->point[chunk->first_radius + r];
         size_t const at = first * steps + column;
-        rs_profile_add(&point->profile, chunk->first_sample + b, steps, norms->profile.norm2 + at,
-                       norms->profile.exponent + at, columns);
-        long const nonfinite = (long)norms->profile.nonfinite_step[first + column];
+        rs_profile_add(&point->profile, chunk->first_sample + b, steps, norms->record.norm2 + at,
+                       norms->record.exponent + at, columns);
+        long const nonfinite = (long)norms->record.nonfinite_step[first + column];
         if (nonfinite && (!point->forward_nonfinite || nonfinite < point->forward_nonfinite))
             point->forward_nonfinite = nonfinite;
+    }
+}
+
+/* Those of the weights' gradients. */
+static void take_gradients(const rs_norms *norms, size_t task, rs_task *to) {
+    const rs_chunk *chunk = &norms->chunk;
+    for (size_t r = 0; r < chunk->radii; ++r) {
+        rs_point *point = &to->point[chunk->first_radius + r];
+        size_t const at = (task * chunk->radii + r) * RS_N_GRADIENT;
+        point->has_gradients = true;
+        for (size_t k = 0; k < RS_N_GRADIENT; ++k)
+            point->gradient[k] = rs_log10_norm(norms->record.gradient2[at + k],
+                                               norms->record.gradient_exponent[at + k]);
     }
 }
 
@@ -174,9 +183,11 @@ static void reduce_task(const rs_norms *norms, size_t steps, size_t first, rs_ta
 static void reduce(rs_work *work) {
     rs_norms *norms = &work->norms;
     size_t const columns = norms->chunk.radii * norms->chunk.batch;
-    for (size_t g = 0; g < norms->tasks; ++g)
-        reduce_task(norms, work->launch.whole.steps, g * columns,
-                    &work->task[norms->first_task + g]);
+    for (size_t g = 0; g < norms->tasks; ++g) {
+        rs_task *task = &work->task[norms->first_task + g];
+        reduce_task(norms, work->launch.whole.steps, g * columns, task);
+        if (work->launch.whole.gradients) take_gradients(norms, g, task);
+    }
     norms->tasks = 0;
 }
 
@@ -214,38 +225,55 @@ static bool on_tick(void *arg, double fraction) {
     return !worker->tick || worker->tick(worker->tick_arg, r->done + fraction * r->piece);
 }
 
-static void set_group(const run *r, const rs_chunk *chunk, size_t g) {
-    const rs_worker *worker = r->worker;
+static const rs_weights *weights_of(const run *r, size_t g) {
+    return rs_shared_weights_get(r->work->task[r->first + g].weights);
+}
+
+static rs_columns columns_of(const run *r, const rs_chunk *chunk, size_t g) {
     const rs_task *task = &r->work->task[r->first + g];
-    const rs_weights *weights = rs_shared_weights_get(task->weights);
+    const rs_weights *weights = weights_of(r, g);
     size_t const first = chunk->first_sample * task->one->hidden;
-    worker->group[g] = (rs_group){
-        .weight_hh = weights->weight_hh,
+    return (rs_columns){
         .scale = r->work->launch.scale + chunk->first_radius,
-        .h0 = weights->h0 ? weights->h0 + first : NULL,
-        .loss_gradient = task->gradient + first,
-        .step_gradient = task->step_gradient,
-        .drive = rs_weights_drive(task->one, worker->model, weights, chunk->first_sample),
+        .start = weights->h0 ? weights->h0 + first : NULL,
+        .delta = task->gradient + first,
+        .step_delta = task->step_gradient,
+        .drive = rs_weights_drive(task->one, r->worker->model, chunk->first_sample),
     };
+}
+
+/* Once for all pieces. */
+static rs_status load_weights(run *r) {
+    rs_worker *worker = r->worker;
+    rs_shape const largest = rs_launch_piece(&r->work->launch, r->tasks);
+    for (size_t g = 0; g < r->tasks; ++g)
+        worker->parameters[g] = rs_weights_parameters(weights_of(r, g));
+    double const start = rs_seconds();
+    rs_status const status =
+        worker->engine->load(worker->engine_state, &largest, worker->parameters);
+    double const seconds = rs_seconds() - start;
+    worker->engine_seconds += seconds;
+    r->seconds[worker->on_host ? 0 : 2] += seconds;
+    if (!worker->on_host) worker->transfer_seconds += seconds;
+    return status;
 }
 
 static rs_status run_piece(run *r, const rs_chunk *chunk) {
     rs_worker *worker = r->worker;
     rs_norms *norms = &r->work->norms;
-    rs_shape piece = r->work->launch.whole;
-    piece.groups = r->tasks;
+    rs_shape piece = rs_launch_piece(&r->work->launch, r->tasks);
     piece.radii = chunk->radii;
     piece.batch = chunk->batch;
-    for (size_t g = 0; g < r->tasks; ++g) set_group(r, chunk, g);
-    rs_job const job = {.shape = piece, .group = worker->group, .tick = on_tick, .tick_arg = r};
+    for (size_t g = 0; g < r->tasks; ++g) worker->columns[g] = columns_of(r, chunk, g);
+    rs_pass const pass = {.shape = piece, .of = worker->columns, .tick = on_tick, .tick_arg = r};
     double const start = rs_seconds();
-    rs_status const status = worker->engine->run(worker->engine_state, &job, &norms->profile);
+    rs_status const status = worker->engine->run(worker->engine_state, &pass, &norms->record);
     worker->engine_seconds += rs_seconds() - start;
     RS_TRY(status);
-    r->seconds[0] += norms->profile.forward_seconds;
-    r->seconds[1] += norms->profile.backward_seconds;
-    r->seconds[2] += norms->profile.transfer_seconds;
-    worker->transfer_seconds += norms->profile.transfer_seconds;
+    r->seconds[0] += norms->record.forward_seconds;
+    r->seconds[1] += norms->record.backward_seconds + norms->record.gradient_seconds;
+    r->seconds[2] += norms->record.transfer_seconds;
+    worker->transfer_seconds += norms->record.transfer_seconds;
     norms->chunk = *chunk;
     norms->first_task = r->first;
     norms->tasks = r->tasks;
@@ -260,6 +288,7 @@ static rs_status run_pieces(run *r) {
     double const part = (double)r->tasks / (double)launch->groups;
     rs_chunk chunk;
     RS_TRY(allocate_norms(launch, r->tasks, &r->work->norms));
+    RS_TRY(load_weights(r));
     for (size_t k = 0; rs_launch_chunk(launch, k, &chunk); ++k) {
         reduce(r->work);
         r->piece = part * (double)(chunk.radii * chunk.batch) / columns;

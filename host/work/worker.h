@@ -23,12 +23,13 @@ typedef struct rs_task {
     double *profiles; /* [radii][4][T], what the points' profiles point into */
     rs_status status; /* RS_OK, why it failed, or RS_EINTERRUPTED where it has not been run */
     char *reason;     /* the message of a failure; owned */
-    double forward_seconds, backward_seconds, transfer_seconds; /* its share of the launch */
+    double forward_seconds, backward_seconds; /* its share of the launch; gradients are in the */
+    double transfer_seconds;                  /* backward pass */
 } rs_task;
 
 /* Norms that the engine has written and that are in no profile yet. */
 typedef struct rs_norms {
-    rs_profile profile;
+    rs_record record;
     rs_chunk chunk;
     size_t first_task, tasks; /* whose norms: 0 tasks where there are none */
 } rs_norms;
@@ -44,13 +45,16 @@ typedef struct rs_worker {
     rs_radii *radii;       /* that are known; NULL for none */
     const rs_engine *engine;
     void *engine_state;
+    bool
+        on_host; /* its memory is the host's: loading weights counts as forward, else as transfer */
     rs_tick tick; /* with the part of a launch that is done; false to stop */
     void *tick_arg;
     size_t groups;              /* most cases of a launch */
-    rs_group *group;            /* [groups] of the launch that runs */
+    rs_parameters *parameters;  /* [groups] of the launch that runs */
+    rs_columns *columns;        /* [groups] likewise */
     rs_shared_weights **latest; /* [groups] of the launch that was begun last */
     double engine_seconds;      /* within the engine */
-    double transfer_seconds;    /* of the engine: see rs_profile */
+    double transfer_seconds;    /* of the engine: see rs_record */
 } rs_worker;
 
 /* Room for launches of up to `launches->groups` cases; the other members are the caller's to set,

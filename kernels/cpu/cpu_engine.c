@@ -21,7 +21,11 @@ enum { MANY_TILES = 8 };
 /* Numbers that an item of filling lays out: a microsecond's worth. */
 enum { FILL_NUMBERS = 1024 };
 
-/* A job below this, in the units of cost_of(), is done by the time that another thread is awake. */
+/* Weights that an item of loading packs, and those from which on threads share them. */
+enum { LOAD_NUMBERS = 1 << 14, MANY_WEIGHTS = 1 << 16 };
+
+/* A pass below this, in the units of cost_of(), is done by the time that another thread is awake.
+ */
 static double const SMALL_COST = 0x1p18;
 
 /* Columns and multiply-adds that a launch should hold for each thread, whichever it reaches first:
@@ -30,14 +34,20 @@ static double const SMALL_COST = 0x1p18;
 enum { COLUMNS_A_THREAD = 2048 };
 static double const WORK_A_THREAD = 5e8;
 
-/* One group's arrays, laid out for the kernel: see rs_cpu_tile. */
+/* One group's weights, as load() leaves them. */
+typedef struct network {
+    void *forward_w, *backward_w; /* packed: see rs_cpu_tile */
+    double *weight_ih;            /* [H][I] */
+    double *bias;                 /* [H] both of them, added */
+} network;
+
+/* What the columns of one group are given, laid out for the kernel: see rs_cpu_tile. */
 typedef struct group_arrays {
-    void *forward_w, *backward_w;
     void *scale; /* [R B, padded to whole vectors] */
-    void *drive, *h0, *loss;
+    void *drive, *start, *delta;
 } group_arrays;
 
-/* Seconds that a thread spent in each pass of a job; forward has the filling of groups it has
+/* Seconds that a thread spent in each part of a pass; forward has the filling of groups it has
  * whole. */
 typedef struct passes {
     double forward, backward;
@@ -48,7 +58,7 @@ typedef struct cpu {
     int threads;
     rs_pool *pool;
     passes *passes;        /* [threads] */
-    unsigned char *memory; /* one block, dealt out anew for every job */
+    unsigned char *memory; /* one block: the weights first, the rest dealt out anew by every run */
     uint64_t size;
 } cpu;
 
@@ -57,15 +67,18 @@ typedef struct tiling {
     size_t vectors, tiles;
 } tiling;
 
-/* Where everything lies in the block. */
+/* Where everything lies in the block. The place of the networks depends on sizes alone that load()
+ * and run() have in common. */
 typedef struct layout {
     tiling tiling;
-    size_t period;                        /* see rs_cpu_tile */
-    uint64_t packed, scale, drive, start; /* bytes of one array of a group */
-    uint64_t group, scratch, rows;        /* bytes of one part of each of these: */
-    unsigned char *groups;                /* all arrays of each group */
-    unsigned char *scratches;             /* of each thread that runs tiles */
-    unsigned char *all_rows;              /* of each thread: the drive of a step, in double */
+    size_t period;                          /* see rs_cpu_tile */
+    uint64_t packed, weight_ih, bias;       /* bytes of one array of a network */
+    uint64_t scale, drive, samples;         /* bytes of one array of a group */
+    uint64_t network, group, scratch, rows; /* bytes of one part of each of these: */
+    unsigned char *networks;                /* the weights of each group */
+    unsigned char *groups;                  /* all other arrays of each group */
+    unsigned char *scratches;               /* of each thread that runs tiles */
+    unsigned char *all_rows;                /* of each thread: the drive of a step, in double */
     uint64_t total;
     int threads; /* that run tiles */
 } layout;
@@ -84,18 +97,32 @@ static tiling cut_tiles(const rs_cpu_kernel *kernel, uint64_t columns, uint64_t 
     return cut;
 }
 
+static bool driven(const rs_shape *shape) { return shape->drive != RS_DRIVE_ZERO; }
+
 /* Without a drive one step of zeros serves all. */
 static uint64_t driven_steps(const rs_shape *shape) {
-    return shape->driven ? rs_size_add(shape->warmup, shape->steps) : 1;
+    return driven(shape) ? rs_size_add(shape->warmup, shape->steps) : 1;
+}
+
+static network deal_network(const layout *l, rs_block *block) {
+    network n;
+    n.forward_w = rs_block_take(block, 1, l->packed);
+    n.backward_w = rs_block_take(block, 1, l->packed);
+    n.weight_ih = rs_block_take(block, 1, l->weight_ih);
+    n.bias = rs_block_take(block, 1, l->bias);
+    return n;
+}
+
+static network network_of(const layout *l, size_t group) {
+    rs_block block = rs_block_deal(l->networks + group * l->network, ALIGNMENT);
+    return deal_network(l, &block);
 }
 
 static group_arrays deal_group(const layout *l, rs_block *block) {
     group_arrays a;
-    a.forward_w = rs_block_take(block, 1, l->packed);
-    a.backward_w = rs_block_take(block, 1, l->packed);
     a.scale = rs_block_take(block, 1, l->scale);
-    a.h0 = rs_block_take(block, 1, l->start);
-    a.loss = rs_block_take(block, 1, l->start);
+    a.start = rs_block_take(block, 1, l->samples);
+    a.delta = rs_block_take(block, 1, l->samples);
     a.drive = rs_block_take(block, 1, l->drive);
     return a;
 }
@@ -105,14 +132,22 @@ static group_arrays arrays_of(const layout *l, size_t group) {
     return deal_group(l, &block);
 }
 
+static void measure_network(const rs_cpu_kernel *kernel, const rs_shape *shape, layout *l) {
+    rs_block block = rs_block_measure(ALIGNMENT);
+    l->packed = kernel->packed_bytes(shape->hidden);
+    l->bias = rs_size_mul(shape->hidden, sizeof(double));
+    l->weight_ih = rs_size_mul(l->bias, shape->input_size);
+    (void)deal_network(l, &block);
+    l->network = block.used;
+}
+
 static void measure_group(const rs_cpu_kernel *kernel, const rs_shape *shape, layout *l) {
     uint64_t const real = kernel->real_bytes;
     rs_block block = rs_block_measure(ALIGNMENT);
-    l->packed = kernel->packed_bytes(shape->hidden);
     l->scale = rs_size_mul(l->tiling.vectors, kernel->lanes * real);
-    l->start =
+    l->samples =
         rs_size_round_up(rs_size_mul(rs_size_mul(shape->hidden, l->period), real), ALIGNMENT);
-    l->drive = rs_size_mul(driven_steps(shape), l->start);
+    l->drive = rs_size_mul(driven_steps(shape), l->samples);
     (void)deal_group(l, &block);
     l->group = block.used;
 }
@@ -129,11 +164,13 @@ static layout lay_out(const rs_cpu_kernel *kernel, const rs_shape *shape, int th
     /* Room for the widest tile there may be: bytes must not decrease as columns grow. */
     size_t const widest =
         l.tiling.vectors < kernel->max_vectors ? l.tiling.vectors : kernel->max_vectors;
+    measure_network(kernel, shape, &l);
     measure_group(kernel, shape, &l);
     l.scratch = rs_size_round_up(kernel->scratch_bytes(shape, widest), ALIGNMENT);
     l.rows = rs_size_round_up(rs_size_mul(rs_size_mul(shape->hidden, shape->batch), sizeof(double)),
                               ALIGNMENT);
 
+    l.networks = rs_block_take(&block, shape->groups, l.network);
     l.groups = rs_block_take(&block, shape->groups, l.group);
     l.scratches = rs_block_take(&block, (uint64_t)l.threads, l.scratch);
     l.all_rows = rs_block_take(&block, (uint64_t)threads, l.rows);
@@ -145,14 +182,44 @@ static layout lay_out(const rs_cpu_kernel *kernel, const rs_shape *shape, int th
 typedef struct run_state {
     const cpu *self;
     const rs_cpu_kernel *kernel;
-    const rs_job *job;
+    const rs_pass *pass;
     const layout *l;
-    rs_profile *out;
+    rs_record *out;
     size_t tiles;
     size_t fill_steps;  /* steps that one item of filling lays out */
     atomic_size_t done; /* finished tiles */
     atomic_bool stop;
 } run_state;
+
+/* ---- loading ------------------------------------------------------------------------------- */
+
+/* One load, as its threads share it. */
+typedef struct load_state {
+    const rs_cpu_kernel *kernel;
+    const rs_shape *shape;
+    const rs_parameters *of;
+    const layout *l;
+    size_t parts; /* that the packing of one network is cut into */
+} load_state;
+
+static double bias_at(const double *bias, size_t i) { return bias ? bias[i] : 0.0; }
+
+static void load_drive(const rs_shape *shape, const rs_parameters *of, network to) {
+    if (shape->drive != RS_DRIVE_WEIGHTED) return;
+    memcpy(to.weight_ih, of->weight_ih, shape->hidden * shape->input_size * sizeof *of->weight_ih);
+    for (size_t i = 0; i < shape->hidden; ++i)
+        to.bias[i] = bias_at(of->bias_ih, i) + bias_at(of->bias_hh, i);
+}
+
+static void load_item(void *arg, size_t item, int thread) {
+    const load_state *s = arg;
+    (void)thread;
+    size_t const g = item / s->parts, part = item % s->parts;
+    network const to = network_of(s->l, g);
+    s->kernel->pack(s->shape->hidden, s->of[g].weight_hh, part, s->parts, to.forward_w,
+                    to.backward_w);
+    if (part == 0) load_drive(s->shape, &s->of[g], to);
+}
 
 /* ---- filling ------------------------------------------------------------------------------- */
 
@@ -163,35 +230,35 @@ static void put(void *array, size_t i, double x, rs_precision precision) {
         ((double *)array)[i] = x;
 }
 
-static void fill_scale(const rs_group *group, const rs_shape *shape, const layout *l, size_t lanes,
+static void fill_scale(const rs_columns *of, const rs_shape *shape, const layout *l, size_t lanes,
                        void *scale) {
     size_t const columns = shape->radii * shape->batch;
     for (size_t c = 0; c < l->tiling.vectors * lanes; ++c)
-        put(scale, c, c < columns ? group->scale[c / shape->batch] : 0.0, shape->precision);
+        put(scale, c, c < columns ? of->scale[c / shape->batch] : 0.0, shape->precision);
 }
 
-static void fill_constants(const run_state *r, const rs_group *group, group_arrays a) {
-    const rs_shape *shape = &r->job->shape;
+static void fill_constants(const run_state *r, const rs_columns *of, group_arrays a) {
+    const rs_shape *shape = &r->pass->shape;
     const rs_cpu_kernel *kernel = r->kernel;
-    kernel->pack(shape->hidden, group->weight_hh, a.forward_w, a.backward_w);
-    fill_scale(group, shape, r->l, kernel->lanes, a.scale);
-    kernel->put_samples(shape->hidden, shape->batch, group->h0, a.h0);
-    kernel->put_samples(shape->hidden, shape->batch, group->loss_gradient, a.loss);
+    fill_scale(of, shape, r->l, kernel->lanes, a.scale);
+    kernel->put_samples(shape->hidden, shape->batch, of->start, a.start);
+    kernel->put_samples(shape->hidden, shape->batch, of->delta, a.delta);
 }
 
 /* `rows` is room for the drive of one step, [B][H] in double. */
-static void fill_step(const run_state *r, const rs_group *group, size_t step, double *rows,
-                      void *out) {
-    const rs_shape *shape = &r->job->shape;
-    size_t const hidden = shape->hidden;
-    for (size_t b = 0; shape->driven && b < shape->batch; ++b)
-        r->kernel->fill_drive(&group->drive, hidden, step, b, rows + b * hidden);
-    r->kernel->put_samples(hidden, shape->batch, shape->driven ? rows : NULL, out);
+static void fill_step(const run_state *r, size_t group, size_t step, double *rows, void *out) {
+    const rs_shape *shape = &r->pass->shape;
+    network const n = network_of(r->l, group);
+    rs_parameters const of = {.weight_ih = n.weight_ih, .bias_ih = n.bias};
+    for (size_t b = 0; driven(shape) && b < shape->batch; ++b)
+        r->kernel->fill_drive(shape, &of, &r->pass->of[group].drive, step, b,
+                              rows + b * shape->hidden);
+    r->kernel->put_samples(shape->hidden, shape->batch, driven(shape) ? rows : NULL, out);
 }
 
 /* Items of filling: of each group its constants first, and then its steps. */
 static size_t fills_of_group(const run_state *r) {
-    size_t const steps = (size_t)driven_steps(&r->job->shape);
+    size_t const steps = (size_t)driven_steps(&r->pass->shape);
     return 1 + (steps + r->fill_steps - 1) / r->fill_steps;
 }
 
@@ -199,30 +266,30 @@ static size_t fills_of_group(const run_state *r) {
 static void fill_item(void *arg, size_t item, int thread) {
     const run_state *r = arg;
     const layout *l = r->l;
-    size_t const fills = fills_of_group(r), part = item % fills;
-    const rs_group *group = &r->job->group[item / fills];
-    group_arrays const a = arrays_of(l, item / fills);
+    size_t const fills = fills_of_group(r), group = item / fills, part = item % fills;
+    group_arrays const a = arrays_of(l, group);
     if (part == 0) {
-        fill_constants(r, group, a);
+        fill_constants(r, &r->pass->of[group], a);
         return;
     }
-    size_t const all = (size_t)driven_steps(&r->job->shape), first = (part - 1) * r->fill_steps;
+    size_t const all = (size_t)driven_steps(&r->pass->shape), first = (part - 1) * r->fill_steps;
     size_t const end = all - first < r->fill_steps ? all : first + r->fill_steps;
     unsigned char *rows = l->all_rows + (uint64_t)thread * l->rows;
     for (size_t step = first; step < end; ++step)
         fill_step(r, group, step, (double *)(void *)rows,
-                  (unsigned char *)a.drive + step * l->start);
+                  (unsigned char *)a.drive + step * l->samples);
 }
 
 /* ---- running ------------------------------------------------------------------------------- */
 
 static void run_tile(const run_state *r, size_t index, int thread) {
-    const rs_shape *shape = &r->job->shape;
+    const rs_shape *shape = &r->pass->shape;
     const layout *l = r->l;
     size_t const g = index / l->tiling.tiles, k = index % l->tiling.tiles;
     size_t const first = k * l->tiling.vectors / l->tiling.tiles;
     size_t const end = (k + 1) * l->tiling.vectors / l->tiling.tiles;
     size_t const columns = shape->radii * shape->batch, column = first * r->kernel->lanes;
+    network const n = network_of(l, g);
     group_arrays const a = arrays_of(l, g);
 
     size_t sample[8]; /* no kernel is wider */
@@ -234,20 +301,20 @@ static void run_tile(const run_state *r, size_t index, int thread) {
         .shape = shape,
         .vectors = end - first,
         .columns = columns - column < width ? columns - column : width,
-        .forward_w = a.forward_w,
-        .backward_w = a.backward_w,
+        .forward_w = n.forward_w,
+        .backward_w = n.backward_w,
         .scale = (unsigned char *)a.scale + column * r->kernel->real_bytes,
         .sample = sample,
         .period = l->period,
         .drive = a.drive,
-        .drive_stride = shape->driven ? l->start / r->kernel->real_bytes : 0,
-        .h0 = a.h0,
-        .loss = a.loss,
-        .step_gradient = r->job->group[g].step_gradient,
+        .drive_stride = driven(shape) ? l->samples / r->kernel->real_bytes : 0,
+        .start = a.start,
+        .delta = a.delta,
+        .step_delta = r->pass->of[g].step_delta,
         .scratch = l->scratches + (uint64_t)thread * l->scratch,
         .norm2 = r->out->norm2 + at,
         .exponent = r->out->exponent + at,
-        .profile_stride = columns,
+        .record_stride = columns,
         .nonfinite_step = r->out->nonfinite_step + g * columns + column,
     };
     double const start = rs_seconds();
@@ -262,8 +329,8 @@ static void run_tile(const run_state *r, size_t index, int thread) {
 /* Counts a finished tile; the calling thread alone may ask the driver whether to go on. */
 static void report(run_state *r, int thread) {
     size_t const done = atomic_fetch_add(&r->done, 1) + 1;
-    if (thread != 0 || !r->job->tick) return;
-    if (!r->job->tick(r->job->tick_arg, (double)done / (double)r->tiles))
+    if (thread != 0 || !r->pass->tick) return;
+    if (!r->pass->tick(r->pass->tick_arg, (double)done / (double)r->tiles))
         atomic_store(&r->stop, true);
 }
 
@@ -285,10 +352,10 @@ static void group_item(void *arg, size_t group, int thread) {
     for (size_t i = 0; i < tiles; ++i) tile_item(r, group * tiles + i, thread);
 }
 
-/* Runs a job on at most so many threads and returns the seconds until its tiles were begun. Groups
+/* Runs a pass on at most so many threads and returns the seconds until its tiles were begun. Groups
  * are dealt whole where there are many of them, else in parts, which all threads lay out first. */
 static double deal(run_state *r, int threads) {
-    size_t const groups = r->job->shape.groups;
+    size_t const groups = r->pass->shape.groups;
     if (groups >= MANY_TILES * (size_t)threads) {
         rs_pool_run(r->self->pool, threads, groups, group_item, r);
         return 0.0;
@@ -301,7 +368,7 @@ static double deal(run_state *r, int threads) {
     return filling;
 }
 
-/* Roughly what a job costs; an activation counts as so many multiply-adds. */
+/* Roughly what a pass costs; an activation counts as so many multiply-adds. */
 static double cost_of(const rs_shape *shape) {
     enum { ACTIVATION = 16 };
     double const columns = (double)(shape->groups * shape->radii * shape->batch);
@@ -310,7 +377,7 @@ static double cost_of(const rs_shape *shape) {
 }
 
 /* A tile goes forward and back in one go: the wall time is shared out by the threads' sums. */
-static void share_out(const cpu *self, double filling, double wall, rs_profile *out) {
+static void share_out(const cpu *self, double filling, double wall, rs_record *out) {
     double forward = 0.0, backward = 0.0;
     for (int i = 0; i < self->threads; ++i) {
         forward += self->passes[i].forward;
@@ -319,20 +386,37 @@ static void share_out(const cpu *self, double filling, double wall, rs_profile *
     double const both = forward + backward;
     out->forward_seconds = filling + (both > 0.0 ? wall * (forward / both) : 0.0);
     out->backward_seconds = both > 0.0 ? wall * (backward / both) : 0.0;
-    out->transfer_seconds = 0.0;
+    out->gradient_seconds = out->transfer_seconds = 0.0;
 }
 
-static rs_status run(void *handle, const rs_job *job, rs_profile *out) {
+static rs_status lay_out_handle(const cpu *self, const rs_shape *shape, layout *out) {
+    *out = lay_out(self->kernel[shape->precision], shape, self->threads,
+                   rs_block_deal(self->memory, ALIGNMENT));
+    if (out->total <= self->size) return RS_OK;
+    return rs_fail(RS_EMEMORY, "engine cpu: the pass needs more memory than it was opened for");
+}
+
+static rs_status load(void *handle, const rs_shape *shape, const rs_parameters *of) {
     const cpu *self = handle;
-    const rs_shape *shape = &job->shape;
+    layout l;
+    RS_TRY(lay_out_handle(self, shape, &l));
+    size_t const weights = shape->hidden * shape->hidden;
+    load_state s = {self->kernel[shape->precision], shape, of, &l, 1 + weights / LOAD_NUMBERS};
+    int const threads = shape->groups * weights < MANY_WEIGHTS ? 1 : self->threads;
+    rs_pool_run(self->pool, threads, shape->groups * s.parts, load_item, &s);
+    return RS_OK;
+}
+
+static rs_status run(void *handle, const rs_pass *pass, rs_record *out) {
+    const cpu *self = handle;
+    const rs_shape *shape = &pass->shape;
     const rs_cpu_kernel *kernel = self->kernel[shape->precision];
-    layout const l = lay_out(kernel, shape, self->threads, rs_block_deal(self->memory, ALIGNMENT));
-    if (l.total > self->size)
-        return rs_fail(RS_EMEMORY, "engine cpu: the job needs more memory than it was opened for");
+    layout l;
+    RS_TRY(lay_out_handle(self, shape, &l));
 
     run_state r = {.self = self,
                    .kernel = kernel,
-                   .job = job,
+                   .pass = pass,
                    .l = &l,
                    .out = out,
                    .tiles = shape->groups * l.tiling.tiles,
@@ -347,7 +431,8 @@ static rs_status run(void *handle, const rs_job *job, rs_profile *out) {
 
 /* ---- the table ----------------------------------------------------------------------------- */
 
-static rs_status device(rs_device *out) {
+static rs_status device(size_t index, rs_device *out) {
+    if (index > 0) return rs_fail(RS_EDEVICE, "engine cpu: no device %zu: it has one", index);
     const rs_cpu_kernel *chosen;
     RS_TRY(rs_cpu_kernel_choose(RS_F32, &chosen));
     rs_host_device(out);
@@ -361,15 +446,13 @@ static rs_status device(rs_device *out) {
     return RS_OK;
 }
 
-static rs_status supports(const rs_shape *shape) {
-    const rs_cpu_kernel *chosen;
-    return rs_cpu_kernel_choose(shape->precision, &chosen);
-}
-
-static uint64_t bytes(const rs_shape *shape, const rs_resources *resources) {
+static rs_status bytes(size_t device, const rs_shape *shape, const rs_resources *resources,
+                       uint64_t *out) {
+    (void)device;
     const rs_cpu_kernel *kernel;
-    if (rs_cpu_kernel_choose(shape->precision, &kernel) != RS_OK) return UINT64_MAX;
-    return lay_out(kernel, shape, resources->threads, rs_block_measure(ALIGNMENT)).total;
+    RS_TRY(rs_cpu_kernel_choose(shape->precision, &kernel));
+    *out = lay_out(kernel, shape, resources->threads, rs_block_measure(ALIGNMENT)).total;
+    return RS_OK;
 }
 
 static void close_cpu(void *handle) {
@@ -395,7 +478,7 @@ static rs_status fill_handle(cpu *self, const rs_shape *largest, const rs_resour
     for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p)
         RS_TRY(rs_cpu_kernel_choose(p, &self->kernel[p]));
     self->threads = resources->threads;
-    self->size = bytes(largest, resources);
+    RS_TRY(bytes(0, largest, resources, &self->size));
     self->passes = calloc((size_t)self->threads, sizeof *self->passes);
     self->memory = allocate_block(self->size);
     if (!self->memory || !self->passes)
@@ -404,7 +487,9 @@ static rs_status fill_handle(cpu *self, const rs_shape *largest, const rs_resour
     return rs_fail_in(rs_pool_open(self->threads, &self->pool), "engine cpu");
 }
 
-static rs_status open_cpu(const rs_shape *largest, const rs_resources *resources, void **handle) {
+static rs_status open_cpu(size_t device, const rs_shape *largest, const rs_resources *resources,
+                          void **handle) {
+    (void)device;
     cpu *self = calloc(1, sizeof *self);
     if (!self) return rs_fail(RS_EMEMORY, "engine cpu: no memory");
     rs_status const status = fill_handle(self, largest, resources);
@@ -418,9 +503,9 @@ static rs_status open_cpu(const rs_shape *largest, const rs_resources *resources
 const rs_engine rs_engine_cpu = {
     .name = "cpu",
     .device = device,
-    .supports = supports,
     .bytes = bytes,
     .open = open_cpu,
+    .load = load,
     .run = run,
     .close = close_cpu,
 };

@@ -3,7 +3,7 @@
 #ifndef RS_CPU_KERNEL_H
 #define RS_CPU_KERNEL_H
 
-#include "../engine.h"
+#include "../drive.h"
 
 /* A tile is `vectors` SIMD vectors of columns. Arrays called [x][width] have width = vectors *
  * lanes numbers in a row; "real" is float or double. An array with a period holds the B samples
@@ -20,13 +20,13 @@ typedef struct rs_cpu_tile {
     size_t period;          /* row length of the three arrays below: B + lanes - 1 */
     const void *drive;      /* real [warmup + T][H][period] */
     size_t drive_stride;    /* reals between steps; 0 where the drive is zero */
-    const void *h0;         /* real [H][period] */
-    const void *loss;       /* real [H][period] */
-    double step_gradient;
+    const void *start;      /* real [H][period] */
+    const void *delta;      /* real [H][period] */
+    double step_delta;
     void *scratch; /* rs_cpu_kernel.scratch_bytes() of it, 64-byte aligned */
-    double *norm2; /* of step 1 and the first column; see rs_profile */
+    double *norm2; /* of step 1 and the first column; see rs_record */
     int32_t *exponent;
-    size_t profile_stride;    /* entries between steps */
+    size_t record_stride;     /* entries between steps */
     uint32_t *nonfinite_step; /* [columns] */
 } rs_cpu_tile;
 
@@ -38,8 +38,9 @@ typedef struct rs_cpu_kernel {
     size_t max_vectors; /* of a tile */
     size_t real_bytes;
     uint64_t (*packed_bytes)(size_t hidden);
-    /* Packs W0 [H][H], and its transpose, into panels of rows. */
-    void (*pack)(size_t hidden, const double *w, void *forward_w, void *backward_w);
+    /* Packs W0 [H][H], and its transpose, into panels of rows: part `part` of `parts`. */
+    void (*pack)(size_t hidden, const double *w, size_t part, size_t parts, void *forward_w,
+                 void *backward_w);
     /* A real [H][period] array from x [B][H], or of zeros where x is NULL. */
     void (*put_samples)(size_t hidden, size_t batch, const double *x, void *out);
     rs_drive_filler *fill_drive; /* rs_drive_fill, compiled for this instruction set */

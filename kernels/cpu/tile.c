@@ -49,9 +49,12 @@ static uint64_t packed_bytes(size_t hidden) {
 }
 
 /* A panel of rows first .. end is stored column by column: [H][end - first]. */
-static void pack(size_t hidden, const double *w, void *forward_w, void *backward_w) {
-    real *f = forward_w, *b = backward_w;
-    for (size_t panel = 0; panel < panel_count(hidden); ++panel) {
+static void pack(size_t hidden, const double *w, size_t part, size_t parts, void *forward_w,
+                 void *backward_w) {
+    size_t const count = panel_count(hidden), last = (part + 1) * count / parts;
+    size_t const at = panel_start(hidden, part * count / parts) * hidden;
+    real *f = (real *)forward_w + at, *b = (real *)backward_w + at;
+    for (size_t panel = part * count / parts; panel < last; ++panel) {
         size_t const first = panel_start(hidden, panel), end = panel_start(hidden, panel + 1);
         for (size_t k = 0; k < hidden; ++k)
             for (size_t i = first; i < end; ++i) {
@@ -255,8 +258,8 @@ static void note_nonfinite(const rs_cpu_tile *tile, const vreal *bad, uint32_t s
 static void load_start(const rs_cpu_tile *tile, real *h) {
     for (size_t i = 0; i < tile->shape->hidden; ++i)
         for (size_t v = 0; v < tile->vectors; ++v, h += LANES)
-            v_store(h,
-                    v_load_unaligned((const real *)tile->h0 + i * tile->period + tile->sample[v]));
+            v_store(h, v_load_unaligned((const real *)tile->start + i * tile->period +
+                                        tile->sample[v]));
 }
 
 static void forward(const rs_cpu_tile *tile) {
@@ -367,7 +370,7 @@ static void start_backward(const rs_cpu_tile *tile, ranges *range, const real *s
         for (size_t v = 0; v < tile->vectors; ++v) {
             size_t const at = (i * tile->vectors + v) * LANES;
             vreal const delta =
-                v_load_unaligned((const real *)tile->loss + i * tile->period + tile->sample[v]);
+                v_load_unaligned((const real *)tile->delta + i * tile->period + tile->sample[v]);
             add_squares(raw, delta, &range->norm_factor[v], &range->norm2[v]);
             v_store(q + at, slope ? gated(selects, v_load(slope + at), delta) : delta);
         }
@@ -386,7 +389,7 @@ static int excess(double norm2) {
     return shift > MOST ? MOST : shift < -MOST ? -MOST : shift;
 }
 
-/* Multiplies column `column` of q and of its own term, or in a raw job its norm, by 2^-shift. */
+/* Multiplies column `column` of q and of its own term, or in a raw pass its norm, by 2^-shift. */
 static void rescale(const rs_cpu_tile *tile, ranges *range, real *q, size_t column, int shift) {
     size_t const v = column / LANES, lane = column % LANES;
     if (tile->shape->raw) {
@@ -423,8 +426,8 @@ static bool in_band(const vwide *norm2) {
 
 /* Writes the norms of step t, rescales the columns that need it and starts the next sums. */
 static void end_step(const rs_cpu_tile *tile, ranges *range, size_t t, real *q) {
-    double *norm2 = tile->norm2 + (t - 1) * tile->profile_stride;
-    int32_t *exponent = tile->exponent + (t - 1) * tile->profile_stride;
+    double *norm2 = tile->norm2 + (t - 1) * tile->record_stride;
+    int32_t *exponent = tile->exponent + (t - 1) * tile->record_stride;
     for (size_t v = 0; v < tile->vectors; ++v) {
         if ((v + 1) * LANES <= tile->columns && in_band(&range->norm2[v])) {
             memcpy(norm2 + v * LANES, &range->norm2[v], LANES * sizeof *norm2);
@@ -443,7 +446,7 @@ static void backward(const rs_cpu_tile *tile) {
     const product_fn *product_of = products[tile->vectors - 1];
     ranges range = {0};
     for (size_t v = 0; v < tile->vectors; ++v) {
-        range.own[v] = v_set((real)tile->step_gradient);
+        range.own[v] = v_set((real)tile->step_delta);
         for (size_t p = 0; p < WIDE; ++p) range.norm_factor[v].part[p] += 1.0;
     }
 

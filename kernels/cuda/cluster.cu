@@ -168,7 +168,7 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
 
 template <typename real> static tiling tile_with(const rs_shape *shape, int blocks, int tc) {
     tiling t;
-    int const rn = columns_of(shape), strips = ((int)shape->hidden + RM - 1) / RM;
+    int const rn = columns_of<real>(), strips = ((int)shape->hidden + RM - 1) / RM;
     int const tr = (strips + blocks - 1) / blocks;
     t.tc = tc;
     t.tr = tr < rn ? rn : tr; /* a thread for every column of the tile */
@@ -228,49 +228,45 @@ static bool choose(const device_limits *limits, const rs_shape *shape, tiling *o
     return least < SIZE_MAX;
 }
 
-static bool choose_any(const device_limits *limits, const rs_shape *shape, tiling *out) {
-    return shape->precision == RS_F32 ? choose<float>(limits, shape, out)
-                                      : choose<double>(limits, shape, out);
-}
-
-static bool takes(const device_limits *limits, const rs_shape *shape) {
+template <typename real> static bool takes(const device_limits *limits, const rs_shape *shape) {
     tiling t;
-    return shape->hidden <= 1024 && choose_any(limits, shape, &t);
+    return shape->hidden <= 1024 && choose<real>(limits, shape, &t);
 }
 
 /* Where W0 fits one processor, or every processor gets a streamed tile, the persistent path needs
  * no exchange. Columns decide between these two alone, whose bits are the same. */
-static bool suits(const device_limits *limits, const rs_shape *shape) {
-    size_t const real = shape->precision == RS_F32 ? sizeof(float) : sizeof(double);
-    size_t const narrowest = 4 * columns_of(shape);
-    size_t const alone = shape->hidden * (shape->hidden + narrowest) * real;
-    return shape->hidden < 512 && path_persistent.takes(limits, shape) &&
+template <typename real> static bool suits(const device_limits *limits, const rs_shape *shape) {
+    size_t const narrowest = 4 * columns_of<real>();
+    size_t const alone = shape->hidden * (shape->hidden + narrowest) * sizeof(real);
+    return shape->hidden < 512 && cuda_paths<real>::persistent.takes(limits, shape) &&
            alone > limits->shared_most && columns_in_all(shape) <= limits->processors * narrowest;
 }
 
-static int padded(const device_limits *limits, const rs_shape *shape) {
+template <typename real> static int padded(const device_limits *limits, const rs_shape *shape) {
     tiling t;
-    return choose_any(limits, shape, &t) ? t.padded : 0;
+    return choose<real>(limits, shape, &t) ? t.padded : 0;
 }
 
-static rs_status run_either(path_context *context, const rs_shape *shape, const void *a,
-                            const char *name, tile_kernel<float> f32, tile_kernel<double> f64) {
+template <typename real>
+static rs_status run(path_context *context, const rs_shape *shape, const arrays<real> &a,
+                     const char *name, tile_kernel<real> kernel) {
     tiling t;
-    if (!choose_any(&context->limits, shape, &t))
+    if (!choose<real>(&context->limits, shape, &t))
         return rs_fail(RS_EINPUT, "engine cuda: path cluster does not take %zu units",
                        shape->hidden);
-    return shape->precision == RS_F32 ? run_tiles<float>(context, shape, a, t, name, f32)
-                                      : run_tiles<double>(context, shape, a, t, name, f64);
+    return run_tiles(context, shape, a, t, name, kernel);
 }
 
-static rs_status forward(path_context *context, const rs_shape *shape, const void *a) {
-    return run_either(context, shape, a, "cluster_forward_kernel", cluster_forward_kernel<float, 4>,
-                      cluster_forward_kernel<double, 2>);
+template <typename real>
+static rs_status forward(path_context *context, const rs_shape *shape, const arrays<real> &a) {
+    return run(context, shape, a, "cluster_forward_kernel",
+               cluster_forward_kernel<real, columns_of<real>()>);
 }
 
-static rs_status backward(path_context *context, const rs_shape *shape, const void *a) {
-    return run_either(context, shape, a, "cluster_backward_kernel",
-                      cluster_backward_kernel<float, 4>, cluster_backward_kernel<double, 2>);
+template <typename real>
+static rs_status backward(path_context *context, const rs_shape *shape, const arrays<real> &a) {
+    return run(context, shape, a, "cluster_backward_kernel",
+               cluster_backward_kernel<real, columns_of<real>()>);
 }
 
 /* A kernel that was compiled for devices without clusters, whose PTX the driver has translated,
@@ -309,6 +305,10 @@ rs_status ask_clusters(device_limits *limits) {
     return RS_OK;
 }
 
-const cuda_path path_cluster = {
-    "cluster", takes, suits, padded, tile_trace_bytes, forward, backward, NULL,
+template <typename real>
+const cuda_path<real> cuda_paths<real>::cluster = {
+    "cluster",     takes<real>,    suits<real>, padded<real>, tile_trace_bytes<real>,
+    forward<real>, backward<real>,
 };
+template const cuda_path<float> cuda_paths<float>::cluster;
+template const cuda_path<double> cuda_paths<double>::cluster;

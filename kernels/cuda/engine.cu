@@ -1,4 +1,4 @@
-/* The engine table: cuts a job into pieces that fit the device and sends them through. Two lanes
+/* The engine table: cuts a pass into pieces that fit the device and sends them through. Two lanes
  * take turns where there are several, so that one piece travels while the other is worked on. */
 #include "cuda.h"
 
@@ -8,6 +8,7 @@
 
 #include "../base/sizes.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,16 +18,17 @@ enum { LANES = 2 };
 
 struct cuda_engine {
     int device; /* every entry point makes it the thread's own */
+    loaded_weights weights;
     lane lanes[LANES];
-    unsigned char *memory; /* of all lanes */
+    unsigned char *memory; /* the weights, and behind them that of all lanes */
     uint64_t size;
 };
 
 /* One run() under way. */
 struct course {
     cuda_engine *self;
-    const rs_job *job;
-    rs_profile *out;
+    const rs_pass *pass;
+    rs_record *out;
     size_t lanes;           /* in use */
     size_t begun, finished; /* pieces */
     piece at[LANES];        /* what each lane works on */
@@ -43,7 +45,7 @@ rs_status begin(course *c, const piece *p) {
     marks const *m = &on->mark;
     cudaStream_t const stream = on->context.stream;
     CUDA_TRY(cudaEventRecord(m->send, stream));
-    RS_TRY(piece_send(on, c->job, p));
+    RS_TRY(piece_send(on, &c->self->weights, c->pass, p));
     CUDA_TRY(cudaEventRecord(m->sent, stream));
     if (c->lanes > 1 && c->begun > 0)
         CUDA_TRY(cudaStreamWaitEvent(stream, lane_of(c, c->begun - 1)->mark.end, 0));
@@ -66,7 +68,7 @@ rs_status add_time(cudaEvent_t from, cudaEvent_t to, double *seconds) {
 rs_status receive(course *c, lane *on, const piece *p) {
     marks const *m = &on->mark;
     CUDA_TRY(cudaEventRecord(m->receive, on->context.stream));
-    RS_TRY(piece_receive(on, c->job, p, c->out));
+    RS_TRY(piece_receive(on, c->pass, p, c->out));
     CUDA_TRY(cudaEventRecord(m->received, on->context.stream));
     CUDA_TRY(cudaEventSynchronize(m->received));
     RS_TRY(add_time(m->send, m->sent, &c->out->transfer_seconds));
@@ -76,32 +78,35 @@ rs_status receive(course *c, lane *on, const piece *p) {
 }
 
 rs_status finish(course *c) {
-    size_t const batch = c->job->shape.batch, all = c->job->shape.radii * batch;
+    size_t const batch = c->pass->shape.batch, all = c->pass->shape.radii * batch;
     const piece *p = &c->at[c->finished % c->lanes];
     RS_TRY(receive(c, lane_of(c, c->finished), p));
     ++c->finished;
     size_t const done = p->first_radius * batch + p->first_sample + p->shape.radii * p->shape.batch;
-    if (c->job->tick && !c->job->tick(c->job->tick_arg, (double)done / (double)all))
+    if (c->pass->tick && !c->pass->tick(c->pass->tick_arg, (double)done / (double)all))
         return rs_fail(RS_EINTERRUPTED, "engine cuda: interrupted");
     return RS_OK;
 }
 
-/* ---- a job's way ----------------------------------------------------------------------------- */
+/* ---- a pass's way ---------------------------------------------------------------------------- */
 
-/* One lane has all the memory where that holds the job, or must hold a single column. */
+/* Deals the memory behind the weights. One lane has all of it where that holds the pass, or must
+ * hold a single column. */
 rs_status open_lanes(course *c) {
     cuda_engine *self = c->self;
     const device_limits *limits = &self->lanes[0].context.limits;
-    uint64_t const part = self->size / LANES / ALIGNMENT * ALIGNMENT;
-    rs_shape column = c->job->shape;
+    uint64_t const begin = self->weights.bytes, rest = self->size - begin;
+    uint64_t const part = rest / LANES / ALIGNMENT * ALIGNMENT;
+    rs_shape column = c->pass->shape;
     column.radii = column.batch = 1;
     uint64_t all, least;
-    RS_TRY(piece_bytes(limits, &c->job->shape, &all));
+    RS_TRY(piece_bytes(limits, &c->pass->shape, &all));
     RS_TRY(piece_bytes(limits, &column, &least));
-    c->lanes = all <= self->size || least > part ? 1 : LANES;
-    for (size_t i = 0; i < c->lanes; ++i) {
-        self->lanes[i].memory = self->memory + i * part;
-        self->lanes[i].size = c->lanes == 1 ? self->size : part;
+    c->lanes = all <= rest || least > part ? 1 : LANES;
+    for (size_t i = 0; i < LANES; ++i) {
+        if (i >= c->lanes) self->lanes[i].packed = packing(); /* lane 0 writes over them */
+        self->lanes[i].memory = self->memory + begin + i * part;
+        self->lanes[i].size = c->lanes == 1 ? rest : part;
     }
     return RS_OK;
 }
@@ -134,75 +139,117 @@ rs_status run_within(course *c, const piece *p) {
 }
 
 rs_status run_all(course *c) {
-    piece const whole = {c->job->shape, 0, 0};
+    piece const whole = {c->pass->shape, 0, 0};
     RS_TRY(open_lanes(c));
     RS_TRY(run_within(c, &whole));
     while (c->finished < c->begun) RS_TRY(finish(c));
     return RS_OK;
 }
 
-rs_status run(void *handle, const rs_job *job, rs_profile *out) {
+rs_status load(void *handle, const rs_shape *shape, const rs_parameters *of) {
+    cuda_engine *self = (cuda_engine *)handle;
+    CUDA_TRY(cudaSetDevice(self->device));
+    return weights_load(&self->lanes[0].host, self->memory, self->size, shape, of, &self->weights);
+}
+
+rs_status run(void *handle, const rs_pass *pass, rs_record *out) {
     course c = {};
     c.self = (cuda_engine *)handle;
-    c.job = job;
+    c.pass = pass;
     c.out = out;
-    out->forward_seconds = out->backward_seconds = out->transfer_seconds = 0.0;
+    out->forward_seconds = out->backward_seconds = 0.0;
+    out->gradient_seconds = out->transfer_seconds = 0.0;
     CUDA_TRY(cudaSetDevice(c.self->device));
     rs_status const status = run_all(&c);
-    if (status != RS_OK) /* nothing that was queued may outlive the job's arrays */
+    if (status != RS_OK) /* nothing that was queued may outlive the pass's arrays */
         for (const lane &on : c.self->lanes) (void)cudaStreamSynchronize(on.context.stream);
     return status;
 }
 
 /* ---- the table ------------------------------------------------------------------------------- */
 
-rs_status device(rs_device *out) {
-    int const first = 0;
-    int count = 0, driver, runtime;
-    const char *path;
-    RS_TRY(wanted_path(&path));
-    cudaError_t const error = cudaGetDeviceCount(&count);
-    if (error != cudaSuccess || count == 0) {
-        (void)cudaGetLastError();
-        return rs_fail(RS_EDEVICE, "engine cuda: no device: %s: use --engine cpu",
-                       error != cudaSuccess ? cudaGetErrorString(error) : "none is visible");
+/* Makes a device current, and at the end of its scope again the one that was so before. */
+class visit {
+  public:
+    visit() = default;
+    visit(const visit &) = delete;
+    ~visit() {
+        if (left_) (void)cudaSetDevice(before_);
     }
+    rs_status enter(int device) {
+        CUDA_TRY(cudaGetDevice(&before_));
+        CUDA_TRY(cudaSetDevice(device));
+        left_ = true;
+        return RS_OK;
+    }
+
+  private:
+    int before_ = 0;
+    bool left_ = false;
+};
+
+/* RS_EDEVICE where there is no device of that index. */
+rs_status find_device(size_t index) {
+    int count = 0;
+    cudaError_t const error = cudaGetDeviceCount(&count);
+    if (error == cudaSuccess && index < (size_t)count) return RS_OK;
+    (void)cudaGetLastError();
+    if (error == cudaSuccess && count > 0)
+        return rs_fail(RS_EDEVICE, "engine cuda: no device %zu: %d %s visible", index, count,
+                       count == 1 ? "is" : "are");
+    return rs_fail(RS_EDEVICE, "engine cuda: no device: %s: use --engine cpu",
+                   error != cudaSuccess ? cudaGetErrorString(error) : "none is visible");
+}
+
+void describe(const cudaDeviceProp *properties, rs_device *out) {
+    snprintf(out->name, sizeof out->name, "%.*s", (int)sizeof out->name - 1, properties->name);
+    snprintf(out->abilities, sizeof out->abilities,
+             "compute capability %d.%d, %d processors, %zu KiB shared memory a block",
+             properties->major, properties->minor, properties->multiProcessorCount,
+             properties->sharedMemPerBlockOptin / 1024);
+    out->threads = 1;
+    /* Every processor's share: four warps a scheduler on the small path, eight tiles of 64 columns
+     * on the persistent one. */
+    out->columns_wanted = (size_t)properties->multiProcessorCount * 512;
+}
+
+rs_status device(size_t index, rs_device *out) {
+    int driver, runtime;
+    const char *path;
     cudaDeviceProp properties;
     size_t free_bytes, total_bytes;
-    CUDA_TRY(cudaSetDevice(first));
-    CUDA_TRY(cudaGetDeviceProperties(&properties, first));
+    visit there;
+    RS_TRY(wanted_path(&path));
+    RS_TRY(find_device(index));
+    RS_TRY(there.enter((int)index));
+    CUDA_TRY(cudaGetDeviceProperties(&properties, (int)index));
     CUDA_TRY(cudaMemGetInfo(&free_bytes, &total_bytes));
     CUDA_TRY(cudaDriverGetVersion(&driver));
     CUDA_TRY(cudaRuntimeGetVersion(&runtime));
     *out = rs_device();
+    describe(&properties, out);
     snprintf(out->identity, sizeof out->identity, "cuda%s%s", path ? "-" : "", path ? path : "");
-    snprintf(out->name, sizeof out->name, "%.*s", (int)sizeof out->name - 1, properties.name);
     snprintf(out->driver, sizeof out->driver, "CUDA driver %d.%d, runtime %d.%d", driver / 1000,
              driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
-    snprintf(out->abilities, sizeof out->abilities,
-             "compute capability %d.%d, %d processors, %zu KiB shared memory a block",
-             properties.major, properties.minor, properties.multiProcessorCount,
-             properties.sharedMemPerBlockOptin / 1024);
     out->free_bytes = free_bytes;
-    out->threads = 1;
-    /* Every processor's share: four warps a scheduler on the small path, eight tiles of 64 columns
-     * on the persistent one. */
-    out->columns_wanted = (size_t)properties.multiProcessorCount * 512;
     return RS_OK;
 }
 
-rs_status supports(const rs_shape *shape) {
-    device_limits limits;
-    const cuda_path *path = NULL;
-    RS_TRY(ask_limits(0, &limits));
-    return choose_path(&limits, shape, &path);
+/* The weights, and the whole pass as one piece. */
+rs_status bytes_on(const device_limits *limits, const rs_shape *shape, uint64_t *out) {
+    uint64_t pieces;
+    RS_TRY(piece_bytes(limits, shape, &pieces));
+    *out = rs_size_add(weights_bytes(shape), pieces);
+    return RS_OK;
 }
 
-uint64_t bytes(const rs_shape *shape, const rs_resources *resources) {
+rs_status bytes(size_t device, const rs_shape *shape, const rs_resources *, uint64_t *out) {
     device_limits limits;
-    uint64_t total;
-    if (ask_limits(resources->device, &limits) != RS_OK) return UINT64_MAX;
-    return piece_bytes(&limits, shape, &total) == RS_OK ? total : UINT64_MAX;
+    visit there;
+    RS_TRY(find_device(device));
+    RS_TRY(there.enter((int)device));
+    RS_TRY(ask_limits((int)device, &limits));
+    return bytes_on(&limits, shape, out);
 }
 
 /* All events of a lane. */
@@ -218,13 +265,14 @@ struct lane_events {
 rs_status open_lane(lane *on, const device_limits *limits) {
     on->context.limits = *limits;
     CUDA_TRY(cudaStreamCreateWithFlags(&on->context.stream, cudaStreamNonBlocking));
+    on->host.stream = on->context.stream;
     for (cudaEvent_t *event : lane_events(on).event) CUDA_TRY(cudaEventCreate(event));
     CUDA_TRY(cudaMallocHost((void **)&on->host.memory, 2 * PINNED_HALF));
     return RS_OK;
 }
 
 void close_lane(lane *on) {
-    if (on->last && on->last->close) on->last->close(&on->context);
+    if (on->context.state) on->context.close(&on->context);
     for (cudaEvent_t *event : lane_events(on).event)
         if (*event) (void)cudaEventDestroy(*event);
     if (on->context.stream) (void)cudaStreamDestroy(on->context.stream);
@@ -257,18 +305,19 @@ rs_status allocate(cuda_engine *self, uint64_t bytes) {
 rs_status fill_engine(cuda_engine *self, const rs_shape *largest) {
     device_limits limits;
     uint64_t needed;
+    RS_TRY(find_device((size_t)self->device));
     CUDA_TRY(cudaSetDevice(self->device));
     RS_TRY(ask_limits(self->device, &limits));
-    RS_TRY(piece_bytes(&limits, largest, &needed));
-    if (needed >= SIZE_MAX) return rs_fail(RS_EMEMORY, "engine cuda: the job is too large");
+    RS_TRY(bytes_on(&limits, largest, &needed));
+    if (needed >= SIZE_MAX) return rs_fail(RS_EMEMORY, "engine cuda: the pass is too large");
     for (lane &on : self->lanes) RS_TRY(open_lane(&on, &limits));
     return allocate(self, needed);
 }
 
-rs_status open_cuda(const rs_shape *largest, const rs_resources *resources, void **handle) {
+rs_status open_cuda(size_t device, const rs_shape *largest, const rs_resources *, void **handle) {
     cuda_engine *self = (cuda_engine *)calloc(1, sizeof *self);
     if (!self) return rs_fail(RS_EMEMORY, "engine cuda: no memory");
-    self->device = resources->device;
+    self->device = device < INT_MAX ? (int)device : INT_MAX;
     rs_status const status = fill_engine(self, largest);
     if (status != RS_OK) {
         close_cuda(self);
@@ -281,5 +330,5 @@ rs_status open_cuda(const rs_shape *largest, const rs_resources *resources, void
 } // namespace
 
 const rs_engine rs_engine_cuda = {
-    "cuda", device, supports, bytes, open_cuda, run, close_cuda,
+    "cuda", device, bytes, open_cuda, load, run, close_cuda,
 };

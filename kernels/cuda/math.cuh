@@ -113,7 +113,7 @@ struct tanh_activation {
     }
 };
 
-/* Of a raw job: the slope is 1 - h^2. */
+/* Of a raw pass: the slope is 1 - h^2. */
 struct raw_tanh_activation {
     template <typename real> __device__ void operator()(real a, real *h, real *slope) const {
         tanh_and_slope(a, h, slope);
@@ -128,7 +128,7 @@ struct relu_activation {
     }
 };
 
-/* Of a raw job: of NaN the slope is 1, for it is not at most 0. */
+/* Of a raw pass: of NaN the slope is 1, for it is not at most 0. */
 struct raw_relu_activation {
     template <typename real> __device__ void operator()(real a, real *h, real *slope) const {
         *h = a < 0 ? (real)0 : a;
@@ -143,7 +143,8 @@ struct linear_activation {
     }
 };
 
-/* work(activation), with the activation of the job: chosen once, outside of the loops in `work`. */
+/* work(activation), with the activation of the pass: chosen once, outside of the loops in `work`.
+ */
 template <typename Work> __device__ inline void with_activation(rs_cell cell, bool raw, Work work) {
     if (cell == RS_TANH && raw)
         work(raw_tanh_activation());
@@ -169,7 +170,7 @@ template <typename real> __device__ inline real add_fault(real x, real sum) {
 
 /* What the backward pass keeps of a column between steps. */
 template <typename real> struct column_range {
-    int exponent;       /* of delta, or in a raw job of the norm alone */
+    int exponent;       /* of delta, or in a raw pass of the norm alone */
     real factor;        /* for the next product: the power of two that has just been taken out */
     real own;           /* the loss's own term, scaled like delta */
     double norm_factor; /* raw: 2^-exponent */

@@ -13,24 +13,24 @@ __device__ static size_t item() { return (size_t)blockIdx.x * THREADS + threadId
 /* ---- weights and small arrays ---------------------------------------------------------------- */
 
 template <typename real>
-__global__ void pack_weights_kernel(int hidden, int padded, const double *w, real *transposed,
-                                    real *rows) {
-    size_t const at = item();
-    if (at >= (size_t)hidden * padded) return;
-    int const k = (int)(at / padded), i = (int)(at % padded);
+__global__ void pack_weights_kernel(int groups, int hidden, int padded, size_t stride,
+                                    const double *w, real *transposed, real *rows) {
+    size_t const at = item(), square = (size_t)hidden * padded;
+    if (at >= square * groups) return;
+    size_t const group = at / square, to = group * stride + at % square;
+    int const k = (int)(at % square / padded), i = (int)(at % padded);
     bool const inside = i < hidden;
-    transposed[at] = inside ? (real)w[(size_t)i * hidden + k] : (real)0;
-    rows[at] = inside ? (real)w[(size_t)k * hidden + i] : (real)0;
+    w += group * hidden * hidden;
+    transposed[to] = inside ? (real)w[(size_t)i * hidden + k] : (real)0;
+    rows[to] = inside ? (real)w[(size_t)k * hidden + i] : (real)0;
 }
 
-rs_status pack_weights(cudaStream_t stream, rs_precision precision, int hidden, int padded,
-                       const double *w, void *transposed, void *rows) {
-    dim3 const grid = blocks_for((size_t)hidden * padded);
-    if (precision == RS_F64)
-        return launch("pack_weights_kernel", pack_weights_kernel<double>, grid, dim3(THREADS), 0,
-                      stream, hidden, padded, w, (double *)transposed, (double *)rows);
-    return launch("pack_weights_kernel", pack_weights_kernel<float>, grid, dim3(THREADS), 0, stream,
-                  hidden, padded, w, (float *)transposed, (float *)rows);
+template <typename real>
+rs_status pack_weights(cudaStream_t stream, const rs_shape *shape, int padded, size_t stride,
+                       const double *w, real *transposed, real *rows) {
+    dim3 const grid = blocks_for(shape->groups * shape->hidden * padded);
+    return launch("pack_weights_kernel", pack_weights_kernel<real>, grid, dim3(THREADS), 0, stream,
+                  (int)shape->groups, (int)shape->hidden, padded, stride, w, transposed, rows);
 }
 
 template <typename real>
@@ -42,14 +42,11 @@ __global__ void pack_array_kernel(int rows, int columns, bool transpose, const d
     to[transpose ? column * rows + row : at] = (real)from[at];
 }
 
-rs_status pack_array(cudaStream_t stream, rs_precision precision, int rows, int columns,
-                     bool transpose, const double *from, void *to) {
-    dim3 const grid = blocks_for((size_t)rows * columns);
-    if (precision == RS_F64)
-        return launch("pack_array_kernel", pack_array_kernel<double>, grid, dim3(THREADS), 0,
-                      stream, rows, columns, transpose, from, (double *)to);
-    return launch("pack_array_kernel", pack_array_kernel<float>, grid, dim3(THREADS), 0, stream,
-                  rows, columns, transpose, from, (float *)to);
+template <typename real>
+rs_status pack_array(cudaStream_t stream, int rows, int columns, bool transpose, const double *from,
+                     real *to) {
+    return launch("pack_array_kernel", pack_array_kernel<real>, blocks_for((size_t)rows * columns),
+                  dim3(THREADS), 0, stream, rows, columns, transpose, from, to);
 }
 
 /* ---- input ----------------------------------------------------------------------------------- */
@@ -74,24 +71,24 @@ static dim3 blocks_for_pairs(int steps, int batch, int count) {
     return blocks_for((size_t)steps * batch * ((count + 1) / 2));
 }
 
-__global__ void draw_input_kernel(uint64_t seed, int first_sample, int input_size, int first_step,
-                                  int steps, int batch, double *x) {
-    pair_place const own(steps, batch, input_size);
+__global__ void draw_input_kernel(uint64_t seed, int first_sample, int input_size,
+                                  input_steps steps, int batch, double *x) {
+    pair_place const own(steps.count, batch, input_size);
     if (!own.is_real) return;
     double pair[2];
-    rs_normal_pair(seed, RS_STREAM_INPUT, (uint32_t)(first_step + own.step),
+    rs_normal_pair(seed, RS_STREAM_INPUT, (uint32_t)(steps.first + own.step),
                    (uint32_t)(first_sample + own.sample), (uint32_t)own.pair, pair);
     double *row = x + (own.step * batch + own.sample) * input_size + 2 * own.pair;
     row[0] = pair[0];
     if (2 * own.pair + 1 < input_size) row[1] = pair[1];
 }
 
-rs_status draw_input(cudaStream_t stream, const rs_drive *drive, int first_step, int steps,
-                     int batch, double *x) {
-    int const size = (int)drive->input_size;
-    return launch("draw_input_kernel", draw_input_kernel, blocks_for_pairs(steps, batch, size),
-                  dim3(THREADS), 0, stream, drive->seed, (int)drive->first_sample, size, first_step,
-                  steps, batch, x);
+rs_status draw_input(cudaStream_t stream, const rs_shape *shape, const rs_drive *drive,
+                     input_steps steps, double *x) {
+    int const size = (int)shape->input_size, batch = (int)shape->batch;
+    return launch("draw_input_kernel", draw_input_kernel,
+                  blocks_for_pairs(steps.count, batch, size), dim3(THREADS), 0, stream, drive->seed,
+                  (int)drive->first_sample, size, steps, batch, x);
 }
 
 template <typename real>
@@ -107,38 +104,47 @@ __global__ void noise_kernel(uint64_t seed, double sigma, int first_sample, int 
         sheet[(size_t)(2 * own.pair + k) * batch + own.sample] = (real)(sigma * pair[k]);
 }
 
+template <typename real>
+rs_status fill_noise(cudaStream_t stream, const rs_shape *shape, const rs_drive *drive, real *to) {
+    int const hidden = (int)shape->hidden, batch = (int)shape->batch;
+    int const steps = (int)(shape->warmup + shape->steps);
+    return launch("noise_kernel", noise_kernel<real>, blocks_for_pairs(steps, batch, hidden),
+                  dim3(THREADS), 0, stream, drive->seed, drive->sigma, (int)drive->first_sample,
+                  hidden, steps, batch, to);
+}
+
 /* The same sums in the same order as rs_drive_fill's: the bits agree. */
 template <typename real>
 __global__ void weighted_kernel(int hidden, int steps, int batch, int input_size,
-                                const double *weight_ih, const double *bias, const double *x,
-                                real *to) {
+                                input_weights weights, const double *x, real *to) {
     size_t const at = item(), sheet = (size_t)hidden * batch;
     if (at >= sheet * steps) return;
     size_t const step = at / sheet;
     int const i = (int)(at % sheet / batch), sample = (int)(at % batch);
-    const double *w = weight_ih + (size_t)i * input_size;
+    const double *w = weights.weight_ih + (size_t)i * input_size;
     const double *input = x + (step * batch + sample) * input_size;
     double u = 0.0;
     for (int k = 0; k < input_size; ++k) u = fma(w[k], input[k], u);
-    to[at] = (real)(u + bias[i]); /* [steps][H][B] */
+    to[at] = (real)(u + (weights.bias_ih[i] + weights.bias_hh[i])); /* [steps][H][B] */
 }
 
 template <typename real>
-static rs_status fill(cudaStream_t stream, const rs_drive *drive, int hidden, int steps, int batch,
-                      const double *weight_ih, const double *bias, const double *x, real *to) {
-    if (drive->kind == RS_DRIVE_NOISE)
-        return launch("noise_kernel", noise_kernel<real>, blocks_for_pairs(steps, batch, hidden),
-                      dim3(THREADS), 0, stream, drive->seed, drive->sigma, (int)drive->first_sample,
-                      hidden, steps, batch, to);
+rs_status fill_weighted(cudaStream_t stream, const rs_shape *shape, input_weights w, int steps,
+                        const double *x, real *to) {
+    int const hidden = (int)shape->hidden, batch = (int)shape->batch;
     return launch("weighted_kernel", weighted_kernel<real>,
                   blocks_for((size_t)steps * hidden * batch), dim3(THREADS), 0, stream, hidden,
-                  steps, batch, (int)drive->input_size, weight_ih, bias, x, to);
+                  steps, batch, (int)shape->input_size, w, x, to);
 }
 
-rs_status fill_drive(cudaStream_t stream, rs_precision precision, const rs_drive *drive, int hidden,
-                     int steps, int batch, const double *weight_ih, const double *bias,
-                     const double *x, void *to) {
-    if (precision == RS_F64)
-        return fill(stream, drive, hidden, steps, batch, weight_ih, bias, x, (double *)to);
-    return fill(stream, drive, hidden, steps, batch, weight_ih, bias, x, (float *)to);
-}
+/* ---- both precisions ------------------------------------------------------------------------- */
+
+#define INSTANTIATE(real)                                                                          \
+    template rs_status pack_weights(cudaStream_t, const rs_shape *, int, size_t, const double *,   \
+                                    real *, real *);                                               \
+    template rs_status pack_array(cudaStream_t, int, int, bool, const double *, real *);           \
+    template rs_status fill_noise(cudaStream_t, const rs_shape *, const rs_drive *, real *);       \
+    template rs_status fill_weighted(cudaStream_t, const rs_shape *, input_weights, int,           \
+                                     const double *, real *);
+INSTANTIATE(float)
+INSTANTIATE(double)

@@ -9,7 +9,10 @@
 namespace {
 
 /* In the order in which they are asked. */
-const cuda_path *const paths[] = {&path_small, &path_cluster, &path_persistent, &path_stepwise};
+template <typename real>
+const cuda_path<real> *const paths[4] = {&cuda_paths<real>::small, &cuda_paths<real>::cluster,
+                                         &cuda_paths<real>::persistent,
+                                         &cuda_paths<real>::stepwise};
 
 } // namespace
 
@@ -30,15 +33,18 @@ rs_status ask_limits(int device, device_limits *out) {
 }
 
 rs_status wanted_path(const char **out) {
-    const char *const names[] = {paths[0]->name, paths[1]->name, paths[2]->name, paths[3]->name,
-                                 NULL};
+    using all = cuda_paths<float>;
+    const char *const names[] = {all::small.name, all::cluster.name, all::persistent.name,
+                                 all::stepwise.name, NULL};
     return rs_setting("RHOSWEEP_CUDA_PATH", names, out);
 }
 
-rs_status choose_path(const device_limits *limits, const rs_shape *shape, const cuda_path **out) {
+template <typename real>
+rs_status choose_path(const device_limits *limits, const rs_shape *shape,
+                      const cuda_path<real> **out) {
     const char *wanted;
     RS_TRY(wanted_path(&wanted));
-    for (const cuda_path *candidate : paths) {
+    for (const cuda_path<real> *candidate : paths<real>) {
         if (wanted ? strcmp(candidate->name, wanted) != 0 : !candidate->suits(limits, shape))
             continue;
         if (!candidate->takes(limits, shape)) continue;
@@ -52,6 +58,9 @@ rs_status choose_path(const device_limits *limits, const rs_shape *shape, const 
         wanted, shape->hidden, rs_precision_name(shape->precision));
 }
 
+template rs_status choose_path(const device_limits *, const rs_shape *, const cuda_path<float> **);
+template rs_status choose_path(const device_limits *, const rs_shape *, const cuda_path<double> **);
+
 problem problem_of(const rs_shape *shape) {
     problem p;
     p.groups = (int)shape->groups;
@@ -63,6 +72,6 @@ problem problem_of(const rs_shape *shape) {
     p.columns = p.radii * p.batch;
     p.cell = shape->cell;
     p.raw = shape->raw;
-    p.driven = shape->driven;
+    p.driven = shape->drive != RS_DRIVE_ZERO;
     return p;
 }

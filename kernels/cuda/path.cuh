@@ -25,14 +25,16 @@ struct device_limits {
     int clusters_at_once[4][3];
 };
 
-/* What a path needs to know and keep between jobs. */
+/* What a path needs to know and keep between passes. */
 struct path_context {
     device_limits limits;
     cudaStream_t stream;
-    void *state; /* the path's own, made when it is first run */
+    void *state;                          /* a path's own, made when it is first run */
+    void (*close)(path_context *context); /* frees it */
 };
 
-struct cuda_path {
+/* A path in one precision; shapes are of that precision. */
+template <typename real> struct cuda_path {
     const char *name; /* for RHOSWEEP_CUDA_PATH */
 
     /* Whether the path can run such a piece at all. */
@@ -47,14 +49,12 @@ struct cuda_path {
     /* Bytes of the slopes and of whatever else the path keeps beside them. */
     uint64_t (*trace_bytes)(const device_limits *limits, const rs_shape *shape);
 
-    /* Both passes, queued on the stream; `arrays` is an arrays<float> or arrays<double>. */
-    rs_status (*forward)(path_context *context, const rs_shape *shape, const void *arrays);
-    rs_status (*backward)(path_context *context, const rs_shape *shape, const void *arrays);
-
-    /* Frees context->state; may be NULL. */
-    void (*close)(path_context *context);
+    /* Both passes, queued on the stream. */
+    rs_status (*forward)(path_context *context, const rs_shape *shape, const arrays<real> &a);
+    rs_status (*backward)(path_context *context, const rs_shape *shape, const arrays<real> &a);
 };
 
+/* Of the current device. */
 rs_status ask_limits(int device, device_limits *out);
 
 /* The part about clusters, of a device that has them: clusters_at_once is zero before. */
@@ -65,9 +65,14 @@ rs_status wanted_path(const char **out);
 
 /* The path that RHOSWEEP_CUDA_PATH names, or the first that suits the shape. RS_EINPUT where the
  * named one does not take it. */
-rs_status choose_path(const device_limits *limits, const rs_shape *shape, const cuda_path **out);
+template <typename real>
+rs_status choose_path(const device_limits *limits, const rs_shape *shape,
+                      const cuda_path<real> **out);
 
-extern const cuda_path path_small, path_cluster, path_persistent, path_stepwise;
+/* Each is defined in the file of its name. */
+template <typename real> struct cuda_paths {
+    static const cuda_path<real> small, cluster, persistent, stepwise;
+};
 
 problem problem_of(const rs_shape *shape);
 

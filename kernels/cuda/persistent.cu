@@ -135,7 +135,7 @@ template <typename real> static void make_ring(const device_limits *limits, tili
 template <typename real>
 static tiling tile_with(const device_limits *limits, const rs_shape *shape, int rm, int tc) {
     tiling t;
-    int const rn = columns_of(shape), tr = ((int)shape->hidden + rm - 1) / rm;
+    int const rn = columns_of<real>(), tr = ((int)shape->hidden + rm - 1) / rm;
     t.tc = tc;
     t.tr = tr < rn ? rn : tr; /* a thread for every column of the tile */
     t.threads = t.tr * tc;
@@ -183,62 +183,63 @@ static int threads_at_once(const device_limits *limits, const rs_shape *shape, c
  * it. */
 template <typename real> static tiling choose(const device_limits *limits, const rs_shape *shape) {
     tiling const short_parts = widest<real>(limits, shape, SHORT);
-    if (shape->precision != RS_F32 || shape->hidden <= 32) return short_parts;
+    if (sizeof(real) > sizeof(float) || shape->hidden <= 32) return short_parts;
     tiling const tall_parts = widest<real>(limits, shape, TALL);
     bool const starved = threads_at_once(limits, shape, &tall_parts) < 2 * SCHEDULERS * WARP;
     return starved && fits(limits, &short_parts) ? short_parts : tall_parts;
 }
 
-static tiling choose_any(const device_limits *limits, const rs_shape *shape) {
-    return shape->precision == RS_F32 ? choose<float>(limits, shape)
-                                      : choose<double>(limits, shape);
-}
-
 static int rows_of(const tiling *t) { return t->rows / t->tr; }
 
 /* If a tile of any width fits, then the narrowest does: no more columns change the answer. */
-static bool takes(const device_limits *limits, const rs_shape *shape) {
+template <typename real> static bool takes(const device_limits *limits, const rs_shape *shape) {
     if (shape->hidden > 4096) return false; /* keeps the sums below inside int */
-    tiling const t = choose_any(limits, shape);
+    tiling const t = choose<real>(limits, shape);
     return fits(limits, &t);
 }
 
 /* Beyond, the stepwise path's larger tiles use each number more often once it is on the processor:
  * from 512 units of f64 on, and of f32 where not even half the widest tile fits. By H, precision
  * and device alone: the stepwise path sums norms in another order. */
-static bool suits(const device_limits *limits, const rs_shape *shape) {
+template <typename real> static bool suits(const device_limits *limits, const rs_shape *shape) {
     if (shape->hidden < 512) return true;
-    if (shape->hidden > 512 || shape->precision != RS_F32) return false;
-    tiling const half = tile_with<float>(limits, shape, TALL, 8);
+    if (shape->hidden > 512 || sizeof(real) > sizeof(float)) return false;
+    tiling const half = tile_with<real>(limits, shape, TALL, 8);
     return fits(limits, &half);
 }
 
-static int padded(const device_limits *limits, const rs_shape *shape) {
-    return choose_any(limits, shape).padded;
+template <typename real> static int padded(const device_limits *limits, const rs_shape *shape) {
+    return choose<real>(limits, shape).padded;
 }
 
-static rs_status forward(path_context *context, const rs_shape *shape, const void *a) {
-    tiling const t = choose_any(&context->limits, shape);
-    if (shape->precision == RS_F64)
-        return run_tiles<double>(context, shape, a, t, "forward_kernel",
-                                 forward_kernel<double, SHORT, 2>);
-    return run_tiles<float>(context, shape, a, t, "forward_kernel",
-                            rows_of(&t) == TALL ? forward_kernel<float, TALL, 4>
-                                                : forward_kernel<float, SHORT, 4>);
+/* The kernel for parts of so many rows; f64 has short ones alone. */
+static tile_kernel<float> forward_of(float, int rows) {
+    return rows == TALL ? forward_kernel<float, TALL, 4> : forward_kernel<float, SHORT, 4>;
+}
+static tile_kernel<double> forward_of(double, int) { return forward_kernel<double, SHORT, 2>; }
+static tile_kernel<float> backward_of(float, int rows) {
+    return rows == TALL ? backward_kernel<float, TALL, 4> : backward_kernel<float, SHORT, 4>;
+}
+static tile_kernel<double> backward_of(double, int) { return backward_kernel<double, SHORT, 2>; }
+
+template <typename real>
+static rs_status forward(path_context *context, const rs_shape *shape, const arrays<real> &a) {
+    tiling const t = choose<real>(&context->limits, shape);
+    return run_tiles(context, shape, a, t, "forward_kernel", forward_of(real(), rows_of(&t)));
 }
 
-static rs_status backward(path_context *context, const rs_shape *shape, const void *a) {
-    tiling const t = choose_any(&context->limits, shape);
-    if (shape->precision == RS_F64)
-        return run_tiles<double>(context, shape, a, t, "backward_kernel",
-                                 backward_kernel<double, SHORT, 2>);
-    return run_tiles<float>(context, shape, a, t, "backward_kernel",
-                            rows_of(&t) == TALL ? backward_kernel<float, TALL, 4>
-                                                : backward_kernel<float, SHORT, 4>);
+template <typename real>
+static rs_status backward(path_context *context, const rs_shape *shape, const arrays<real> &a) {
+    tiling const t = choose<real>(&context->limits, shape);
+    return run_tiles(context, shape, a, t, "backward_kernel", backward_of(real(), rows_of(&t)));
 }
 
 } // namespace
 
-const cuda_path path_persistent = {
-    "persistent", takes, suits, padded, tile_trace_bytes, forward, backward, NULL,
+template <typename real>
+const cuda_path<real> cuda_paths<real>::persistent = {
+    "persistent",           takes<real>,   suits<real>,    padded<real>,
+    tile_trace_bytes<real>, forward<real>, backward<real>,
 };
+template const cuda_path<float> cuda_paths<float>::persistent;
+template const cuda_path<double> cuda_paths<double>::persistent;

@@ -5,7 +5,6 @@
 #include "pack.cuh"
 
 #include <limits.h>
-#include <string.h>
 
 namespace {
 
@@ -23,12 +22,12 @@ bool sizes_fit(const rs_shape *s) {
 #endif
 enum { SLAB = RS_CUDA_SLAB };
 
-/* The arrays of a piece. Those of a kind stand together, group after group. */
+/* The arrays of a piece. Those of a kind are neighbours, group after group. */
 template <typename real> struct layout {
     int driven_steps; /* 1 where u = 0 throughout */
     int slab;         /* steps of input that are staged at a time */
     arrays<real> a;
-    double *stage; /* what is on its way: weights, or a sheet, or a slab of input */
+    double *stage; /* what is on its way: a sheet, or a slab of input */
     uint64_t total;
 };
 
@@ -39,26 +38,24 @@ template <typename real> size_t stride_of(uint64_t count) {
 
 /* Steps of input that are staged at a time, and the numbers that the stage has room for. */
 uint64_t measure_stage(const rs_shape *s, int driven_steps, int *slab) {
-    uint64_t const h = s->hidden, units = rs_size_mul(h, s->batch);
+    uint64_t const units = rs_size_mul(s->hidden, s->batch);
     uint64_t const step = rs_size_mul(s->batch, s->input_size), most = SLAB / sizeof(double);
     uint64_t const all = rs_size_mul((uint64_t)driven_steps, step);
-    uint64_t const some = all < most ? all : step > most ? step : most;
-    *slab = step ? (int)(some / step) : driven_steps;
-    uint64_t const input = rs_size_add(some, rs_size_mul(h, s->input_size + 1));
-    uint64_t const square = rs_size_mul(h, h), sheet = units > s->radii ? units : s->radii;
-    uint64_t const arrays = square > sheet ? square : sheet;
-    return input > arrays ? input : arrays;
+    uint64_t const input = all < most ? all : step > most ? step : most;
+    uint64_t const sheet = units > s->radii ? units : s->radii;
+    *slab = step ? (int)(input / step) : driven_steps;
+    return input > sheet ? input : sheet;
 }
 
 /* Measures or deals the block. */
 template <typename real>
-layout<real> lay_out(const device_limits *limits, const cuda_path *path, const rs_shape *s,
+layout<real> lay_out(const device_limits *limits, const cuda_path<real> *path, const rs_shape *s,
                      rs_block block) {
     layout<real> l = {};
     uint64_t const groups = s->groups, h = s->hidden, units = rs_size_mul(h, s->batch);
     uint64_t const columns = rs_size_mul(groups, rs_size_mul(s->radii, s->batch));
     uint64_t const norms = rs_size_mul(columns, s->steps);
-    l.driven_steps = s->driven ? (int)(s->warmup + s->steps) : 1;
+    l.driven_steps = s->drive != RS_DRIVE_ZERO ? (int)(s->warmup + s->steps) : 1;
     l.a.padded = path->padded(limits, s);
     l.a.weight_stride = stride_of<real>(rs_size_mul(h, rs_size_add(h, MOST_PADDING)));
     l.a.sheet_stride = stride_of<real>(units);
@@ -83,172 +80,119 @@ layout<real> lay_out(const device_limits *limits, const cuda_path *path, const r
 
 /* A piece in its lane's memory. */
 template <typename real> struct placed {
-    const cuda_path *path;
+    const cuda_path<real> *path;
     layout<real> l;
 };
 
 template <typename real> rs_status place(const lane *on, const piece *p, placed<real> *out) {
     RS_TRY(choose_path(&on->context.limits, &p->shape, &out->path));
-    out->l = lay_out<real>(&on->context.limits, out->path, &p->shape,
-                           rs_block_deal(on->memory, ALIGNMENT));
+    out->l =
+        lay_out(&on->context.limits, out->path, &p->shape, rs_block_deal(on->memory, ALIGNMENT));
     return RS_OK;
 }
 
-/* ---- page-locked memory --------------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
-/* Bytes [offset, offset + bytes) of rows of `width` bytes, `pitch` apart, seen as one after the
- * other: between their places and `packed`. */
-void move_rows(unsigned char *rows, size_t width, size_t pitch, size_t offset, size_t bytes,
-               unsigned char *packed, bool to_rows) {
-    while (bytes > 0) {
-        size_t const at = offset % width, some = width - at < bytes ? width - at : bytes;
-        unsigned char *const row = rows + offset / width * pitch + at;
-        memcpy(to_rows ? row : packed, to_rows ? packed : row, some);
-        packed += some;
-        offset += some;
-        bytes -= some;
-    }
-}
-
-unsigned char *half_of(const pinned *p, size_t half) { return p->memory + half * PINNED_HALF; }
-
-/* The other half, once nothing is copied from it any more. */
-rs_status turn_over(pinned *p, cudaStream_t stream) {
-    CUDA_TRY(cudaEventRecord(p->copied[p->half], stream));
-    p->half ^= 1;
-    p->used = 0;
-    CUDA_TRY(cudaEventSynchronize(p->copied[p->half]));
+/* Packs the weights unless the piece before has left them as they are wanted. */
+template <typename real>
+rs_status send_weights(lane *on, const loaded_weights *weights, const rs_shape *s,
+                       const arrays<real> *a) {
+    packing const wanted = {weights->number, s->precision, a->padded, on->memory};
+    const packing *is = &on->packed;
+    if (is->load == wanted.load && is->precision == wanted.precision &&
+        is->padded == wanted.padded && is->memory == wanted.memory)
+        return RS_OK;
+    on->packed = packing();
+    RS_TRY(pack_weights(on->context.stream, s, a->padded, a->weight_stride, weights->weight_hh,
+                        (real *)a->forward_w, (real *)a->backward_w));
+    on->packed = wanted;
     return RS_OK;
-}
-
-/* Packs `rows` rows into device memory at `to`. The host's memory is free when this returns. */
-rs_status send_rows(lane *on, const void *from, size_t width, size_t pitch, size_t rows, void *to) {
-    pinned *const p = &on->host;
-    size_t const all = width * rows;
-    for (size_t done = 0, some; done < all; done += some) {
-        if (p->used == PINNED_HALF) RS_TRY(turn_over(p, on->context.stream));
-        size_t const room = PINNED_HALF - p->used;
-        some = all - done < room ? all - done : room;
-        unsigned char *const here = half_of(p, p->half) + p->used;
-        move_rows((unsigned char *)from, width, pitch, done, some, here, false);
-        CUDA_TRY(cudaMemcpyAsync((unsigned char *)to + done, here, some, cudaMemcpyHostToDevice,
-                                 on->context.stream));
-        p->used += some;
-    }
-    return RS_OK;
-}
-
-/* Device memory at `from` into `rows` rows of the host's. Waits for all that the stream holds; one
- * half is emptied while the other is filled. */
-rs_status receive_rows(lane *on, const void *from, void *to, size_t width, size_t pitch,
-                       size_t rows) {
-    pinned *const p = &on->host;
-    size_t const all = width * rows, parts = (all + PINNED_HALF - 1) / PINNED_HALF;
-    for (size_t part = 0; part <= parts; ++part) {
-        size_t const begin = part * PINNED_HALF;
-        if (part < parts) {
-            size_t const some = all - begin < PINNED_HALF ? all - begin : PINNED_HALF;
-            CUDA_TRY(cudaMemcpyAsync(half_of(p, part % 2), (const unsigned char *)from + begin,
-                                     some, cudaMemcpyDeviceToHost, on->context.stream));
-            CUDA_TRY(cudaEventRecord(p->copied[part % 2], on->context.stream));
-        }
-        if (part == 0) continue;
-        size_t const before = begin - PINNED_HALF;
-        size_t const some = all - before < PINNED_HALF ? all - before : PINNED_HALF;
-        CUDA_TRY(cudaEventSynchronize(p->copied[(part - 1) % 2]));
-        move_rows((unsigned char *)to, width, pitch, before, some, half_of(p, (part - 1) % 2),
-                  true);
-    }
-    return RS_OK;
-}
-
-/* ---- sending a group ------------------------------------------------------------------------- */
-
-rs_status stage_in(lane *on, const double *from, size_t count, double *stage) {
-    size_t const bytes = count * sizeof *from;
-    return send_rows(on, from, bytes, bytes, 1, stage);
 }
 
 /* x of a slab of steps, as the user gave it. */
-rs_status send_input(lane *on, const rs_drive *drive, size_t step, size_t steps, size_t batch,
+rs_status send_input(lane *on, const rs_shape *s, const rs_drive *drive, input_steps steps,
                      double *x) {
-    size_t const pitch = drive->input_batch * drive->input_size;
-    return send_rows(on, drive->input + step * pitch + drive->first_sample * drive->input_size,
-                     batch * drive->input_size * sizeof *x, pitch * sizeof *x, steps, x);
+    size_t const pitch = drive->input_batch * s->input_size;
+    const double *from =
+        drive->input + (size_t)steps.first * pitch + drive->first_sample * s->input_size;
+    return send_rows(&on->host, from, s->batch * s->input_size * sizeof *x, pitch * sizeof *x,
+                     (size_t)steps.count, x);
 }
 
 template <typename real>
-rs_status send_drive(lane *on, const layout<real> *l, const rs_shape *s, const rs_drive *drive,
-                     real *to) {
+rs_status send_weighted(lane *on, const layout<real> *l, const rs_shape *s, const rs_drive *drive,
+                        input_weights w, real *to) {
     cudaStream_t const stream = on->context.stream;
-    size_t const h = s->hidden, sheet = h * s->batch;
-    if (drive->kind == RS_DRIVE_NOISE)
-        return fill_drive(stream, s->precision, drive, (int)h, l->driven_steps, (int)s->batch, NULL,
-                          NULL, NULL, to);
-    double *const weight_ih = l->stage, *const bias = weight_ih + h * drive->input_size;
-    double *const x = bias + h;
-    RS_TRY(stage_in(on, drive->weight_ih, h * drive->input_size, weight_ih));
-    RS_TRY(stage_in(on, drive->bias, h, bias));
+    size_t const sheet = s->hidden * s->batch;
     for (int step = 0; step < l->driven_steps; step += l->slab) {
-        int const steps = l->driven_steps - step < l->slab ? l->driven_steps - step : l->slab;
+        int const left = l->driven_steps - step;
+        input_steps const steps = {step, left < l->slab ? left : l->slab};
         if (drive->input)
-            RS_TRY(send_input(on, drive, (size_t)step, (size_t)steps, s->batch, x));
+            RS_TRY(send_input(on, s, drive, steps, l->stage));
         else
-            RS_TRY(draw_input(stream, drive, step, steps, (int)s->batch, x));
-        RS_TRY(fill_drive(stream, s->precision, drive, (int)h, steps, (int)s->batch, weight_ih,
-                          bias, x, to + (size_t)step * sheet));
+            RS_TRY(draw_input(stream, s, drive, steps, l->stage));
+        RS_TRY(fill_weighted(stream, s, w, steps.count, l->stage, to + (size_t)step * sheet));
     }
     return RS_OK;
 }
 
-/* [B][H] of the job's samples, transposed. */
+template <typename real>
+rs_status send_drive(lane *on, const layout<real> *l, const loaded_weights *weights, const piece *p,
+                     const rs_columns *of, size_t g) {
+    const rs_shape *s = &p->shape;
+    size_t const h = s->hidden, inputs = s->input_size;
+    cudaStream_t const stream = on->context.stream;
+    real *const to = (real *)l->a.drive + g * l->a.drive_stride;
+    rs_drive drive = of->drive;
+    drive.first_sample += p->first_sample;
+    if (s->drive == RS_DRIVE_NOISE) return fill_noise(stream, s, &drive, to);
+    if (s->drive == RS_DRIVE_WEIGHTED)
+        return send_weighted(on, l, s, &drive,
+                             {weights->weight_ih + g * h * inputs, weights->bias_ih + g * h,
+                              weights->bias_hh + g * h},
+                             to);
+    CUDA_TRY(cudaMemsetAsync(to, 0, l->a.drive_stride * sizeof *to, stream));
+    return RS_OK;
+}
+
+/* [rows][columns], transposed on demand. */
+template <typename real>
+rs_status send_array(lane *on, const double *from, size_t rows, size_t columns, bool transpose,
+                     double *stage, real *to) {
+    RS_TRY(send_numbers(&on->host, from, rows * columns, stage));
+    return pack_array(on->context.stream, (int)rows, (int)columns, transpose, stage, to);
+}
+
+/* [B][H] of the pass's samples, transposed. */
 template <typename real>
 rs_status send_sheet(lane *on, const piece *p, const double *from, double *stage, real *to) {
     const rs_shape *s = &p->shape;
-    size_t const count = s->batch * s->hidden;
-    if (!from) {
-        CUDA_TRY(cudaMemsetAsync(to, 0, count * sizeof *to, on->context.stream));
-        return RS_OK;
-    }
-    RS_TRY(stage_in(on, from + p->first_sample * s->hidden, count, stage));
-    return pack_array(on->context.stream, s->precision, (int)s->batch, (int)s->hidden, true, stage,
-                      to);
+    if (from)
+        return send_array(on, from + p->first_sample * s->hidden, s->batch, s->hidden, true, stage,
+                          to);
+    CUDA_TRY(cudaMemsetAsync(to, 0, s->batch * s->hidden * sizeof *to, on->context.stream));
+    return RS_OK;
 }
 
 template <typename real>
-rs_status send_group(lane *on, const layout<real> *l, const piece *p, const rs_group *group,
-                     size_t g) {
-    const rs_shape *s = &p->shape;
-    size_t const h = s->hidden;
+rs_status send_group(lane *on, const layout<real> *l, const loaded_weights *weights, const piece *p,
+                     const rs_columns *of, size_t g) {
     const arrays<real> *a = &l->a;
-    cudaStream_t const stream = on->context.stream;
-    RS_TRY(stage_in(on, group->weight_hh, h * h, l->stage));
-    RS_TRY(pack_weights(stream, s->precision, (int)h, a->padded, l->stage,
-                        (real *)a->forward_w + g * a->weight_stride,
-                        (real *)a->backward_w + g * a->weight_stride));
-    RS_TRY(stage_in(on, group->scale + p->first_radius, s->radii, l->stage));
-    RS_TRY(pack_array(stream, s->precision, 1, (int)s->radii, false, l->stage,
+    RS_TRY(send_array(on, of->scale + p->first_radius, 1, p->shape.radii, false, l->stage,
                       (real *)a->scale + g * a->scale_stride));
-    RS_TRY(stage_in(on, &group->step_gradient, 1, l->stage));
-    RS_TRY(pack_array(stream, s->precision, 1, 1, false, l->stage, (real *)a->own + g));
-    RS_TRY(send_sheet(on, p, group->h0, l->stage, (real *)a->h0 + g * a->sheet_stride));
-    RS_TRY(
-        send_sheet(on, p, group->loss_gradient, l->stage, (real *)a->loss + g * a->sheet_stride));
-    real *const drive = (real *)a->drive + g * a->drive_stride;
-    if (!s->driven) {
-        CUDA_TRY(cudaMemsetAsync(drive, 0, a->drive_stride * sizeof *drive, stream));
-        return RS_OK;
-    }
-    rs_drive from = group->drive;
-    from.first_sample += p->first_sample;
-    return send_drive(on, l, s, &from, drive);
+    RS_TRY(send_array(on, &of->step_delta, 1, 1, false, l->stage, (real *)a->own + g));
+    RS_TRY(send_sheet(on, p, of->start, l->stage, (real *)a->h0 + g * a->sheet_stride));
+    RS_TRY(send_sheet(on, p, of->delta, l->stage, (real *)a->loss + g * a->sheet_stride));
+    return send_drive(on, l, weights, p, of, g);
 }
 
-template <typename real> rs_status send_as(lane *on, const rs_job *job, const piece *p) {
+template <typename real>
+rs_status send_as(lane *on, const loaded_weights *weights, const rs_pass *pass, const piece *p) {
     placed<real> at;
     RS_TRY(place(on, p, &at));
+    RS_TRY(send_weights(on, weights, &p->shape, &at.l.a));
     for (size_t g = 0; g < p->shape.groups; ++g)
-        RS_TRY(send_group(on, &at.l, p, &job->group[g], g));
+        RS_TRY(send_group(on, &at.l, weights, p, &pass->of[g], g));
     return RS_OK;
 }
 
@@ -257,64 +201,74 @@ template <typename real> rs_status send_as(lane *on, const rs_job *job, const pi
 template <typename real> rs_status run_as(lane *on, const piece *p, bool back) {
     placed<real> at;
     RS_TRY(place(on, p, &at));
-    if (on->last && on->last != at.path && on->last->close) on->last->close(&on->context);
-    on->last = at.path;
-    return (back ? at.path->backward : at.path->forward)(&on->context, &p->shape, &at.l.a);
+    return (back ? at.path->backward : at.path->forward)(&on->context, &p->shape, at.l.a);
 }
 
 /* ---- receiving ------------------------------------------------------------------------------- */
 
-/* The piece's norms into their places among the job's: its columns stand together in each row. */
+/* The piece's numbers into their places among the pass's: its columns are neighbours in each row.
+ */
+template <typename T>
+rs_status receive_columns(lane *on, const rs_pass *pass, const piece *p, const T *from, size_t rows,
+                          T *to) {
+    size_t const batch = pass->shape.batch, pitch = pass->shape.radii * batch;
+    size_t const first = p->first_radius * batch + p->first_sample;
+    return receive_rows(&on->host, from, to + first, p->shape.radii * p->shape.batch * sizeof *to,
+                        pitch * sizeof *to, rows);
+}
+
+/* Of the piece's columns: 0 for none, as a record has it. */
+void put_zeros(const rs_pass *pass, const piece *p, uint32_t *nonfinite_step) {
+    size_t const batch = pass->shape.batch, pitch = pass->shape.radii * batch;
+    size_t const columns = p->shape.radii * p->shape.batch;
+    for (size_t g = 0; g < p->shape.groups; ++g) {
+        uint32_t *const row =
+            nonfinite_step + g * pitch + p->first_radius * batch + p->first_sample;
+        for (size_t c = 0; c < columns; ++c)
+            if (row[c] == NEVER) row[c] = 0;
+    }
+}
+
 template <typename real>
-rs_status receive(lane *on, const rs_shape *whole, const piece *p, const arrays<real> *a,
-                  rs_profile *out) {
-    size_t const columns = p->shape.radii * p->shape.batch, all = whole->radii * whole->batch;
-    size_t const first = p->first_radius * whole->batch + p->first_sample;
-    size_t const rows = whole->groups * whole->steps;
-    RS_TRY(receive_rows(on, a->norm2, out->norm2 + first, columns * sizeof *out->norm2,
-                        all * sizeof *out->norm2, rows));
-    RS_TRY(receive_rows(on, a->exponent, out->exponent + first, columns * sizeof *out->exponent,
-                        all * sizeof *out->exponent, rows));
-    RS_TRY(receive_rows(on, a->nonfinite, out->nonfinite_step + first,
-                        columns * sizeof *out->nonfinite_step, all * sizeof *out->nonfinite_step,
-                        whole->groups));
-    for (size_t g = 0; g < whole->groups; ++g)
-        for (size_t c = 0; c < columns; ++c) {
-            uint32_t *const step = &out->nonfinite_step[g * all + first + c];
-            if (*step == NEVER) *step = 0;
-        }
+rs_status receive_as(lane *on, const rs_pass *pass, const piece *p, rs_record *out) {
+    placed<real> at;
+    RS_TRY(place(on, p, &at));
+    const arrays<real> *a = &at.l.a;
+    size_t const groups = p->shape.groups, rows = groups * p->shape.steps;
+    RS_TRY(receive_columns(on, pass, p, a->norm2, rows, out->norm2));
+    RS_TRY(receive_columns(on, pass, p, a->exponent, rows, out->exponent));
+    RS_TRY(receive_columns(on, pass, p, a->nonfinite, groups, out->nonfinite_step));
+    put_zeros(pass, p, out->nonfinite_step);
     return RS_OK;
 }
 
 template <typename real>
-rs_status receive_as(lane *on, const rs_job *job, const piece *p, rs_profile *out) {
-    placed<real> at;
-    RS_TRY(place(on, p, &at));
-    return receive(on, &job->shape, p, &at.l.a, out);
+rs_status bytes_as(const device_limits *limits, const rs_shape *shape, uint64_t *out) {
+    const cuda_path<real> *path = NULL;
+    RS_TRY(choose_path(limits, shape, &path));
+    *out = lay_out(limits, path, shape, rs_block_measure(ALIGNMENT)).total;
+    return RS_OK;
 }
 
 } // namespace
 
 rs_status piece_bytes(const device_limits *limits, const rs_shape *shape, uint64_t *out) {
-    const cuda_path *path = NULL;
     *out = UINT64_MAX;
     if (!sizes_fit(shape)) return RS_OK;
-    RS_TRY(choose_path(limits, shape, &path));
-    rs_block const block = rs_block_measure(ALIGNMENT);
-    *out = shape->precision == RS_F32 ? lay_out<float>(limits, path, shape, block).total
-                                      : lay_out<double>(limits, path, shape, block).total;
-    return RS_OK;
+    return shape->precision == RS_F32 ? bytes_as<float>(limits, shape, out)
+                                      : bytes_as<double>(limits, shape, out);
 }
 
-rs_status piece_send(lane *on, const rs_job *job, const piece *p) {
-    return p->shape.precision == RS_F32 ? send_as<float>(on, job, p) : send_as<double>(on, job, p);
+rs_status piece_send(lane *on, const loaded_weights *weights, const rs_pass *pass, const piece *p) {
+    return p->shape.precision == RS_F32 ? send_as<float>(on, weights, pass, p)
+                                        : send_as<double>(on, weights, pass, p);
 }
 
 rs_status piece_run(lane *on, const piece *p, bool back) {
     return p->shape.precision == RS_F32 ? run_as<float>(on, p, back) : run_as<double>(on, p, back);
 }
 
-rs_status piece_receive(lane *on, const rs_job *job, const piece *p, rs_profile *out) {
-    return p->shape.precision == RS_F32 ? receive_as<float>(on, job, p, out)
-                                        : receive_as<double>(on, job, p, out);
+rs_status piece_receive(lane *on, const rs_pass *pass, const piece *p, rs_record *out) {
+    return p->shape.precision == RS_F32 ? receive_as<float>(on, pass, p, out)
+                                        : receive_as<double>(on, pass, p, out);
 }

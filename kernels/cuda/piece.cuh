@@ -1,22 +1,15 @@
-/* A piece of a job, as it runs on the device: its memory, what is sent, and what comes back. */
+/* A piece of a pass, as it runs on the device: its memory, what is sent, and what comes back. */
 #ifndef RS_CUDA_PIECE_CUH
 #define RS_CUDA_PIECE_CUH
 
 #include "path.cuh"
+#include "transfer.cuh"
+#include "weights.cuh"
 
-/* Some radii, or some samples of one radius: columns that stand together in every row. */
+/* Some radii, or some samples of one radius: columns that are neighbours in every row. */
 struct piece {
     rs_shape shape;
-    size_t first_radius, first_sample; /* among the job's */
-};
-
-/* Page-locked memory of the host, in two halves that take turns: copies from and to pageable memory
- * would wait for the stream. */
-static const size_t PINNED_HALF = 512 << 10; /* bytes */
-struct pinned {
-    unsigned char *memory; /* [2][PINNED_HALF] */
-    size_t half, used;     /* what is filled next */
-    cudaEvent_t copied[2]; /* nothing is copied from or to the half any more */
+    size_t first_radius, first_sample; /* among the pass's */
 };
 
 /* When a piece's parts were done, on its lane's stream: `start` comes once the passes of other
@@ -25,13 +18,21 @@ struct marks {
     cudaEvent_t send, sent, start, middle, end, receive, received;
 };
 
+/* How the weights at the beginning of a lane's memory were packed. */
+struct packing {
+    uint64_t load; /* the number of the weights; 0 where there are none */
+    rs_precision precision;
+    int padded;
+    const unsigned char *memory;
+};
+
 /* Where pieces run, one after the other. */
 struct lane {
     path_context context;
-    const cuda_path *last; /* whose state the context holds */
-    unsigned char *memory; /* dealt out anew for every piece */
+    channel host;          /* on the same stream */
+    unsigned char *memory; /* dealt out anew for every piece, the packed weights first */
     uint64_t size;
-    pinned host;
+    packing packed;
     marks mark;
 };
 
@@ -40,8 +41,8 @@ rs_status piece_bytes(const device_limits *limits, const rs_shape *shape, uint64
 
 /* All three queue work on the lane's stream, on whose device the calling thread must be; the last
  * one then waits for it. What is sent may be changed as soon as piece_send is back. */
-rs_status piece_send(lane *on, const rs_job *job, const piece *p);
+rs_status piece_send(lane *on, const loaded_weights *weights, const rs_pass *pass, const piece *p);
 rs_status piece_run(lane *on, const piece *p, bool back); /* one pass */
-rs_status piece_receive(lane *on, const rs_job *job, const piece *p, rs_profile *out);
+rs_status piece_receive(lane *on, const rs_pass *pass, const piece *p, rs_record *out);
 
 #endif

@@ -1,4 +1,4 @@
-/* A piece of a job on the device: sizes and arrays as the kernels see them. All paths share it. */
+/* A piece of a pass on the device: sizes and arrays as the kernels see them. All paths share it. */
 #ifndef RS_CUDA_PROBLEM_CUH
 #define RS_CUDA_PROBLEM_CUH
 

@@ -181,57 +181,62 @@ __global__ void __launch_bounds__(THREADS, (blocks_at_once<real, H>))
 template <typename real> using small_kernel = void (*)(problem, arrays<real>);
 
 /* The kernels of each even H: one row of zeros at most. */
-static small_kernel<float> const forward_f32[] = {
-    small_forward<float, 2>, small_forward<float, 4>,  small_forward<float, 6>,
-    small_forward<float, 8>, small_forward<float, 10>, small_forward<float, 12>};
-static small_kernel<float> const backward_f32[] = {
-    small_backward<float, 2>, small_backward<float, 4>,  small_backward<float, 6>,
-    small_backward<float, 8>, small_backward<float, 10>, small_backward<float, 12>};
-static small_kernel<double> const forward_f64[] = {
-    small_forward<double, 2>, small_forward<double, 4>, small_forward<double, 6>,
-    small_forward<double, 8>};
-static small_kernel<double> const backward_f64[] = {
-    small_backward<double, 2>, small_backward<double, 4>, small_backward<double, 6>,
-    small_backward<double, 8>};
+template <typename real> struct kernels;
+template <> struct kernels<float> {
+    enum { COUNT = MOST_HIDDEN_F32 / 2 };
+    static constexpr small_kernel<float> forward[COUNT] = {
+        small_forward<float, 2>, small_forward<float, 4>,  small_forward<float, 6>,
+        small_forward<float, 8>, small_forward<float, 10>, small_forward<float, 12>};
+    static constexpr small_kernel<float> backward[COUNT] = {
+        small_backward<float, 2>, small_backward<float, 4>,  small_backward<float, 6>,
+        small_backward<float, 8>, small_backward<float, 10>, small_backward<float, 12>};
+};
+template <> struct kernels<double> {
+    enum { COUNT = MOST_HIDDEN_F64 / 2 };
+    static constexpr small_kernel<double> forward[COUNT] = {
+        small_forward<double, 2>, small_forward<double, 4>, small_forward<double, 6>,
+        small_forward<double, 8>};
+    static constexpr small_kernel<double> backward[COUNT] = {
+        small_backward<double, 2>, small_backward<double, 4>, small_backward<double, 6>,
+        small_backward<double, 8>};
+};
 
-static bool takes(const device_limits *, const rs_shape *shape) {
-    return shape->hidden <= (shape->precision == RS_F32 ? MOST_HIDDEN_F32 : MOST_HIDDEN_F64);
+template <typename real> static bool takes(const device_limits *, const rs_shape *shape) {
+    return shape->hidden <= 2 * kernels<real>::COUNT;
 }
 
 static int padded(const device_limits *, const rs_shape *shape) { return (int)shape->hidden; }
 
-static uint64_t trace_bytes(const device_limits *, const rs_shape *shape) {
+template <typename real> static uint64_t trace_bytes(const device_limits *, const rs_shape *shape) {
     if (shape->cell == RS_LINEAR) return 0;
     uint64_t const columns = rs_size_mul(shape->groups, rs_size_mul(shape->radii, shape->batch));
-    uint64_t const real = shape->precision == RS_F32 ? sizeof(float) : sizeof(double);
-    return rs_size_mul(rs_size_mul(shape->steps, columns), shape->hidden * real);
+    return rs_size_mul(rs_size_mul(shape->steps, columns), shape->hidden * sizeof(real));
 }
 
 template <typename real>
-static rs_status run(path_context *context, const rs_shape *shape, const void *device_arrays,
+static rs_status run(path_context *context, const rs_shape *shape, const arrays<real> &a,
                      const char *name, small_kernel<real> kernel) {
     problem const p = problem_of(shape);
     unsigned const blocks = (unsigned)((p.columns + THREADS - 1) / THREADS * p.groups);
-    return launch(name, kernel, dim3(blocks), dim3(THREADS), 0, context->stream, p,
-                  *(const arrays<real> *)device_arrays);
+    return launch(name, kernel, dim3(blocks), dim3(THREADS), 0, context->stream, p, a);
 }
 
-static rs_status forward(path_context *context, const rs_shape *shape, const void *a) {
-    size_t const kernel = (shape->hidden - 1) / 2;
-    if (shape->precision == RS_F64)
-        return run<double>(context, shape, a, "small_forward", forward_f64[kernel]);
-    return run<float>(context, shape, a, "small_forward", forward_f32[kernel]);
+template <typename real>
+static rs_status forward(path_context *context, const rs_shape *shape, const arrays<real> &a) {
+    return run(context, shape, a, "small_forward", kernels<real>::forward[(shape->hidden - 1) / 2]);
 }
 
-static rs_status backward(path_context *context, const rs_shape *shape, const void *a) {
-    size_t const kernel = (shape->hidden - 1) / 2;
-    if (shape->precision == RS_F64)
-        return run<double>(context, shape, a, "small_backward", backward_f64[kernel]);
-    return run<float>(context, shape, a, "small_backward", backward_f32[kernel]);
+template <typename real>
+static rs_status backward(path_context *context, const rs_shape *shape, const arrays<real> &a) {
+    return run(context, shape, a, "small_backward",
+               kernels<real>::backward[(shape->hidden - 1) / 2]);
 }
 
 } // namespace
 
-const cuda_path path_small = {
-    "small", takes, takes, padded, trace_bytes, forward, backward, NULL,
+template <typename real>
+const cuda_path<real> cuda_paths<real>::small = {
+    "small", takes<real>, takes<real>, padded, trace_bytes<real>, forward<real>, backward<real>,
 };
+template const cuda_path<float> cuda_paths<float>::small;
+template const cuda_path<double> cuda_paths<double>::small;

@@ -547,7 +547,7 @@ struct pass_key {
                  s->warmup,
                  s->raw,
                  s->input_size,
-                 s->driven,
+                 (uint64_t)s->drive,
                  (uint64_t)s->cell,
                  (uint64_t)s->precision,
                  (uint64_t)(uintptr_t)memory} {}
@@ -600,30 +600,36 @@ static rs_status capture(const path_context *context, const rs_shape *shape, con
 
 static void close_stepwise(path_context *context) {
     stepwise_state *state = (stepwise_state *)context->state;
-    if (!state) return;
     for (captured const &pass : state->pass)
         if (pass.graph) (void)cudaGraphExecDestroy(pass.graph);
     free(state);
     context->state = NULL;
 }
 
-static rs_status run(path_context *context, const rs_shape *shape, const void *a, bool back) {
-    if (!context->state) context->state = calloc(1, sizeof(stepwise_state));
-    if (!context->state) return rs_fail(RS_EMEMORY, "engine cuda: no memory for a graph");
+static rs_status make_state(path_context *context) {
+    if (context->state) return RS_OK;
+    context->state = calloc(1, sizeof(stepwise_state));
+    context->close = close_stepwise;
+    return context->state ? RS_OK : rs_fail(RS_EMEMORY, "engine cuda: no memory for a graph");
+}
+
+template <typename real>
+static rs_status run(path_context *context, const rs_shape *shape, const arrays<real> &a,
+                     bool back) {
+    RS_TRY(make_state(context));
     captured *kept = &((stepwise_state *)context->state)->pass[back];
-    if (shape->precision == RS_F64)
-        RS_TRY(capture(context, shape, *(const arrays<double> *)a, back, kept));
-    else
-        RS_TRY(capture(context, shape, *(const arrays<float> *)a, back, kept));
+    RS_TRY(capture(context, shape, a, back, kept));
     CUDA_TRY(cudaGraphLaunch(kept->graph, context->stream));
     return RS_OK;
 }
 
-static rs_status forward(path_context *context, const rs_shape *shape, const void *a) {
+template <typename real>
+static rs_status forward(path_context *context, const rs_shape *shape, const arrays<real> &a) {
     return run(context, shape, a, false);
 }
 
-static rs_status backward(path_context *context, const rs_shape *shape, const void *a) {
+template <typename real>
+static rs_status backward(path_context *context, const rs_shape *shape, const arrays<real> &a) {
     return run(context, shape, a, true);
 }
 
@@ -635,17 +641,17 @@ static int padded(const device_limits *, const rs_shape *shape) {
     return (int)rs_size_round_up(shape->hidden, per_move<float>());
 }
 
-static uint64_t trace_bytes(const device_limits *, const rs_shape *shape) {
+template <typename real> static uint64_t trace_bytes(const device_limits *, const rs_shape *shape) {
     rs_block block = rs_block_measure(ALIGNMENT);
-    if (shape->precision == RS_F32)
-        (void)lay_out<float>(shape, &block);
-    else
-        (void)lay_out<double>(shape, &block);
+    (void)lay_out<real>(shape, &block);
     return block.used;
 }
 
 } // namespace
 
-const cuda_path path_stepwise = {
-    "stepwise", takes, takes, padded, trace_bytes, forward, backward, close_stepwise,
+template <typename real>
+const cuda_path<real> cuda_paths<real>::stepwise = {
+    "stepwise", takes, takes, padded, trace_bytes<real>, forward<real>, backward<real>,
 };
+template const cuda_path<float> cuda_paths<float>::stepwise;
+template const cuda_path<double> cuda_paths<double>::stepwise;

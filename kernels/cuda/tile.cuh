@@ -426,22 +426,22 @@ static inline size_t columns_in_all(const rs_shape *shape) {
 }
 
 /* Columns of the product that a thread holds. */
-static inline int columns_of(const rs_shape *shape) { return shape->precision == RS_F32 ? 4 : 2; }
+template <typename real> constexpr int columns_of() { return 16 / (int)sizeof(real); }
 
 /* Room for any tiling there may be: bytes must not decrease as columns grow. */
-static inline uint64_t tile_trace_bytes(const device_limits *, const rs_shape *shape) {
+template <typename real>
+static uint64_t tile_trace_bytes(const device_limits *, const rs_shape *shape) {
     if (shape->cell == RS_LINEAR) return 0;
     uint64_t const columns = rs_size_mul(shape->radii, shape->batch);
     uint64_t const most = rs_size_mul(shape->groups, rs_size_add(columns, MOST_WIDTH));
-    uint64_t const real = shape->precision == RS_F32 ? sizeof(float) : sizeof(double);
     return rs_size_mul(rs_size_mul(shape->steps, most),
-                       rs_size_mul(rs_size_add(shape->hidden, MOST_PADDING), real));
+                       rs_size_mul(rs_size_add(shape->hidden, MOST_PADDING), sizeof(real)));
 }
 
 template <typename real> using tile_kernel = void (*)(problem, arrays<real>, tiling);
 
 template <typename real>
-static rs_status run_tiles(path_context *context, const rs_shape *shape, const void *device_arrays,
+static rs_status run_tiles(path_context *context, const rs_shape *shape, const arrays<real> &a,
                            const tiling &t, const char *name, tile_kernel<real> kernel) {
     const void *const function = (const void *)kernel;
     CUDA_TRY(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
@@ -451,7 +451,7 @@ static rs_status run_tiles(path_context *context, const rs_shape *shape, const v
                                   cudaSharedmemCarveoutMaxShared));
     dim3 const grid((unsigned)(t.blocks * t.tiles * shape->groups));
     return launch_clusters(name, kernel, grid, dim3(t.threads), t.blocks, t.shared, context->stream,
-                           problem_of(shape), *(const arrays<real> *)device_arrays, t);
+                           problem_of(shape), a, t);
 }
 
 #endif

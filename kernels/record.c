@@ -1,0 +1,52 @@
+#include "record.h"
+
+#include "base/sizes.h"
+
+#include <stdlib.h>
+
+/* Numbers of an array each. */
+typedef struct counts {
+    uint64_t norms, columns, gradients;
+} counts;
+
+static counts count(const rs_shape *shape) {
+    uint64_t const networks = rs_size_mul(shape->groups, shape->radii);
+    uint64_t const columns = rs_size_mul(networks, shape->batch);
+    return (counts){.norms = rs_size_mul(columns, shape->steps),
+                    .columns = columns,
+                    .gradients = shape->gradients ? rs_size_mul(networks, RS_N_GRADIENT) : 0};
+}
+
+uint64_t rs_record_bytes(const rs_shape *shape) {
+    counts const n = count(shape);
+    uint64_t const norm = sizeof(double) + sizeof(int32_t);
+    return rs_size_add(rs_size_mul(rs_size_add(n.norms, n.gradients), norm),
+                       rs_size_mul(n.columns, sizeof(uint32_t)));
+}
+
+/* NULL for none, and where there is no memory. */
+static void *allocate(uint64_t count, size_t size) {
+    return count > 0 && count < SIZE_MAX ? calloc((size_t)count, size) : NULL;
+}
+
+rs_status rs_record_make(const rs_shape *shape, rs_record *out) {
+    counts const n = count(shape);
+    *out = (rs_record){.norm2 = allocate(n.norms, sizeof *out->norm2),
+                       .exponent = allocate(n.norms, sizeof *out->exponent),
+                       .nonfinite_step = allocate(n.columns, sizeof *out->nonfinite_step),
+                       .gradient2 = allocate(n.gradients, sizeof *out->gradient2),
+                       .gradient_exponent = allocate(n.gradients, sizeof *out->gradient_exponent)};
+    bool const gradients = n.gradients == 0 || (out->gradient2 && out->gradient_exponent);
+    if (out->norm2 && out->exponent && out->nonfinite_step && gradients) return RS_OK;
+    return rs_fail(RS_EMEMORY, "no memory for the norms of %llu columns",
+                   (unsigned long long)n.columns);
+}
+
+void rs_record_free(rs_record *record) {
+    free(record->norm2);
+    free(record->exponent);
+    free(record->nonfinite_step);
+    free(record->gradient2);
+    free(record->gradient_exponent);
+    *record = (rs_record){0};
+}
