@@ -1,5 +1,5 @@
 """The spec files in sweeps/ say what they claim to say. Figures of 200 seeds drawn elsewhere, in
-float64, are known for the two experiments of the seed: decay rates 0.65 +- 0.13 and 1.53 +- 0.22
+float64, are known for the two experiments of the tutorial: decay rates 0.65 +- 0.13 and 1.53 +- 0.22
 (mean and standard deviation), and median norms at t = 1 of 5.5e-15 and 2.6e-34."""
 
 import math
@@ -24,11 +24,11 @@ def norms_at(step, database):
 @pytest.mark.parametrize(
     ("name", "rate", "spread", "norm", "rho"),
     [
-        ("seed_vanishing.ini", 0.65, 0.13, 5.5e-15, None),
-        ("seed_exploding.ini", 1.53, 0.22, 2.6e-34, 2.0),
+        ("tutorial_vanishing.ini", 0.65, 0.13, 5.5e-15, None),
+        ("tutorial_exploding.ini", 1.53, 0.22, 2.6e-34, 2.0),
     ],
 )
-def test_seed_experiment(name, rate, spread, norm, rho, tmp_path):
+def test_tutorial_experiment(name, rate, spread, norm, rho, tmp_path):
     database = run_spec(name, tmp_path)
     (row,) = table("decay", database)
     assert row["seeds"] == "200"
@@ -50,7 +50,7 @@ def test_seed_experiment(name, rate, spread, norm, rho, tmp_path):
 
 
 def test_explodes_for_real(tmp_path):
-    database = run_spec("seed_explodes_for_real.ini", tmp_path)
+    database = run_spec("tutorial_explodes_for_real.ini", tmp_path)
     kinds = set()
     for row in table("decay", database):
         if float(row["rho"]) > 2.5:
@@ -62,7 +62,7 @@ def test_explodes_for_real(tmp_path):
 
 def test_explodes_raw(tmp_path):
     """Plain float32 comes to inf and then NaN, and the table names the step."""
-    database = run_spec("seed_explodes_raw.ini", tmp_path)
+    database = run_spec("tutorial_explodes_raw.ini", tmp_path)
     seen = defaultdict(set)
     for row in table("profile", database):
         text = row["log10_norm_max"]
