@@ -59,29 +59,44 @@ static rs_status open_bptt(void *self) {
 
 static rs_status check_bptt(void *self) {
     const bptt *b = self;
-    return rs_bench_job_check(&b->work, b->engine->name);
+    return rs_bench_job_check(&b->work, b->engine, b->state);
+}
+
+/* What a pass takes of three parts: itself, or all that the shape has. */
+static double of_pass(const bptt *b, double forward, double backward, double gradient) {
+    switch (b->pass) {
+    case RS_BENCH_FORWARD: return forward;
+    case RS_BENCH_BACKWARD: return backward;
+    case RS_BENCH_GRADIENT: return gradient;
+    default: return forward + backward + (b->shape.gradients ? gradient : 0.0);
+    }
+}
+
+static double column_steps_of(const rs_shape *s) {
+    return (double)s->radii * (double)s->batch * (double)s->steps;
 }
 
 static double amount_of_bytes(const bptt *b) {
     const rs_shape *s = &b->shape;
     double const real = s->precision == RS_F32 ? sizeof(float) : sizeof(double);
-    double const state = (double)s->hidden * real, samples = (double)s->batch * (double)s->steps;
-    double const column_steps = (double)s->radii * samples;
-    double const trace = s->cell == RS_LINEAR ? 0.0 : column_steps * state;
-    double const forward = trace + samples * state;
-    double const backward = trace + column_steps * (sizeof(double) + sizeof(int32_t));
-    return (b->pass != RS_BENCH_BACKWARD ? forward : 0.0) +
-           (b->pass != RS_BENCH_FORWARD ? backward : 0.0);
+    double const state = (double)s->hidden * real, column_steps = column_steps_of(s);
+    double const slopes = s->cell == RS_LINEAR ? 0.0 : column_steps * state;
+    double const states = s->gradients ? column_steps * state : 0.0;
+    double const input = (double)s->batch * (double)s->steps * state;
+    double const norms = column_steps * (sizeof(double) + sizeof(int32_t));
+    return of_pass(b, slopes + states + input, slopes + norms, states);
+}
+
+static double amount_of_flops(const bptt *b) {
+    double const h = (double)b->shape.hidden, product = 2.0 * h * h * column_steps_of(&b->shape);
+    return of_pass(b, product, product, product);
 }
 
 static void count(const bptt *b, double transfer_ms, rs_bench_report *report) {
-    const rs_shape *s = &b->shape;
-    double const h = (double)s->hidden;
-    double const column_steps = (double)s->radii * (double)s->batch * (double)s->steps;
-    double const flops = (b->pass == RS_BENCH_BPTT ? 4.0 : 2.0) * h * h * column_steps;
+    double const flops = amount_of_flops(b);
     rs_bench_counter *c = report->counter;
     *c++ = (rs_bench_counter){"gflops", 1e-9 * flops, true};
-    *c++ = (rs_bench_counter){"column_steps_per_s", column_steps, true};
+    *c++ = (rs_bench_counter){"column_steps_per_s", column_steps_of(&b->shape), true};
     *c++ = (rs_bench_counter){"bytes_per_s", amount_of_bytes(b), true};
     *c++ = (rs_bench_counter){"peak_fraction", flops / b->peak, true};
     *c = (rs_bench_counter){"transfer_ms", transfer_ms, false};
@@ -89,21 +104,20 @@ static void count(const bptt *b, double transfer_ms, rs_bench_report *report) {
 
 static rs_status run_bptt(void *self, int64_t n, rs_bench_report *report) {
     bptt *b = self;
-    double forward = 0.0, backward = 0.0, transfer = 0.0;
+    double forward = 0.0, backward = 0.0, gradient = 0.0, transfer = 0.0;
     double const start = rs_seconds();
     for (int64_t i = 0; i < n; ++i) {
         RS_TRY(rs_bench_job_run(&b->work, b->engine, b->state));
         forward += b->work.record.forward_seconds;
         backward += b->work.record.backward_seconds;
+        gradient += b->work.record.gradient_seconds;
         transfer += b->work.record.transfer_seconds;
     }
     double const wall = rs_seconds() - start;
     /* A GPU's passes are timed with its own events, so that a bus does not hide a kernel; what the
      * bus takes is a counter. */
-    double const both = b->on_host ? wall : forward + backward;
-    double const seconds[RS_BENCH_N_PASS] = {
-        [RS_BENCH_BPTT] = both, [RS_BENCH_FORWARD] = forward, [RS_BENCH_BACKWARD] = backward};
-    report->seconds = seconds[b->pass];
+    bool const whole = b->pass == RS_BENCH_BPTT && b->on_host;
+    report->seconds = whole ? wall : of_pass(b, forward, backward, gradient);
     count(b, 1e3 * transfer / (double)n, report);
     return RS_OK;
 }
@@ -139,13 +153,21 @@ rs_status rs_bench_add_bptt(const char *prefix, const rs_engine *engine, const r
 
 /* ---- the list ------------------------------------------------------------------------------ */
 
-static rs_status add_passes(const rs_engine *engine, const rs_shape *shape, int threads) {
-    static const char *const pass_name[RS_BENCH_N_PASS] = {
-        [RS_BENCH_BPTT] = "bptt", [RS_BENCH_FORWARD] = "forward", [RS_BENCH_BACKWARD] = "backward"};
-    for (rs_bench_pass pass = RS_BENCH_BPTT; pass < RS_BENCH_N_PASS; ++pass) {
+static rs_status add_passes(const rs_engine *engine, rs_shape shape, int threads) {
+    static const struct {
+        const char *name;
+        rs_bench_pass pass;
+        bool gradients;
+    } timed[] = {
+        {"bptt", RS_BENCH_BPTT, false},         {"forward", RS_BENCH_FORWARD, false},
+        {"backward", RS_BENCH_BACKWARD, false}, {"bptt+gradients", RS_BENCH_BPTT, true},
+        {"gradient", RS_BENCH_GRADIENT, true},
+    };
+    for (size_t i = 0; i < sizeof timed / sizeof *timed; ++i) {
         char prefix[64];
-        snprintf(prefix, sizeof prefix, "%s/%s", pass_name[pass], engine->name);
-        RS_TRY(rs_bench_add_bptt(prefix, engine, shape, threads, pass));
+        snprintf(prefix, sizeof prefix, "%s/%s", timed[i].name, engine->name);
+        shape.gradients = timed[i].gradients;
+        RS_TRY(rs_bench_add_bptt(prefix, engine, &shape, threads, timed[i].pass));
     }
     return RS_OK;
 }
@@ -155,7 +177,7 @@ static rs_status add_engine(const rs_engine *engine, const rs_bench_options *opt
         for (size_t i = 0; i < options->n_shapes; ++i)
             for (rs_cell n = RS_TANH; n < (i == 0 ? RS_N_CELL : RS_RELU); ++n) {
                 rs_shape const shape = rs_bench_job_shape(&options->shape[i], p, n);
-                RS_TRY(add_passes(engine, &shape, options->threads));
+                RS_TRY(add_passes(engine, shape, options->threads));
             }
     return RS_OK;
 }

@@ -1,6 +1,5 @@
 #include "job.h"
 
-#include "../host/fit/fit.h"
 #include "../host/work/weights.h"
 #include "../kernels/base/random.h"
 #include "../kernels/base/sizes.h"
@@ -10,6 +9,9 @@
 #include <stdlib.h>
 
 enum { SEED = 1 };
+
+/* A few seconds of the reference's plain loops. */
+static double const reference_flops = 3e9;
 
 /* Zeros; NULL, with the failure recorded, where there is no memory. */
 static double *allocate(uint64_t count) {
@@ -55,7 +57,8 @@ rs_shape rs_bench_job_shape(const rs_bench_shape *shape, rs_precision precision,
 }
 
 rs_status rs_bench_job_make(const rs_shape *shape, rs_bench_job *out) {
-    *out = (rs_bench_job){.pass = {.shape = *shape, .of = &out->columns}};
+    *out = (rs_bench_job){.pass = {.shape = *shape, .of = &out->columns},
+                          .reference_flops = reference_flops};
     uint64_t const h = shape->hidden, r = shape->radii, b = shape->batch, t = shape->steps;
     uint64_t const weights = rs_size_mul(h, h), loss = rs_size_mul(b, h), x = rs_size_mul(t, b);
     uint64_t const count =
@@ -88,138 +91,7 @@ void rs_bench_job_free(rs_bench_job *job) {
     *job = (rs_bench_job){0};
 }
 
-static rs_status load_and_run(const rs_engine *engine, void *state, const rs_parameters *network,
-                              const rs_pass *pass, rs_record *out) {
-    RS_TRY(engine->load(state, &pass->shape, network));
-    return engine->run(state, pass, out);
-}
-
 rs_status rs_bench_job_run(rs_bench_job *job, const rs_engine *engine, void *state) {
-    return load_and_run(engine, state, &job->network, &job->pass, &job->record);
-}
-
-/* ---- judging ------------------------------------------------------------------------------- */
-
-/* As in the tests of the engines: of log10 norms, for each decade that the gradient has decayed
- * and one more. */
-static double const tolerance[RS_N_PRECISION] = {[RS_F32] = 2e-5, [RS_F64] = 2e-12};
-
-/* What the reference may spend on a check: about 0.1 s of its plain loops. */
-static double const max_flops = 1e8;
-
-enum { MAX_RADII = 8 };
-
-/* Some radii of the job, with one sample: what the reference engine runs. */
-typedef struct sample_job {
-    rs_pass pass;
-    rs_columns columns;
-    double scale[MAX_RADII];
-    size_t radius[MAX_RADII]; /* index in the whole job */
-    size_t sample;
-    rs_record record;
-} sample_job;
-
-static size_t choose_radii(const rs_shape *shape) {
-    double const h = (double)shape->hidden;
-    double const affordable = max_flops / (4.0 * h * h * (double)shape->steps);
-    size_t const most = shape->radii < MAX_RADII ? shape->radii : MAX_RADII;
-    if (affordable < 1.0) return 1;
-    return affordable < (double)most ? (size_t)affordable : most;
-}
-
-/* Radii from first to last, one sample. */
-static void choose_columns(const rs_bench_job *whole, size_t sample, sample_job *out) {
-    const rs_shape *shape = &whole->pass.shape;
-    *out = (sample_job){.pass = {.shape = *shape, .of = &out->columns},
-                        .columns = whole->columns,
-                        .sample = sample};
-    size_t const radii = choose_radii(shape);
-    for (size_t i = 0; i < radii; ++i) {
-        out->radius[i] = radii > 1 ? i * (shape->radii - 1) / (radii - 1) : 0;
-        out->scale[i] = whole->columns.scale[out->radius[i]];
-    }
-    out->pass.shape.radii = radii;
-    out->pass.shape.batch = 1;
-    out->columns.scale = out->scale;
-    out->columns.delta += sample * shape->hidden;
-    out->columns.drive.first_sample = sample;
-}
-
-static rs_status run_reference(const rs_parameters *network, sample_job *some) {
-    const rs_engine *const reference = rs_engine_named("reference");
-    rs_resources const resources = {.threads = 1};
-    void *state = NULL;
-    RS_TRY(rs_record_make(&some->pass.shape, &some->record));
-    RS_TRY(reference->open(0, &some->pass.shape, &resources, &state));
-    rs_status const status = load_and_run(reference, state, network, &some->pass, &some->record);
-    reference->close(state);
-    return status;
-}
-
-static double log_norm(const rs_record *record, size_t columns, size_t t, size_t column) {
-    size_t const i = (t - 1) * columns + column;
-    return rs_log10_norm(record->norm2[i], record->exponent[i]);
-}
-
-/* Whether rounding errors stay small. Unless all is linear they grow as gradients do, and in their
- * own direction at times more: this one may not grow by half, from whichever step on. */
-static bool comparable(const sample_job *some, size_t i) {
-    const rs_shape *shape = &some->pass.shape;
-    double least = INFINITY;
-    for (size_t t = shape->steps; t > 0 && shape->cell != RS_LINEAR; --t) {
-        double const now = log_norm(&some->record, shape->radii, t, i);
-        least = fmin(least, now);
-        if (now - least > log10(1.5)) return false;
-    }
-    return true;
-}
-
-static rs_status compare_column(const rs_bench_job *whole, const sample_job *some, size_t i,
-                                const char *engine) {
-    const rs_shape *shape = &whole->pass.shape;
-    size_t const columns = shape->radii * shape->batch;
-    size_t const column = some->radius[i] * shape->batch + some->sample;
-    if (whole->record.nonfinite_step[column] != some->record.nonfinite_step[i])
-        return rs_fail(RS_EDEVICE,
-                       "engine %s: wrong result: column %zu is first not finite at "
-                       "step %u, in the reference at %u",
-                       engine, column, whole->record.nonfinite_step[column],
-                       some->record.nonfinite_step[i]);
-    for (size_t t = 1; t <= shape->steps; ++t) {
-        double const got = log_norm(&whole->record, columns, t, column);
-        double const want = log_norm(&some->record, some->pass.shape.radii, t, i);
-        double const error = got == want ? 0.0 : fabs(got - want) / (1.0 + fabs(want));
-        if (!(error <= tolerance[shape->precision])) /* NaN is wrong, too */
-            return rs_fail(RS_EDEVICE,
-                           "engine %s: wrong result: log10 norm %.10g at step %zu of "
-                           "column %zu, reference %.10g",
-                           engine, got, t, column, want);
-    }
-    return RS_OK;
-}
-
-static rs_status check_sample(const rs_bench_job *whole, size_t sample, const char *engine,
-                              size_t *compared) {
-    sample_job some;
-    choose_columns(whole, sample, &some);
-    rs_status status = run_reference(&whole->network, &some);
-    for (size_t i = 0; i < some.pass.shape.radii && status == RS_OK; ++i) {
-        if (!comparable(&some, i)) continue;
-        status = compare_column(whole, &some, i, engine);
-        ++*compared;
-    }
-    rs_record_free(&some.record);
-    return status;
-}
-
-rs_status rs_bench_job_check(const rs_bench_job *job, const char *engine) {
-    size_t const last = job->pass.shape.batch - 1;
-    size_t compared = 0;
-    RS_TRY(check_sample(job, 0, engine, &compared));
-    if (last > 0) RS_TRY(check_sample(job, last, engine, &compared));
-    if (compared > 0) return RS_OK;
-    return rs_fail(RS_EINPUT,
-                   "engine %s: result unchecked, the gradient grows in all columns: "
-                   "choose more radii or fewer steps",
-                   engine);
+    RS_TRY(engine->load(state, &job->pass.shape, &job->network));
+    return engine->run(state, &job->pass, &job->record);
 }

@@ -10,8 +10,9 @@ typedef struct rs_bench_job {
     rs_parameters network;
     rs_columns columns;
     rs_pass pass;
-    double *numbers;  /* all that the network and its columns point to */
-    rs_record record; /* of the latest run */
+    double *numbers;        /* all that the network and its columns point to */
+    rs_record record;       /* of the latest run */
+    double reference_flops; /* what a check may spend on the weights' gradients */
 } rs_bench_job;
 
 /* Gaussian W0 with g = 1; radii spread evenly over 0.5 .. 1.5 (one alone is 0.5); an input of size
@@ -25,12 +26,14 @@ void rs_bench_job_free(rs_bench_job *job);
  * job->pass.shape or a larger one. */
 rs_status rs_bench_job_run(rs_bench_job *job, const rs_engine *engine, void *state);
 
-/* Compares job->record, column by column, with what the reference engine gives for some of its
- * radii and samples: RS_OK where they agree as closely as the tests of the engines ask. Columns
- * whose gradient grows by half, from any step on, are left out, for rounding errors grow with it
- * (there only decay rates can agree); RS_EINPUT where that leaves none. `engine` is for the
- * message. */
-rs_status rs_bench_job_check(const rs_bench_job *job, const char *engine);
+/* Compares job->record with what the reference engine gives: column by column for some radii and
+ * samples, and for some radii the norms of the weights' gradients, where there are any. RS_OK where
+ * they agree as closely as the tests of the engines ask. Columns whose gradient grows by half, from
+ * any step on, are left out with their radius, for rounding errors grow with it (there only decay
+ * rates can agree); RS_EINPUT where that leaves none. Where reference_flops does not reach for all
+ * samples of one radius, the engine runs the first ones by themselves, and their gradients are
+ * compared instead. */
+rs_status rs_bench_job_check(const rs_bench_job *job, const rs_engine *engine, void *state);
 
 /* Number r of `count` radii, spread over [0.5, 1.5]; also those of the sweeps. */
 double rs_bench_radius(size_t r, size_t count);

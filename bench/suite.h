@@ -4,7 +4,8 @@
 
 #include "options.h"
 
-/* bptt/, forward/ and backward/ for every engine but the reference whose device works. */
+/* bptt/, forward/, backward/, bptt+gradients/ and gradient/ for every engine but the reference
+ * whose device works. */
 rs_status rs_bench_add_engines(const rs_bench_options *options);
 
 /* baseline/blas_stepwise/ */

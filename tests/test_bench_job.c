@@ -12,26 +12,39 @@
 /* H 12, B 3, R 5 (0.5 .. 1.5), T 40. */
 static rs_bench_shape const size = {12, 3, 5, 40};
 
-static void run(rs_precision precision, rs_cell cell, rs_bench_job *job) {
-    rs_shape const shape = rs_bench_job_shape(&size, precision, cell);
-    const rs_engine *const cpu = rs_engine_named("cpu");
-    rs_resources const resources = {.threads = 2};
+typedef struct trial {
+    rs_bench_job job;
+    const rs_engine *engine;
     void *state;
-    assert_int_equal(rs_bench_job_make(&shape, job), RS_OK);
-    assert_int_equal(cpu->open(0, &shape, &resources, &state), RS_OK);
-    assert_int_equal(rs_bench_job_run(job, cpu, state), RS_OK);
-    cpu->close(state);
+} trial;
+
+static void start(trial *t, rs_precision precision, rs_cell cell, bool gradients) {
+    rs_shape shape = rs_bench_job_shape(&size, precision, cell);
+    shape.gradients = gradients;
+    rs_resources const resources = {.threads = 2};
+    t->engine = rs_engine_named("cpu");
+    assert_int_equal(rs_bench_job_make(&shape, &t->job), RS_OK);
+    assert_int_equal(t->engine->open(0, &shape, &resources, &t->state), RS_OK);
+    assert_int_equal(rs_bench_job_run(&t->job, t->engine, t->state), RS_OK);
+}
+
+static rs_status judge(const trial *t) { return rs_bench_job_check(&t->job, t->engine, t->state); }
+
+static void finish(trial *t) {
+    t->engine->close(t->state);
+    rs_bench_job_free(&t->job);
 }
 
 static void right_results_pass(void **state) {
     (void)state;
     for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p)
-        for (rs_cell n = RS_TANH; n < RS_N_CELL; ++n) {
-            rs_bench_job job;
-            run(p, n, &job);
-            if (rs_bench_job_check(&job, "cpu") != RS_OK) fail_msg("%s", rs_message());
-            rs_bench_job_free(&job);
-        }
+        for (rs_cell n = RS_TANH; n < RS_N_CELL; ++n)
+            for (int gradients = 0; gradients < 2; ++gradients) {
+                trial t;
+                start(&t, p, n, gradients);
+                if (judge(&t) != RS_OK) fail_msg("%s", rs_message());
+                finish(&t);
+            }
 }
 
 static void radii_are_spread_from_a_half_to_one_and_a_half(void **state) {
@@ -52,38 +65,85 @@ static void wrong_norms_fail(void **state) {
         double factor;
     } wrong[] = {{0, 1, 1.01}, {0, 40, 0.99}, {2, 20, 1.01}, {0, 7, 0.0}, {2, 3, NAN}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; ++i) {
-        rs_bench_job job;
-        run(RS_F32, RS_TANH, &job);
-        job.record.norm2[(wrong[i].step - 1) * 15 + wrong[i].column] *= wrong[i].factor;
-        assert_int_equal(rs_bench_job_check(&job, "cpu"), RS_EDEVICE);
+        trial t;
+        start(&t, RS_F32, RS_TANH, false);
+        t.job.record.norm2[(wrong[i].step - 1) * 15 + wrong[i].column] *= wrong[i].factor;
+        assert_int_equal(judge(&t), RS_EDEVICE);
         assert_non_null(strstr(rs_message(), "engine cpu: wrong result"));
-        rs_bench_job_free(&job);
+        finish(&t);
     }
 }
 
 static void wrong_exponents_and_states_fail(void **state) {
     (void)state;
-    rs_bench_job job;
-    run(RS_F64, RS_TANH, &job);
-    ++job.record.exponent[0];
-    assert_int_equal(rs_bench_job_check(&job, "cpu"), RS_EDEVICE);
-    --job.record.exponent[0];
-    assert_int_equal(rs_bench_job_check(&job, "cpu"), RS_OK);
-    job.record.nonfinite_step[2] = 3;
-    assert_int_equal(rs_bench_job_check(&job, "cpu"), RS_EDEVICE);
-    rs_bench_job_free(&job);
+    trial t;
+    start(&t, RS_F64, RS_TANH, false);
+    ++t.job.record.exponent[0];
+    assert_int_equal(judge(&t), RS_EDEVICE);
+    --t.job.record.exponent[0];
+    assert_int_equal(judge(&t), RS_OK);
+    t.job.record.nonfinite_step[2] = 3;
+    assert_int_equal(judge(&t), RS_EDEVICE);
+    finish(&t);
+}
+
+/* Of the smallest radius, which is always compared. */
+static void wrong_gradients_fail(void **state) {
+    (void)state;
+    static const char *const name[RS_N_GRADIENT] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
+    static double const off[RS_N_PRECISION] = {[RS_F32] = 1e-4, [RS_F64] = 1e-10};
+    for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p) {
+        trial t;
+        start(&t, p, RS_TANH, true);
+        for (size_t k = 0; k < RS_N_GRADIENT; ++k) {
+            double *const norm2 = &t.job.record.gradient2[k], right = *norm2;
+            double const wrong[] = {right * (1.0 + off[p]), right * (1.0 - off[p]), 0.0, NAN};
+            for (size_t i = 0; i < sizeof wrong / sizeof *wrong; ++i) {
+                *norm2 = wrong[i];
+                assert_int_equal(judge(&t), RS_EDEVICE);
+                assert_non_null(strstr(rs_message(), "engine cpu: wrong result"));
+                assert_non_null(strstr(rs_message(), name[k]));
+            }
+            *norm2 = right;
+            ++t.job.record.gradient_exponent[k];
+            assert_int_equal(judge(&t), RS_EDEVICE);
+            --t.job.record.gradient_exponent[k];
+        }
+        assert_int_equal(judge(&t), RS_OK);
+        finish(&t);
+    }
+}
+
+/* The engine cpu, but for one gradient. */
+static rs_status run_bent(void *self, const rs_pass *pass, rs_record *out) {
+    RS_TRY(rs_engine_named("cpu")->run(self, pass, out));
+    out->gradient2[RS_WEIGHT_HH] *= 1.001;
+    return RS_OK;
+}
+
+static void some_samples_are_run_by_themselves(void **state) {
+    (void)state;
+    trial t;
+    start(&t, RS_F32, RS_TANH, true);
+    t.job.reference_flops = 1.0;
+    assert_int_equal(judge(&t), RS_OK);
+    rs_engine bent = *t.engine;
+    bent.run = run_bent;
+    assert_int_equal(rs_bench_job_check(&t.job, &bent, t.state), RS_EDEVICE);
+    assert_non_null(strstr(rs_message(), "weight_hh"));
+    finish(&t);
 }
 
 /* relu at rho 4 and above grows in every column: nothing can be compared, and that is said. */
 static void what_cannot_be_checked_is_no_success(void **state) {
     (void)state;
-    rs_bench_job job;
-    run(RS_F64, RS_RELU, &job);
-    double *const scale = job.numbers + (job.columns.scale - job.numbers);
+    trial t;
+    start(&t, RS_F64, RS_RELU, false);
+    double *const scale = t.job.numbers + (t.job.columns.scale - t.job.numbers);
     for (size_t r = 0; r < size.radii; ++r) scale[r] = 4.0;
-    assert_int_equal(rs_bench_job_check(&job, "cpu"), RS_EINPUT);
+    assert_int_equal(judge(&t), RS_EINPUT);
     assert_non_null(strstr(rs_message(), "unchecked"));
-    rs_bench_job_free(&job);
+    finish(&t);
 }
 
 int main(void) {
@@ -92,6 +152,8 @@ int main(void) {
         cmocka_unit_test(radii_are_spread_from_a_half_to_one_and_a_half),
         cmocka_unit_test(wrong_norms_fail),
         cmocka_unit_test(wrong_exponents_and_states_fail),
+        cmocka_unit_test(wrong_gradients_fail),
+        cmocka_unit_test(some_samples_are_run_by_themselves),
         cmocka_unit_test(what_cannot_be_checked_is_no_success),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
