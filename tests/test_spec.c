@@ -110,6 +110,7 @@ static void test_defaults(void **state) {
     assert_int_equal(spec->memory, 0);
     assert_false(spec->raw);
     assert_true(spec->profiles);
+    assert_true(isnan(spec->clip));
     assert_false(spec->quiet);
     assert_int_equal(rs_spec_check(spec), RS_OK);
     size_t n;
@@ -121,7 +122,7 @@ static void test_keys(void **state) {
     (void)state;
     size_t n;
     const rs_spec_key *const keys = rs_spec_keys(&n);
-    assert_int_equal(n, 22);
+    assert_int_equal(n, 23);
     for (size_t k = 0; k < n; ++k) {
         assert_true(strlen(keys[k].help) > 0 && strlen(keys[k].group) > 0);
         for (size_t other = 0; other < k; ++other)
@@ -197,7 +198,7 @@ static void test_bad_words(void **state) {
 
 static void test_unknown_key(void **state) {
     rs_spec *const spec = *state;
-    const char *const unknown[] = {"rhoo", "RHO", "", "clip", "o", "input_size"};
+    const char *const unknown[] = {"rhoo", "RHO", "", "clipp", "o", "input_size"};
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; ++i) {
         assert_int_equal(rs_spec_set(spec, unknown[i], "1", RS_FROM_OPTION), RS_EINPUT);
         assert_false(rs_spec_given(spec, unknown[i]));
@@ -423,6 +424,29 @@ static void test_numbers(void **state) {
     refuse(&fresh, "threads", "-2");
     refuse(&fresh, "threads", "4097");
     rs_spec_free(&fresh);
+}
+
+static void test_clip(void **state) {
+    rs_spec *const spec = *state;
+    const char *const bad[] = {"",      "0",      "-1",   "-0",  "nan", "inf",    "-inf",
+                               "1e999", "0x10",   "none", "yes", "1,2", "1:2",    "1x",
+                               " 1",    "1e-999", NULL,   "no",  ".",   "Default"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) refuse(spec, "clip", bad[i]);
+    refuse(spec, "clip", "-1");
+    assert_string_equal(rs_message(), "clip: -1 is not above 0");
+    refuse(spec, "clip", "some");
+    assert_string_equal(rs_message(), "clip: \"some\" is not a number");
+    accept(spec, "clip", "0.25");
+    assert_true(spec->clip == 0.25);
+    accept(spec, "clip", "1e-300");
+    assert_true(spec->clip == 1e-300);
+    accept(spec, "clip", "default");
+    assert_true(isnan(spec->clip));
+    assert_int_equal(parse(spec, "[sweep]\nclip = 5\n"), RS_OK);
+    assert_true(spec->clip == 5.0);
+    accept(spec, "clip", "2"); /* the option wins */
+    assert_true(spec->clip == 2.0);
+    refuse_text(spec, "[sweep]\nclip = 0\n", "x.ini:2: clip: 0 is not above 0");
 }
 
 static void test_memory(void **state) {
@@ -767,6 +791,7 @@ static void test_print_defaults(void **state) {
                               "h0 = zero\n"
                               "warmup = 0\n"
                               "loss = last-mean\n"
+                              "clip = default\n"
                               "fit-skip = default\n"
                               "raw = no\n"
                               "precision = f32\n"
@@ -797,6 +822,7 @@ static void test_print_everything(void **state) {
         {"h0", "normal:1e-5"},
         {"warmup", "9"},
         {"loss", "random"},
+        {"clip", "0.1000000000000000055"},
         {"fit-skip", "3"},
         {"raw", "yes"},
         {"precision", "f64"},
@@ -986,6 +1012,7 @@ int main(void) {
         SPEC_TEST(test_whole_lists),
         SPEC_TEST(test_bad_whole_lists),
         SPEC_TEST(test_numbers),
+        SPEC_TEST(test_clip),
         SPEC_TEST(test_memory),
         SPEC_TEST(test_input_and_h0),
         SPEC_TEST(test_switches),

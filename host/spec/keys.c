@@ -122,6 +122,13 @@ static const rs_spec_key keys[] = {
      .group = DRIVE,
      .initial = "last-mean",
      OWN(loss)},
+    {.name = "clip",
+     .argument = "MAXNORM",
+     .help = "Also measure the gradients of the weights and biases, and what clipping them to "
+             "this total norm does: rhosweep table clip; default: neither",
+     .group = DRIVE,
+     .initial = RS_BY_DEFAULT,
+     OWN(clip)},
     {.name = "fit-skip",
      .argument = "N",
      .help = "Steps next to the loss that the decay rate leaves out; default "

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -157,6 +158,12 @@ static rs_status set_fit_skip(rs_spec *spec, const rs_spec_key *key, const char 
     return RS_OK;
 }
 
+static rs_status set_clip(rs_spec *spec, const char *value) {
+    if (strcmp(value, by_default) != 0) return rs_parse_positive(value, &spec->clip);
+    spec->clip = NAN;
+    return RS_OK;
+}
+
 static rs_status set_engine(rs_spec *spec, const char *value) {
     size_t which = 0;
     char *copy;
@@ -229,6 +236,10 @@ static void print_or_default(FILE *out, uint64_t value, uint64_t standing_for_de
 static void print_fit_skip(FILE *out, const rs_spec *spec) {
     print_or_default(out, spec->fit_skip, SIZE_MAX);
 }
+static void print_clip(FILE *out, const rs_spec *spec) {
+    char text[RS_REAL_TEXT];
+    fputs(isnan(spec->clip) ? by_default : rs_real_text(spec->clip, text), out);
+}
 static void print_engine(FILE *out, const rs_spec *spec) { fputs(spec->engine, out); }
 static void print_threads(FILE *out, const rs_spec *spec) {
     print_or_default(out, (uint64_t)spec->threads, 0);
@@ -283,6 +294,7 @@ const rs_key_kind rs_kind_rho = {.set_own = set_rho, .print_own = print_rho, .ow
 const rs_key_kind rs_kind_input = {.set_own = set_input, .print_own = print_input, .owned = true};
 const rs_key_kind rs_kind_h0 = {.set_own = set_h0, .print_own = print_h0};
 const rs_key_kind rs_kind_loss = {.set_own = set_loss, .print_own = print_loss};
+const rs_key_kind rs_kind_clip = {.set_own = set_clip, .print_own = print_clip};
 const rs_key_kind rs_kind_fit_skip = {.set = set_fit_skip, .print_own = print_fit_skip};
 const rs_key_kind rs_kind_precision = {.set_own = set_precision, .print_own = print_precision};
 const rs_key_kind rs_kind_engine = {

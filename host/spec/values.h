@@ -67,6 +67,8 @@ typedef struct rs_spec {
     uint64_t memory; /* bytes; 0: three quarters of what is free */
     bool raw;
     bool profiles; /* keep a curve per point; not part of a case's identity */
+    double clip;   /* total norm that gradients are clipped to; NaN: the weights' gradients are not
+                      measured; not part of a case's identity */
     bool quiet;
     /* Source of every key, indexed like rs_spec_keys(): tells given values from defaults. */
     rs_source source[RS_MAX_KEYS];
