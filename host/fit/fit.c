@@ -2,7 +2,6 @@
 
 #include <float.h>
 #include <math.h>
-#include <stdbool.h>
 
 static double const pi = 0x1.921fb54442d18p+1;
 static double const ln_10 = 0x1.26bb1bbb55516p+1;
