@@ -54,6 +54,16 @@ static inline rs_point *fixture_point(fixture *f, size_t i, double rho, double r
     return &f->point[i];
 }
 
+/* Gives a point the norms 10^log10_norm of the weights' gradients. */
+static inline void fixture_gradients(rs_point *point, double weight_ih, double weight_hh,
+                                     double bias_ih, double bias_hh) {
+    point->has_gradients = true;
+    point->gradient[RS_WEIGHT_IH] = weight_ih;
+    point->gradient[RS_WEIGHT_HH] = weight_hh;
+    point->gradient[RS_BIAS_IH] = bias_ih;
+    point->gradient[RS_BIAS_HH] = bias_hh;
+}
+
 static inline rs_case_result fixture_result(const fixture *f, size_t n) {
     return (rs_case_result){.one = &f->one,
                             .status = RS_OK,
@@ -84,10 +94,10 @@ static inline rs_status fixture_mark(void *arg, const rs_stored_point *point) {
 }
 
 static inline rs_status fixture_done(rs_store *store, const rs_case *one, const double *rho,
-                                     size_t n, bool with_curve, bool *done) {
+                                     size_t n, unsigned wanted, bool *done) {
     fixture_radii radii = {rho, n, done};
     memset(done, 0, n * sizeof *done);
-    return rs_store_points(store, one, (uint64_t[]){one->seed, one->seed}, with_curve, fixture_mark,
+    return rs_store_points(store, one, (uint64_t[]){one->seed, one->seed}, wanted, fixture_mark,
                            &radii);
 }
 

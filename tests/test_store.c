@@ -232,7 +232,7 @@ static void test_create(void **state) {
     assert_int_equal(list_folder(NULL), 0); /* a probe writes nothing */
     rs_store *const store = open_store();
     assert_int_equal(query_whole(store, "PRAGMA application_id"), 0x52484F53);
-    assert_int_equal(query_whole(store, "PRAGMA user_version"), 2);
+    assert_int_equal(query_whole(store, "PRAGMA user_version"), 3);
     assert_int_equal(query_whole(store, "PRAGMA page_size"), PAGE_SIZE);
     assert_int_equal(query_whole(store, "PRAGMA foreign_keys"), 1);
     struct statfs info;
@@ -613,6 +613,116 @@ static void test_curves_that_come_later(void **state) {
     rs_store_close(store);
 }
 
+/* A point gets the gradients that it lacks, and loses nothing, whatever else is there or comes. */
+static void test_gradients_that_come_later(void **state) {
+    (void)state;
+    rs_store *const store = open_store();
+    fixture f = fixture_make(1);
+    double const rho[] = {0.5, 2.0};
+    unsigned const both = RS_WITH_CURVE | RS_WITH_GRADIENTS;
+    bool done[2];
+    /* a curve alone, gradients alone */
+    fixture_gradients(fixture_point(&f, 0, 2.0, 0.125), 1.0, -INFINITY, NAN, INFINITY);
+    f.point[0].profile = (rs_log_profile){0};
+    rs_case_result result = fixture_result(&f, 1);
+    assert_ok(rs_store_put(store, begin_run(store), &result));
+    fixture_point(&f, 0, 0.5, 0.25);
+    int64_t const run = begin_run(store);
+    assert_ok(rs_store_put(store, run, &result));
+    assert_true(query_real(store, "SELECT weight_ih FROM gradients") == 1.0);
+    assert_true(query_real(store, "SELECT weight_hh FROM gradients") == -INFINITY);
+    assert_true(isnan(query_real(store, "SELECT bias_ih FROM gradients")));
+    assert_true(query_real(store, "SELECT bias_hh FROM gradients") == INFINITY);
+    assert_ok(fixture_done(store, &f.one, rho, 2, RS_WITH_CURVE, done));
+    assert_true(done[0] && !done[1]);
+    assert_ok(fixture_done(store, &f.one, rho, 2, RS_WITH_GRADIENTS, done));
+    assert_true(!done[0] && done[1]);
+    assert_ok(fixture_done(store, &f.one, rho, 2, both, done));
+    assert_true(!done[0] && !done[1]);
+    assert_ok(fixture_done(store, &f.one, rho, 2, 0, done));
+    assert_true(done[0] && done[1]);
+
+    /* what each of them lacks, in the run that stored the curve */
+    fixture_gradients(fixture_point(&f, 0, 0.5, 99.0), 0.5, 0.25, 0.125, 0.0625);
+    f.point[0].profile = (rs_log_profile){0};
+    fixture_point(&f, 1, 2.0, 0.75);
+    result = fixture_result(&f, 2);
+    assert_ok(rs_store_put(store, run, &result));
+    assert_ok(fixture_done(store, &f.one, rho, 2, both, done));
+    assert_true(done[0] && done[1]);
+    assert_true(query_real(store, "SELECT decay_rate FROM points WHERE rho_asked = 0.5") == 0.25);
+    assert_true(query_real(store, "SELECT decay_rate FROM points WHERE rho_asked = 2") == 0.75);
+    assert_true(query_real(store, "SELECT bias_hh FROM gradients JOIN points ON id = point_id"
+                                  " WHERE rho_asked = 0.5") == 0.0625);
+    assert_true(query_real(store, "SELECT weight_ih FROM gradients JOIN points ON id = point_id"
+                                  " WHERE rho_asked = 2") == 1.0);
+
+    /* what is there stays, also where less or something else comes */
+    for (int with = 0; with < 2; ++with) {
+        fixture_point(&f, 0, 0.5, 99.0)->has_gradients = with;
+        fixture_point(&f, 1, 2.0, 99.0)->has_gradients = with;
+        if (with) f.point[0].profile = f.point[1].profile = (rs_log_profile){0};
+        assert_ok(rs_store_put(store, begin_run(store), &result));
+        assert_int_equal(query_whole(store, "SELECT count(*) FROM points WHERE decay_rate < 1"), 2);
+        assert_int_equal(query_whole(store, "SELECT count(*) FROM gradients WHERE weight_ih > 0"),
+                         2);
+        assert_int_equal(check_whole(store), 1);
+    }
+    rs_store_close(store);
+}
+
+/* Gradients of a case may come in parts, of one run and points of another. */
+static void test_gradients_of_some_points(void **state) {
+    (void)state;
+    make_database();
+    rs_store *const store = open_store();
+    fixture f = fixture_make(1);
+    double const rho[] = {0.5, 2.0};
+    bool done[2];
+    fixture_gradients(fixture_point(&f, 0, 2.0, 0.125), 1.0, 1.0, 1.0, 1.0);
+    rs_case_result const result = fixture_result(&f, 1);
+    assert_ok(rs_store_put(store, begin_run(store), &result));
+    assert_ok(fixture_done(store, &f.one, rho, 2, RS_WITH_CURVE | RS_WITH_GRADIENTS, done));
+    assert_true(!done[0] && done[1]);
+    rs_store_close(store);
+}
+
+/* The norms that were asked for, of each case; nothing of them is part of its identity. */
+static void test_norms_to_clip_to(void **state) {
+    (void)state;
+    rs_store *const store = open_store();
+    int64_t const run = begin_run(store);
+    for (uint64_t seed = 1; seed <= 2; ++seed) {
+        fixture f = fixture_make(seed);
+        fixture_gradients(fixture_point(&f, 0, 0.5, 0.25), 1.0, 1.0, 1.0, 1.0);
+        rs_case_result result = fixture_result(&f, 1);
+        result.clip = seed == 1 ? 0.1 : NAN;
+        assert_ok(rs_store_put(store, run, &result));
+        assert_ok(rs_store_put(store, run, &result)); /* once is enough */
+    }
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM cases"), 2);
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM clips"), 1);
+    assert_true(query_real(store, "SELECT max_norm FROM clips") == 0.1);
+
+    fixture const other = fixture_make(2), missing = fixture_make(3);
+    int64_t const later = begin_run(store);
+    assert_ok(rs_store_begin(store));
+    assert_ok(rs_store_add_clip(store, later, &other.one, 0.1));
+    assert_ok(rs_store_add_clip(store, later, &other.one, 2.0));
+    assert_ok(rs_store_add_clip(store, later, &other.one, 2.0));
+    assert_ok(rs_store_add_clip(store, later, &missing.one, 2.0));
+    assert_ok(rs_store_end(store, RS_OK));
+    assert_text(
+        store,
+        "SELECT group_concat(seed || ' ' || max_norm || ' ' || clips.run_id, ', ') FROM"
+        " (SELECT * FROM clips ORDER BY case_id, max_norm) clips JOIN cases ON case_id = id",
+        "1 0.1 1, 2 0.1 2, 2 2.0 2");
+    rs_case_result const failure = fixture_failure(&other, "lost");
+    assert_ok(rs_store_put(store, later, &failure));
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM clips"), 3);
+    rs_store_close(store);
+}
+
 static void test_many_cases_in_a_transaction(void **state) {
     (void)state;
     rs_store *const store = open_store();
@@ -710,7 +820,7 @@ static void test_file_systems_for_a_write_ahead_log(void **state) {
     }
 }
 
-/* --- version 1 -------------------------------------------------------------------------------- */
+/* --- earlier versions ------------------------------------------------------------------------- */
 
 /* A copy of a file of the tests as x.db. */
 static void copy_file(const char *path) {
@@ -723,10 +833,12 @@ static void copy_file(const char *path) {
 }
 
 static void copy_version1(void) { copy_file("data/version1.db"); }
+static void copy_version2(void) { copy_file("data/version2.db"); }
 
 /* All tables as CSV, timings of the runs included. */
 static char *all_tables(rs_store *store) {
-    static const char *const names[] = {"decay", "profile", "throughput", "runs", "failures"};
+    static const char *const names[] = {"decay",      "profile", "clip",
+                                        "throughput", "runs",    "failures"};
     char *text = NULL;
     size_t length;
     FILE *const out = open_memstream(&text, &length);
@@ -737,9 +849,8 @@ static char *all_tables(rs_store *store) {
     return text;
 }
 
-static void test_version_1_is_read_as_it_is(void **state) {
-    (void)state;
-    copy_version1();
+/* x.db is read without a change, says the same after an upgrade. */
+static void assert_reads_as_it_is(void) {
     size_t before, after;
     char *const was = read_file("x.db", &before);
     assert_ok(rs_store_probe("x.db"));
@@ -755,7 +866,7 @@ static void test_version_1_is_read_as_it_is(void **state) {
 
     rs_store_close(open_store()); /* upgrades */
     assert_ok(rs_store_open_readonly("x.db", &store));
-    assert_int_equal(query_whole(store, "PRAGMA user_version"), 2);
+    assert_int_equal(query_whole(store, "PRAGMA user_version"), 3);
     char *const upgraded = all_tables(store);
     assert_string_equal(first, upgraded);
     rs_store_close(store);
@@ -766,16 +877,26 @@ static void test_version_1_is_read_as_it_is(void **state) {
     free(upgraded);
 }
 
-/* What a schema says, without its comments. */
-static void test_upgraded_schema_is_the_new_one(void **state) {
+static void test_version_1_is_read_as_it_is(void **state) {
     (void)state;
+    copy_version1();
+    assert_reads_as_it_is();
+}
+
+static void test_version_2_is_read_as_it_is(void **state) {
+    (void)state;
+    copy_version2();
+    assert_reads_as_it_is();
+}
+
+/* What a schema says, without its comments. */
+static void assert_upgrades_to_the_new_schema(void) {
     static const char sql[] =
         "SELECT group_concat(t.name || '.' || c.name || ' ' || c.type || c.\"notnull\" || c.pk) "
         "FROM"
         " (SELECT name FROM sqlite_schema WHERE type IN ('table', 'index') AND name NOT LIKE"
         " 'sqlite%' ORDER BY name) t JOIN pragma_table_xinfo(t.name) c";
     sqlite3_stmt *query;
-    copy_version1();
     rs_store *const upgraded = open_store();
     rs_store *fresh;
     assert_ok(rs_store_open("fresh.db", &fresh));
@@ -787,6 +908,41 @@ static void test_upgraded_schema_is_the_new_one(void **state) {
     assert_int_equal(query_whole(upgraded, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
     rs_store_close(fresh);
     rs_store_close(upgraded);
+}
+
+static void test_upgraded_schema_is_the_new_one(void **state) {
+    (void)state;
+    copy_version1();
+    assert_upgrades_to_the_new_schema();
+    copy_version2();
+    assert_upgrades_to_the_new_schema();
+    copy_version2(); /* an early build */
+    run_sql("x.db", "ALTER TABLE curves DROP COLUMN zero");
+    assert_upgrades_to_the_new_schema();
+}
+
+/* Points of version 2 have no gradients, and get them with all else left as it is. */
+static void test_gradients_for_version_2(void **state) {
+    (void)state;
+    make_database();
+    run_sql("x.db", "DROP TABLE gradients; DROP TABLE clips; PRAGMA user_version = 2");
+    rs_store *const store = open_store();
+    fixture f = fixture_make(1);
+    double const rho[] = {0.5, 2.0};
+    bool done[2];
+    assert_ok(fixture_done(store, &f.one, rho, 2, RS_WITH_CURVE, done));
+    assert_true(done[0] && done[1]);
+    assert_ok(fixture_done(store, &f.one, rho, 2, RS_WITH_CURVE | RS_WITH_GRADIENTS, done));
+    assert_true(!done[0] && !done[1]);
+    fixture_gradients(fixture_point(&f, 0, 0.5, 99.0), 0.5, 0.25, 0.125, 0.125);
+    fixture_gradients(fixture_point(&f, 1, 2.0, 99.0), 0.5, 0.25, 0.125, 0.125);
+    rs_case_result result = fixture_result(&f, 2);
+    result.clip = 1.0;
+    assert_ok(rs_store_put(store, begin_run(store), &result));
+    assert_ok(fixture_done(store, &f.one, rho, 2, RS_WITH_CURVE | RS_WITH_GRADIENTS, done));
+    assert_true(done[0] && done[1]);
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM points WHERE decay_rate < 1"), 2);
+    rs_store_close(store);
 }
 
 /* Version 1 wrote 'zero' whether a model's own start state was used or not. */
@@ -983,8 +1139,8 @@ static void test_rows_without_end(void **state) {
 static void test_refuses_newer_schema(void **state) {
     (void)state;
     make_database();
-    run_sql("x.db", "PRAGMA user_version = 3");
-    assert_refused("x.db", "has schema 3, this rhosweep knows 2");
+    run_sql("x.db", "PRAGMA user_version = 4");
+    assert_refused("x.db", "has schema 4, this rhosweep knows 3");
     run_sql("x.db", "PRAGMA user_version = 0");
     assert_refused("x.db", "has schema 0");
 }
@@ -1006,7 +1162,7 @@ static void test_refuses_damaged_databases(void **state) {
 
 static void test_refuses_database_without_our_tables(void **state) {
     (void)state;
-    run_sql("x.db", "PRAGMA application_id = 0x52484F53; PRAGMA user_version = 2;"
+    run_sql("x.db", "PRAGMA application_id = 0x52484F53; PRAGMA user_version = 3;"
                     "PRAGMA journal_mode = WAL; CREATE TABLE runs (id)");
     assert_refused("x.db", "no such table");
 }
@@ -1468,11 +1624,16 @@ int main(void) {
         IN_FOLDER(test_timings_of_one_run_add_up),
         IN_FOLDER(test_fractions_of_zeros_where_there_are_any),
         IN_FOLDER(test_curves_that_come_later),
+        IN_FOLDER(test_gradients_that_come_later),
+        IN_FOLDER(test_gradients_of_some_points),
+        IN_FOLDER(test_norms_to_clip_to),
         IN_FOLDER(test_many_cases_in_a_transaction),
         IN_FOLDER(test_radii_hold_for_the_libraries_that_found_them),
         IN_FOLDER(test_file_systems_for_a_write_ahead_log),
         IN_FOLDER(test_version_1_is_read_as_it_is),
+        IN_FOLDER(test_version_2_is_read_as_it_is),
         IN_FOLDER(test_upgraded_schema_is_the_new_one),
+        IN_FOLDER(test_gradients_for_version_2),
         IN_FOLDER(test_start_of_an_imported_model),
         IN_FOLDER(test_kill_while_upgrading),
         IN_FOLDER(test_refuses_what_is_no_database),

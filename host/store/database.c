@@ -215,7 +215,7 @@ static rs_status open_file(rs_store *store, int flags) {
 }
 
 /* Settles what a new, an interrupted and a finished creation look like: under the write lock a file
- * has either all of our schema, of this version or of version 1, or nothing at all. */
+ * has either all of our schema, of this version or an earlier one, or nothing at all. */
 static rs_status create_schema(rs_store *store) {
     int64_t application = 0, tables = 0;
     RS_TRY(rs_sql_number(store, "PRAGMA application_id", &application));
@@ -233,9 +233,11 @@ static rs_status create_schema(rs_store *store) {
 /* The tables that everything else needs are there, and can be read now. */
 static rs_status check_tables(rs_store *store) {
     int64_t rows;
-    return rs_sql_number(
+    RS_TRY(rs_sql_number(
         store, "SELECT count(*) FROM (SELECT 1 FROM runs, cases, points, curves, timings LIMIT 1)",
-        &rows);
+        &rows));
+    return rs_sql_number(
+        store, "SELECT EXISTS (SELECT 1 FROM gradients) + EXISTS (SELECT 1 FROM clips)", &rows);
 }
 
 /* In a transaction: makes the file one of the present schema, whose runs say how they ended. */
@@ -271,7 +273,7 @@ rs_status rs_store_begin_read(rs_store *store) {
     RS_TRY(rs_guard_schema(store));
     if (version == RS_SCHEMA_VERSION) return RS_OK;
     RS_TRY(rs_sql_execute(store, "PRAGMA query_only = OFF", "reading"));
-    rs_status const status = rs_upgrade_view(store);
+    rs_status const status = rs_upgrade_view(store, version);
     RS_TRY(rs_sql_execute(store, "PRAGMA query_only = ON", "reading"));
     return status;
 }

@@ -12,8 +12,8 @@ rs_status rs_guard_connection(rs_store *store);
 /* Begins to count anew, for what is read or written next. */
 void rs_guard_renew(rs_store *store);
 
-/* RS_EINPUT where the file holds anything but the tables and indexes of schema.sql or of version
- * 1, with columns that are stored. */
+/* RS_EINPUT where the file holds anything but the tables and indexes of schema.sql or of an
+ * earlier version, with columns that are stored. */
 rs_status rs_guard_schema(rs_store *store);
 
 /* RS_EINPUT where a case has a size that no sweep can have had. */

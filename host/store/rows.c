@@ -101,14 +101,36 @@ static rs_stored_point stored_point(sqlite3_stmt *row) {
                              .decay_rate = rate ? sqlite3_column_double(row, 2) : NAN};
 }
 
-static rs_status visit_points(rs_store *store, sqlite3_stmt *rows, bool with_curve,
+static rs_status ask_for_gradients(rs_store *store, sqlite3_stmt *point, bool *found) {
+    rs_binder b = {0};
+    int64_t one;
+    RS_TRY(rs_sql_prepare(store, RS_SQL_FIND_GRADIENT, &b.to));
+    rs_bind_whole(&b, sqlite3_column_int64(point, 3));
+    RS_TRY(rs_bound(store, &b));
+    return rs_sql_run_for_number(store, b.to, "reading the gradients", found, &one);
+}
+
+/* Whether the point has all that is wanted. */
+static rs_status is_complete(rs_store *store, sqlite3_stmt *point, unsigned wanted,
+                             curve_answer *last, bool *complete) {
+    *complete = true;
+    if (wanted & RS_WITH_CURVE) {
+        RS_TRY(ask_for_curve(store, point, last));
+        *complete = last->has_curve;
+    }
+    if (*complete && wanted & RS_WITH_GRADIENTS) return ask_for_gradients(store, point, complete);
+    return RS_OK;
+}
+
+static rs_status visit_points(rs_store *store, sqlite3_stmt *rows, unsigned wanted,
                               rs_store_visit visit, void *arg) {
     curve_answer last = {.case_id = -1};
     rs_status status = RS_OK;
     int code;
     while (status == RS_OK && (code = sqlite3_step(rows)) == SQLITE_ROW) {
-        if (with_curve) status = ask_for_curve(store, rows, &last);
-        if (status != RS_OK || (with_curve && !last.has_curve)) continue;
+        bool complete;
+        status = is_complete(store, rows, wanted, &last, &complete);
+        if (status != RS_OK || !complete) continue;
         rs_stored_point const point = stored_point(rows);
         status = visit(arg, &point);
     }
@@ -118,7 +140,7 @@ static rs_status visit_points(rs_store *store, sqlite3_stmt *rows, bool with_cur
 }
 
 rs_status rs_store_points(rs_store *store, const rs_case *like, const uint64_t seeds[2],
-                          bool with_curve, rs_store_visit visit, void *arg) {
+                          unsigned wanted, rs_store_visit visit, void *arg) {
     /* Seeds from 2^63 on are stored as negative numbers: if there are both, all are read. */
     rs_guard_renew(store);
     bool const both = (int64_t)seeds[1] < 0 && (int64_t)seeds[0] >= 0;
@@ -129,7 +151,7 @@ rs_status rs_store_points(rs_store *store, const rs_case *like, const uint64_t s
     rs_bind_whole(&b, both ? INT64_MIN : (int64_t)seeds[0]);
     rs_bind_whole(&b, both ? INT64_MAX : (int64_t)seeds[1]);
     RS_TRY(rs_bound(store, &b));
-    return visit_points(store, b.to, with_curve, visit, arg);
+    return visit_points(store, b.to, wanted, visit, arg);
 }
 
 rs_status rs_store_confirm_zero_start(rs_store *store, uint64_t model_digest) {
@@ -173,16 +195,6 @@ static rs_status add_case(rs_store *store, int64_t run_id, const rs_case_result 
     return rs_sql_run_for_number(store, b.to, "storing a case", &found, id);
 }
 
-/* Makes room for a point that brings the curve which the stored one lacks. */
-static rs_status drop_bare_point(rs_store *store, int64_t case_id, double rho_asked) {
-    rs_binder b = {0};
-    RS_TRY(rs_sql_prepare(store, RS_SQL_DROP_BARE_POINT, &b.to));
-    rs_bind_whole(&b, case_id);
-    rs_bind_real(&b, rho_asked);
-    RS_TRY(rs_bound(store, &b));
-    return rs_sql_run(store, b.to, "storing a point");
-}
-
 static bool is_ever_zero(const rs_log_profile *profile, size_t steps) {
     size_t i = 0;
     while (profile->zero && i < steps && profile->zero[i] == 0.0) ++i;
@@ -202,26 +214,102 @@ static rs_status add_curve(rs_store *store, int64_t point_id, const rs_log_profi
     return rs_sql_run(store, b.to, "storing a curve");
 }
 
-static rs_status add_point(rs_store *store, int64_t run_id, int64_t case_id,
-                           const rs_point *point) {
+/* Parameters of RS_SQL_ADD_POINT and RENEW_BARE_POINT. */
+static void bind_point(rs_binder *b, int64_t run_id, int64_t case_id, const rs_point *point) {
+    rs_bind_whole(b, case_id);
+    rs_bind_whole(b, run_id);
+    rs_bind_real(b, point->rho_asked);
+    rs_bind_real(b, point->rho);
+    rs_bind_real(b, point->g);
+    rs_bind_real(b, point->decay_rate);
+    rs_bind_step(b, point->forward_nonfinite, 0);
+    rs_bind_step(b, point->range.fp32_underflow, -1);
+    rs_bind_step(b, point->range.fp32_overflow, -1);
+    rs_bind_step(b, point->range.fp16_underflow, -1);
+    rs_bind_step(b, point->range.fp16_overflow, -1);
+    rs_bind_step(b, point->range.bf16_underflow, -1);
+    rs_bind_step(b, point->range.bf16_overflow, -1);
+    rs_bind_step(b, point->range.backward_nonfinite, -1);
+}
+
+/* Makes a point of a case that lacks the curve which this one brings the same as this one; not
+ * *found where there is none. Its gradients stay. */
+static rs_status renew_bare_point(rs_store *store, int64_t run_id, int64_t case_id,
+                                  const rs_point *point, bool *found, int64_t *id) {
+    rs_binder b = {0};
+    RS_TRY(rs_sql_prepare(store, RS_SQL_RENEW_BARE_POINT, &b.to));
+    bind_point(&b, run_id, case_id, point);
+    RS_TRY(rs_bound(store, &b));
+    return rs_sql_run_for_number(store, b.to, "storing a point", found, id);
+}
+
+/* Not *is_new where the case has this point already. */
+static rs_status add_point(rs_store *store, int64_t run_id, int64_t case_id, const rs_point *point,
+                           bool *is_new, int64_t *id) {
     rs_binder b = {0};
     RS_TRY(rs_sql_prepare(store, RS_SQL_ADD_POINT, &b.to));
+    bind_point(&b, run_id, case_id, point);
+    RS_TRY(rs_bound(store, &b));
+    RS_TRY(rs_sql_run(store, b.to, "storing a point"));
+    *is_new = sqlite3_changes(store->db) > 0;
+    *id = sqlite3_last_insert_rowid(store->db);
+    return RS_OK;
+}
+
+static rs_status find_point(rs_store *store, int64_t case_id, double rho_asked, int64_t *id) {
+    rs_binder b = {0};
+    bool found;
+    RS_TRY(rs_sql_prepare(store, RS_SQL_FIND_POINT, &b.to));
+    rs_bind_whole(&b, case_id);
+    rs_bind_real(&b, rho_asked);
+    RS_TRY(rs_bound(store, &b));
+    return rs_sql_run_for_number(store, b.to, "storing a point", &found, id);
+}
+
+static rs_status add_gradients(rs_store *store, int64_t point_id, const rs_point *point) {
+    rs_binder b = {0};
+    RS_TRY(rs_sql_prepare(store, RS_SQL_ADD_GRADIENT, &b.to));
+    rs_bind_whole(&b, point_id);
+    for (int k = 0; k < RS_N_GRADIENT; ++k) rs_bind_real(&b, point->gradient[k]);
+    RS_TRY(rs_bound(store, &b));
+    return rs_sql_run(store, b.to, "storing gradients");
+}
+
+/* A point of a case that was there before stays as it is, but for what it lacks. */
+static rs_status put_point(rs_store *store, int64_t run_id, int64_t case_id, bool case_is_new,
+                           const rs_case *one, const rs_point *point) {
+    int64_t id = 0;
+    bool const curve = point->profile.mean != NULL;
+    bool lacks_curve = false, is_new = false;
+    if (!case_is_new && curve)
+        RS_TRY(renew_bare_point(store, run_id, case_id, point, &lacks_curve, &id));
+    if (!lacks_curve) RS_TRY(add_point(store, run_id, case_id, point, &is_new, &id));
+    if (curve && (is_new || lacks_curve))
+        RS_TRY(add_curve(store, id, &point->profile, one->steps, one->batch));
+    if (!point->has_gradients) return RS_OK;
+    if (!is_new && !lacks_curve) RS_TRY(find_point(store, case_id, point->rho_asked, &id));
+    return add_gradients(store, id, point);
+}
+
+static rs_status add_clip(rs_store *store, int64_t run_id, int64_t case_id, double max_norm) {
+    rs_binder b = {0};
+    RS_TRY(rs_sql_prepare(store, RS_SQL_ADD_CLIP, &b.to));
     rs_bind_whole(&b, case_id);
     rs_bind_whole(&b, run_id);
-    rs_bind_real(&b, point->rho_asked);
-    rs_bind_real(&b, point->rho);
-    rs_bind_real(&b, point->g);
-    rs_bind_real(&b, point->decay_rate);
-    rs_bind_step(&b, point->forward_nonfinite, 0);
-    rs_bind_step(&b, point->range.fp32_underflow, -1);
-    rs_bind_step(&b, point->range.fp32_overflow, -1);
-    rs_bind_step(&b, point->range.fp16_underflow, -1);
-    rs_bind_step(&b, point->range.fp16_overflow, -1);
-    rs_bind_step(&b, point->range.bf16_underflow, -1);
-    rs_bind_step(&b, point->range.bf16_overflow, -1);
-    rs_bind_step(&b, point->range.backward_nonfinite, -1);
+    rs_bind_real(&b, max_norm);
     RS_TRY(rs_bound(store, &b));
-    return rs_sql_run(store, b.to, "storing a point");
+    return rs_sql_run(store, b.to, "storing a norm to clip to");
+}
+
+rs_status rs_store_add_clip(rs_store *store, int64_t run_id, const rs_case *one, double max_norm) {
+    rs_binder b = {0};
+    identity room;
+    RS_TRY(rs_sql_prepare(store, RS_SQL_ADD_CLIP_OF_CASE, &b.to));
+    rs_bind_whole(&b, run_id);
+    rs_bind_real(&b, max_norm);
+    bind_identity(&b, one, true, &room);
+    RS_TRY(rs_bound(store, &b));
+    return rs_sql_run(store, b.to, "storing a norm to clip to");
 }
 
 static rs_status add_timing(rs_store *store, int64_t run_id, int64_t case_id,
@@ -244,16 +332,9 @@ rs_status rs_store_add(rs_store *store, int64_t run_id, const rs_case_result *re
     bool is_new = false;
     RS_TRY(add_case(store, run_id, result, &case_id, &is_new));
     if (result->status != RS_OK) return RS_OK;
-    for (size_t i = 0; i < result->n; ++i) {
-        const rs_point *const point = &result->point[i];
-        bool const curve = point->profile.mean != NULL;
-        if (!is_new && curve) RS_TRY(drop_bare_point(store, case_id, point->rho_asked));
-        RS_TRY(add_point(store, run_id, case_id, point));
-        bool const there_already = sqlite3_changes(store->db) == 0;
-        if (there_already || !curve) continue;
-        RS_TRY(add_curve(store, sqlite3_last_insert_rowid(store->db), &point->profile,
-                         result->one->steps, result->one->batch));
-    }
+    for (size_t i = 0; i < result->n; ++i)
+        RS_TRY(put_point(store, run_id, case_id, is_new, result->one, &result->point[i]));
+    if (result->clip > 0.0) RS_TRY(add_clip(store, run_id, case_id, result->clip));
     return add_timing(store, run_id, case_id, result);
 }
 

@@ -4,11 +4,11 @@
 -- spectral radius, and a point has a curve: the gradient norm at every step. Everything of a case
 -- is written in one transaction. Infinite numbers are stored as they are, NaN as NULL.
 --
--- PRAGMA user_version counts the versions of this file; application_id is 'RHOS'. version1.sql shows
--- a database of version 1 as one of this version, upgrade.sql makes it one.
+-- PRAGMA user_version counts the versions of this file; application_id is 'RHOS'. versionN.sql shows
+-- a database of version N as one of version N + 1, upgradeN.sql makes it one.
 
 PRAGMA application_id = 0x52484F53;
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
 -- Every invocation of `rhosweep sweep` that came to the point of computing.
 CREATE TABLE runs (
@@ -98,6 +98,25 @@ CREATE TABLE curves (
     max      BLOB, -- likewise
     zero     BLOB  -- fraction of samples whose gradient is exactly 0; NULL where none ever is
 ) STRICT;
+
+-- Norms of the weights' gradients at a point, each as log10 of the Frobenius norm: -inf for 0, inf
+-- for inf, NULL for NaN. No row for a point that no sweep with --clip has asked for.
+CREATE TABLE gradients (
+    point_id  INTEGER PRIMARY KEY REFERENCES points (id),
+    weight_ih REAL,
+    weight_hh REAL,
+    bias_ih   REAL,
+    bias_hh   REAL
+) STRICT;
+
+-- The norms that sweeps with --clip asked to clip a case's gradients to. What that does to them
+-- follows from the norms of its points (host/fit/clip.h).
+CREATE TABLE clips (
+    case_id  INTEGER NOT NULL REFERENCES cases (id),
+    max_norm REAL NOT NULL,
+    run_id   INTEGER NOT NULL REFERENCES runs (id), -- that asked first
+    PRIMARY KEY (case_id, max_norm)
+) STRICT, WITHOUT ROWID;
 
 -- What a case cost in one run.
 CREATE TABLE timings (

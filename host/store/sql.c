@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* In the statements on cases %s stands, in turn, for the columns of their identity (in FIND_POINTS
- * without the seed), as many parameters, and the columns again. */
+/* In the statements on cases (is_on_cases) %s stands, in turn, for the columns of their identity
+ * (in FIND_POINTS without the seed), as many parameters, and the columns again. */
 static const char *const statement_sql[RS_SQL_N] = {
     [RS_SQL_BEGIN_WRITE] = "BEGIN IMMEDIATE",
     [RS_SQL_COMMIT] = "COMMIT",
@@ -27,16 +27,29 @@ static const char *const statement_sql[RS_SQL_N] = {
         "INSERT INTO cases (%s, model, status, reason, run_id) VALUES (%s, ?, ?, ?, ?)"
         " ON CONFLICT (%s) DO UPDATE SET status = excluded.status,"
         " reason = excluded.reason, run_id = excluded.run_id RETURNING id",
-    [RS_SQL_DROP_BARE_POINT] = "DELETE FROM points"
-                               " WHERE case_id = ?1 AND ifnull(rho_asked, -1) = ifnull(?2, -1)"
-                               " AND NOT EXISTS (SELECT 1 FROM curves WHERE point_id = points.id)",
+    [RS_SQL_RENEW_BARE_POINT] =
+        "UPDATE points SET run_id = ?2, rho = ?4, g = ?5, decay_rate = ?6, forward_nonfinite = ?7,"
+        " fp32_underflow = ?8, fp32_overflow = ?9, fp16_underflow = ?10, fp16_overflow = ?11,"
+        " bf16_underflow = ?12, bf16_overflow = ?13, backward_nonfinite = ?14"
+        " WHERE case_id = ?1 AND ifnull(rho_asked, -1) = ifnull(?3, -1)"
+        " AND NOT EXISTS (SELECT 1 FROM curves WHERE point_id = points.id) RETURNING id",
     [RS_SQL_ADD_POINT] = "INSERT INTO points (case_id, run_id, rho_asked, rho, g, decay_rate,"
                          " forward_nonfinite, fp32_underflow, fp32_overflow, fp16_underflow,"
                          " fp16_overflow, bf16_underflow, bf16_overflow, backward_nonfinite)"
                          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
                          " ON CONFLICT DO NOTHING",
+    [RS_SQL_FIND_POINT] = "SELECT id FROM points"
+                          " WHERE case_id = ?1 AND ifnull(rho_asked, -1) = ifnull(?2, -1)",
     [RS_SQL_ADD_CURVE] = "INSERT INTO curves (point_id, mean, min, max, zero)"
                          " VALUES (?1, ?2, ?3, ?4, ?5)",
+    [RS_SQL_FIND_GRADIENT] = "SELECT 1 FROM gradients WHERE point_id = ?1",
+    [RS_SQL_ADD_GRADIENT] = "INSERT INTO gradients (point_id, weight_ih, weight_hh, bias_ih,"
+                            " bias_hh) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+    [RS_SQL_ADD_CLIP] = "INSERT INTO clips (case_id, run_id, max_norm) VALUES (?1, ?2, ?3)"
+                        " ON CONFLICT DO NOTHING",
+    [RS_SQL_ADD_CLIP_OF_CASE] = "INSERT INTO clips (case_id, run_id, max_norm)"
+                                " SELECT id, ?, ? FROM cases WHERE (%s) = (%s)"
+                                " ON CONFLICT DO NOTHING",
     /* Of one row for certain: else SQLite copies every page it changes to a file first. */
     [RS_SQL_ADD_TIMING] =
         "INSERT INTO timings (case_id, run_id, radii, columns, device, threads,"
@@ -144,10 +157,14 @@ static rs_status prepare_first(rs_store *store, rs_statement which, const char *
     return rs_store_fail(store, "reading");
 }
 
+static bool is_on_cases(rs_statement which) {
+    return which == RS_SQL_FIND_POINTS || which == RS_SQL_ADD_CASE || which == RS_SQL_CHANGE_CASE ||
+           which == RS_SQL_ADD_CLIP_OF_CASE;
+}
+
 rs_status rs_sql_prepare(rs_store *store, rs_statement which, sqlite3_stmt **out) {
     if (!store->prepared[which]) {
-        bool const on_cases =
-            which == RS_SQL_FIND_POINTS || which == RS_SQL_ADD_CASE || which == RS_SQL_CHANGE_CASE;
+        bool const on_cases = is_on_cases(which);
         char *const made = on_cases ? case_sql(which) : NULL;
         rs_status const status =
             prepare_first(store, which, on_cases ? made : statement_sql[which]);

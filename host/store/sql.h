@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 /* As schema.sql sets it. */
-enum { RS_SCHEMA_VERSION = 2 };
+enum { RS_SCHEMA_VERSION = 3 };
 
 typedef enum rs_statement {
     RS_SQL_BEGIN_WRITE,
@@ -20,9 +20,14 @@ typedef enum rs_statement {
     RS_SQL_FIND_CURVE,
     RS_SQL_ADD_CASE,
     RS_SQL_CHANGE_CASE,
-    RS_SQL_DROP_BARE_POINT,
+    RS_SQL_RENEW_BARE_POINT,
     RS_SQL_ADD_POINT,
+    RS_SQL_FIND_POINT,
     RS_SQL_ADD_CURVE,
+    RS_SQL_FIND_GRADIENT,
+    RS_SQL_ADD_GRADIENT,
+    RS_SQL_ADD_CLIP,
+    RS_SQL_ADD_CLIP_OF_CASE,
     RS_SQL_ADD_TIMING,
     RS_SQL_CONFIRM_ZERO_START,
     RS_SQL_FIND_RADII,

@@ -26,19 +26,20 @@ typedef struct rs_case_result {
     const char *reason;    /* the message of a failure */
     const rs_point *point; /* [n] none for a failed case */
     size_t n;
+    double clip; /* the norm that gradients are clipped to; NaN or 0 where none was asked for */
     double forward_seconds, backward_seconds, transfer_seconds; /* of these points */
 } rs_case_result;
 
 /* Opens a database to write, creating it when the file is missing or empty, and upgrading it in one
- * transaction when it is of version 1. RS_EINPUT, file untouched, where it is not ours or of a
- * newer schema; RS_ESTORE, saying why, where it cannot be opened, is read-only or stays locked for
- * 5 seconds. */
+ * transaction when it is of an earlier version. RS_EINPUT, file untouched, where it is not ours or
+ * of a newer schema; RS_ESTORE, saying why, where it cannot be opened, is read-only or stays locked
+ * for 5 seconds. */
 rs_status rs_store_open(const char *path, rs_store **out);
 
-/* Opens an existing database read-only, one of version 1 as it is; a missing file is RS_EINPUT.
- * Else as above. Works while a sweep is writing. Leaves no file behind that it did not find: who
- * may not write to the database reads it without locks where nobody has it open, and may be told at
- * the end of a reading to do it again. */
+/* Opens an existing database read-only, one of an earlier version as it is; a missing file is
+ * RS_EINPUT. Else as above. Works while a sweep is writing. Leaves no file behind that it did not
+ * find: who may not write to the database reads it without locks where nobody has it open, and may
+ * be told at the end of a reading to do it again. */
 rs_status rs_store_open_readonly(const char *path, rs_store **out);
 void rs_store_close(rs_store *store); /* NULL is allowed */
 
@@ -65,11 +66,16 @@ typedef struct rs_stored_point {
 /* Whatever is not RS_OK ends the visits, and is returned. */
 typedef rs_status (*rs_store_visit)(void *arg, const rs_stored_point *point);
 
+/* What a point must have to be visited. */
+enum {
+    RS_WITH_CURVE = 1, /* taken to be the same for all points of a case that the same run stored */
+    RS_WITH_GRADIENTS = 2
+};
+
 /* Visits the points of all cases that differ from `like` in nothing but their seed, from seeds[0]
- * to seeds[1]; those of a case follow each other. `with_curve`: only those that have a curve, which
- * for all points of a case that the same run stored is taken to be the same. */
+ * to seeds[1]; those of a case follow each other. `wanted`: any of RS_WITH_... or 0. */
 rs_status rs_store_points(rs_store *store, const rs_case *like, const uint64_t seeds[2],
-                          bool with_curve, rs_store_visit visit, void *arg);
+                          unsigned wanted, rs_store_visit visit, void *arg);
 
 /* Marks cases of a model as started at zero where version 1 left it open. Only for a model without
  * a start state of its own: then there is no other it could have been. */
@@ -84,19 +90,23 @@ rs_status rs_store_add_radii(rs_store *store, int64_t run_id, const rs_kept_radi
 
 /* Cases are stored in transactions: begin, any number of adds, and end, which commits where
  * `status`, that of the adds, is RS_OK, else undoes them all; it returns how that went. Points
- * already there stay as they are, but for those that lack the curve which the new one brings. A
- * failed case keeps a row with its reason, which a later success replaces. */
+ * already there stay as they are, but for those that lack the curve or the gradients which the new
+ * one brings. A failed case keeps a row with its reason, which a later success replaces. */
 rs_status rs_store_begin(rs_store *store);
 rs_status rs_store_add(rs_store *store, int64_t run_id, const rs_case_result *result);
 rs_status rs_store_end(rs_store *store, rs_status status);
+
+/* Adds, within a transaction as of cases, a norm to clip to to a case that is stored. */
+rs_status rs_store_add_clip(rs_store *store, int64_t run_id, const rs_case *one, double max_norm);
 
 /* Stores one case in a transaction of its own. */
 rs_status rs_store_put(rs_store *store, int64_t run_id, const rs_case_result *result);
 
 /* What is read between these two is one moment of the database, and looks like the present schema
- * also where it is of version 1 (version1.sql). A reading that was begun must be ended, with the
- * status of what was read; the end returns how it went: RS_ESTORE where the file was read without
- * locks (see rs_store_open_readonly) and somebody has written to it meanwhile. */
+ * also where it is of an earlier version (version1.sql, version2.sql). A reading that was begun
+ * must be ended, with the status of what was read; the end returns how it went: RS_ESTORE where the
+ * file was read without locks (see rs_store_open_readonly) and somebody has written to it
+ * meanwhile. */
 rs_status rs_store_begin_read(rs_store *store);
 rs_status rs_store_end_read(rs_store *store, rs_status status);
 

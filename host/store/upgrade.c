@@ -5,8 +5,10 @@
 /* Longer than the 4095 characters that ISO C promises; the compilers in use have no limit. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Woverlength-strings"
-#include "upgrade_sql.h"
+#include "upgrade1_sql.h"
+#include "upgrade2_sql.h"
 #include "version1_sql.h"
+#include "version2_sql.h"
 #pragma GCC diagnostic pop
 
 /* The steps of a curve in the order in which they come, in SQLite's memory of an aggregate. */
@@ -81,7 +83,7 @@ rs_status rs_upgrade_version(rs_store *store, int64_t *version) {
     return rs_sql_number(store, "PRAGMA user_version", version);
 }
 
-/* Databases of early builds lack a column. */
+/* Early builds of version 2 lack a column. */
 static rs_status add_missing_column(rs_store *store) {
     int64_t columns = 0;
     RS_TRY(rs_sql_number(
@@ -90,15 +92,21 @@ static rs_status add_missing_column(rs_store *store) {
     return rs_sql_execute(store, "ALTER TABLE curves ADD COLUMN zero BLOB", "upgrading");
 }
 
+static rs_status upgrade_version1(rs_store *store) {
+    RS_TRY(rs_sql_execute(store, version1_sql, "upgrading"));
+    return rs_sql_execute(store, upgrade1_sql, "upgrading");
+}
+
 /* In a transaction of the caller's. */
 rs_status rs_upgrade(rs_store *store) {
     int64_t version = 0;
     RS_TRY(rs_upgrade_version(store, &version));
-    if (version == RS_SCHEMA_VERSION) return add_missing_column(store);
-    RS_TRY(rs_sql_execute(store, version1_sql, "upgrading"));
-    return rs_sql_execute(store, upgrade_sql, "upgrading");
+    if (version == RS_SCHEMA_VERSION) return RS_OK;
+    RS_TRY(version == 1 ? upgrade_version1(store) : add_missing_column(store));
+    return rs_sql_execute(store, upgrade2_sql, "upgrading");
 }
 
-rs_status rs_upgrade_view(rs_store *store) {
-    return rs_sql_execute(store, version1_sql, "reading");
+rs_status rs_upgrade_view(rs_store *store, int64_t version) {
+    if (version == 1) RS_TRY(rs_sql_execute(store, version1_sql, "reading"));
+    return rs_sql_execute(store, version2_sql, "reading");
 }

@@ -1,4 +1,4 @@
-/* Databases of version 1: seen as the present schema, and made into it. */
+/* Databases of earlier versions: seen as the present schema, and made into it. */
 #ifndef RS_UPGRADE_H
 #define RS_UPGRADE_H
 
@@ -10,10 +10,11 @@ rs_status rs_upgrade_add_functions(rs_store *store);
 /* The version of the schema that the database has. */
 rs_status rs_upgrade_version(rs_store *store, int64_t *version);
 
-/* Shows the tables of version 1 as schema.sql's, for as long as the transaction lasts. */
-rs_status rs_upgrade_view(rs_store *store);
+/* Shows the tables of that earlier version as schema.sql's, for as long as the transaction lasts.
+ */
+rs_status rs_upgrade_view(rs_store *store, int64_t version);
 
-/* Makes a database of version 1 one of the present version, in a transaction of the caller's;
+/* Makes a database of an earlier version one of the present, in a transaction of the caller's;
  * leaves others as they are. */
 rs_status rs_upgrade(rs_store *store);
 

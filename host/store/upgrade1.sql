@@ -1,4 +1,4 @@
--- Turns a database of version 1 into schema.sql's, in one transaction of the caller's, after
+-- Turns a database of version 1 into one of version 2, in a transaction of the caller's, after
 -- version1.sql.
 
 CREATE TABLE main.curves (

@@ -1,5 +1,5 @@
--- Shows a database of version 1 (before curves were arrays) as schema.sql's tables, as far as the
--- tables read them. rs_curve (host/store/upgrade.c) gathers the numbers of the steps into an array.
+-- Shows a database of version 1 (before curves were arrays) as one of version 2, as far as the
+-- tables read it. rs_curve (host/store/upgrade.c) gathers the numbers of the steps into an array.
 
 -- Version 1 wrote 'zero' also where a model's own start state was used.
 CREATE TEMP VIEW cases AS

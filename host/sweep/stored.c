@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Reads which points of some cases, which differ in their seed alone, are in the database. */
 typedef struct reading {
@@ -66,8 +67,10 @@ static rs_status read_point(void *arg, const rs_stored_point *point) {
     return RS_OK;
 }
 
-rs_status rs_stored_read(const rs_stored *s) {
+static rs_status read_points(const rs_stored *s) {
     const rs_spec *spec = s->spec;
+    unsigned const wanted =
+        (spec->profiles ? RS_WITH_CURVE : 0) | (isnan(spec->clip) ? 0 : RS_WITH_GRADIENTS);
     uint64_t const seeds[2] = {spec->seeds[0], spec->seeds[spec->n_seeds - 1]};
     size_t const stride = rs_plan_seed_stride(s->plan);
     for (size_t i = 0; i < spec->n_rho; ++i) s->rates[i] = NAN;
@@ -75,8 +78,31 @@ rs_status rs_stored_read(const rs_stored *s) {
         for (size_t i = 0; i < stride; ++i) {
             reading r = {.s = s, .first = block + i, .seed = spec->n_seeds};
             rs_case const like = rs_plan_case(s->plan, r.first);
-            RS_TRY(rs_store_points(s->store, &like, seeds, spec->profiles, read_point, &r));
+            RS_TRY(rs_store_points(s->store, &like, seeds, wanted, read_point, &r));
             RS_TRY(finish_case(&r));
         }
     return RS_OK;
+}
+
+static bool is_any_done(const rs_stored *s, size_t i) {
+    const bool *const done = s->launches->done + i * s->spec->n_rho;
+    return memchr(done, true, s->spec->n_rho * sizeof *done) != NULL;
+}
+
+/* What is there is not computed again for another norm. */
+static rs_status add_clips(const rs_stored *s) {
+    for (size_t i = 0; i < s->plan->n; ++i) {
+        if (!is_any_done(s, i)) continue;
+        if (rs_interrupted()) return rs_fail(RS_EINTERRUPTED, "interrupted");
+        rs_case const one = rs_plan_case(s->plan, i);
+        RS_TRY(rs_store_add_clip(s->store, s->run_id, &one, s->spec->clip));
+    }
+    return RS_OK;
+}
+
+rs_status rs_stored_read(const rs_stored *s) {
+    RS_TRY(read_points(s));
+    if (isnan(s->spec->clip)) return RS_OK;
+    RS_TRY(rs_store_begin(s->store));
+    return rs_store_end(s->store, add_clips(s));
 }

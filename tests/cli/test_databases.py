@@ -9,7 +9,7 @@ from conftest import SMALL, assert_whole, succeed, sweep, table, table_text
 
 VERSION_1 = Path(__file__).resolve().parents[1] / "data" / "version1.db"
 TABLES = ("decay", "profile", "throughput", "runs", "failures")
-# Two of the sweeps that made the file: data/make_version1.py
+# Two of the sweeps that made the file: data/make_version.py
 STORED = ["--hidden", "6", "--steps", "12", "--engine", "cpu", "--rho", "0.5,1.5", "--batch", "2",
           "--seeds", "1,2", "--loss", "random"]
 RAW = ["--hidden", "6", "--steps", "12", "--engine", "cpu", "--nonlinearity", "linear,relu",

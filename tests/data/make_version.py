@@ -1,5 +1,5 @@
-"""Writes version1.db, a database of schema version 1, with the rhosweep of commit 914043f:
-python make_version1.py PROGRAM"""
+"""Writes versionN.db, a database of schema version N, with the rhosweep of a commit that had it:
+python make_version.py N PROGRAM"""
 
 import shutil
 import sqlite3
@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).parent
-DATABASE = HERE / "version1.db"
+COMMITS = {"1": "914043f", "2": "11f6bdf"}
 COMMON = ["--quiet", "--hidden", "6", "--steps", "12", "--engine", "cpu", "--threads", "1",
-          "--memory", "64M", "-o", "version1.db"]
+          "--memory", "64M", "-o", "old.db"]
 
 SWEEPS = [
     ["--rho", "0.5,1.5", "--batch", "2", "--seeds", "1,2", "--loss", "random"],
@@ -24,9 +24,8 @@ SWEEPS = [
 ]
 
 
-def main(program):
+def main(version, program):
     rng = np.random.default_rng(1)
-    DATABASE.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         def sweep(*options):
             subprocess.run(["rhosweep", "sweep", *options], executable=program, check=True,
@@ -37,12 +36,13 @@ def main(program):
         np.savez(Path(folder) / "model.npz", weight_hh_l0=rng.standard_normal((6, 6)) / 3,
                  h0=rng.standard_normal((2, 6)))
         sweep(*COMMON, "--model", "model.npz", "--rho", "native", "--batch", "2", "--seeds", "0")
-        with closing(sqlite3.connect(Path(folder) / "version1.db")) as connection:
+        with closing(sqlite3.connect(Path(folder) / "old.db")) as connection:
             connection.executescript(
-                "UPDATE runs SET host = 'box', system = 'Linux', device = 'A CPU';"
+                "UPDATE runs SET host = 'box', system = 'Linux', device = 'A CPU',"
+                f" git_commit = '{COMMITS[version]}';"
                 "UPDATE timings SET device = 'A CPU'; VACUUM")
-        shutil.copy(Path(folder) / "version1.db", DATABASE)
+        shutil.copy(Path(folder) / "old.db", HERE / f"version{version}.db")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
