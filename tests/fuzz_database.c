@@ -39,8 +39,8 @@ static void require_reason(rs_status status) {
 }
 
 static void read_all(rs_store *store) {
-    static const char *const tables[] = {"decay",      "critical", "seeds",   "profile",
-                                         "throughput", "runs",     "failures"};
+    static const char *const tables[] = {"decay", "critical",   "seeds", "profile",
+                                         "clip",  "throughput", "runs",  "failures"};
     FILE *const out = fopen("/dev/null", "w");
     require(out != NULL);
     for (size_t i = 0; i < sizeof tables / sizeof *tables; ++i)

@@ -34,9 +34,14 @@ static int remove_path(void **state) {
 
 /* --- the database ----------------------------------------------------------------------------- */
 
-static void put(rs_store *store, int64_t run, const fixture *f, size_t n) {
-    rs_case_result const result = fixture_result(f, n);
+static void put_clipped(rs_store *store, int64_t run, const fixture *f, size_t n, double clip) {
+    rs_case_result result = fixture_result(f, n);
+    result.clip = clip;
     assert_ok(rs_store_put(store, run, &result));
+}
+
+static void put(rs_store *store, int64_t run, const fixture *f, size_t n) {
+    put_clipped(store, run, f, n, NAN);
 }
 
 static void put_gaussian(rs_store *store, int64_t run, uint64_t seed) {
@@ -44,7 +49,9 @@ static void put_gaussian(rs_store *store, int64_t run, uint64_t seed) {
     fixture_point(&f, 0, 2.0, -0.5 / (double)seed)->range.fp16_overflow = (long)seed;
     fixture_point(&f, 1, 0.1, 0.25 * (double)seed)->range.fp32_underflow = 5 - (long)seed;
     f.point[1].rho += 1e-3 * (double)seed;
-    put(store, run, &f, 2);
+    fixture_gradients(&f.point[0], log10(3.0), log10(4.0), log10(12.0), log10(84.0 * (double)seed));
+    fixture_gradients(&f.point[1], -INFINITY, -1.0 - (double)seed, -2.0, -2.0);
+    put_clipped(store, run, &f, 2, 1.0);
 }
 
 /* A raw case with everything that is no plain number. */
@@ -62,7 +69,8 @@ static void put_raw(rs_store *store, int64_t run) {
     f.zero[0][2] = 1.0;
     point->forward_nonfinite = 4;
     point->range.backward_nonfinite = 2;
-    put(store, run, &f, 1);
+    fixture_gradients(point, -INFINITY, INFINITY, NAN, -30.0);
+    put_clipped(store, run, &f, 1, 0.5);
 }
 
 static void put_model(rs_store *store, int64_t run) {
@@ -151,8 +159,8 @@ static void assert_golden(rs_store *store, const char *name, rs_table_format for
     free(text);
 }
 
-static const char *const names[] = {"decay",      "critical", "seeds",   "profile",
-                                    "throughput", "runs",     "failures"};
+static const char *const names[] = {"decay", "critical",   "seeds", "profile",
+                                    "clip",  "throughput", "runs",  "failures"};
 enum { N_NAMES = sizeof names / sizeof *names };
 
 static void test_every_table_in_every_format(void **state) {
@@ -214,9 +222,9 @@ static void test_points_without_a_curve(void **state) {
 static void test_fraction_of_zeros_of_an_early_build(void **state) {
     (void)state;
     rs_store *store = make_database(false);
-    assert_int_equal(sqlite3_exec(rs_store_handle(store), "ALTER TABLE curves DROP COLUMN zero",
-                                  NULL, NULL, NULL),
-                     SQLITE_OK);
+    static const char version_2[] = "ALTER TABLE curves DROP COLUMN zero; DROP TABLE gradients;"
+                                    " DROP TABLE clips; PRAGMA user_version = 2";
+    assert_int_equal(sqlite3_exec(rs_store_handle(store), version_2, NULL, NULL, NULL), SQLITE_OK);
     rs_store_close(store);
     assert_ok(rs_store_open_readonly(path, &store));
     char *const csv = table_text(store, "profile", RS_CSV);
@@ -286,6 +294,8 @@ static void test_column_names_of_the_contract(void **state) {
                      "rho_critical_ci95_high,g_critical,g_critical_ci95_low,g_critical_ci95_high,"
                      "g_predicted,"},
         {"seeds", "cell,ensemble,hidden,steps,rho,g,seed,decay_rate,"},
+        {"clip", "cell,ensemble,hidden,steps,rho,g,seed,loss,weight_ih,weight_hh,bias_ih,bias_hh,"
+                 "total,clip_coef,total_clipped,max_norm,"},
         {"throughput", "engine,device,hidden,steps,batch,radii,forward_ms,backward_ms,gflops,"
                        "column_steps_per_s,"},
     };
@@ -436,6 +446,83 @@ static void test_csv_quotes_what_would_end_a_field(void **state) {
     rs_store_close(store);
 }
 
+enum { WEIGHT_IH = 8, WEIGHT_HH, BIAS_IH, BIAS_HH, TOTAL, CLIP_COEF, TOTAL_CLIPPED, MAX_NORM };
+
+/* A row for every network and every norm that was asked for, in that order. */
+static void test_clip_by_hand(void **state) {
+    (void)state;
+    rs_store *store;
+    assert_ok(rs_store_open(path, &store));
+    int64_t const run = begin_run(store);
+    fixture f = fixture_make(1);
+    fixture_gradients(fixture_point(&f, 0, 2.0, 0.5), log10(3.0), log10(4.0), log10(12.0),
+                      log10(84.0));
+    fixture_point(&f, 1, 3.0, 0.5); /* whose gradients nobody asked for */
+    fixture_gradients(fixture_point(&f, 2, 1.0, 0.5), -400.0, -INFINITY, -INFINITY, -INFINITY);
+    put_clipped(store, run, &f, 3, 100.0);
+    put_clipped(store, run, &f, 3, 0.25);
+    put(store, run, &f, 3);
+    char *const csv = table_text(store, "clip", RS_CSV);
+    static double const total[] = {1e-300, 1e-300, 85.0, 85.0}, norm[] = {0.25, 100.0, 0.25, 100.0};
+    for (size_t i = 0; i < 4; ++i) {
+        assert_true(csv_field(csv, 1 + i, MAX_NORM) == norm[i]);
+        assert_near(csv_field(csv, 1 + i, TOTAL), total[i]);
+    }
+    assert_near(csv_field(csv, 3, WEIGHT_HH), 4.0);
+    assert_near(csv_field(csv, 3, BIAS_HH), 84.0);
+    assert_near(csv_field(csv, 3, CLIP_COEF), 0.25 / (85.0 + 1e-6));
+    assert_near(csv_field(csv, 3, TOTAL_CLIPPED), 0.25 * (85.0 / (85.0 + 1e-6)));
+    assert_non_null(strstr(csv, ",2,1.5,1,random,3,4,12,84,85,1,85,100,")); /* and no more digits */
+    assert_non_null(strstr(csv, ",1e-400,0,0,0,1e-400,1,1e-400,0.25,"));
+    assert_null(strstr(csv, ",3,2.25,"));
+    free(csv);
+    rs_store_close(store);
+}
+
+/* Beyond the range of doubles, and where arithmetic has met something else than numbers. */
+static void test_clip_of_norms_that_are_no_doubles(void **state) {
+    (void)state;
+    static double const norms[][RS_N_GRADIENT] = {
+        {412.0, 412.5, -412.5, -INFINITY},
+        {0.0, 1.0, INFINITY, 1.0},
+        {0.0, INFINITY, NAN, 1.0},
+        {400.0 - 1e-14, -310.0, 0.0, 0.0},
+    };
+    static const char *const csv_part[] = {
+        ",random,1e+412,3.162277660168e+412,3.162277660168e-413,0,3.31662479",
+        ",random,1,10,inf,10,inf,0,nan,0.5,", ",random,1,inf,nan,10,nan,nan,nan,0.5,",
+        ",1e+400,1e-310,1,1,1e+400,5e-401,0.5,0.5,", /* the first rounds up */
+    };
+    static const char *const json_part[] = {
+        "\"weight_ih\": 1e+412,", "\"total\": \"inf\", \"clip_coef\": 0,",
+        "\"total\": \"nan\", \"clip_coef\": \"nan\"", "\"weight_hh\": 1e-310,"};
+    static const char *const latex_part[] = {
+        " & 1e412 & 3.162e412 & 3.162e-413 & 0 & ", " & {$\\infty$} & 0 & {nan} & ",
+        " & {nan} & {nan} & {nan} & 0.5", " & 1e400 & 1e-310 & "};
+    rs_store *store;
+    assert_ok(rs_store_open(path, &store));
+    int64_t const run = begin_run(store);
+    fixture f = fixture_make(1);
+    for (size_t i = 0; i < 4; ++i)
+        fixture_gradients(fixture_point(&f, i, 1.0 + (double)i, 0.5), norms[i][0], norms[i][1],
+                          norms[i][2], norms[i][3]);
+    put_clipped(store, run, &f, 4, 0.5);
+    char *const csv = table_text(store, "clip", RS_CSV), *const json =
+                                                             table_text(store, "clip", RS_JSON);
+    char *const latex = table_text(store, "clip", RS_LATEX);
+    for (size_t i = 0; i < 4; ++i) {
+        if (!strstr(csv, csv_part[i])) fail_msg("no %s in\n%s", csv_part[i], csv);
+        if (!strstr(json, json_part[i])) fail_msg("no %s in\n%s", json_part[i], json);
+        if (!strstr(latex, latex_part[i])) fail_msg("no %s in\n%s", latex_part[i], latex);
+    }
+    assert_true(csv_field(csv, 1, WEIGHT_IH) == INFINITY && csv_field(csv, 1, BIAS_HH) == 0.0);
+    assert_true(csv_field(csv, 4, WEIGHT_IH) == INFINITY);
+    free(csv);
+    free(json);
+    free(latex);
+    rs_store_close(store);
+}
+
 enum { PREDICTED = 15, PREDICTION, BOUND }; /* fields of a line of the decay table */
 
 static void test_predictions_are_those_of_theory(void **state) {
@@ -582,9 +669,9 @@ static void test_unknown_table(void **state) {
     (void)state;
     rs_store *store;
     assert_ok(rs_store_open(path, &store));
-    assert_int_equal(rs_table_write(store, "clip", RS_CSV, stdout), RS_EINPUT);
-    assert_string_equal(rs_message(), "table: \"clip\" is not one of decay, critical, seeds, "
-                                      "profile, throughput, runs, failures");
+    assert_int_equal(rs_table_write(store, "loss", RS_CSV, stdout), RS_EINPUT);
+    assert_string_equal(rs_message(), "table: \"loss\" is not one of decay, critical, seeds, "
+                                      "profile, clip, throughput, runs, failures");
     rs_store_close(store);
 }
 
@@ -653,6 +740,8 @@ int main(void) {
         WITH_PATH(test_raw_is_a_row_of_its_own),
         WITH_PATH(test_seeds_ascend),
         WITH_PATH(test_csv_quotes_what_would_end_a_field),
+        WITH_PATH(test_clip_by_hand),
+        WITH_PATH(test_clip_of_norms_that_are_no_doubles),
         WITH_PATH(test_predictions_are_those_of_theory),
         WITH_PATH(test_critical_radius_by_hand),
         WITH_PATH(test_critical_radius_of_a_partial_sweep),

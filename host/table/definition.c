@@ -22,9 +22,12 @@ cell rs_real_cell(double real) {
     return isnan(real) ? (cell){.kind = MISSING} : (cell){.kind = REAL, .real = real};
 }
 
+cell rs_power_cell(double log10) { return (cell){.kind = POWER, .real = log10}; }
+
 static rs_status read_cell(source *from, sqlite3_stmt *query, int at, kind kind, cell *out) {
     *out = (cell){.kind = MISSING};
-    if (sqlite3_column_type(query, at) == SQLITE_NULL) return RS_OK;
+    if (kind == POWER) *out = rs_power_cell(rs_column_real(query, at));
+    if (kind == POWER || sqlite3_column_type(query, at) == SQLITE_NULL) return RS_OK;
     if (kind == REAL) {
         *out = rs_real_cell(sqlite3_column_double(query, at));
     } else if (kind == TEXT) {

@@ -6,14 +6,15 @@
 
 #include <sqlite3.h>
 
-typedef enum kind { MISSING, TEXT, WHOLE, UNSIGNED, REAL } kind;
+/* POWER: a number known by its log10, for it may be beyond double's range; its NaN is a value. */
+typedef enum kind { MISSING, TEXT, WHOLE, UNSIGNED, REAL, POWER } kind;
 
 typedef struct cell {
     kind kind;
     union {
         const char *text; /* borrowed until the next row */
         int64_t whole;    /* UNSIGNED: the same bits */
-        double real;
+        double real;      /* POWER: log10 of the number */
     };
 } cell;
 
@@ -83,7 +84,7 @@ struct source {
 
 /* One file each. */
 extern const definition rs_decay_table, rs_critical_table, rs_seeds_table, rs_profile_table,
-    rs_throughput_table, rs_runs_table, rs_failures_table;
+    rs_clip_table, rs_throughput_table, rs_runs_table, rs_failures_table;
 
 /* The table with all its columns. The caller frees out->sql with sqlite3_free() in any case. */
 rs_status rs_table_make(const definition *is, table *out);
@@ -102,6 +103,7 @@ double rs_column_real(sqlite3_stmt *query, int at);
 
 cell rs_whole_cell(int64_t whole);
 cell rs_real_cell(double real); /* MISSING for NaN */
+cell rs_power_cell(double log10);
 
 /* The cell of the column of that name, which there is. */
 const cell *rs_cell_named(const table *of, const cell *row, const char *name);

@@ -42,9 +42,10 @@ static void row_json(sink *to, const cell *row) {
     for (size_t i = 0; i < to->table->n; ++i) {
         fprintf(to->out, "%s\"%s\": ", i ? ", " : "", to->table->column[i].name);
         const char *const text = rs_cell_text(&row[i], true, buffer);
+        bool const is_no_number = row[i].kind == POWER && !(row[i].real < INFINITY);
         if (row[i].kind == MISSING)
             fputs("null", to->out);
-        else if (row[i].kind == TEXT || (row[i].kind == REAL && isinf(row[i].real)))
+        else if (row[i].kind == TEXT || is_no_number || (row[i].kind == REAL && isinf(row[i].real)))
             put_json_text(to->out, text);
         else
             fputs(text, to->out);

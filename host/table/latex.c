@@ -54,6 +54,8 @@ static void put_latex_number(FILE *out, const char *number) {
     const char *const power = strchr(number, 'e');
     if (strstr(number, "inf"))
         fprintf(out, "{$%s\\infty$}", number[0] == '-' ? "-" : "");
+    else if (strcmp(number, "nan") == 0)
+        fputs("{nan}", out);
     else if (power)
         fprintf(out, "%.*se%ld", (int)(power - number), number, strtol(power + 1, NULL, 10));
     else

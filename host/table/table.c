@@ -8,8 +8,8 @@
 #include <string.h>
 
 static const definition *const tables[] = {
-    &rs_decay_table,      &rs_critical_table, &rs_seeds_table,    &rs_profile_table,
-    &rs_throughput_table, &rs_runs_table,     &rs_failures_table,
+    &rs_decay_table, &rs_critical_table,   &rs_seeds_table, &rs_profile_table,
+    &rs_clip_table,  &rs_throughput_table, &rs_runs_table,  &rs_failures_table,
 };
 enum { N_TABLES = sizeof tables / sizeof *tables };
 

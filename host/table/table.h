@@ -16,10 +16,10 @@ typedef enum rs_table_format {
 
 /* Writes the table of that name to `out`, rows in a fixed order. RS_EINPUT for an unknown name,
  * with the known ones; RS_EIO where `out` cannot be written. Column names are a contract: see the
- * README. Infinite numbers print as inf and -inf, missing values as empty; JSON has them as "inf",
- * "-inf" and null. CSV and JSON have all columns, and numbers that read back exactly; md and LaTeX
- * round, and leave out columns beside the contract's that would say the same in every row or only
- * interest programs. */
+ * README. Infinite numbers print as inf and -inf, missing values as empty, norms that are no number
+ * as nan; JSON has them as "inf", "-inf", null and "nan". CSV and JSON have all columns, and
+ * numbers that read back exactly; md and LaTeX round, and leave out columns beside the contract's
+ * that would say the same in every row or only interest programs. */
 rs_status rs_table_write(rs_store *store, const char *name, rs_table_format format, FILE *out);
 
 /* RS_EINPUT for an unknown name, with the known ones. */

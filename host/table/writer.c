@@ -1,6 +1,35 @@
 #include "writer.h"
 
+#include <float.h>
 #include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+/* Significant digits of 10^log10: every digit before the point of log10 is one fewer behind it. */
+static int known_digits(double log10) {
+    double const size = fabs(log10);
+    return size < 10.0 ? 15 : size < 100.0 ? 14 : 13;
+}
+
+/* 10^log10, also where no double is so large or small. */
+static const char *power_text(double log10, bool exact, char buffer[RS_REAL_TEXT]) {
+    int const digits = exact ? known_digits(log10) : 4;
+    double const value = pow(10.0, log10);
+    bool const in_range = value >= DBL_MIN && value <= DBL_MAX;
+    if (in_range || !isfinite(log10)) {
+        snprintf(buffer, RS_REAL_TEXT, "%.*g", digits, isnan(value) ? NAN : value);
+        return buffer;
+    }
+    double exponent = floor(log10);
+    snprintf(buffer, RS_REAL_TEXT, "%.*g", digits, pow(10.0, log10 - exponent));
+    if (strcmp(buffer, "10") == 0) { /* rounded up */
+        strcpy(buffer, "1");
+        exponent += 1.0;
+    }
+    size_t const length = strlen(buffer);
+    snprintf(buffer + length, RS_REAL_TEXT - length, "e%+.0f", exponent);
+    return buffer;
+}
 
 const char *rs_cell_text(const cell *one, bool exact, char buffer[RS_REAL_TEXT]) {
     switch (one->kind) {
@@ -8,6 +37,7 @@ const char *rs_cell_text(const cell *one, bool exact, char buffer[RS_REAL_TEXT])
     case TEXT: return one->text;
     case WHOLE: snprintf(buffer, RS_REAL_TEXT, "%" PRId64, one->whole); return buffer;
     case UNSIGNED: snprintf(buffer, RS_REAL_TEXT, "%" PRIu64, (uint64_t)one->whole); return buffer;
+    case POWER: return power_text(one->real, exact, buffer);
     case REAL: break;
     }
     if (exact) return rs_real_text(one->real, buffer);
