@@ -71,6 +71,7 @@ static rs_case common_case(const rs_spec *spec, const rs_model *model, const cha
         .model_digest = model ? model->digest : 0,
         .model = model ? model->name : "",
         .native = spec->native,
+        .gradients = spec->clip > 0.0,
     };
 }
 

@@ -295,6 +295,7 @@ static rs_status store_task(sweep *s, const rs_launch *launch, const rs_task *ta
                                  : "out of memory",
         .point = done ? task->point : NULL,
         .n = done ? launch->radii : 0,
+        .clip = s->spec->clip,
         .forward_seconds = task->forward_seconds,
         .backward_seconds = task->backward_seconds,
         .transfer_seconds = task->transfer_seconds,
