@@ -11,9 +11,12 @@ import pytest
 
 H, B, R, T, SEEDS = 12, 3, 4, 7, 5
 SHAPE = f"H:{H}/B:{B}/R:{R}/T:{T}"
-FLOPS = 2 * H * H * R * B * T  # of one pass: a product with W0 for every column and step
+FLOPS = 2 * H * H * R * B * T  # of one part: a product for every column and step
+# Which of the parts a row times: forward and backward pass, gradients of weights.
+PARTS = {"bptt": (1, 1, 0), "forward": (1, 0, 0), "backward": (0, 1, 0), "baseline": (1, 1, 0),
+         "bptt+gradients": (1, 1, 1), "gradient": (0, 0, 1)}
 REAL = {"f32": 4, "f64": 8}
-FILTER = "^(peak/fma|(bptt|forward|backward|sweep)/cpu|baseline|host/(store_commits|stages))"
+FILTER = "^(peak/fma|(bptt|forward|backward|bptt[+]gradients|gradient|sweep)/cpu|baseline|host/(store_commits|stages))"
 STAGES = {"host/stages/profiles:no": (16, 2000), "host/stages/profiles:50": (16, 2000)}
 SWEEPS = {f"sweep/cpu/f32/tanh/{SHAPE}/seeds:{SEEDS}{profiles}": (R, SEEDS)
           for profiles in ("", "/profiles:no")}
@@ -42,12 +45,11 @@ def rows(bench, tmp_path_factory):
 
 
 def passes(rows):
-    """Name, row, precision, nonlinearity, and which of the passes a row times."""
+    """Name, row, precision, cell, and which of the parts a row times."""
     for name, row in rows.items():
-        match = re.fullmatch(rf"(bptt|forward|backward|baseline)/\w+/(f32|f64)/(\w+)/{SHAPE}", name)
+        match = re.fullmatch(rf"([a-z+]+)/\w+/(f32|f64)/(\w+)/{SHAPE}", name)
         if match:
-            which = {"forward": (1, 0), "backward": (0, 1)}.get(match[1], (1, 1))
-            yield name, row, match[2], match[3], which
+            yield name, row, match[2], match[3], PARTS[match[1]]
 
 
 def amount(row, counter):
@@ -56,7 +58,7 @@ def amount(row, counter):
 
 
 def test_every_engine_row_is_here(rows):
-    assert len(list(passes(rows))) == 2 * (3 * 3 + 1)  # precisions; passes, nonlinearities, baseline
+    assert len(list(passes(rows))) == 2 * (5 * 3 + 1)  # precisions; parts, cells, baseline
 
 
 def test_flops_are_those_of_the_products(rows):
@@ -75,12 +77,13 @@ def test_the_fraction_is_of_the_best_fma_rate_of_the_same_precision(rows):
         assert row["peak_fraction"] == pytest.approx(row["gflops"] / best, rel=1e-6), name
 
 
-def test_bytes_are_trace_input_and_norms(rows):
-    for name, row, precision, nonlinearity, which in passes(rows):
+def test_bytes_are_traces_input_and_norms(rows):
+    for name, row, precision, cell, which in passes(rows):
         if name.startswith("baseline"):
             continue  # keeps its states in its own way
-        trace = 0 if nonlinearity == "linear" else R * B * T * H * REAL[precision]
-        each = (trace + B * T * H * REAL[precision], trace + R * B * T * 12)
+        trace = R * B * T * H * REAL[precision]
+        slopes, states = (cell != "linear") * trace, which[2] * trace
+        each = (slopes + states + B * T * H * REAL[precision], slopes + R * B * T * 12, states)
         right = sum(part * bytes_ for part, bytes_ in zip(which, each))
         assert amount(row, "bytes_per_s") == pytest.approx(right, rel=1e-6), name
 

@@ -37,6 +37,8 @@ def ours(milliseconds, blas):
         "benchmarks": [
             run_of(f"bptt/cpu/{SUFFIX}", 1000 * milliseconds, gflops=800 / milliseconds,
                    peak_fraction=2 / milliseconds),
+            run_of(f"bptt+gradients/cpu/{SUFFIX}", 2000 * milliseconds, gflops=600 / milliseconds,
+                   peak_fraction=1.5 / milliseconds),
             run_of(f"baseline/blas_stepwise/{SUFFIX}", 1e6 * blas, "ns"),
             run_of("peak/fma/f32/manual_time", 1.0, gflops=400.0),
         ],
@@ -44,11 +46,14 @@ def ours(milliseconds, blas):
 
 
 def peer(library, version, **milliseconds):
-    """What a peer's program writes, as far as it is read."""
+    """What a peer's program writes, as far as it is read. With the weights' gradients everything
+    takes three times as long."""
     return {
         "library": library, "version": version, "device": "cpu", "threads": 2,
-        "radii": [0.9, 1.5], "weight_gradients": False,
-        "results": [{"peer": name, "shape": list(SHAPE), "median_ms": value}
+        "radii": [0.9, 1.5],
+        "results": [{"peer": name, "shape": list(SHAPE), "weight_gradients": gradients,
+                     "median_ms": factor * value}
+                    for gradients, factor in ((False, 1.0), (True, 3.0))
                     for name, value in milliseconds.items()],
     }
 
@@ -80,6 +85,41 @@ def test_a_round(rounds):
         "rival_ms": {"baseline/blas_stepwise": 8.0, "jax_vmap_grad": 32.0, "jax_shared_w0": 16.0,
                      "bmm_hooks": 40.0, "nn_rnn_loop": 100.0, "cell_hooks": 200.0},
     }
+
+
+def with_gradients(sides):
+    return compare.load_round(sides, SHAPE, gradients=True)
+
+
+def test_a_round_with_the_gradients_of_weights():
+    """BLAS has none."""
+    assert with_gradients(ROUNDS[0]) == {
+        "ours_ms": 8.0, "gflops": 150.0, "peak_fraction": 0.375, "plain_ms": 4.0,
+        "rival_ms": {"jax_vmap_grad": 96.0, "jax_shared_w0": 48.0, "bmm_hooks": 120.0,
+                     "nn_rnn_loop": 300.0, "cell_hooks": 600.0},
+    }
+
+
+def test_the_table_with_the_gradients_of_weights():
+    summary = compare.summarise({SHAPE: list(map(with_gradients, ROUNDS))})
+    header, _, row = ([cell.strip() for cell in line.strip("|").split("|")]
+                      for line in compare.ratio_table(summary).splitlines())
+    assert header == ["H,B,R,T", "ours, ms", "GFLOP/s", "of FMA peak", "/ ours without",
+                      "x jax_vmap_grad", "x jax_shared_w0", "x bmm_hooks", "x nn_rnn_loop",
+                      "x cell_hooks"]
+    assert row[1:7] == ["10.0 (8.00 to 16.0)", "120 (75.0 to 150)", "30% (19 to 38)",
+                        "2.00 (2.00 to 2.00)", "12.0 (12.0 to 15.0)", "6.00 (6.00 to 9.00)"]
+
+
+def test_peers_without_the_gradients_of_weights():
+    """Ours is there all the same."""
+    sides = copy.deepcopy(ROUNDS[0])
+    for name in ("torch", "jax"):
+        rows = sides[name]["results"]
+        rows[:] = [row for row in rows if not row["weight_gradients"]]
+    assert with_gradients(sides)["rival_ms"] == {}
+    summary = compare.summarise({SHAPE: [with_gradients(sides)]})
+    assert "| 64,16,32,100 | 8.00 (8.00 to 8.00)" in compare.ratio_table(summary)
 
 
 def test_ratios_are_taken_within_rounds(rounds):
@@ -161,8 +201,9 @@ def test_a_failed_benchmark_is_no_figure():
 
 
 def test_a_missing_benchmark_is_no_figure():
-    with pytest.raises(compare.CompareError, match="bptt/cpu at 64,16,32,200: not among"):
-        compare.load_round({"ours": ROUNDS[0]["ours"]}, (64, 16, 32, 200))
+    for gradients, name in ((False, "bptt/cpu"), (True, r"bptt\+gradients/cpu")):
+        with pytest.raises(compare.CompareError, match=name + " at 64,16,32,200: not among"):
+            compare.load_round({"ours": ROUNDS[0]["ours"]}, (64, 16, 32, 200), gradients=gradients)
 
 
 BASE = (8, 2, 3, 5)
@@ -238,11 +279,16 @@ def test_results_are_written(tmp_path):
     assert "- PyTorch 2.8.0, radii 0.9 to 1.5\n" in text
     assert "- JAX 0.10.2, radii 0.9 to 1.5\n" in text
     assert "- jax_vmap_grad: JAX, vmap of grad of scan" in text
+    assert "Without gradients of weights:" in text and "With the gradients of weights" in text
     assert "| 64,16,32,100 | 5.00 (4.00 to 8.00)" in text
+    assert "| 64,16,32,100 | 10.0 (8.00 to 16.0)" in text
     (path,) = folder.glob("*.json")
     document = json.loads(path.read_text())
     assert document["summary"]["64,16,32,100"]["ratios"]["bmm_hooks"]["median"] == 11.0
     assert len(document["measured"]["64,16,32,100"]) == 3
+    gradients = document["summary_with_gradients"]["64,16,32,100"]
+    assert (gradients["to_plain"]["median"], gradients["ratios"]["bmm_hooks"]["median"]) == (2.0, 16.5)
+    assert len(document["measured_with_gradients"]["64,16,32,100"]) == 3
     assert document["machine"]["cpu"] and document["machine"]["kernel"]
     assert document["run"]["threads"] == 2
     assert [said["library"] for said in document["run"]["peers"]] == ["JAX", "PyTorch"]
@@ -264,7 +310,7 @@ def test_rounds_are_in_order_beyond_nine(tmp_path):
     for number in range(1, 12):
         document = json.dumps(ours(float(number), 1.0))
         (raw / f"{number}-64x16x32x100-ours.json").write_text(document)
-    measured, _ = compare.load_raw(raw)
+    measured = compare.load_rounds(compare.load_raw(raw))
     assert [r["ours_ms"] for r in measured[SHAPE]] == [float(n) for n in range(1, 12)]
 
 
@@ -336,16 +382,19 @@ def library_of(peers):
                           fetch=np.asarray, wait=lambda computed, device: None)
 
 
+def task_of_one_radius(weight_gradients):
+    shape = shapes.Shape(hidden=2, batch=1, radii=1, steps=3)
+    return common.Task(shape, np.array([1.0]), [1.0], {}, weight_gradients)
+
+
 def check_numpy(norms_factor, start_factor):
     """A peer with norms and dL/dh_0 beside one with dL/dh_0 alone, in f64 on one curve."""
     norms = 10.0 ** np.array([[[-2.0], [-1.0], [0.0]]])
     start = np.array([[[3e-3, 4e-3]]])
     library = library_of({
-        "start_alone": lambda task: lambda: (None, start * start_factor),
-        "both": lambda task: lambda: (norms * norms_factor, start, "more")})
-    shape = shapes.Shape(hidden=2, batch=1, radii=1, steps=3)
-    task = common.Task(shape, np.array([1.0]), [1.0], {}, False)
-    common.check_task(library, curve(-2.0, -1.0, 0.0), task, "f64")
+        "start_alone": lambda task: lambda: (None, start * start_factor, None),
+        "both": lambda task: lambda: (norms * norms_factor, start, None)})
+    common.check_task(library, curve(-2.0, -1.0, 0.0), None, task_of_one_radius(False), "f64")
 
 
 def test_a_peer_without_norms_is_compared_at_its_start(capsys):
@@ -360,6 +409,37 @@ def test_a_peer_without_norms_is_compared_at_its_start(capsys):
 def test_a_wrong_peer_is_found(factors, message):
     with pytest.raises(common.PeerError, match=message):
         check_numpy(*factors)
+
+
+def check_numpy_gradients(**factors):
+    """A peer whose gradients of weights are off by these factors, on one radius."""
+    right = {"weight_ih": [[[3.0], [4.0]]], "weight_hh": [[[1.0, 1.0], [1.0, 1.0]]],
+             "bias_ih": [[0.6, 0.8]], "bias_hh": [[0.6, 0.8]]}
+    found = {name: np.array(value) * factors.get(name, 1.0) for name, value in right.items()}
+    library = library_of({"peer": lambda task: lambda: (None, None, found)})
+    ours = np.log10([[5.0, 2.0, 1.0, 1.0]])
+    common.check_task(library, curve(-2.0, -1.0, 0.0), ours, task_of_one_radius(True), "f64")
+
+
+def test_gradients_of_weights_are_compared(capsys):
+    check_numpy_gradients()
+    assert capsys.readouterr().out.startswith(
+        "f64 2,1,1,3 peer and Rhosweep: weight gradients of 1 of 1 radii within ")
+
+
+@pytest.mark.parametrize("name", common.GRADIENTS)
+@pytest.mark.parametrize("factor", [1.001, 0.0, np.nan])
+def test_a_wrong_gradient_of_weights_is_found(name, factor):
+    with pytest.raises(common.PeerError, match="peer and Rhosweep: log10 of a norm differs by"):
+        check_numpy_gradients(**{name: factor})
+
+
+def test_gradients_of_weights_of_growing_curves_are_compared_in_f64_alone():
+    grows, right, wrong = curve(3.0, 2.0, 0.0), np.zeros((1, 4)), np.ones((1, 4))
+    with pytest.raises(common.PeerError, match="every curve grows"):
+        common.compare_gradients("peer", wrong, right, grows, "f32")
+    with pytest.raises(common.PeerError, match="differs by 1"):
+        common.compare_gradients("peer", wrong, right, grows, "f64")
 
 
 def test_the_first_run_is_not_timed(monkeypatch):
@@ -388,12 +468,15 @@ OWN_PEERS = {"torch": ["bmm_hooks", "nn_rnn_loop", "cell_hooks"],
 
 
 @pytest.mark.parametrize("module", OWN_PEERS)
-@pytest.mark.parametrize("extra", [[], ["--weight-gradients"], ["--precision", "f64"]])
-def test_a_peer_is_timed(module, extra):
+@pytest.mark.parametrize("extra, gradients", [
+    ([], [False]), (["--weight-gradients"], [True]), (["--weight-gradients", "both"], [False, True]),
+    (["--precision", "f64"], [False])])
+def test_a_peer_is_timed(module, extra, gradients):
     done = run_peer(module, "--shape", "5,2,3,4", "--repetitions", 2, *extra)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    assert [row["peer"] for row in document["results"]] == OWN_PEERS[module]
+    assert [(row["weight_gradients"], row["peer"]) for row in document["results"]] == [
+        (wanted, name) for wanted in gradients for name in OWN_PEERS[module]]
     assert all(row["shape"] == [5, 2, 3, 4] and row["median_ms"] > 0.0
                for row in document["results"])
     assert document["device"] == "cpu" and document["version"]
@@ -410,6 +493,18 @@ def test_a_peer_agrees_with_the_program(module, tmp_path):
     assert done.returncode == 0, done.stderr
     for name in OWN_PEERS[module]:
         assert f"f64 10,2,4,30 {name} and " in done.stdout or f"and {name} at h_0" in done.stdout
+
+
+@pytest.mark.parametrize("module", OWN_PEERS)
+def test_a_peers_gradients_of_weights_agree_with_the_program(module, tmp_path):
+    program = os.environ.get("RHOSWEEP")
+    if not program:
+        pytest.skip("RHOSWEEP names no program to compare with")
+    done = run_peer(module, "--check", tmp_path, "--rhosweep", program, "--shape", "10,2,4,30",
+                    "--threads", 1, "--weight-gradients")
+    assert done.returncode == 0, done.stderr
+    for name in OWN_PEERS[module]:
+        assert f"f64 10,2,4,30 {name} and Rhosweep: weight gradients of 4 of 4 radii" in done.stdout
 
 
 @pytest.mark.parametrize("module", OWN_PEERS)

@@ -10,6 +10,7 @@ the same JSON:
 import argparse
 import csv
 import functools
+import itertools
 import json
 import os
 import statistics
@@ -29,7 +30,10 @@ INPUT_SIZE = 1
 # subnormal, which slows plain arithmetic down: from 0.5 on, to a third at (128,16,32,200).
 RADII = (0.9, 1.5)
 
+GRADIENTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
 TOLERANCES = {"f32": 1e-4, "f64": 1e-9}  # in log10 of a norm
+WEIGHT_GRADIENTS = {"no": (False,), "yes": (True,), "both": (False, True)}  # an option's values
 GROWTH = 0.5  # a curve that rises by more than this is growing, and f32 may leave f64
 
 
@@ -41,8 +45,8 @@ class PeerError(Exception):
 class Library:
     name: str  # for people
     # Name to a function that makes, from a Task, a function that runs forward and backward once.
-    # That one returns the norms [R][T][B] of dL/dh_t or None, dL/dh_0 [R][B][H] or None, and
-    # whatever else it computed.
+    # That one returns the norms [R][T][B] of dL/dh_t or None, dL/dh_0 [R][B][H] or None, and where
+    # the task wants them the gradients of the weights: by the names of GRADIENTS, an array a radius.
     peers: dict[str, Callable]
     configure: Callable  # (options): threads, device, precision of products; PeerError
     about: Callable  # (options) -> {"version", "device"}
@@ -59,7 +63,7 @@ class Task:
     radii: np.ndarray  # [R] ascending
     scales: list  # [R] that weight_hh is multiplied by
     arrays: dict  # as in nn.RNN's state_dict, and "input" [T][B][1]
-    weight_gradients: bool
+    weight_gradients: bool  # those of the parameters at every radius, too
 
     @property
     def dtype(self):
@@ -94,11 +98,11 @@ def draw_model(shape, seed):
     }
 
 
-def make_task(library, model, shape, precision, options):
+def make_task(library, model, shape, precision, weight_gradients, options):
     radii = np.linspace(*options.radii, shape.radii)
     radius = np.abs(np.linalg.eigvals(model["weight_hh_l0"])).max()
     arrays = {name: library.put(value, precision, options.device) for name, value in model.items()}
-    return Task(shape, radii, list(map(float, radii / radius)), arrays, options.weight_gradients)
+    return Task(shape, radii, list(map(float, radii / radius)), arrays, weight_gradients)
 
 
 # ---- timing -------------------------------------------------------------------------------------
@@ -120,21 +124,27 @@ def time_peer(library, run, options):
     return times
 
 
+def measure_task(library, task, options):
+    for name in options.peers:
+        times = time_peer(library, library.peers[name](task), options)
+        yield {
+            "peer": name,
+            "shape": list(task.shape),
+            "weight_gradients": task.weight_gradients,
+            "median_ms": 1e3 * statistics.median(times),
+            "min_ms": 1e3 * min(times),
+            "max_ms": 1e3 * max(times),
+            "repetitions": len(times),
+        }
+
+
 def measure(library, options):
     results = []
     for shape in options.shape:
         model = draw_model(shape, options.seed)
-        task = make_task(library, model, shape, options.precision, options)
-        for name in options.peers:
-            times = time_peer(library, library.peers[name](task), options)
-            results.append({
-                "peer": name,
-                "shape": list(shape),
-                "median_ms": 1e3 * statistics.median(times),
-                "min_ms": 1e3 * min(times),
-                "max_ms": 1e3 * max(times),
-                "repetitions": len(times),
-            })
+        for weight_gradients in WEIGHT_GRADIENTS[options.weight_gradients]:
+            task = make_task(library, model, shape, options.precision, weight_gradients, options)
+            results += measure_task(library, task, options)
     return {
         "library": library.name,
         **library.about(options),
@@ -142,7 +152,6 @@ def measure(library, options):
         "precision": options.precision,
         "seed": options.seed,
         "radii": options.radii,
-        "weight_gradients": options.weight_gradients,
         "results": results,
     }
 
@@ -161,58 +170,100 @@ def rhosweep(program, *arguments):
     return done.stdout
 
 
-def our_profiles(options, model, task, precision):
-    """[R][T][mean, min, max over the batch] of log10 |dL/dh_t|, from the program itself."""
+def table(options, name, database, columns, count):
+    """`count` rows of a table of the program, in the order of their numbers."""
+    text = rhosweep(options.rhosweep, "table", name, database, "--format", "csv")
+    rows = sorted([float(row[column]) for column in columns]
+                  for row in csv.DictReader(text.splitlines()))
+    if len(rows) != count:
+        raise PeerError(f"{database}: {len(rows)} rows of {name}, not {count}")
+    return np.array(rows)
+
+
+def our_norms(options, model, task, precision):
+    """From the program itself, log10 of norms: of dL/dh_t [R][T][mean, min, max over the batch], and
+    of the weights' gradients [R][GRADIENTS], or None where the task has none."""
     shape = task.shape
     stem = "x".join(map(str, shape))
     path = options.check / f"{stem}.npz"
     database = options.check / f"{stem}-{precision}.db"
     np.savez(path, **model)
     database.unlink(missing_ok=True)  # a sweep does not repeat what its database holds
+    clip = ("--clip", 1) if task.weight_gradients else ()
     rhosweep(options.rhosweep, "sweep", "--quiet", "--output", database, "--model", path,
              "--rho", ",".join(map(repr, map(float, task.radii))), "--precision", precision,
-             "--loss", "last-mean", "--seeds", 0, "--threads", options.threads)
-    text = rhosweep(options.rhosweep, "table", "profile", database, "--format", "csv")
-    rows = sorted(
-        [float(row[name]) for name in
-         ("rho", "step", "log10_norm_mean", "log10_norm_min", "log10_norm_max")]
-        for row in csv.DictReader(text.splitlines())
-    )
-    if len(rows) != shape.radii * shape.steps:
-        raise PeerError(f"{database}: {len(rows)} rows of profile, not "
-                        f"{shape.radii} radii x {shape.steps} steps")
-    return np.array(rows)[:, 2:].reshape(shape.radii, shape.steps, 3)
+             "--loss", "last-mean", "--seeds", 0, "--threads", options.threads, *clip)
+    profiles = table(options, "profile", database,
+                     ("rho", "step", "log10_norm_mean", "log10_norm_min", "log10_norm_max"),
+                     shape.radii * shape.steps)[:, 2:].reshape(shape.radii, shape.steps, 3)
+    if not task.weight_gradients:
+        return profiles, None
+    gradients = table(options, "clip", database, ("rho", *GRADIENTS), shape.radii)
+    return profiles, log10(gradients[:, 1:])
+
+
+def log10(norms):
+    with np.errstate(divide="ignore"):  # that of 0 is an infinite error
+        return np.log10(norms)
 
 
 def profiles_of(norms):
     """[R][T][mean, min, max over the batch] of log10, from norms [R][T][B]."""
-    with np.errstate(divide="ignore"):  # the log of a norm of 0 is an infinite error
-        logs = np.log10(norms)
+    logs = log10(norms)
     return np.stack([logs.mean(-1), logs.min(-1), logs.max(-1)], axis=-1)
+
+
+def comparable(what, curves, precision):
+    """Which of the radii can be compared: in f32, those whose curve [T][3] does not grow."""
+    decays = curves[:, :, 2].max(axis=1) <= curves[:, -1, 2] + GROWTH
+    chosen = decays if precision == "f32" else np.full(len(curves), True)
+    if not chosen.any():
+        raise PeerError(f"{what}: every curve grows, so that f32 can be compared nowhere; "
+                        "take a larger H or fewer steps")
+    return chosen
+
+
+def judge(what, found, expected, precision):
+    """Raises where logarithms of norms, a row a radius, differ; returns by how much they do."""
+    error = np.abs(found - expected).max()
+    if not error <= TOLERANCES[precision]:  # NaN is an error too
+        raise PeerError(f"{what}: log10 of a norm differs by {error:.3g}, "
+                        f"more than {TOLERANCES[precision]:g}")
+    return f"within {error:.1e} (limit {TOLERANCES[precision]:g}) in log10"
 
 
 def compare(what, found, expected, precision):
     """Raises where two sets of curves [R][T][3] differ; in f32, of those that do not grow."""
-    decays = expected[:, :, 2].max(axis=1) <= expected[:, -1, 2] + GROWTH
-    chosen = decays if precision == "f32" else np.full(len(expected), True)
-    if not chosen.any():
-        raise PeerError(f"{what}: every curve grows, so that f32 can be compared nowhere; "
-                        "take a larger H or fewer steps")
-    error = np.abs(found[chosen] - expected[chosen]).max()
-    if not error <= TOLERANCES[precision]:  # NaN is an error too
-        raise PeerError(f"{what}: log10 of a norm differs by {error:.3g}, "
-                        f"more than {TOLERANCES[precision]:g}")
-    print(f"{what}: {chosen.sum()} of {len(chosen)} curves within {error:.1e} "
-          f"(limit {TOLERANCES[precision]:g}) in log10")
+    chosen = comparable(what, expected, precision)
+    verdict = judge(what, found[chosen], expected[chosen], precision)
+    print(f"{what}: {chosen.sum()} of {len(chosen)} curves {verdict}")
 
 
-def check_task(library, ours, task, precision):
+def compare_gradients(what, found, expected, curves, precision):
+    """The same of the weights' gradients [R][GRADIENTS]; `curves` says where dL/dh_t grows."""
+    chosen = comparable(what, curves, precision)
+    verdict = judge(what, found[chosen], expected[chosen], precision)
+    print(f"{what}: weight gradients of {chosen.sum()} of {len(chosen)} radii {verdict}")
+
+
+def gradient_norms(library, gradients):
+    """log10 of the Frobenius norms [R][GRADIENTS], from gradients by name."""
+    def log_norm(array):
+        return log10(np.linalg.norm(library.fetch(array).astype(np.float64)))
+
+    return np.array([list(map(log_norm, gradients[name])) for name in GRADIENTS]).T
+
+
+def check_task(library, ours, our_gradients, task, precision):
     """Every peer's norms against ours. A peer without norms is compared in dL/dh_0 with one that
     has both."""
     where = f"{precision} {task.shape}"
     starts, anchor = {}, None
     for name, make in library.peers.items():
-        norms, gradient, *_ = make(task)()
+        norms, gradient, of_weights = make(task)()
+        if task.weight_gradients:
+            compare_gradients(f"{where} {name} and Rhosweep", gradient_norms(library, of_weights),
+                              our_gradients, ours, precision)
         if norms is not None:
             compare(f"{where} {name} and Rhosweep", profiles_of(library.fetch(norms)), ours,
                     precision)
@@ -232,9 +283,10 @@ def check(library, options):
     options.check.mkdir(parents=True, exist_ok=True)
     for shape in options.shape:
         model = draw_model(shape, options.seed)
-        for precision in TOLERANCES:
-            task = make_task(library, model, shape, precision, options)
-            check_task(library, our_profiles(options, model, task, precision), task, precision)
+        for precision, weight_gradients in itertools.product(
+                TOLERANCES, WEIGHT_GRADIENTS[options.weight_gradients]):
+            task = make_task(library, model, shape, precision, weight_gradients, options)
+            check_task(library, *our_norms(options, model, task, precision), task, precision)
 
 
 # ---- the command line ---------------------------------------------------------------------------
@@ -256,8 +308,9 @@ def parse_arguments(library, description, arguments):
     add("--seed", type=int, default=1, help="of weights and input")
     add("--radii", type=parse_radii, default=RADII, metavar="LOW:HIGH",
         help="spectral radii, evenly spaced; default {}:{}".format(*RADII))
-    add("--weight-gradients", action="store_true",
-        help="compute dL/dW too, as in training; Rhosweep's runs do not")
+    add("--weight-gradients", nargs="?", choices=WEIGHT_GRADIENTS, const="yes", default="no",
+        help="compute the gradients of weights and biases at every radius, too; both: times without "
+             "them and with them")
     add("--check", type=Path, metavar="DIR",
         help="compare the gradients with those of the program instead; its files go to DIR")
     add("--rhosweep", default="build/release/rhosweep", metavar="PROGRAM", help="for --check")

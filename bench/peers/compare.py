@@ -25,7 +25,8 @@ from shapes import Shape
 
 ROOT = Path(__file__).resolve().parents[2]
 
-OURS = "bptt/cpu"
+# With and without the weights' gradients.
+OURS = {False: "bptt/cpu", True: "bptt+gradients/cpu"}
 BASELINE = "baseline/blas_stepwise"
 # Who is compared with us, in the order of the columns, and what it computes.
 RIVALS = {
@@ -40,7 +41,7 @@ RIVALS = {
 AXES = {"B": 1, "R": 2, "T": 3}  # of a shape H, B, R, T: those the cost is linear in
 LINEAR = 0.1  # cost per unit may differ by so much from the base shape's
 
-NAME = re.compile(r"(?P<body>\w+/\w+)/f32/tanh/H:(\d+)/B:(\d+)/R:(\d+)/T:(\d+)(/|$)")
+NAME = re.compile(r"(?P<body>[\w+]+/\w+)/f32/tanh/H:(\d+)/B:(\d+)/R:(\d+)/T:(\d+)(/|$)")
 FILE = re.compile(r"(?P<round>\d+)-(?P<shape>\d+x\d+x\d+x\d+)-(?P<side>ours|torch|jax)\.json")
 MS_PER_UNIT = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}
 TOLD_BY_ENVIRONMENT = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "RHOSWEEP_")
@@ -69,10 +70,11 @@ def our_rows(document):
     }
 
 
-def own_row(rows, shape):
-    if (OURS, shape) not in rows:
-        raise CompareError(f"{OURS} at {shape_text(shape)}: not among the benchmarks that ran")
-    return rows[OURS, shape]
+def own_row(rows, shape, gradients=False):
+    if (OURS[gradients], shape) not in rows:
+        raise CompareError(f"{OURS[gradients]} at {shape_text(shape)}: not among the benchmarks "
+                           "that ran")
+    return rows[OURS[gradients], shape]
 
 
 def peers_of(sides):
@@ -80,18 +82,23 @@ def peers_of(sides):
     return [document for side, document in sides.items() if side != "ours"]
 
 
-def load_round(sides, shape, base=None):
+def load_round(sides, shape, base=None, gradients=False):
     """What one round measured at one shape, flat. `sides` are the documents of "ours" and of the
-    peers; `base` is the shape measured beside it for scaling."""
+    peers; `base` is the shape measured beside it for scaling. With `gradients`, all sides compute
+    the weights' gradients too, and plain_ms is our time without them."""
     rows = our_rows(sides["ours"])
-    own = own_row(rows, shape)
+    own = own_row(rows, shape, gradients)
     found = {"ours_ms": own["ms"], "gflops": own["gflops"], "peak_fraction": own["peak_fraction"]}
-    rivals = {body: row["ms"] for (body, at), row in rows.items() if at == shape}
+    rivals = {}
+    if not gradients:
+        rivals = {body: row["ms"] for (body, at), row in rows.items() if at == shape}
     for document in peers_of(sides):
         rivals.update({r["peer"]: r["median_ms"] for r in document["results"]
-                       if tuple(r["shape"]) == shape})
+                       if tuple(r["shape"]) == shape and r["weight_gradients"] == gradients})
     if base is not None:
         found["base_ms"] = own_row(rows, base)["ms"]
+    if gradients:
+        found["plain_ms"] = own_row(rows, shape)["ms"]
     found["rival_ms"] = {name: rivals[name] for name in RIVALS if name in rivals}
     return found
 
@@ -114,6 +121,8 @@ def summarise(measured):
             name: spread([r[name] for r in rounds])
             for name in ("ours_ms", "gflops", "peak_fraction")
         }
+        if "plain_ms" in rounds[0]:
+            summary[shape]["to_plain"] = spread([r["ours_ms"] / r["plain_ms"] for r in rounds])
         summary[shape]["ratios"] = ratio_spreads(rounds)
     return summary
 
@@ -146,8 +155,15 @@ def shape_text(shape):
     return ",".join(map(str, shape))
 
 
+def by_text(of_shapes):
+    """For JSON, whose names are texts."""
+    return {shape_text(shape): value for shape, value in of_shapes.items()}
+
+
 def spread_text(values, digits=3):
-    """Median, and in brackets the range."""
+    """Median, and in brackets the range; nothing for None."""
+    if values is None:
+        return ""
     middle, low, high = (significant(values[k], digits) for k in ("median", "min", "max"))
     return f"{middle} ({low} to {high})"
 
@@ -185,20 +201,31 @@ def column_name(rival):
 def legend(summary):
     """What each rival of the table computes."""
     lines = [f"- {column_name(name)}: {RIVALS[name]}" for name in rivals_in(summary)]
-    return "\nAll run forward and backward, without gradients of weights unless said above. " \
-           "Norms are those of every dL/dh_t.\n\n" + "\n".join(lines) + "\n"
+    return "\nAll run forward and backward. Norms are those of every dL/dh_t.\n\n" \
+           + "\n".join(lines) + "\n"
 
 
 def ratio_table(summary):
     rivals = rivals_in(summary)
-    header = ["H,B,R,T", "ours, ms", "GFLOP/s", "of FMA peak"]
+    to_plain = any("to_plain" in found for found in summary.values())
+    header = ["H,B,R,T", "ours, ms", "GFLOP/s", "of FMA peak"] + to_plain * ["/ ours without"]
     rows = []
     for shape, found in summary.items():
         rows.append([shape_text(shape), spread_text(found["ours_ms"]),
                      spread_text(found["gflops"]), percent_text(found["peak_fraction"])]
-                    + [spread_text(found["ratios"][name]) if name in found["ratios"] else ""
-                       for name in rivals])
+                    + to_plain * [spread_text(found.get("to_plain"))]
+                    + [spread_text(found["ratios"].get(name)) for name in rivals])
     return markdown(header + [f"x {column_name(name)}" for name in rivals], rows)
+
+
+WITHOUT = "Without gradients of weights:\n\n"
+WITH = ("\nWith the gradients of weights and biases at every radius, on all sides; GFLOP/s count the "
+        "product that dL/dW_hh takes, too:\n\n")
+
+
+def both_tables(plain, gradients):
+    """The page of two summaries, without the weights' gradients and with them."""
+    return WITHOUT + ratio_table(plain) + WITH + ratio_table(gradients) + legend(plain)
 
 
 def scaling_table(rows):
@@ -213,8 +240,8 @@ def scaling_table(rows):
           verdict(row["relative_cost"])] for row in rows])
 
 
-def load_raw(folder, base=None):
-    """Shape to its rounds, in order, and the documents, which tell the settings."""
+def load_raw(folder):
+    """Shape to the documents of its rounds, in order."""
     documents = defaultdict(dict)
     for path in sorted(folder.iterdir()):
         match = FILE.fullmatch(path.name)
@@ -223,14 +250,20 @@ def load_raw(folder, base=None):
             documents[shape, int(match["round"])][match["side"]] = read_json(path)
     if not documents:
         raise CompareError(f"{folder}: holds no measurements")
-    measured = defaultdict(list)
+    raw = defaultdict(list)
     for (shape, number), sides in sorted(documents.items()):
         if "ours" not in sides:
             raise CompareError(f"{folder}: round {number} of {shape_text(shape)} lacks our side")
-        measured[shape].append(load_round(sides, shape, base))
-    if len({len(rounds) for rounds in measured.values()}) > 1:
+        raw[shape].append(sides)
+    if len({len(rounds) for rounds in raw.values()}) > 1:
         raise CompareError(f"{folder}: some shapes have more rounds than others")
-    return dict(measured), [sides for _, sides in sorted(documents.items())]
+    return dict(raw)
+
+
+def load_rounds(raw, base=None, gradients=False):
+    """Shape to what its rounds measured."""
+    return {shape: [load_round(sides, shape, base, gradients) for sides in rounds]
+            for shape, rounds in raw.items()}
 
 
 def read_json(path):
@@ -291,9 +324,9 @@ def describe_machine(build):
     }
 
 
-def describe_run(documents):
-    """Settings that the numbers depend on, beside the machine."""
-    context = documents[0]["ours"]["context"]
+def describe_run(sides):
+    """Settings that the numbers depend on, beside the machine; from the documents of one round."""
+    context = sides["ours"]["context"]
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H%MZ"),
         "commit": context["rhosweep_commit"],
@@ -302,7 +335,7 @@ def describe_run(documents):
         "environment": {name: value for name, value in sorted(os.environ.items())
                         if name.startswith(TOLD_BY_ENVIRONMENT)},
         "peers": [{name: value for name, value in document.items() if name != "results"}
-                  for document in peers_of(documents[0])],
+                  for document in peers_of(sides)],
     }
 
 
@@ -318,8 +351,7 @@ def heading(machine, run, rounds):
 
 
 def peer_text(peer):
-    extras = ", with gradients of the weights" if peer["weight_gradients"] else ""
-    return "{library} {version}, radii {} to {}{}".format(*peer["radii"], extras, **peer)
+    return "{library} {version}, radii {} to {}".format(*peer["radii"], **peer)
 
 
 def write_results(options, name, table, document):
@@ -350,18 +382,21 @@ def parse_arguments(arguments):
 
 
 def sum_up(options):
-    measured, documents = load_raw(options.raw, options.base)
+    raw = load_raw(options.raw)
+    measured = load_rounds(raw, options.base)
     document = {"machine": describe_machine(options.build),
-                "run": describe_run(documents)}
+                "run": describe_run(next(iter(raw.values()))[0])}
     if options.command == "scaling":
         rows = summarise_scaling(measured, options.base)
         document["scaling"] = rows
         table, name = scaling_table(rows), "summary-scaling.md"
     else:
-        summary = summarise(measured)
-        document["summary"] = {shape_text(shape): found for shape, found in summary.items()}
-        table, name = ratio_table(summary) + legend(summary), "summary.md"
-    document["measured"] = {shape_text(shape): rounds for shape, rounds in measured.items()}
+        with_gradients = load_rounds(raw, gradients=True)
+        summaries = summarise(measured), summarise(with_gradients)
+        document["summary"], document["summary_with_gradients"] = map(by_text, summaries)
+        document["measured_with_gradients"] = by_text(with_gradients)
+        table, name = both_tables(*summaries), "summary.md"
+    document["measured"] = by_text(measured)
     write_results(options, name, table, document)
 
 

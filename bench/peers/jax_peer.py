@@ -8,7 +8,8 @@ The peers, each compiled whole by jax.jit:
                     all radii, forward and back, and the norms taken as the gradients are made.
 
 Both do the work of one of our runs and no more: dL/dh_t, per sample norms summed in double, and no
-gradients of weights unless --weight-gradients asks for them. Drawing and scaling the weights and
+gradients of weights unless --weight-gradients asks for them: then those of every radius, which
+jax_shared_w0 adds up in the backward scan (faster on a CPU than one product over all steps after it). Drawing and scaling the weights and
 compiling is not timed; the input's product with weight_ih is. fp32 products have the precision
 "highest", which on a GPU rules out TF32. On a CPU, XLA takes subnormal numbers for 0: norms below
 1e-38 come out as 0 there, and its arithmetic is never slowed down by them. Options and output:
@@ -42,6 +43,11 @@ def split(task):
     return weights, weights.pop("input")
 
 
+def named(gradients=None):
+    """By the names of common.GRADIENTS; none where none are asked for."""
+    return gradients and {name: gradients[name + "_l0"] for name in common.GRADIENTS}
+
+
 def jax_vmap_grad(task):
     shape = task.shape
     weights, x = split(task)
@@ -63,10 +69,19 @@ def jax_vmap_grad(task):
     def one_radius(weights, x):
         bumps = jnp.zeros((shape.steps, shape.batch, shape.hidden), x.dtype)
         states, *others = gradients_of(bumps, weights, x)
-        return norms_of(states), None, others
+        return norms_of(states), None, named(*others)
 
     run = jax.jit(jax.vmap(one_radius, in_axes=(axes, None)))
     return lambda: run(stacked, x)
+
+
+def add_gradients(sums, behind_tanh, before, x):
+    """One step's part of the weights' gradients, by the names of common.GRADIENTS."""
+    bias = behind_tanh.sum(1)
+    step = {"weight_ih": jnp.einsum("rbi,bj->rij", behind_tanh, x),
+            "weight_hh": jnp.einsum("rbi,rbj->rij", behind_tanh, before),
+            "bias_ih": bias, "bias_hh": bias}
+    return {name: sums[name] + step[name] for name in common.GRADIENTS}
 
 
 def jax_shared_w0(task):
@@ -86,20 +101,23 @@ def jax_shared_w0(task):
             state = jnp.tanh(scales * product(state, w0.T) + drive)
             return state, state
 
-        def backward(delta, state):
+        def backward(carried, given):
+            (delta, sums), (state, *factors) = carried, given
             behind_tanh = (1 - state * state) * delta
-            kept = behind_tanh if task.weight_gradients else None
-            return scales * product(behind_tanh, w0), (norms_of(delta), kept)
+            if task.weight_gradients:
+                sums = add_gradients(sums, behind_tanh, *factors)
+            return (scales * product(behind_tanh, w0), sums), norms_of(delta)
 
         start = jnp.zeros(columns, x.dtype)
         _, states = lax.scan(forward, start, drive_of(weights, x))
         last = jnp.full(columns, 1 / (shape.batch * shape.hidden), x.dtype)
-        _, (norms, kept) = lax.scan(backward, last, states, reverse=True)
-        others = ()
+        given, sums = (states,), None
         if task.weight_gradients:
-            before = jnp.concatenate([start[None], states[:-1]])
-            others = jnp.einsum("trbi,trbj->rij", kept, before)
-        return norms.swapaxes(0, 1), None, others
+            given = (states, jnp.concatenate([start[None], states[:-1]]), x)
+            sums = {name: jnp.zeros((shape.radii, *weights[name + "_l0"].shape), x.dtype)
+                    for name in common.GRADIENTS}
+        (_, sums), norms = lax.scan(backward, (last, sums), given, reverse=True)
+        return norms.swapaxes(0, 1), None, sums
 
     run = jax.jit(both_passes)
     return lambda: run(weights, scales, x)

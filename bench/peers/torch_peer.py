@@ -8,7 +8,8 @@ The peers:
     bmm_hooks     one baddbmm per step over all radii at once, with the same hooks.
 
 All do the work of one of our runs and no more: dL/dh_t, per sample norms summed in double, and no
-gradients of weights unless --weight-gradients asks for them. Drawing and scaling the weights and
+gradients of weights unless --weight-gradients asks for them: then weights and biases of every
+radius are leaves with requires_grad, as in training. Drawing and scaling the weights and
 building the modules is not timed. fp32 is fp32 everywhere: no TF32 in products or in cuDNN.
 Options and output: common.py.
 """
@@ -40,6 +41,12 @@ def record_norm(norms, step, gradient):
     norms[step] = torch.linalg.vector_norm(gradient, dim=-1, dtype=torch.float64)
 
 
+def gradients_of(modules, suffix):
+    """By the names of common.GRADIENTS, one a radius."""
+    return {name: [getattr(module, name + suffix).grad for module in modules]
+            for name in common.GRADIENTS}
+
+
 def hook_norms(state, norms, step):
     state.register_hook(functools.partial(record_norm, norms, step))
 
@@ -59,11 +66,12 @@ def nn_rnn_loop(task):
     def run():
         starts = []
         for network in networks:
+            network.zero_grad()
             start = zeros(task, 1, shape.batch, shape.hidden, requires_grad=True)
             _, last = network(task.arrays["input"], start)
             last.mean().backward()
             starts.append(start.grad[0])
-        return None, torch.stack(starts)
+        return None, torch.stack(starts), gradients_of(networks, "_l0")
 
     return run
 
@@ -79,6 +87,7 @@ def cell_hooks(task):
     def run():
         norms, starts = [], []
         for cell in cells:
+            cell.zero_grad()
             start = zeros(task, shape.batch, shape.hidden, requires_grad=True)
             state, own_norms = start, new_norms(task, shape.batch)
             for step, x in enumerate(task.arrays["input"]):
@@ -87,27 +96,56 @@ def cell_hooks(task):
             state.mean().backward()
             norms.append(own_norms)
             starts.append(start.grad)
-        return torch.stack(norms), torch.stack(starts)
+        return torch.stack(norms), torch.stack(starts), gradients_of(cells, "")
 
     return run
 
 
+def stacked_leaves(task):
+    """Weights and biases of every radius: [R] before the sizes that nn.RNN has."""
+    arrays = {name: task.arrays[name + "_l0"] for name in common.GRADIENTS}
+    stacked = {name: array.expand(task.shape.radii, *array.shape).clone()
+               for name, array in arrays.items()}
+    for weight, scale in zip(stacked["weight_hh"], task.scales, strict=True):
+        weight *= scale
+    return {name: array.requires_grad_() for name, array in stacked.items()}
+
+
+def shared_drive(task):
+    """weight_ih x_t + bias [B][H] of every step, the same at every radius."""
+    arrays = task.arrays
+    drive = arrays["input"] @ arrays["weight_ih_l0"].T
+    return (drive + (arrays["bias_ih_l0"] + arrays["bias_hh_l0"])).unbind()
+
+
+def drive_of_leaves(task, leaves):
+    """The same [R][B][H], from the weights of every radius by one product."""
+    shape = task.shape
+    x = task.arrays["input"].reshape(1, -1, common.INPUT_SIZE).expand(shape.radii, -1, -1)
+    bias = leaves["bias_ih"] + leaves["bias_hh"]
+    drive = torch.baddbmm(bias[:, None], x, leaves["weight_ih"].mT)
+    return drive.view(shape.radii, shape.steps, shape.batch, shape.hidden).unbind(1)
+
+
 def bmm_hooks(task):
-    shape, arrays = task.shape, task.arrays
-    weights = torch.stack([scale * arrays["weight_hh_l0"].T for scale in task.scales])
-    weights.requires_grad_(task.weight_gradients)
+    shape = task.shape
+    leaves = stacked_leaves(task) if task.weight_gradients else {}
+    fixed = torch.stack([scale * task.arrays["weight_hh_l0"].T for scale in task.scales])
     columns = (shape.radii, shape.batch)
 
     def run():
-        drive = arrays["input"] @ arrays["weight_ih_l0"].T
-        drive = drive + (arrays["bias_ih_l0"] + arrays["bias_hh_l0"])
+        for leaf in leaves.values():
+            leaf.grad = None
+        weights = leaves["weight_hh"].mT if leaves else fixed
+        drive = drive_of_leaves(task, leaves) if leaves else shared_drive(task)
         start = zeros(task, *columns, shape.hidden, requires_grad=True)
         state, norms = start, new_norms(task, *columns)
         for step in range(shape.steps):
             state = torch.tanh(torch.baddbmm(drive[step], state, weights))
             hook_norms(state, norms, step)
         state.mean(dim=(1, 2)).sum().backward()
-        return norms.transpose(0, 1), start.grad
+        gradients = {name: leaf.grad for name, leaf in leaves.items()}
+        return norms.transpose(0, 1), start.grad, gradients
 
     return run
 
