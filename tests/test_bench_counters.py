@@ -16,7 +16,8 @@ FLOPS = 2 * H * H * R * B * T  # of one part: a product for every column and ste
 PARTS = {"bptt": (1, 1, 0), "forward": (1, 0, 0), "backward": (0, 1, 0), "baseline": (1, 1, 0),
          "bptt+gradients": (1, 1, 1), "gradient": (0, 0, 1)}
 REAL = {"f32": 4, "f64": 8}
-FILTER = "^(peak/fma|(bptt|forward|backward|bptt[+]gradients|gradient|sweep)/cpu|baseline|host/(store_commits|stages))"
+FILTER = ("^(peak/fma|(bptt|forward|backward|bptt[+]gradients|gradient|sweep)/cpu|baseline"
+          "|host/(store_commits|stages))")
 STAGES = {"host/stages/profiles:no": (16, 2000), "host/stages/profiles:50": (16, 2000)}
 SWEEPS = {f"sweep/cpu/f32/tanh/{SHAPE}/seeds:{SEEDS}{profiles}": (R, SEEDS)
           for profiles in ("", "/profiles:no")}

@@ -46,7 +46,8 @@ class Library:
     name: str  # for people
     # Name to a function that makes, from a Task, a function that runs forward and backward once.
     # That one returns the norms [R][T][B] of dL/dh_t or None, dL/dh_0 [R][B][H] or None, and where
-    # the task wants them the gradients of the weights: by the names of GRADIENTS, an array a radius.
+    # the task wants them the gradients of the weights, by the names of GRADIENTS: an array a
+    # radius.
     peers: dict[str, Callable]
     configure: Callable  # (options): threads, device, precision of products; PeerError
     about: Callable  # (options) -> {"version", "device"}
@@ -181,8 +182,8 @@ def table(options, name, database, columns, count):
 
 
 def our_norms(options, model, task, precision):
-    """From the program itself, log10 of norms: of dL/dh_t [R][T][mean, min, max over the batch], and
-    of the weights' gradients [R][GRADIENTS], or None where the task has none."""
+    """From the program itself, log10 of norms: of dL/dh_t [R][T][mean, min, max over the batch],
+    and of the weights' gradients [R][GRADIENTS], or None where the task has none."""
     shape = task.shape
     stem = "x".join(map(str, shape))
     path = options.check / f"{stem}.npz"
@@ -309,8 +310,8 @@ def parse_arguments(library, description, arguments):
     add("--radii", type=parse_radii, default=RADII, metavar="LOW:HIGH",
         help="spectral radii, evenly spaced; default {}:{}".format(*RADII))
     add("--weight-gradients", nargs="?", choices=WEIGHT_GRADIENTS, const="yes", default="no",
-        help="compute the gradients of weights and biases at every radius, too; both: times without "
-             "them and with them")
+        help="compute the gradients of weights and biases at every radius, too; both: times "
+             "without them and with them")
     add("--check", type=Path, metavar="DIR",
         help="compare the gradients with those of the program instead; its files go to DIR")
     add("--rhosweep", default="build/release/rhosweep", metavar="PROGRAM", help="for --check")

@@ -9,11 +9,11 @@ The peers, each compiled whole by jax.jit:
 
 Both do the work of one of our runs and no more: dL/dh_t, per sample norms summed in double, and no
 gradients of weights unless --weight-gradients asks for them: then those of every radius, which
-jax_shared_w0 adds up in the backward scan (faster on a CPU than one product over all steps after it). Drawing and scaling the weights and
-compiling is not timed; the input's product with weight_ih is. fp32 products have the precision
-"highest", which on a GPU rules out TF32. On a CPU, XLA takes subnormal numbers for 0: norms below
-1e-38 come out as 0 there, and its arithmetic is never slowed down by them. Options and output:
-common.py.
+jax_shared_w0 adds up in the backward scan (faster on a CPU than one product over all steps after
+it). Drawing and scaling the weights and compiling is not timed; the input's product with weight_ih
+is. fp32 products have the precision "highest", which on a GPU rules out TF32. On a CPU, XLA takes
+subnormal numbers for 0: norms below 1e-38 come out as 0 there, and its arithmetic is never slowed
+down by them. Options and output: common.py.
 """
 
 import os
