@@ -8,6 +8,7 @@
 
 #include "../kernels/cpu/kernel.h"
 #include "../kernels/drive.h"
+#include "each_engine.h"
 #include "engine_bits.h"
 #include "engine_case.h"
 
@@ -22,78 +23,6 @@
 static double const tolerance[RS_N_PRECISION] = {[RS_F32] = 2e-5, [RS_F64] = 2e-12};
 
 static const rs_resources one_thread = {.threads = 1};
-
-typedef void (*check)(const rs_engine *engine);
-
-/* Whether the device can run the engine as the environment says: not all have clusters. */
-static bool device_is_able(const rs_engine *engine) {
-    rs_shape const shape = {.groups = 1, .radii = 1, .batch = 1, .hidden = 8, .steps = 1};
-    bool const able = engine_takes(engine, &shape);
-    if (!able) print_message("skipped: %s\n", rs_message());
-    return able;
-}
-
-/* Runs the check with an environment variable set to each of the names. */
-static void for_each_name(check run, const rs_engine *engine, const char *variable,
-                          const char *const *names) {
-    for (; *names; ++names) {
-        setenv(variable, *names, 1);
-        if (device_is_able(engine)) run(engine);
-    }
-    unsetenv(variable);
-}
-
-/* The CPU engine on every instruction set; the CUDA engine as it chooses and by each path. */
-static void check_engine(check run, const rs_engine *engine) {
-    if (strcmp(engine->name, "cpu") == 0) {
-        const char *isa[8] = {NULL};
-        size_t n = 0;
-        for (const rs_cpu_kernel *const *k = rs_cpu_kernels(RS_F32); *k; ++k) isa[n++] = (*k)->isa;
-        for_each_name(run, engine, "RHOSWEEP_ISA", isa);
-    } else if (strcmp(engine->name, "cuda") == 0) {
-        static const char *const path[] = {"", "small", "cluster", "persistent", "stepwise", NULL};
-        for_each_name(run, engine, "RHOSWEEP_CUDA_PATH", path);
-    } else {
-        run(engine);
-    }
-}
-
-/* Runs the check for every engine but the reference. RHOSWEEP_TEST_ENGINE leaves one of them,
- * which must then be usable: nothing passes by being absent. */
-static void for_each_engine(check run) {
-    const char *only = getenv("RHOSWEEP_TEST_ENGINE");
-    if (only && !rs_engine_named(only)) fail_msg("engine %s is not in this build", only);
-    for (const rs_engine *const *e = rs_engines(); *e; ++e) {
-        rs_device device;
-        if (strcmp((*e)->name, "reference") == 0) continue;
-        if (only && strcmp((*e)->name, only) != 0) continue;
-        if ((*e)->device(0, &device) == RS_OK)
-            check_engine(run, *e);
-        else if (only)
-            fail_msg("%s", rs_message());
-        else
-            print_message("skipped: %s\n", rs_message());
-    }
-}
-
-/* A path that was asked for need not take every shape; the engine as it chooses must. */
-static bool takes(const rs_engine *engine, const rs_shape *shape) {
-    const char *path = getenv("RHOSWEEP_CUDA_PATH");
-    bool const taken = engine_takes(engine, shape);
-    if (!taken && !(path && *path)) fail_msg("%s", rs_message());
-    return taken;
-}
-
-static void describe(const rs_engine *engine, const rs_shape *s, char text[160]) {
-    const char *isa = getenv("RHOSWEEP_ISA"), *path = getenv("RHOSWEEP_CUDA_PATH");
-    snprintf(text, 160, "%s %s %s %s H=%zu B=%zu R=%zu T=%zu G=%zu warmup=%zu%s%s", engine->name,
-             isa    ? isa
-             : path ? path
-                    : "",
-             rs_precision_name(s->precision), rs_cell_name(s->cell), s->hidden, s->batch, s->radii,
-             s->steps, s->groups, s->warmup, s->raw ? " raw" : "",
-             s->drive == RS_DRIVE_ZERO ? "" : " driven");
-}
 
 /* Fails with the worst element's place. */
 static void compare(const rs_engine *engine, const rs_shape *s, const rs_record *got,
@@ -151,9 +80,6 @@ static void check_raw(const rs_engine *engine) {
             check_shape(engine, shape, 0.3, 0.9, 0.0, tolerance[RS_F64]);
         }
 }
-
-/* RHOSWEEP_TEST_SMALL thins the shapes out, for runs that are slowed down many times over. */
-static bool few_shapes(void) { return getenv("RHOSWEEP_TEST_SMALL") != NULL; }
 
 /* Every size class: below, at and above each kernel's lanes, rows and tile widths. */
 static void check_sizes(const rs_engine *engine) {
