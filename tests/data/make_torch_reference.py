@@ -53,21 +53,21 @@ def philox(counter, key):
     return c0, c1, c2, c3
 
 
-def loss_directions(seed):
-    """[BATCH][HIDDEN] the unit vectors of the loss "random", as kernels/base/random.h defines them:
+def loss_directions(seed, batch=BATCH, hidden=HIDDEN):
+    """[batch][hidden] the unit vectors of the loss "random", as kernels/base/random.h defines them:
     Box-Muller pairs, counted by (pair, sample, 0, stream of the loss)."""
     stream = 8
     rows = []
-    for sample in range(BATCH):
+    for sample in range(batch):
         row = []
-        for pair in range((HIDDEN + 1) // 2):
+        for pair in range((hidden + 1) // 2):
             bits = philox((pair, sample, 0, stream), (seed & 0xFFFFFFFF, seed >> 32))
             first = ((bits[1] << 32 | bits[0]) >> 11) + 1
             second = (bits[3] << 32 | bits[2]) >> 11
             radius = np.sqrt(-2.0 * np.log(first * 2.0**-53))
             angle = 2.0 * np.pi * (second * 2.0**-53)
             row += [radius * np.cos(angle), radius * np.sin(angle)]
-        rows.append(row[:HIDDEN])
+        rows.append(row[:hidden])
     directions = np.array(rows)
     return directions / np.linalg.norm(directions, axis=1, keepdims=True)
 
