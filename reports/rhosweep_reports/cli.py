@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from .errors import InputError, ReportError
 from .text import printable
 
-TABLES = ("decay", "throughput", "runs", "failures")  # in files of their own; profiles are large
+# In files of their own; profiles are large.
+TABLES = ("decay", "clip", "throughput", "runs", "failures")
 TABLE_FORMATS = {"csv": "csv", "md": "md", "latex": "tex", "json": "json"}
 # Beyond this, only CSV is written: nobody reads such a table, and TeX cannot hold it.
 LONG_TABLE = 1000
@@ -87,8 +88,10 @@ def _bench(options):
 def _write_tables(results, tables, out, progress):
     entries = []
     for name in TABLES:
-        progress.say(f"Writing the table {name}")
         table = tables[name]
+        if name == "clip" and not len(table):
+            continue
+        progress.say(f"Writing the table {name}")
         long = len(table) > LONG_TABLE
         formats = ("csv",) if long else tuple(TABLE_FORMATS)
         for output_format in formats:

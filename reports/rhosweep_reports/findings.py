@@ -37,10 +37,8 @@ def by_radius(table):
     return np.argsort(table.numbers("rho"), kind="stable")
 
 
-def regimes(decay):
-    """Runs of neighbouring radii of one regime: (regime, first radius, last radius)."""
-    order = by_radius(decay)
-    rho, names = decay.numbers("rho")[order], [decay.text("regime")[k] for k in order]
+def _runs(rho, names):
+    """Runs of neighbouring radii of one name: (name, first radius, last radius)."""
     runs = []
     for radius, name in zip(rho, names, strict=True):
         if runs and runs[-1][0] == name:
@@ -50,11 +48,21 @@ def regimes(decay):
     return [tuple(run) for run in runs]
 
 
+def regimes(decay):
+    """Runs of neighbouring radii of one regime: (regime, first radius, last radius)."""
+    order = by_radius(decay)
+    return _runs(decay.numbers("rho")[order], [decay.text("regime")[k] for k in order])
+
+
+def radii(table):
+    """(radius, the rows that asked for it), a mean over seeds, ascending."""
+    found = [(float(part.numbers("rho").mean()), part) for part in table.split(("rho_asked",))]
+    return sorted(found, key=lambda one: one[0])
+
+
 def curves(profile):
     """Radius (mean over seeds) to log10 norms [seeds, T], from step 1 to T, radii ascending."""
-    found = [(float(part.numbers("rho").mean()), np.array(part.curves))
-             for part in profile.split(("rho_asked",))]
-    return sorted(found, key=lambda curve: curve[0])
+    return [(radius, np.array(part.curves)) for radius, part in radii(profile)]
 
 
 def horizon(log10_norm):
@@ -65,7 +73,77 @@ def horizon(log10_norm):
     return np.where(below.any(axis=1), below.argmax(axis=1), np.nan)
 
 
+# --- clipping -------------------------------------------------------------------------------------
+
+def log10(table, column):
+    """log10 of norms, which may be beyond the range of doubles; NaN where there is none."""
+    cells = [cell.lower().partition("e") for cell in table.text(column)]
+    mantissa = np.array([float(cell or "nan") for cell, _, _ in cells])
+    exponent = np.array([int(cell or "0") for _, _, cell in cells])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log10(mantissa) + exponent
+
+
+def each_network(clip, column):
+    """log10 of the norms at one radius, one for each seed: a row differs from the others of its
+    seed in its threshold."""
+    return np.array(list(dict(zip(clip.text("seed"), log10(clip, column), strict=True)).values()))
+
+
+def quantiles(values, parts):
+    """Linear between the two values around. NaN, which comes of an overflow, counts as infinite:
+    a quantile of those that are left would be too low."""
+    ordered = np.sort(np.where(np.isnan(values), np.inf, values))
+    place = np.multiply(parts, len(ordered) - 1)
+    below, above = (ordered[end(place).astype(int)] for end in (np.floor, np.ceil))
+    part = place % 1.0
+    with np.errstate(invalid="ignore"):
+        return np.where(below == above, below, (1.0 - part) * below + part * above)
+
+
+def thresholds(clip):
+    """The rows of each threshold, ascending."""
+    return sorted(clip.split(("max_norm",)), key=lambda part: part.numbers("max_norm")[0])
+
+
+def _is_clipped(clip):
+    """Whether a network's gradient is scaled down. One that is not finite stays so."""
+    return (log10(clip, "clip_coef") < 0.0) & (log10(clip, "total") < np.inf)
+
+
+def clipped_share(clip):
+    """Radii, and at each the fraction of networks that one threshold scales down."""
+    return np.transpose([(radius, _is_clipped(part).mean()) for radius, part in radii(clip)])
+
+
+def nonfinite_share(clip):
+    """Radii, and at each the fraction of networks whose gradient is not finite."""
+    return np.transpose([(radius, 1.0 - np.mean(each_network(part, "total") < np.inf))
+                         for radius, part in radii(clip)])
+
+
+def clipped_ranges(clip):
+    """(first, last) of neighbouring radii at which one threshold clips more than half of the
+    networks."""
+    rho, share = clipped_share(clip)
+    return [(first, last) for most, first, last in _runs(rho, share > 0.5) if most]
+
+
+def left_alone(clip, decay):
+    """How many networks at radii where gradients vanish have theirs left as they are, and how many
+    there are."""
+    vanishing = {asked for asked, regime in zip(decay.text("rho_asked"), decay.text("regime"),
+                                                strict=True) if regime == "vanishing"}
+    there = np.array([asked in vanishing for asked in clip.text("rho_asked")])
+    return np.sum(there & (log10(clip, "clip_coef") == 0.0)), there.sum()
+
+
 # --- names ----------------------------------------------------------------------------------------
+
+def key(part, columns):
+    """What all rows share in these columns."""
+    return tuple(part.one(column) for column in columns)
+
 
 def number(value, digits=3):
     """Short, for sentences and labels."""

@@ -14,13 +14,15 @@ _CONTRACT = {
     "decay": ("cell", "ensemble", "model", "hidden", "steps", "rho", "g", "seeds",
               "decay_rate", "decay_rate_ci95", "decay_rate_min", "decay_rate_max", "gain",
               "growing_fraction", "regime", "attempts", "predicted_rate", "prediction", "decay_rate_bound"),
+    "clip": ("cell", "ensemble", "model", "hidden", "steps", "rho", "seed", "loss", "max_norm",
+             "weight_ih", "weight_hh", "bias_ih", "bias_hh", "total", "clip_coef", "total_clipped"),
 }
 _LONG = {"command_line", "spec", "libraries", "reason"}
 # Text, also where it reads as a number, as the commit 1234e56 does.
 _TEXT = {"cell", "ensemble", "model", "model_digest", "input", "h0", "loss", "precision", "engine",
          "device", "host", "system", "driver", "version", "git_commit", "commit", "body", "regime",
          "prediction", "started", "finished", "outcome"}
-_TITLES = {"decay": "Decay rates", "profile": "Profiles", "throughput": "Throughput",
+_TITLES = {"decay": "Decay rates", "clip": "Clipping", "profile": "Profiles", "throughput": "Throughput",
            "runs": "Runs", "failures": "Failures", "bench": "Benchmarks"}
 
 
@@ -48,13 +50,21 @@ def _is_number(text):
     return True
 
 
+def _short(text):
+    """A number in few digits, also one beyond the range of doubles."""
+    if text.lstrip("-").isdigit():
+        return text
+    mantissa, _, exponent = text.lower().partition("e")
+    beyond = exponent and not 0.0 < abs(float(text)) < float("inf")
+    return f"{float(mantissa):.4g}e{exponent}" if beyond else f"{float(text):.4g}"
+
+
 def _cell(column, text):
     if column in _LONG:
         return f'<td class="long">{escape(text.strip())}</td>'
     if column in _TEXT or not _is_number(text):
         return f"<td>{escape(text)}</td>"
-    shown = text if text.lstrip("-").isdigit() else f"{float(text):.4g}"
-    return f'<td class="number">{shown}</td>'
+    return f'<td class="number">{_short(text)}</td>'
 
 
 def _columns(table):
@@ -113,7 +123,7 @@ def _summary(tables):
     decay, runs = tables["decay"], tables["runs"]
     parts = [f"<p>{escape(summary.swept(decay))}</p>"]
     parts += [f"<p>{escape(line)}</p>" for line in summary.ran(runs)]
-    for heading, lines in summary.came_out(decay):
+    for heading, lines in summary.came_out(decay, tables.get("clip", ())):
         items = "".join(f"<li>{escape(line)}</li>" for line in lines)
         parts.append(f"<h3>{escape(heading)}</h3><ul>{items}</ul>")
     failures = tables.get("failures", ())

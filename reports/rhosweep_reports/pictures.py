@@ -24,10 +24,10 @@ class Picture:
 def _parts(figure, tables):
     """The rows of every table for each picture, put together by the columns of the split."""
     first, *others = (tables[name] for name in figure.tables)
-    keyed = [{tuple(part.one(column) for column in figure.split): part
-              for part in table.split(figure.split)} for table in others]
+    keyed = [{findings.key(part, figure.split): part for part in table.split(figure.split)}
+             for table in others]
     for part in first.split(figure.split):
-        key = tuple(part.one(column) for column in figure.split)
+        key = findings.key(part, figure.split)
         if all(key in table for table in keyed):
             yield (part, *(table[key] for table in keyed))
 
@@ -63,7 +63,8 @@ def plan(tables, wanted=None):
             continue
         lacking = _lacking(figure, tables)
         if lacking:
-            absent.append((figure.title, lacking))
+            if wanted or lacking != _EMPTY["clip"]:  # who never asked to clip misses nothing
+                absent.append((figure.title, lacking))
             continue
         whole = tables[figure.tables[0]]
         for parts in _parts(figure, tables):
@@ -80,12 +81,15 @@ def _about(figure, part):
     return " ".join(findings.describe(part).split("\n"))
 
 
+_EMPTY = {"bench": "no benchmark JSON was given (--bench)",
+          "clip": "no weights' gradients were recorded (rhosweep sweep --clip)"}
+
+
 def _lacking(figure, tables):
     """Why no row can be plotted; None where some can."""
     for name in figure.tables:
         if not len(tables.get(name, ())):
-            return "no benchmark JSON was given (--bench)" if name == "bench" else \
-                f"the table {name} is empty"
+            return _EMPTY.get(name, f"the table {name} is empty")
     if "bench" in figure.tables and not bench.has_times(tables["bench"]):
         return "the benchmark JSON holds no times"
     return None

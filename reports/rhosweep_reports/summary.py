@@ -53,10 +53,44 @@ def _crossing(decay):
     return f" The decay rate crosses 0 at ρ = {number(radius, 4)} (g = {number(coupling, 4)})."
 
 
-def came_out(decay):
-    """(heading, sentences): what happens to gradients, one sentence a network."""
+def _half_clipped(clip):
+    """Where one threshold clips more than half of the networks."""
+    least, *_, greatest = (radius for radius, _ in findings.radii(clip))
+    ranges = findings.clipped_ranges(clip)
+    if ranges == [(least, greatest)]:
+        return "at every radius"
+    told = [f"from ρ = {number(first)} on" if first < last == greatest else _span(first, last)
+            for first, last in ranges]
+    return ", ".join(told) or "at no radius"
+
+
+def _vanishing(alone, total):
+    """What becomes of gradients that vanish."""
+    if not total:
+        return ""
+    if not alone:
+        return "; where they vanish, it makes them smaller still"
+    if alone == total:
+        return "; where they vanish, it leaves them as they are"
+    return f"; where they vanish, it leaves {alone} of {total} as they are, and makes the others " \
+        "smaller still"
+
+
+def _clipping(clip, decay):
+    """What each threshold does."""
+    for part in findings.thresholds(clip):
+        told = (f" Clipping at {part.one('max_norm')} scales down more than half of the networks' "
+                f"gradients {_half_clipped(part)}")
+        yield told + _vanishing(*findings.left_alone(part, decay)) + "."
+
+
+def came_out(decay, clip=()):
+    """(heading, sentences): what happens to gradients, one line a network."""
+    clips = {findings.key(part, NETWORK): part for part in clip.split(NETWORK)} if len(clip) else {}
     for family in decay.split(FAMILY):
         lines = []
         for part in sorted(family.split(NETWORK), key=lambda one: int(one.one("hidden"))):
             lines.append(f"H = {part.one('hidden')}: gradients {_ranges(part)}.{_crossing(part)}")
+            if findings.key(part, NETWORK) in clips:
+                lines[-1] += "".join(_clipping(clips[findings.key(part, NETWORK)], part))
         yield findings.describe(family).replace("\n", "; "), lines

@@ -29,7 +29,8 @@ def undrawn_ticks(axes):
     for axis in (axes.xaxis, axes.yaxis):
         low, high = sorted(axis.get_transform().transform(axis.get_view_interval()))
         places = axis.get_transform().transform(axis.get_ticklocs())
-        for place, label in zip(places, axis.get_ticklabels(), strict=True):
+        labels = axis.get_ticklabels()  # none where axes below name the same places
+        for place, label in zip(places, labels, strict=True) if labels else ():
             if not low - 1e-9 <= place <= high + 1e-9:
                 yield label
 

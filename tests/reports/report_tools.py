@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT = 240  # seconds; sanitized builds are slow
 PRESETS = ("release", "ci", "dev")
+GRADIENTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 # Uneven enough to be no special case: gradients that vanish, that grow, and beyond fp32.
 SWEEP = {"--cell": "tanh,linear", "--ensemble": "gaussian,orthogonal", "--hidden": "8,12",
@@ -82,6 +84,20 @@ def insert(connection, table, **values):
 def float64(values):
     """Bytes of a curve as the database has them."""
     return np.asarray(values, "<f8").tobytes()
+
+
+def add_gradients(path, norms, thresholds):
+    """Gives every point log10 norms(rho, seed) of its weights' gradients, and every case thresholds."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        points = connection.execute("SELECT p.id, rho_asked, seed FROM points p"
+                                    " JOIN cases c ON c.id = p.case_id").fetchall()
+        for point, rho, seed in points:
+            insert(connection, "gradients", point_id=point,
+                   **dict(zip(GRADIENTS, norms(rho, seed), strict=True)))
+        for threshold in thresholds:
+            connection.execute("INSERT INTO clips (case_id, max_norm, run_id)"
+                               " SELECT id, ?, run_id FROM cases", (threshold,))
+    return path
 
 
 def make_fixed_database(path):

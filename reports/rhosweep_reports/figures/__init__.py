@@ -8,14 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..table import FAMILY, NETWORK
-from . import bench, flow
+from . import bench, flow, weights
 
 
 @dataclass(frozen=True)
 class Figure:
     name: str
     title: str
-    tables: tuple[str, ...]  # "decay", "profile", "bench"
+    tables: tuple[str, ...]  # "decay", "profile", "clip", "bench"
     split: tuple[str, ...]  # a picture for each set of values of these columns
     draw: Callable
     caption: str
@@ -41,6 +41,18 @@ FIGURES = (
            "range of a number format. No mark: not within the recorded steps."),
     Figure("growing", "Fraction of seeds whose gradient grows", ("decay",), FAMILY, flow.growing,
            "Part of the seeds with a decay rate below 0."),
+    Figure("clipping", "Gradient norm before and after clipping", ("clip",), NETWORK,
+           weights.clipping,
+           "Norm of the gradient of all weights and biases, before and after it is scaled down to "
+           "the threshold (dotted) as PyTorch's clip_grad_norm_ does; lines are medians over the "
+           "networks, bands reach from the 10% to the 90% quantile. Below: the fraction of networks "
+           "whose gradient is scaled down, and is not finite where any is."),
+    Figure("gradients", "Gradient of W_hh and of the first state", ("clip", "profile"), NETWORK,
+           weights.gradients,
+           "Norms of dL/dW_hh and of dL/dh_1 (the mean over the batch of its log10), T - 1 steps "
+           "back from the loss; lines are medians over the networks, bands reach from the 10% to "
+           "the 90% quantile. Dotted: where dL/dW_hh in a number format, spread evenly over its "
+           "elements, becomes 0 or infinite."),
     *(Figure(f"time-{axis}", f"Time against {axis}", ("bench",), bench.KIND,
              bench.time_against(axis),
              "Forward and backward pass with norms, per column (one sample at one radius) and "

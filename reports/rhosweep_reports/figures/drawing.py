@@ -10,11 +10,28 @@ from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from .. import style
+from .. import findings, style
+
+
+RADIUS = "spectral radius ρ of Wₕₕ"
 
 
 class Absent(Exception):
     """The rows at hand do not make this figure; says why."""
+
+
+def finite(values):
+    """Values as a line or a band shows them: it breaks where one is not finite."""
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def range_ends_log10(elements):
+    """Norms, spread evenly over so many elements, at which formats end, by name; fp32 and bf16 end
+    upwards at the same one."""
+    limits = findings.limits_log10(elements)
+    ends = {f"{name} → 0": low for name, (low, _) in limits.items()}
+    ends["fp32, bf16 → ∞"] = limits["bf16"][1]
+    return ends | {"fp16 → ∞": limits["fp16"][1]}
 
 
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
@@ -87,6 +104,11 @@ def head(figure, text):
     fitted = [part for line in lines for part in _wrapped(line, HEAD * figure.get_figwidth() / size)]
     figure.set_figheight(figure.get_figheight() + 1.2 * size * (len(fitted) - len(lines)))
     return "\n".join(fitted)
+
+
+def network_head(axes, table):
+    """A title that names the network."""
+    return head(axes.figure, findings.describe(table))
 
 
 def _columns(labels, room):

@@ -7,19 +7,24 @@ from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from .. import findings, style
-from .drawing import Absent, head, legend_below, mark_levels, number_axis, power_axis
+from .drawing import (
+    RADIUS,
+    Absent,
+    finite,
+    legend_below,
+    mark_levels,
+    network_head,
+    number_axis,
+    power_axis,
+    range_ends_log10,
+)
 
-RADIUS = "spectral radius ρ of Wₕₕ"
 BACK = "steps back from the loss"
 
 
 def _ordered(table, *columns):
     order = findings.by_radius(table)
     return [table.numbers(column)[order] for column in columns]
-
-
-def _head(axes, table):
-    return head(axes.figure, findings.describe(table))
 
 
 def _sizes(decay):
@@ -79,7 +84,7 @@ def rate(axes, decay):
         if critical is not None:
             axes.plot([critical], [0.0], marker="|", color=look["color"], markersize=style.stroke(11),
                       markeredgewidth=style.stroke(1.3), zorder=4, linestyle="none")
-    axes.set(xlabel=RADIUS, ylabel="decay rate, nats per step", title=_head(axes, decay))
+    axes.set(xlabel=RADIUS, ylabel="decay rate, nats per step", title=network_head(axes, decay))
     legend_below(axes)
 
 
@@ -92,7 +97,7 @@ def growing(axes, decay):
         axes.plot(rho, fraction, label=f"H = {part.one('hidden')}", markerfacecolor="white",
                   **style.series(at))
     axes.set(xlabel=RADIUS, ylabel="seeds whose gradient grows", ylim=(-0.04, 1.04),
-             title=_head(axes, decay))
+             title=network_head(axes, decay))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     legend_below(axes)
 
@@ -107,18 +112,6 @@ def _radius_colours(curves):
     return ScalarMappable(Normalize(low, high), style.RADIUS)
 
 
-def _finite(values):
-    return np.where(np.isfinite(values), values, np.nan)
-
-
-def _range_ends_log10(hidden):
-    """Norms at which formats end, by name; fp32 and bf16 end upwards at the same one."""
-    limits = findings.limits_log10(hidden)
-    ends = {f"{name} → 0": low for name, (low, _) in limits.items()}
-    ends["fp32, bf16 → ∞"] = limits["bf16"][1]
-    return ends | {"fp16 → ∞": limits["fp16"][1]}
-
-
 def profile(axes, profile):
     curves = findings.curves(profile)
     if not any(np.isfinite(values).any() for _, values in curves):
@@ -126,7 +119,7 @@ def profile(axes, profile):
     colours = _radius_colours(curves)
     for radius, values in curves:
         step = np.arange(1, values.shape[1] + 1)
-        shown = _finite(values)
+        shown = finite(values)
         colour = colours.to_rgba(radius)
         if len(shown) > 1:
             axes.fill_between(step, shown.min(axis=0), shown.max(axis=0), color=colour, alpha=0.3,
@@ -135,9 +128,9 @@ def profile(axes, profile):
     power_axis(axes.yaxis)
     axes.margins(x=0)
     axes.set(xlabel="time step t (the loss is at the right end)", ylabel="|dL/dhₜ|")
-    axes.figure.suptitle(_head(axes, profile), fontsize=rcParams["axes.titlesize"])
+    axes.figure.suptitle(network_head(axes, profile), fontsize=rcParams["axes.titlesize"])
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-    mark_levels(axes, _range_ends_log10(int(profile.one("hidden"))))
+    mark_levels(axes, range_ends_log10(int(profile.one("hidden"))))
     if len(curves) > 1:
         axes.figure.colorbar(colours, ax=axes, label=RADIUS, location="top", pad=0.02, aspect=35)
     else:
@@ -167,7 +160,7 @@ def heatmap(axes, profile):
     axes.grid(False)
     mesh = axes.pcolormesh(_edges(radii), _edges(back.astype(float)), np.ma.masked_invalid(grid),
                            cmap=style.HEAT, rasterized=True)
-    fallen = _finite(grid - grid[:1])
+    fallen = finite(grid - grid[:1])
     if np.nanmin(fallen) < -findings.VANISHED < np.nanmax(fallen):
         axes.contour(radii, back, fallen, levels=[-findings.VANISHED], colors="black",
                      linewidths=style.stroke(1.0), linestyles="--")
@@ -175,7 +168,7 @@ def heatmap(axes, profile):
                   label="1e-3 of the norm at the loss")
     bar = axes.figure.colorbar(mesh, ax=axes, label="|dL/dhₜ|", pad=0.02, aspect=25)
     power_axis(bar.ax.yaxis)
-    axes.set(xlabel=RADIUS, ylabel=BACK, title=_head(axes, profile),
+    axes.set(xlabel=RADIUS, ylabel=BACK, title=network_head(axes, profile),
              ylim=(-0.5, grid.shape[0] - 0.5))
     legend_below(axes)
 
@@ -188,7 +181,7 @@ def _reach(axes, profile):
     reach = [findings.horizon(values) for _, values in curves]
     # A seed that never gets there reaches further than any step.
     filled = [np.where(np.isnan(steps), np.inf, steps) for steps in reach]
-    middle = _finite(np.array([np.median(steps) for steps in filled]))
+    middle = finite(np.array([np.median(steps) for steps in filled]))
     if np.isnan(middle).all():
         return False
     radii = np.array([radius for radius, _ in curves])
@@ -230,6 +223,6 @@ def horizon(axes, decay, profile):
     axes.annotate(f"T = {length}", (1.0, length), (0, 1.5), xycoords=("axes fraction", "data"),
                   textcoords="offset points", ha="right", va="bottom", fontsize="x-small",
                   color="#333333")
-    axes.set(xlabel=RADIUS, ylabel=BACK, title=_head(axes, decay), ylim=(0, 1.6 * length))
+    axes.set(xlabel=RADIUS, ylabel=BACK, title=network_head(axes, decay), ylim=(0, 1.6 * length))
     number_axis(axes.yaxis)
     legend_below(axes)

@@ -1,0 +1,115 @@
+"""Figures of the weights' gradients, from the tables clip and profile."""
+
+import math
+
+import numpy as np
+from matplotlib.gridspec import GridSpec
+from matplotlib.ticker import PercentFormatter
+
+from .. import findings, style
+from .drawing import (
+    RADIUS,
+    Absent,
+    finite,
+    legend_below,
+    mark_levels,
+    network_head,
+    power_axis,
+    range_ends_log10,
+)
+
+BAND = (0.1, 0.5, 0.9)  # quantiles over networks: the line is in the middle
+
+
+def _draw_band(axes, at, label, rho, samples):
+    """Median and band of the log10 norms at each radius, one array for each."""
+    low, middle, high = np.transpose([findings.quantiles(values, BAND) for values in samples])
+    look = style.series(at)
+    axes.fill_between(rho, finite(low), finite(high), color=look["color"], alpha=0.18,
+                      linewidth=style.stroke(0.5))  # a stroke where there is one radius alone
+    axes.plot(rho, finite(middle), label=label, markerfacecolor="white", **look)
+    return np.isfinite(middle).any()
+
+
+def _by_radius(clip, column):
+    """Radii, and at each the log10 norms of its networks."""
+    radii = findings.radii(clip)
+    return [radius for radius, _ in radii], [findings.each_network(part, column)
+                                             for _, part in radii]
+
+
+def _norm_axis(axes, clip):
+    """Names the axis, and widens it until two powers of ten are in view."""
+    low, high = axes.get_ylim()
+    if math.floor(high) <= math.ceil(low):
+        axes.set_ylim(math.floor(low), math.ceil(high))
+    power_axis(axes.yaxis)
+    axes.set(ylabel="norm of the gradient", title=network_head(axes, clip))
+
+
+# --- clipping -------------------------------------------------------------------------------------
+
+def _norms(axes, clip):
+    """Before clipping, and after it at each threshold."""
+    drawn = _draw_band(axes, 0, "before clipping", *_by_radius(clip, "total"))
+    if not drawn:
+        raise Absent("no norm of the weights' gradients is finite and above 0")
+    for at, part in enumerate(findings.thresholds(clip), start=1):
+        threshold = part.one("max_norm")
+        _draw_band(axes, at, f"clipped at {threshold}", *_by_radius(part, "total_clipped"))
+        axes.axhline(findings.log10(part, "max_norm")[0], color=style.series(at)["color"],
+                     linestyle=":", linewidth=style.stroke(0.9), zorder=1.7)
+    _norm_axis(axes, clip)
+
+
+def _draw_nonfinite(axes, named, clip, at):
+    """Drawn where there is any; its name goes to the axes with the legend."""
+    rho, share = findings.nonfinite_share(clip)
+    if share.any():
+        look = style.series(at)
+        axes.plot(rho, share, markerfacecolor="white", **look)
+        named.plot([], [], label="not finite", markerfacecolor="white", **look)
+
+
+def _shares(axes, named, clip):
+    thresholds = findings.thresholds(clip)
+    for at, part in enumerate(thresholds, start=1):
+        rho, share = findings.clipped_share(part)
+        axes.plot(rho, share, markerfacecolor="white", **style.series(at))
+    _draw_nonfinite(axes, named, clip, len(thresholds) + 1)
+    axes.set(xlabel=RADIUS, ylabel="clipped", ylim=(-0.08, 1.08))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+
+
+LOWER = 0.45  # height of the lower axes in that of the upper ones
+
+
+def _axes_below(axes):
+    """Axes that share their radii with `axes`, in a higher figure."""
+    figure = axes.figure
+    figure.set_figheight((1.0 + 0.8 * LOWER) * figure.get_figheight())
+    grid = GridSpec(2, 1, figure, height_ratios=(1.0, LOWER))
+    axes.set_subplotspec(grid[0])
+    axes.tick_params(labelbottom=False)
+    return figure.add_subplot(grid[1], sharex=axes)
+
+
+def clipping(axes, clip):
+    _norms(axes, clip)
+    _shares(_axes_below(axes), axes, clip)
+    legend_below(axes)
+
+
+# --- weight gradients -----------------------------------------------------------------------------
+
+def gradients(axes, clip, profile):
+    curves = findings.curves(profile)
+    drawn = [_draw_band(axes, 0, "|dL/dWₕₕ|", *_by_radius(clip, "weight_hh")),
+             _draw_band(axes, 1, "|dL/dhₜ|, t = 1", [radius for radius, _ in curves],
+                        [values[:, 0] for _, values in curves])]
+    if not any(drawn):
+        raise Absent("no norm is finite and above 0")
+    _norm_axis(axes, clip)
+    axes.set_xlabel(RADIUS)
+    mark_levels(axes, range_ends_log10(int(clip.one("hidden")) ** 2))
+    legend_below(axes)
