@@ -46,16 +46,6 @@ __device__ static real *held_slopes(const shared_arrays<real> &s, const tiling &
     return (real *)s.partial + at.local_row * t.width + at.local;
 }
 
-template <typename real, int RN>
-__device__ static void write_slopes(const real *held, int width, real *slope) {
-#pragma unroll
-    for (int i = 0; i < RM; ++i) {
-        real row[RN];
-        load<real, RN>(held + i * width, row);
-        store<real, RN>(slope + i * width, row);
-    }
-}
-
 /* The block's rows of W0, which are columns of the packed weights. */
 template <typename real>
 __device__ static void load_rows(const shared_arrays<real> &s, const real *weights, const tiling &t,
@@ -112,8 +102,11 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
                                     s.nonfinite);
         send<real, RM, RN>(next, t.width, rank, t.blocks);
         cluster_arrive();
+        size_t const trace = at.slope_at(p, t, step < p.warmup ? 0 : step - p.warmup);
         if (step >= p.warmup && p.cell != RS_LINEAR)
-            write_slopes<real, RN>(held, t.width, a.slope + at.slope_at(p, t, step - p.warmup));
+            keep_part<real, RM, RN>(held, t.width, a.slope + trace);
+        if (step >= p.warmup && p.gradients)
+            keep_part<real, RM, RN>(own + now * buffer, t.width, a.history + trace);
         cluster_wait();
     }
     int const column = at.tile * t.width + threadIdx.x;
@@ -157,6 +150,8 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
         if (keeper) /* in every block: all go on with the same range */
             end_column(p, a, t, s, partial, at.group, at.tile * t.width + (int)threadIdx.x,
                        rank == 0, step, &range);
+        if (p.gradients)
+            keep_part<real, RM, RN>(own, t.width, a.slope + at.slope_at(p, t, step - 1));
         if (step == 1) break;
         product<real, RN>(s, s.state + now * buffer, t, p.hidden, at, delta);
         __syncthreads();
@@ -248,6 +243,12 @@ template <typename real> static int padded(const device_limits *limits, const rs
 }
 
 template <typename real>
+static trace_strides strides(const device_limits *limits, const rs_shape *shape) {
+    tiling t;
+    return choose<real>(limits, shape, &t) ? tile_strides(shape, &t) : trace_strides();
+}
+
+template <typename real>
 static rs_status run(path_context *context, const rs_shape *shape, const arrays<real> &a,
                      const char *name, tile_kernel<real> kernel) {
     tiling t;
@@ -307,8 +308,8 @@ rs_status ask_clusters(device_limits *limits) {
 
 template <typename real>
 const cuda_path<real> cuda_paths<real>::cluster = {
-    "cluster",     takes<real>,    suits<real>, padded<real>, tile_trace_bytes<real>,
-    forward<real>, backward<real>,
+    "cluster",     takes<real>, suits<real>,   padded<real>,   tile_sheet,
+    strides<real>, no_scratch,  forward<real>, backward<real>,
 };
 template const cuda_path<float> cuda_paths<float>::cluster;
 template const cuda_path<double> cuda_paths<double>::cluster;

@@ -51,8 +51,10 @@ rs_status begin(course *c, const piece *p) {
         CUDA_TRY(cudaStreamWaitEvent(stream, lane_of(c, c->begun - 1)->mark.end, 0));
     CUDA_TRY(cudaEventRecord(m->start, stream));
     RS_TRY(piece_run(on, p, false));
-    CUDA_TRY(cudaEventRecord(m->middle, stream));
+    CUDA_TRY(cudaEventRecord(m->forward, stream));
     RS_TRY(piece_run(on, p, true));
+    CUDA_TRY(cudaEventRecord(m->backward, stream));
+    if (p->shape.gradients) RS_TRY(piece_gradients(on, p));
     CUDA_TRY(cudaEventRecord(m->end, stream));
     c->at[c->begun++ % c->lanes] = *p;
     return RS_OK;
@@ -72,8 +74,9 @@ rs_status receive(course *c, lane *on, const piece *p) {
     CUDA_TRY(cudaEventRecord(m->received, on->context.stream));
     CUDA_TRY(cudaEventSynchronize(m->received));
     RS_TRY(add_time(m->send, m->sent, &c->out->transfer_seconds));
-    RS_TRY(add_time(m->start, m->middle, &c->out->forward_seconds));
-    RS_TRY(add_time(m->middle, m->end, &c->out->backward_seconds));
+    RS_TRY(add_time(m->start, m->forward, &c->out->forward_seconds));
+    RS_TRY(add_time(m->forward, m->backward, &c->out->backward_seconds));
+    if (p->shape.gradients) RS_TRY(add_time(m->backward, m->end, &c->out->gradient_seconds));
     return add_time(m->receive, m->received, &c->out->transfer_seconds);
 }
 
@@ -91,17 +94,18 @@ rs_status finish(course *c) {
 /* ---- a pass's way ---------------------------------------------------------------------------- */
 
 /* Deals the memory behind the weights. One lane has all of it where that holds the pass, or must
- * hold a single column. */
+ * hold the smallest piece. */
 rs_status open_lanes(course *c) {
     cuda_engine *self = c->self;
     const device_limits *limits = &self->lanes[0].context.limits;
     uint64_t const begin = self->weights.bytes, rest = self->size - begin;
     uint64_t const part = rest / LANES / ALIGNMENT * ALIGNMENT;
-    rs_shape column = c->pass->shape;
-    column.radii = column.batch = 1;
+    rs_shape smallest = c->pass->shape;
+    smallest.radii = 1;
+    if (!smallest.gradients) smallest.batch = 1;
     uint64_t all, least;
     RS_TRY(piece_bytes(limits, &c->pass->shape, &all));
-    RS_TRY(piece_bytes(limits, &column, &least));
+    RS_TRY(piece_bytes(limits, &smallest, &least));
     c->lanes = all <= rest || least > part ? 1 : LANES;
     for (size_t i = 0; i < LANES; ++i) {
         if (i >= c->lanes) self->lanes[i].packed = packing(); /* lane 0 writes over them */
@@ -111,8 +115,18 @@ rs_status open_lanes(course *c) {
     return RS_OK;
 }
 
+rs_status fail_for_memory(const lane *on, const rs_shape *s, uint64_t needed) {
+    return rs_fail(RS_EMEMORY,
+                   "engine cuda: %s of %zu units and %zu steps needs %llu bytes, the device gave "
+                   "%llu",
+                   s->gradients
+                       ? "one radius with weight gradients, which take all samples at once,"
+                       : "one column",
+                   s->hidden, s->steps, (unsigned long long)needed, (unsigned long long)on->size);
+}
+
 /* Runs the piece, or its halves where it does not fit a lane: radii first, then samples of a single
- * radius. */
+ * radius, unless their gradients are to be added up. */
 rs_status run_within(course *c, const piece *p) {
     const lane *on = &c->self->lanes[0];
     uint64_t needed;
@@ -125,12 +139,8 @@ rs_status run_within(course *c, const piece *p) {
     bool const by_radius = p->shape.radii > 1;
     auto const size = by_radius ? &rs_shape::radii : &rs_shape::batch;
     auto const start = by_radius ? &piece::first_radius : &piece::first_sample;
-    if (p->shape.*size == 1)
-        return rs_fail(RS_EMEMORY,
-                       "engine cuda: one column of %zu units and %zu steps needs %llu bytes, the "
-                       "device gave %llu",
-                       p->shape.hidden, p->shape.steps, (unsigned long long)needed,
-                       (unsigned long long)on->size);
+    if (p->shape.*size == 1 || (!by_radius && p->shape.gradients))
+        return fail_for_memory(on, &p->shape, needed);
     first.shape.*size = p->shape.*size / 2;
     second.shape.*size = p->shape.*size - first.shape.*size;
     second.*start += first.shape.*size;
@@ -254,12 +264,12 @@ rs_status bytes(size_t device, const rs_shape *shape, const rs_resources *, uint
 
 /* All events of a lane. */
 struct lane_events {
-    cudaEvent_t *event[9];
+    cudaEvent_t *event[10];
 
     explicit lane_events(lane *on)
-        : event{&on->mark.send,     &on->mark.sent,      &on->mark.start,
-                &on->mark.middle,   &on->mark.end,       &on->mark.receive,
-                &on->mark.received, &on->host.copied[0], &on->host.copied[1]} {}
+        : event{&on->mark.send,      &on->mark.sent,     &on->mark.start,   &on->mark.forward,
+                &on->mark.backward,  &on->mark.end,      &on->mark.receive, &on->mark.received,
+                &on->host.copied[0], &on->host.copied[1]} {}
 };
 
 rs_status open_lane(lane *on, const device_limits *limits) {

@@ -72,6 +72,7 @@ problem problem_of(const rs_shape *shape) {
     p.columns = p.radii * p.batch;
     p.cell = shape->cell;
     p.raw = shape->raw;
+    p.gradients = shape->gradients;
     p.driven = shape->drive != RS_DRIVE_ZERO;
     return p;
 }

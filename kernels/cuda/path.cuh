@@ -46,8 +46,13 @@ template <typename real> struct cuda_path {
     /* Row length Hp of the packed weights, H or more. */
     int (*padded)(const device_limits *limits, const rs_shape *shape);
 
-    /* Bytes of the slopes and of whatever else the path keeps beside them. */
-    uint64_t (*trace_bytes)(const device_limits *limits, const rs_shape *shape);
+    /* Numbers of a sheet of the slopes, or of the history: a step of all groups; never fewer when a
+     * size grows. And how they are laid out. */
+    uint64_t (*sheet)(const device_limits *limits, const rs_shape *shape);
+    trace_strides (*strides)(const device_limits *limits, const rs_shape *shape);
+
+    /* Bytes of whatever else the path keeps. */
+    uint64_t (*scratch_bytes)(const rs_shape *shape);
 
     /* Both passes, queued on the stream. */
     rs_status (*forward)(path_context *context, const rs_shape *shape, const arrays<real> &a);
@@ -75,5 +80,7 @@ template <typename real> struct cuda_paths {
 };
 
 problem problem_of(const rs_shape *shape);
+
+static inline uint64_t no_scratch(const rs_shape *) { return 0; }
 
 #endif

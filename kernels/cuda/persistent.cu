@@ -68,13 +68,15 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
 
     for (int step = 0; step < all; ++step) {
         const real *const drive = drive_at(p, a, at.group, step);
+        size_t const trace = at.slope_at(p, t, step < p.warmup ? 0 : step - p.warmup);
         real acc[RM][RN], u[STRIP][RN];
+        if (p.gradients && step >= p.warmup)
+            keep_part<real, RM, RN>(state, t.width, a.history + trace);
         if (drive_is_early<RM>()) load_drive<real, RM, RN>(p, at, drive, 0, u);
         product<real, RM, RN>(s, stream, t, p.hidden, at, step + 1 < all, acc);
         if (!drive_is_early<RM>()) load_drive<real, RM, RN>(p, at, drive, 0, u);
-        int const recorded = step < p.warmup ? 0 : step - p.warmup;
         activate_part<real, RM, RN>(p, at, scale, drive, u, acc, step, t.width, state,
-                                    a.slope + at.slope_at(p, t, recorded), s.nonfinite);
+                                    a.slope + trace, s.nonfinite);
         __syncthreads();
     }
     int const column = at.tile * t.width + threadIdx.x;
@@ -109,6 +111,9 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
         if (keeper)
             end_column(p, a, t, s, s.partial, at.group, at.tile * t.width + (int)threadIdx.x, true,
                        step, &range);
+        if (p.gradients)
+            keep_part<real, RM, RN>(s.state + at.part(t), t.width,
+                                    a.slope + at.slope_at(p, t, step - 1));
         if (step == 1) break;
         product<real, RM, RN>(s, stream, t, p.hidden, at, step > 2, delta);
         finish_delta<real, RM, RN>(p, at, s, scale, delta);
@@ -212,6 +217,12 @@ template <typename real> static int padded(const device_limits *limits, const rs
     return choose<real>(limits, shape).padded;
 }
 
+template <typename real>
+static trace_strides strides(const device_limits *limits, const rs_shape *shape) {
+    tiling const t = choose<real>(limits, shape);
+    return tile_strides(shape, &t);
+}
+
 /* The kernel for parts of so many rows; f64 has short ones alone. */
 static tile_kernel<float> forward_of(float, int rows) {
     return rows == TALL ? forward_kernel<float, TALL, 4> : forward_kernel<float, SHORT, 4>;
@@ -238,8 +249,8 @@ static rs_status backward(path_context *context, const rs_shape *shape, const ar
 
 template <typename real>
 const cuda_path<real> cuda_paths<real>::persistent = {
-    "persistent",           takes<real>,   suits<real>,    padded<real>,
-    tile_trace_bytes<real>, forward<real>, backward<real>,
+    "persistent",  takes<real>, suits<real>,   padded<real>,   tile_sheet,
+    strides<real>, no_scratch,  forward<real>, backward<real>,
 };
 template const cuda_path<float> cuda_paths<float>::persistent;
 template const cuda_path<double> cuda_paths<double>::persistent;

@@ -1,6 +1,7 @@
 #include "piece.cuh"
 
 #include "check.cuh"
+#include "gradient.cuh"
 #include "memory.cuh"
 #include "pack.cuh"
 
@@ -12,7 +13,8 @@ bool sizes_fit(const rs_shape *s) {
     uint64_t const columns = rs_size_mul(s->groups, rs_size_mul(s->radii, s->batch));
     uint64_t const steps = rs_size_add(s->steps, s->warmup);
     return columns < INT_MAX / 64 && s->hidden < INT_MAX / 64 && steps < INT_MAX / 64 &&
-           rs_size_mul(s->batch, s->hidden) < INT_MAX && s->input_size < INT_MAX / 64;
+           rs_size_mul(s->batch, s->hidden) < INT_MAX && s->input_size < INT_MAX / 64 &&
+           (!s->gradients || rs_size_mul(s->batch, steps) < INT_MAX / 64);
 }
 
 /* ---- the block of memory --------------------------------------------------------------------- */
@@ -27,7 +29,8 @@ template <typename real> struct layout {
     int driven_steps; /* 1 where u = 0 throughout */
     int slab;         /* steps of input that are staged at a time */
     arrays<real> a;
-    double *stage; /* what is on its way: a sheet, or a slab of input */
+    gradient_arrays<real> gradient; /* where they are asked for */
+    double *stage;                  /* what is on its way: a sheet, or a slab of input */
     uint64_t total;
 };
 
@@ -69,10 +72,14 @@ layout<real> lay_out(const device_limits *limits, const cuda_path<real> *path, c
     l.a.drive = take<real>(&block, rs_size_mul(groups, l.a.drive_stride));
     l.a.scale = take<real>(&block, rs_size_mul(groups, l.a.scale_stride));
     l.a.own = take<real>(&block, groups);
-    l.a.slope = (real *)rs_block_take(&block, 1, path->trace_bytes(limits, s));
+    uint64_t const trace = rs_size_mul(s->steps, path->sheet(limits, s));
+    l.a.slope = take<real>(&block, s->gradients || s->cell != RS_LINEAR ? trace : 0);
+    l.a.history = take<real>(&block, s->gradients ? trace : 0);
+    l.a.scratch = take<unsigned char>(&block, path->scratch_bytes(s));
     l.a.norm2 = take<double>(&block, norms);
     l.a.exponent = take<int>(&block, norms);
     l.a.nonfinite = take<unsigned>(&block, columns);
+    if (s->gradients) l.gradient = gradient_deal<real>(s, &block);
     l.stage = take<double>(&block, measure_stage(s, l.driven_steps, &l.slab));
     l.total = block.used;
     return l;
@@ -119,11 +126,25 @@ rs_status send_input(lane *on, const rs_shape *s, const rs_drive *drive, input_s
                      (size_t)steps.count, x);
 }
 
+/* Keeps those of the steps that are recorded, for gradients. */
+template <typename real>
+rs_status keep_input(lane *on, const layout<real> *l, const rs_shape *s, input_steps steps,
+                     size_t g) {
+    int const warmup = (int)s->warmup, left = warmup - steps.first;
+    int const skipped = left < 0 ? 0 : left < steps.count ? left : steps.count;
+    size_t const sheet = s->batch * s->input_size;
+    if (!s->gradients || skipped == steps.count) return RS_OK;
+    return gradient_keep_input(on->context.stream, s, steps.first + skipped - warmup,
+                               steps.count - skipped, l->stage + skipped * sheet,
+                               l->gradient.input + g * s->steps * sheet);
+}
+
 template <typename real>
 rs_status send_weighted(lane *on, const layout<real> *l, const rs_shape *s, const rs_drive *drive,
-                        input_weights w, real *to) {
+                        input_weights w, size_t g) {
     cudaStream_t const stream = on->context.stream;
     size_t const sheet = s->hidden * s->batch;
+    real *const to = (real *)l->a.drive + g * l->a.drive_stride;
     for (int step = 0; step < l->driven_steps; step += l->slab) {
         int const left = l->driven_steps - step;
         input_steps const steps = {step, left < l->slab ? left : l->slab};
@@ -132,6 +153,7 @@ rs_status send_weighted(lane *on, const layout<real> *l, const rs_shape *s, cons
         else
             RS_TRY(draw_input(stream, s, drive, steps, l->stage));
         RS_TRY(fill_weighted(stream, s, w, steps.count, l->stage, to + (size_t)step * sheet));
+        RS_TRY(keep_input(on, l, s, steps, g));
     }
     return RS_OK;
 }
@@ -150,7 +172,7 @@ rs_status send_drive(lane *on, const layout<real> *l, const loaded_weights *weig
         return send_weighted(on, l, s, &drive,
                              {weights->weight_ih + g * h * inputs, weights->bias_ih + g * h,
                               weights->bias_hh + g * h},
-                             to);
+                             g);
     CUDA_TRY(cudaMemsetAsync(to, 0, l->a.drive_stride * sizeof *to, stream));
     return RS_OK;
 }
@@ -204,6 +226,13 @@ template <typename real> rs_status run_as(lane *on, const piece *p, bool back) {
     return (back ? at.path->backward : at.path->forward)(&on->context, &p->shape, at.l.a);
 }
 
+template <typename real> rs_status gradients_as(lane *on, const piece *p) {
+    placed<real> at;
+    RS_TRY(place(on, p, &at));
+    return gradient_run(on->context.stream, &p->shape, at.l.a,
+                        at.path->strides(&on->context.limits, &p->shape), at.l.gradient);
+}
+
 /* ---- receiving ------------------------------------------------------------------------------- */
 
 /* The piece's numbers into their places among the pass's: its columns are neighbours in each row.
@@ -229,6 +258,18 @@ void put_zeros(const rs_pass *pass, const piece *p, uint32_t *nonfinite_step) {
     }
 }
 
+/* Likewise, with RS_N_GRADIENT numbers for each radius. */
+template <typename real>
+rs_status receive_gradients(lane *on, const rs_pass *pass, const piece *p,
+                            const gradient_arrays<real> &g, rs_record *out) {
+    size_t const first = p->first_radius * RS_N_GRADIENT, pitch = pass->shape.radii * RS_N_GRADIENT;
+    size_t const width = p->shape.radii * RS_N_GRADIENT;
+    RS_TRY(receive_rows(&on->host, g.norm2, out->gradient2 + first, width * sizeof *g.norm2,
+                        pitch * sizeof *g.norm2, p->shape.groups));
+    return receive_rows(&on->host, g.exponent, out->gradient_exponent + first,
+                        width * sizeof *g.exponent, pitch * sizeof *g.exponent, p->shape.groups);
+}
+
 template <typename real>
 rs_status receive_as(lane *on, const rs_pass *pass, const piece *p, rs_record *out) {
     placed<real> at;
@@ -239,7 +280,7 @@ rs_status receive_as(lane *on, const rs_pass *pass, const piece *p, rs_record *o
     RS_TRY(receive_columns(on, pass, p, a->exponent, rows, out->exponent));
     RS_TRY(receive_columns(on, pass, p, a->nonfinite, groups, out->nonfinite_step));
     put_zeros(pass, p, out->nonfinite_step);
-    return RS_OK;
+    return p->shape.gradients ? receive_gradients(on, pass, p, at.l.gradient, out) : RS_OK;
 }
 
 template <typename real>
@@ -266,6 +307,10 @@ rs_status piece_send(lane *on, const loaded_weights *weights, const rs_pass *pas
 
 rs_status piece_run(lane *on, const piece *p, bool back) {
     return p->shape.precision == RS_F32 ? run_as<float>(on, p, back) : run_as<double>(on, p, back);
+}
+
+rs_status piece_gradients(lane *on, const piece *p) {
+    return p->shape.precision == RS_F32 ? gradients_as<float>(on, p) : gradients_as<double>(on, p);
 }
 
 rs_status piece_receive(lane *on, const rs_pass *pass, const piece *p, rs_record *out) {

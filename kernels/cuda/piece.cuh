@@ -6,7 +6,8 @@
 #include "transfer.cuh"
 #include "weights.cuh"
 
-/* Some radii, or some samples of one radius: columns that are neighbours in every row. */
+/* Some radii, or some samples of one radius: columns that are neighbours in every row. With
+ * gradients all samples of a radius, over which they are sums. */
 struct piece {
     rs_shape shape;
     size_t first_radius, first_sample; /* among the pass's */
@@ -15,7 +16,7 @@ struct piece {
 /* When a piece's parts were done, on its lane's stream: `start` comes once the passes of other
  * lanes are over. */
 struct marks {
-    cudaEvent_t send, sent, start, middle, end, receive, received;
+    cudaEvent_t send, sent, start, forward, backward, end, receive, received;
 };
 
 /* How the weights at the beginning of a lane's memory were packed. */
@@ -39,10 +40,11 @@ struct lane {
 /* Bytes of a lane's memory that a piece takes; UINT64_MAX where it is too large for one launch. */
 rs_status piece_bytes(const device_limits *limits, const rs_shape *shape, uint64_t *out);
 
-/* All three queue work on the lane's stream, on whose device the calling thread must be; the last
- * one then waits for it. What is sent may be changed as soon as piece_send is back. */
+/* All of these queue work on the lane's stream, on whose device the calling thread must be; the
+ * last one then waits for it. What is sent may be changed as soon as piece_send is back. */
 rs_status piece_send(lane *on, const loaded_weights *weights, const rs_pass *pass, const piece *p);
 rs_status piece_run(lane *on, const piece *p, bool back); /* one pass */
+rs_status piece_gradients(lane *on, const piece *p);      /* of the weights, behind both */
 rs_status piece_receive(lane *on, const rs_pass *pass, const piece *p, rs_record *out);
 
 #endif

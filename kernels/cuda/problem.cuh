@@ -13,6 +13,7 @@ struct problem {
     rs_cell cell;
     bool raw;
     bool driven;
+    bool gradients; /* of the weights: h and q are kept */
 
     /* How phi' meets delta: see gated(). */
     __device__ bool selects() const { return raw && cell == RS_RELU; }
@@ -31,10 +32,19 @@ template <typename real> struct arrays {
     const real *drive;      /* [G] of [warmup + T][H][B]; one step where not driven */
     const real *h0;         /* [G] of [H][B] */
     const real *loss;       /* likewise */
-    real *slope;            /* phi'(a_t) of every recorded step; layout is the path's own */
+    real *slope;   /* phi'(a_t) of every recorded step; with gradients q_t, on the way back */
+    real *history; /* with gradients: h_{t-1} of every recorded step, laid out likewise */
+    unsigned char *scratch; /* the path's own */
     double *norm2;          /* [G][T][columns] */
     int *exponent;          /* [G][T][columns] */
     unsigned *nonfinite;    /* [G][columns], NEVER until it happens */
+};
+
+/* Where the slopes and the history have the number of a step (from 0), group, row and column: each
+ * path has a layout of its own. Columns are neighbours, in tiles of `width`. */
+struct trace_strides {
+    size_t step, group, tile, row; /* numbers from one to the next */
+    int width;
 };
 
 static const unsigned NEVER = 0xFFFFFFFFu;

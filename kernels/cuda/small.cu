@@ -39,7 +39,7 @@ __device__ static void multiply(const real w[H][H], const real x[H], real y[H]) 
         for (int i = 0; i < H; ++i) y[i] = fma(w[k][i], x[k], y[i]);
 }
 
-/* A thread's column: its group, number and sample. Slopes are [T][G][H][columns]. */
+/* A thread's column: its group, number and sample. Slopes and history are [T][G][H][columns]. */
 struct own_column {
     int group, column, sample;
     bool is_real;
@@ -70,6 +70,13 @@ __device__ static void load_units(const problem &p, const real *from, int pitch,
     for (int i = 0; i < H; ++i) to[i] = is_unit<H>(p, i) ? from[i * pitch] : beyond;
 }
 
+template <typename real, int H>
+__device__ static void store_units(const problem &p, const real from[H], real *to) {
+#pragma unroll
+    for (int i = 0; i < H; ++i)
+        if (is_unit<H>(p, i)) to[i * p.columns] = from[i];
+}
+
 /* ---- forward --------------------------------------------------------------------------------- */
 
 /* h = phi(a), slopes to [H][pitch] unless they are all 1; whether all h are finite. */
@@ -82,11 +89,7 @@ __device__ static bool activate_units(const problem &p, Activation phi, const re
         phi(a[i], &h[i], &gain[i]);
         fault = add_fault(h[i], fault);
     }
-    if (p.cell != RS_LINEAR) {
-#pragma unroll
-        for (int i = 0; i < H; ++i)
-            if (is_unit<H>(p, i)) slope[i * p.columns] = gain[i];
-    }
+    if (p.cell != RS_LINEAR) store_units<real, H>(p, gain, slope);
     return !isnan(fault);
 }
 
@@ -109,16 +112,17 @@ __global__ void __launch_bounds__(THREADS, (blocks_at_once<real, H>))
     int const all = p.warmup + p.steps;
     for (int step = 0; step < all; ++step) {
         bool const recorded = step >= p.warmup;
+        size_t const trace = own.slope_at(p, recorded ? step - p.warmup : 0);
         real argument[H];
+        if (p.gradients && recorded) store_units<real, H>(p, h, a.history + trace);
         multiply<real, H>(w, h, argument);
 #pragma unroll
         for (int i = 0; i < H; ++i) /* 0 where there is no unit: 0 * inf is NaN */
             argument[i] = is_unit<H>(p, i) ? fma(scale, argument[i], u[i]) : (real)0;
         if (step + 1 < all) load_units<real, H>(p, drive += sheet, p.batch, 0, u);
-        real *const slope = a.slope + own.slope_at(p, recorded ? step - p.warmup : 0);
         bool finite = true;
         with_activation(p.cell, p.raw, [&](auto phi) {
-            finite = activate_units<real, H>(p, phi, argument, h, slope);
+            finite = activate_units<real, H>(p, phi, argument, h, a.slope + trace);
         });
         if (recorded && nonfinite == NEVER && !finite) nonfinite = (unsigned)(step - p.warmup + 1);
     }
@@ -163,11 +167,12 @@ __global__ void __launch_bounds__(THREADS, (blocks_at_once<real, H>))
         size_t const out = ((size_t)own.group * p.steps + step - 1) * p.columns + own.column;
         a.norm2[out] = norm2;
         a.exponent[out] = range.exponent;
-        if (step == 1) break;
-        column_range_update(&range, p.raw, norm2);
         real passed[H];
 #pragma unroll
         for (int i = 0; i < H; ++i) passed[i] = gated(p.selects(), slope[i], delta[i]);
+        if (p.gradients) store_units<real, H>(p, passed, a.slope + own.slope_at(p, step - 1));
+        if (step == 1) break;
+        column_range_update(&range, p.raw, norm2);
         load_slopes<real, H>(p, a, own, step - 2, slope);
         multiply<real, H>(w, passed, delta);
 #pragma unroll
@@ -207,10 +212,14 @@ template <typename real> static bool takes(const device_limits *, const rs_shape
 
 static int padded(const device_limits *, const rs_shape *shape) { return (int)shape->hidden; }
 
-template <typename real> static uint64_t trace_bytes(const device_limits *, const rs_shape *shape) {
-    if (shape->cell == RS_LINEAR) return 0;
+static uint64_t sheet(const device_limits *, const rs_shape *shape) {
     uint64_t const columns = rs_size_mul(shape->groups, rs_size_mul(shape->radii, shape->batch));
-    return rs_size_mul(rs_size_mul(shape->steps, columns), shape->hidden * sizeof(real));
+    return rs_size_mul(columns, shape->hidden);
+}
+
+static trace_strides strides(const device_limits *, const rs_shape *shape) {
+    size_t const columns = shape->radii * shape->batch, group = shape->hidden * columns;
+    return {shape->groups * group, group, 0, columns, (int)columns};
 }
 
 template <typename real>
@@ -236,7 +245,8 @@ static rs_status backward(path_context *context, const rs_shape *shape, const ar
 
 template <typename real>
 const cuda_path<real> cuda_paths<real>::small = {
-    "small", takes<real>, takes<real>, padded, trace_bytes<real>, forward<real>, backward<real>,
+    "small", takes<real>, takes<real>,   padded,         sheet,
+    strides, no_scratch,  forward<real>, backward<real>,
 };
 template const cuda_path<float> cuda_paths<float>::small;
 template const cuda_path<double> cuda_paths<double>::small;

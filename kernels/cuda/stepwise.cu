@@ -36,8 +36,9 @@ enum { LANE_ROWS = 8, WARP_ROWS = 32, DEPTH = 16 };
 enum { LANES_DOWN = 2, LANES_ACROSS = 16 }; /* once the product is done */
 enum { ELEMENTWISE_THREADS = 256 };
 
-/* Arrays of the path's own, behind the slopes [T][G][H][pitch]. Rows of columns are `pitch` long,
- * which is a multiple of 16 bytes; what the columns beyond the last one hold is never used. */
+/* Arrays of the path's own. Rows of columns, those of slopes [T][G][H][pitch] too, are `pitch`
+ * long, which is a multiple of 16 bytes; what the columns beyond the last one hold is never used.
+ */
 template <typename real> struct step_arrays {
     int pitch, strips;
     real *state[2];               /* [G][H][pitch] h, or phi' * delta on the way back */
@@ -214,6 +215,16 @@ template <typename real> struct piece_columns {
 
 /* ---- forward --------------------------------------------------------------------------------- */
 
+/* Of the history, h_0 after the warm-up and the states that follow: where the state that so many
+ * steps of the warm-up and of the recorded ones end with is kept, or NULL. */
+template <typename real>
+__device__ static real *history_after(const problem &p, const arrays<real> &a,
+                                      const step_arrays<real> &s, int steps) {
+    int const recorded = steps - p.warmup;
+    if (!p.gradients || recorded < 0 || recorded >= p.steps) return NULL;
+    return a.history + (size_t)recorded * p.groups * p.hidden * s.pitch;
+}
+
 /* h_0, and zeros beyond the last column. Marks all columns as finite. */
 template <typename real>
 __global__ void start_forward_kernel(problem p, arrays<real> a, step_arrays<real> s) {
@@ -223,7 +234,10 @@ __global__ void start_forward_kernel(problem p, arrays<real> a, step_arrays<real
     int const column = (int)(at % s.pitch);
     size_t const group = at / sheet, row = at % sheet / s.pitch;
     const real *h0 = a.h0 + group * a.sheet_stride;
-    s.state[0][at] = column < p.columns ? h0[row * p.batch + column % p.batch] : (real)0;
+    real const h = column < p.columns ? h0[row * p.batch + column % p.batch] : (real)0;
+    real *const kept = history_after(p, a, s, 0);
+    s.state[0][at] = h;
+    if (kept) kept[at] = h;
     if (at < (size_t)p.groups * p.columns) a.nonfinite[at] = NEVER;
 }
 
@@ -232,7 +246,7 @@ __global__ void start_forward_kernel(problem p, arrays<real> a, step_arrays<real
 template <typename real, typename shape, typename Activation>
 __device__ static void activate_piece(const problem &p, const step_arrays<real> &s, shape at,
                                       const piece_columns<real> &columns, Activation phi,
-                                      const real *drive, real *state, real *slopes,
+                                      const real *drive, real *state, real *slopes, real *kept,
                                       real fault[shape::EACH]) {
     constexpr int each = shape::EACH;
     const real *sums = shape::sums() + at.piece();
@@ -250,6 +264,7 @@ __device__ static void activate_piece(const problem &p, const step_arrays<real> 
         }
         size_t const to = (size_t)(first + i) * s.pitch + at.column();
         store_some(state + to, h);
+        if (kept) store_some(kept + to, h);
         if (p.cell != RS_LINEAR) store_some(slopes + to, slope);
     }
 }
@@ -258,7 +273,7 @@ __device__ static void activate_piece(const problem &p, const step_arrays<real> 
 template <typename real, typename shape>
 __device__ static void activate_tile(const problem &p, const arrays<real> &a,
                                      const step_arrays<real> &s, shape at, const real *drive,
-                                     int recorded, real *state, real *slopes) {
+                                     int recorded, real *state, real *slopes, real *kept) {
     constexpr int each = shape::EACH;
     if (at.column() >= p.columns) return;
     piece_columns<real> const columns(p, a, at.group, at.column());
@@ -266,7 +281,7 @@ __device__ static void activate_tile(const problem &p, const arrays<real> &a,
 #pragma unroll
     for (int j = 0; j < each; ++j) fault[j] = 0;
     with_activation(p.cell, p.raw, [&](auto phi) {
-        activate_piece<real, shape>(p, s, at, columns, phi, drive, state, slopes, fault);
+        activate_piece<real, shape>(p, s, at, columns, phi, drive, state, slopes, kept, fault);
     });
 #pragma unroll
     for (int j = 0; j < each; ++j)
@@ -286,8 +301,10 @@ __global__ void __launch_bounds__(tile<real, TALL, WIDE>::THREADS, tile<real, TA
     size_t const sheet = (size_t)p.hidden * s.pitch, group = at.group * sheet;
     int const recorded = step < p.warmup ? 0 : step - p.warmup + 1;
     size_t const row = recorded > 0 ? recorded - 1 : 0; /* the warm-up's is written over */
+    real *const kept = history_after(p, a, s, step + 1);
     activate_tile(p, a, s, at, drive_at(p, a, at.group, step), recorded,
-                  s.state[(step + 1) % 2] + group, a.slope + row * p.groups * sheet + group);
+                  s.state[(step + 1) % 2] + group, a.slope + row * p.groups * sheet + group,
+                  kept ? kept + group : NULL);
 }
 
 /* ---- backward -------------------------------------------------------------------------------- */
@@ -344,13 +361,13 @@ __device__ static void end_step_before(const problem &p, const arrays<real> &a,
 }
 
 /* delta_t of the warp's rows and the thread's piece: phi' * delta into `state`, which the next
- * product multiplies, and the rows' squares, summed as each lane meets them and then over the lanes
- * of a column. All lanes take part. */
+ * product multiplies, and with gradients in the place of the slopes; and the rows' squares, summed
+ * as each lane meets them and then over the lanes of a column. All lanes take part. */
 template <typename real, typename shape>
 __device__ static void gate_tile(const problem &p, const arrays<real> &a,
                                  const step_arrays<real> &s, shape at,
-                                 const column_terms<real> &terms, bool first_step,
-                                 const real *slopes, real *state, double *partial) {
+                                 const column_terms<real> &terms, bool first_step, real *slopes,
+                                 real *state, double *partial) {
     constexpr int each = shape::EACH;
     bool const sloped = p.cell != RS_LINEAR, inside = at.column() < p.columns;
     piece_columns<real> const columns(p, a, at.group, at.column());
@@ -383,6 +400,7 @@ __device__ static void gate_tile(const problem &p, const arrays<real> &a,
             passed[j] = sloped ? gated(p.selects(), passed[j], delta[j]) : delta[j];
         }
         store_some(state + to, passed);
+        if (p.gradients) store_some(slopes + to, passed);
     }
     int const strip = first / WARP_ROWS;
 #pragma unroll
@@ -425,30 +443,40 @@ __global__ void end_backward_kernel(problem p, arrays<real> a, step_arrays<real>
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
-static uint64_t traced_steps(const rs_shape *shape) {
-    return shape->cell == RS_LINEAR ? 0 : shape->steps;
+static uint64_t pitch_of(const rs_shape *shape, int each) {
+    return rs_size_round_up(rs_size_mul(shape->radii, shape->batch), (uint64_t)each);
 }
 
-/* Measures or deals a trace, which begins with the slopes. */
-template <typename real> static step_arrays<real> lay_out(const rs_shape *shape, rs_block *trace) {
-    uint64_t const columns = rs_size_mul(shape->radii, shape->batch);
-    uint64_t const pitch = rs_size_round_up(columns, per_move<real>());
+template <typename real> static uint64_t sheet(const device_limits *, const rs_shape *shape) {
+    uint64_t const all = rs_size_mul(shape->groups, pitch_of(shape, per_move<real>()));
+    return rs_size_mul(all, shape->hidden);
+}
+
+template <typename real>
+static trace_strides strides(const device_limits *, const rs_shape *shape) {
+    size_t const pitch = (size_t)pitch_of(shape, per_move<real>()), group = shape->hidden * pitch;
+    return {shape->groups * group, group, 0, pitch, (int)pitch};
+}
+
+/* Measures or deals the path's own arrays. */
+template <typename real> static step_arrays<real> lay_out(const rs_shape *shape, rs_block *block) {
+    uint64_t const pitch = pitch_of(shape, per_move<real>());
     uint64_t const strips = (shape->hidden + WARP_ROWS - 1) / WARP_ROWS;
-    uint64_t const all = rs_size_mul(shape->groups, pitch), sheet = rs_size_mul(all, shape->hidden);
+    uint64_t const all = rs_size_mul(shape->groups, pitch);
     step_arrays<real> s;
     s.pitch = (int)pitch;
     s.strips = (int)strips;
-    (void)take<real>(trace, rs_size_mul(traced_steps(shape), sheet));
     for (int i = 0; i < 2; ++i) {
-        s.state[i] = take<real>(trace, sheet);
-        s.partial[i] = take<double>(trace, rs_size_mul(all, strips));
-        s.range[i] = take<column_range<real>>(trace, all);
+        s.state[i] = take<real>(block, rs_size_mul(all, shape->hidden));
+        s.partial[i] = take<double>(block, rs_size_mul(all, strips));
+        s.range[i] = take<column_range<real>>(block, all);
     }
     return s;
 }
 
-template <typename real> static step_arrays<real> arrays_in(const rs_shape *shape, real *trace) {
-    rs_block block = rs_block_deal(trace, ALIGNMENT);
+template <typename real>
+static step_arrays<real> arrays_in(const rs_shape *shape, unsigned char *scratch) {
+    rs_block block = rs_block_deal(scratch, ALIGNMENT);
     return lay_out<real>(shape, &block);
 }
 
@@ -491,7 +519,7 @@ template <typename real> struct step_launcher {
 
     step_launcher(const path_context *context, const rs_shape *shape, const arrays<real> &device)
         : stream(context->stream), p(problem_of(shape)), a(device),
-          s(arrays_in(shape, device.slope)), kernels(choose<real>(&context->limits, p)) {}
+          s(arrays_in<real>(shape, device.scratch)), kernels(choose<real>(&context->limits, p)) {}
 
     /* The first launch of a kernel loads it, which may not happen while a stream captures; to ask
      * for its attributes, or set one, loads it too. */
@@ -535,7 +563,7 @@ template <typename real> struct step_launcher {
 
 /* All that the launches of a pass depend on: each array's place follows from these. */
 struct pass_key {
-    enum { NUMBERS = 12 };
+    enum { NUMBERS = 13 };
     uint64_t number[NUMBERS];
 
     pass_key(const rs_shape *s, const void *memory)
@@ -546,6 +574,7 @@ struct pass_key {
                  s->steps,
                  s->warmup,
                  s->raw,
+                 s->gradients,
                  s->input_size,
                  (uint64_t)s->drive,
                  (uint64_t)s->cell,
@@ -641,7 +670,7 @@ static int padded(const device_limits *, const rs_shape *shape) {
     return (int)rs_size_round_up(shape->hidden, per_move<float>());
 }
 
-template <typename real> static uint64_t trace_bytes(const device_limits *, const rs_shape *shape) {
+template <typename real> static uint64_t scratch_bytes(const rs_shape *shape) {
     rs_block block = rs_block_measure(ALIGNMENT);
     (void)lay_out<real>(shape, &block);
     return block.used;
@@ -651,7 +680,8 @@ template <typename real> static uint64_t trace_bytes(const device_limits *, cons
 
 template <typename real>
 const cuda_path<real> cuda_paths<real>::stepwise = {
-    "stepwise", takes, takes, padded, trace_bytes<real>, forward<real>, backward<real>,
+    "stepwise",          takes,         takes,          padded, sheet<real>, strides<real>,
+    scratch_bytes<real>, forward<real>, backward<real>,
 };
 template const cuda_path<float> cuda_paths<float>::stepwise;
 template const cuda_path<double> cuda_paths<double>::stepwise;

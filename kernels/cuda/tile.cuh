@@ -206,12 +206,25 @@ template <int RM, int RN> struct place {
     /* Start of the thread's part of a [padded][width] array. */
     __device__ int part(const tiling &t) const { return row * t.width + local; }
 
-    /* Start of the thread's part of the slopes of step t (from 0): [T][G][tiles][padded][width]. */
+    /* Start of the thread's part of the slopes of step t (from 0): [T][G][tiles][padded][width]. So
+     * is the history. */
     __device__ size_t slope_at(const problem &p, const tiling &t, int step) const {
         size_t const block = ((size_t)step * p.groups + group) * t.tiles + tile;
         return (block * t.padded + row) * t.width + local;
     }
 };
+
+/* Copies the thread's part of a [padded][width] array of shared memory, from its start on, to the
+ * same place of a step's slopes or history. */
+template <typename real, int RM, int RN>
+__device__ static void keep_part(const real *part, int width, real *to) {
+#pragma unroll
+    for (int i = 0; i < RM; ++i) {
+        real row[RN];
+        load<real, RN>(part + i * width, row);
+        store<real, RN>(to + i * width, row);
+    }
+}
 
 /* ---- the product ----------------------------------------------------------------------------- */
 
@@ -429,13 +442,15 @@ static inline size_t columns_in_all(const rs_shape *shape) {
 template <typename real> constexpr int columns_of() { return 16 / (int)sizeof(real); }
 
 /* Room for any tiling there may be: bytes must not decrease as columns grow. */
-template <typename real>
-static uint64_t tile_trace_bytes(const device_limits *, const rs_shape *shape) {
-    if (shape->cell == RS_LINEAR) return 0;
+static inline uint64_t tile_sheet(const device_limits *, const rs_shape *shape) {
     uint64_t const columns = rs_size_mul(shape->radii, shape->batch);
     uint64_t const most = rs_size_mul(shape->groups, rs_size_add(columns, MOST_WIDTH));
-    return rs_size_mul(rs_size_mul(shape->steps, most),
-                       rs_size_mul(rs_size_add(shape->hidden, MOST_PADDING), sizeof(real)));
+    return rs_size_mul(most, rs_size_add(shape->hidden, MOST_PADDING));
+}
+
+static inline trace_strides tile_strides(const rs_shape *shape, const tiling *t) {
+    size_t const row = (size_t)t->width, tile = t->padded * row, group = t->tiles * tile;
+    return {shape->groups * group, group, tile, row, t->width};
 }
 
 template <typename real> using tile_kernel = void (*)(problem, arrays<real>, tiling);
