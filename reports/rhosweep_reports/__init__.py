@@ -15,12 +15,15 @@ def read(path):
     """What a results database holds, by name of the table; pandas DataFrames where pandas is
     installed, else numpy record arrays. It needs no program but Python.
 
-    seeds     a row per network and radius: cell, ensemble, hidden, steps, rho, g, seed, decay_rate,
-              settings, and the steps at which number formats end
-    profile   a row per curve and step: log10_norm_mean, log10_norm_min, log10_norm_max
-    runs      a row per invocation
-    timings   a row per case and run
-    failures  a row per case that failed
+    seeds      a row per network and radius: cell, ensemble, hidden, steps, rho, g, seed,
+               decay_rate, settings, and the steps at which number formats end
+    profile    a row per curve and step: log10_norm_mean, log10_norm_min, log10_norm_max
+    clip       a row per network, radius and norm that a sweep asked to clip gradients to: weight_ih,
+               weight_hh, bias_ih, bias_hh, total, clip_coef, total_clipped; inf beyond 1e308
+    gradients  a row per network and radius: log10_weight_ih and so on, the norms without that limit
+    runs       a row per invocation
+    timings    a row per case and run
+    failures   a row per case that failed
 
     A table is read when it is asked for; missing numbers are NaN. Raises
     rhosweep_reports.errors.InputError for a file that is no such database.
@@ -37,7 +40,7 @@ def sweep(model=None, output=None, **options):
              as a state_dict, also with its own input [T, B, I] and h0 [B, H]; or a torch.nn.RNN
     output   path of the database, which keeps what it holds; None for one that goes with the tables
     options  those of `rhosweep sweep`, with _ for -: rho=np.linspace(0.5, 2, 16), seeds="0:9",
-             profiles=False
+             profiles=False, clip=1.0
 
     Raises rhosweep_reports.errors.InputError for options that the program refuses, ReportError
     where it fails.

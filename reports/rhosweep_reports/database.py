@@ -1,5 +1,5 @@
-"""A results database as arrays, read without the program: host/store/schema.sql, versions 1
-and 2."""
+"""A results database as arrays, read without the program: host/store/schema.sql, versions 1 to
+3."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +15,7 @@ FINDINGS = ("forward_nonfinite", "backward_nonfinite", "fp32_underflow", "fp32_o
 RUN = ("started", "finished", "outcome", "version", "git_commit", "libraries", "host", "system",
        "engine", "device", "driver", "isa", "threads", "memory", "command_line", "spec")
 TIMING = ("radii", "columns", "device", "threads", "forward_s", "backward_s")
+GRADIENTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # as PyTorch names the parameters
 CURVES = ("log10_norm_mean", "log10_norm_min", "log10_norm_max", "zero_fraction")
 
 # Version 1 has other names, and wrote h0 'zero' also where a model's own start state was used.
@@ -39,6 +40,31 @@ def _points(version):
                "p.run_id AS run", "p.id"]
     return (f"SELECT {', '.join(columns)} FROM points p JOIN cases c ON c.id = p.case_id"
             f" ORDER BY {ORDER}, p.rho_asked, {SEED_ORDER}")
+
+
+# Without rows, where a database has no such tables.
+_NO_GRADIENTS = f"(SELECT {', '.join(f'NULL AS {name}' for name in GRADIENTS)})"
+
+
+def _gradients(version):
+    norms = "gradients w ON w.point_id = p.id" if version >= 3 else f"{_NO_GRADIENTS} w ON false"
+    columns = [*_columns("c", SHAPE, version), "p.rho", "p.g", "c.seed",
+               *(f"w.{name} AS log10_{name}" for name in GRADIENTS),
+               *_columns("c", SETTINGS, version), "p.rho_asked"]
+    return (f"SELECT {', '.join(columns)} FROM points p JOIN cases c ON c.id = p.case_id"
+            f" JOIN {norms} ORDER BY {ORDER}, p.rho_asked, {SEED_ORDER}")
+
+
+def _clips(version):
+    """As `rhosweep table clip`, norms as log10 and without what follows from them."""
+    norms = "gradients w ON w.point_id = p.id JOIN clips k ON k.case_id = c.id" if version >= 3 \
+        else f"{_NO_GRADIENTS} w JOIN (SELECT NULL AS max_norm) k ON false"
+    columns = [*_columns("c", SHAPE, version), "p.rho", "p.g", "c.seed", "c.loss",
+               *(f"w.{name}" for name in GRADIENTS), "k.max_norm",
+               *_columns("c", [name for name in SETTINGS if name != "loss"], version),
+               "p.rho_asked"]
+    return (f"SELECT {', '.join(columns)} FROM points p JOIN cases c ON c.id = p.case_id"
+            f" JOIN {norms} ORDER BY {ORDER}, p.rho_asked, {SEED_ORDER}, k.max_norm")
 
 
 def _failures(version):
@@ -158,12 +184,38 @@ def _seeds(connection, version):
     return columns
 
 
+def _clipped(norms, max_norm):
+    """Total norm, coefficient and total after clipping as clip_grad_norm_ has them, all as log10, of
+    log10 norms [4, n]: host/fit/clip.c."""
+    with np.errstate(all="ignore"):
+        largest = norms.max(axis=0)
+        scale = np.where(np.isinf(largest), 0, largest)
+        total = scale + 0.5 * np.log10((10.0 ** (2 * (norms - scale))).sum(axis=0))
+        above, limit = total + 6, np.log10(max_norm)
+        more = np.log1p(10.0 ** -np.abs(above)) / np.log(10)
+        coefficient = np.minimum(limit - (np.maximum(total, -6) + more), 0)
+        clipped = np.where(coefficient < 0, limit + np.minimum(above, 0) - more, total)
+    return total, coefficient, np.where(np.isposinf(total), np.nan, clipped)
+
+
+def _clip(connection, version):
+    columns = _query(connection, _clips(version))
+    norms = np.array([columns[name] for name in GRADIENTS])
+    of_all = _clipped(norms, columns["max_norm"])
+    with np.errstate(over="ignore", under="ignore"):
+        own = {name: 10.0 ** log10 for name, log10 in
+               zip((*GRADIENTS, "total", "clip_coef", "total_clipped"), (*norms, *of_all), strict=True)}
+    names = [name for name in columns if name not in own]
+    at = names.index("max_norm")
+    return {name: (columns | own)[name] for name in (*names[:at], *own, *names[at:])}
+
+
 def _plain(sql):
     return lambda connection, version: _query(connection, sql(version))
 
 
-TABLES = {"seeds": _seeds, "profile": _profile, "runs": _plain(_runs), "timings": _plain(_timings),
-          "failures": _plain(_failures)}
+TABLES = {"seeds": _seeds, "profile": _profile, "clip": _clip, "gradients": _plain(_gradients),
+          "runs": _plain(_runs), "timings": _plain(_timings), "failures": _plain(_failures)}
 
 
 class Tables(Mapping):

@@ -12,13 +12,14 @@ CORPUS = Path(__file__).resolve().parents[1] / "corpus"
 DATABASES = sorted((CORPUS / "databases").glob("*.db"))
 MODELS = sorted((CORPUS / "models").glob("*.npz"))
 BOUND = 10 if "build/asan" not in os.environ.get("RHOSWEEP", "") else 60  # seconds
-TABLES = ("decay", "critical", "seeds", "profile", "runs", "throughput", "failures")
+TABLES = ("decay", "critical", "seeds", "profile", "clip", "runs", "throughput", "failures")
 SWEEP = ["--quiet", "--hidden", "4", "--steps", "5", "--rho", "0.5,1.5,2", "--batch", "2",
-         "--seeds", "1:2", "--engine", "cpu", "--threads", "1"]
+         "--seeds", "1:2", "--engine", "cpu", "--threads", "1", "--clip", "0.5"]
 # What no reader may go on from, whichever table it wants.
 REFUSED = re.compile("view|trigger|virtual|unknown|computed|odd_names|negative|no_steps|step_far"
                      "|before_the_first|text_for|newer|older|damaged_schema|empty|cut_|^text$")
-GOOD = ("sweep", "version1", "write_ahead_log", "no_rows", "a_run_that_was_killed")
+GOOD = ("sweep", "version1", "version2", "write_ahead_log", "no_rows", "a_run_that_was_killed",
+        "odd_gradients")
 
 
 def names(paths):

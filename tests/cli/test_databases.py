@@ -1,15 +1,16 @@
 """Databases of earlier versions, and what a sweep keeps."""
 
+import math
 import shutil
 import sqlite3
 from pathlib import Path
 
 import pytest
-from conftest import SMALL, assert_whole, succeed, sweep, table, table_text
+from conftest import SMALL, assert_whole, small_with, succeed, sweep, table, table_text
 
-VERSION_1 = Path(__file__).resolve().parents[1] / "data" / "version1.db"
-TABLES = ("decay", "profile", "throughput", "runs", "failures")
-# Two of the sweeps that made the file: data/make_version.py
+DATA = Path(__file__).resolve().parents[1] / "data"
+TABLES = ("decay", "profile", "clip", "throughput", "runs", "failures")
+# Two of the sweeps that made the files: data/make_version.py
 STORED = ["--hidden", "6", "--steps", "12", "--engine", "cpu", "--rho", "0.5,1.5", "--batch", "2",
           "--seeds", "1,2", "--loss", "random"]
 RAW = ["--hidden", "6", "--steps", "12", "--engine", "cpu", "--nonlinearity", "linear,relu",
@@ -25,26 +26,31 @@ def version(database):
         connection.close()
 
 
-@pytest.fixture
-def old(tmp_path):
-    return shutil.copy(VERSION_1, tmp_path / "old.db")
+def copy_of(old_version, tmp_path):
+    return shutil.copy(DATA / f"version{old_version}.db", tmp_path / "old.db")
 
 
-def test_tables_of_version_1_stay_through_an_upgrade(old):
-    before = {name: table_text(name, old) for name in TABLES}
-    assert version(old) == 1, "reading changes nothing"
+@pytest.fixture(params=[1, 2])
+def old(request, tmp_path):
+    return copy_of(request.param, tmp_path)
+
+
+def test_tables_of_an_old_version_stay_through_an_upgrade(old):
+    before, was = {name: table_text(name, old) for name in TABLES}, version(old)
+    assert version(old) == was < 3, "reading changes nothing"
     for options in (STORED, RAW):
         sweep(old, *options)
-    assert version(old) == 2
+    assert version(old) == 3
     assert_whole(old)
-    for name in ("decay", "profile", "throughput", "failures"):
+    for name in ("decay", "profile", "clip", "throughput", "failures"):
         assert table_text(name, old) == before[name], name
     runs = table("runs", old)
     assert table_text("runs", old).startswith(before["runs"].rstrip("\n"))
     assert [row["points"] for row in runs] == ["4", "4", "1", "0", "0"], "nothing is repeated"
 
 
-def test_curves_of_version_1_are_its_rows(old):
+def test_curves_of_version_1_are_its_rows(tmp_path):
+    old = copy_of(1, tmp_path)
     names = ("log10_norm_mean", "log10_norm_min", "log10_norm_max")
     connection = sqlite3.connect(old)
     stored = connection.execute(f"SELECT step, {', '.join(names)} FROM profile").fetchall()
@@ -58,12 +64,80 @@ def test_curves_of_version_1_are_its_rows(old):
     assert any(low < mean < high for _, mean, low, high in stored if None not in (low, mean, high))
 
 
-def test_version_1_goes_on_with_more(old):
+def test_an_old_version_goes_on_with_more(old):
     options = [*STORED]
     options[options.index("--rho") + 1] = "0.5,1,1.5"
     sweep(old, *options)
     assert [row["points"] for row in table("runs", old)][-1] == "2"
     assert_whole(old)
+
+
+def test_an_old_version_goes_on_with_gradients(old):
+    before = {name: table_text(name, old) for name in ("decay", "profile")}
+    assert table_text("clip", old).count("\n") == 1
+    sweep(old, *STORED, "--clip", "0.5")
+    rows = table("clip", old)
+    assert [(row["rho_asked"], row["seed"]) for row in rows] == \
+        [("0.5", "1"), ("0.5", "2"), ("1.5", "1"), ("1.5", "2")]
+    assert {name: table_text(name, old) for name in before} == before
+    assert_whole(old)
+
+
+# --- gradients ------------------------------------------------------------------------------------
+
+
+def norms_of(row):
+    return [float(row[name]) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+
+
+def test_clip_is_what_pytorch_computes(database):
+    rows = table("clip", sweep(database, *SMALL, "--clip", "0.25", "--engine", "reference"))
+    assert len(rows) == 9
+    for row in rows:
+        total = math.hypot(*norms_of(row))
+        coefficient = min(1.0, 0.25 / (total + 1e-6))
+        assert min(norms_of(row)) > 0 and row["loss"] == "last-mean"
+        assert float(row["total"]) == pytest.approx(total, rel=1e-13)
+        assert float(row["clip_coef"]) == pytest.approx(coefficient, rel=1e-13)
+        assert float(row["total_clipped"]) == pytest.approx(total * coefficient, rel=1e-13)
+        assert float(row["max_norm"]) == 0.25
+
+
+def test_another_norm_to_clip_to_computes_nothing(database, tmp_path):
+    spec = tmp_path / "x.ini"
+    spec.write_text("[sweep]\nclip = 0.25\n")
+    succeed("sweep", spec, "--quiet", "-o", database, *SMALL)
+    assert "clip = 0.25" in table("runs", database)[0]["spec"]
+    for clip in ("2", "0.25", "1e-3"):
+        sweep(database, *SMALL, "--clip", clip)
+    assert [row["points"] for row in table("runs", database)] == ["9", "0", "0", "0"]
+    rows = table("clip", database)
+    assert [row["max_norm"] for row in rows] == 9 * ["0.001", "0.25", "2"]
+    assert len({(row["seed"], row["rho_asked"], *norms_of(row)) for row in rows}) == 9
+    assert_whole(database)
+
+
+def test_a_norm_is_asked_for_cases_of_the_sweep_alone(database):
+    sweep(database, *small_with("--seeds", "1:4"), "--clip", "1")
+    sweep(database, *small_with("--seeds", "1,3"), "--clip", "5")
+    asked = {(row["seed"], row["max_norm"]) for row in table("clip", database)}
+    assert asked == {(seed, "1") for seed in "1234"} | {("1", "5"), ("3", "5")}
+
+
+def test_gradients_and_curves_come_in_any_order(database):
+    whole = sweep(database, *SMALL, "--clip", "1")
+    tables = ("decay", "profile", "clip")
+    for name, first, then in (("gradients last", [], ["--clip", "1"]),
+                              ("curves last", ["--clip", "1", "--profiles", "no"], []),
+                              ("gradients alone last", [], ["--clip", "1", "--profiles", "no"])):
+        other = sweep(database.with_name(f"{name}.db"), *SMALL, *first)
+        assert table_text("clip" if "--clip" not in first else "profile", other).count("\n") == 1
+        sweep(other, *SMALL, *then)
+        for printed in tables:
+            assert table_text(printed, other) == table_text(printed, whole), (name, printed)
+        sweep(other, *SMALL, "--clip", "1")
+        assert table("runs", other)[-1]["points"] == "0"
+        assert_whole(other)
 
 
 def test_a_sweep_without_profiles(database):

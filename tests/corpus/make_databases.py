@@ -56,8 +56,9 @@ OF_TODAY = {
         " 'cases') WHERE name = 'points'"),
     "no_runs": ["DROP TABLE runs"],
     "no_points": ["DROP TABLE points"],
-    "no_rows": ["DELETE FROM curves", "DELETE FROM points", "DELETE FROM timings",
-                "DELETE FROM radii", "DELETE FROM cases", "DELETE FROM runs"],
+    "no_rows": ["DELETE FROM curves", "DELETE FROM gradients", "DELETE FROM clips",
+                "DELETE FROM points", "DELETE FROM timings", "DELETE FROM radii",
+                "DELETE FROM cases", "DELETE FROM runs"],
     "negative_units": ["UPDATE cases SET hidden = -4"],
     "no_steps": ["UPDATE cases SET steps = 0"],
     "steps_without_end": ["UPDATE cases SET steps = 9223372036854775807"],
@@ -68,6 +69,12 @@ OF_TODAY = {
     "long_curve": ["UPDATE curves SET mean = zeroblob(8000), min = NULL, max = NULL"],
     "uneven_curves": ["UPDATE curves SET max = x'00'"],
     "curves_of_text": [*loose("curves"), "UPDATE curves SET mean = 'abc', min = 5"],
+    "no_gradients": ["DROP TABLE gradients"],
+    "view_of_gradients": as_view("gradients", f"{RECURSION} SELECT other.* FROM other, r"),
+    "odd_gradients": ["UPDATE gradients SET weight_ih = 1e308 * (point_id - 2), weight_hh = 9e999,"
+                      " bias_ih = NULL", "UPDATE clips SET max_norm = -9e999"],
+    "gradients_of_text": [*loose("gradients"), "UPDATE gradients SET weight_hh = 'steep', bias_ih ="
+                          " x'00'"],
     "odd_numbers": ["UPDATE points SET rho = 9e999, g = -9e999, decay_rate = 1e308 * (id - 2),"
                     " fp16_underflow = -9223372036854775807"],
     "no_numbers": ["UPDATE points SET rho = NULL, g = NULL, decay_rate = NULL"],
@@ -76,9 +83,10 @@ OF_TODAY = {
     "text_that_is_no_utf8": ["UPDATE runs SET host = CAST(x'ff80c0' AS TEXT)"],
     "points_of_no_case": ["PRAGMA foreign_keys = OFF", "UPDATE points SET case_id = 77"],
     "a_run_that_was_killed": ["UPDATE runs SET outcome = 'running', finished = NULL"],
-    "newer": ["PRAGMA user_version = 3"],
+    "newer": ["PRAGMA user_version = 4"],
     "older_than_all": ["PRAGMA user_version = 0"],
     "version_1_in_name": ["PRAGMA user_version = 1"],
+    "version_2_in_name": ["PRAGMA user_version = 2"],
 }
 OF_VERSION_1 = {
     "version1": [],
@@ -86,6 +94,10 @@ OF_VERSION_1 = {
     "version1_step_before_the_first": ["UPDATE profile SET step = -5 WHERE step = 12"],
     "version1_short_curve": ["DELETE FROM profile WHERE step = 12"],
     "version1_view": as_view("profile", f"{RECURSION} SELECT other.* FROM other, r"),
+}
+OF_VERSION_2 = {
+    "version2": [],
+    "version2_view": as_view("curves", f"{RECURSION} SELECT other.* FROM other, r"),
 }
 
 
@@ -153,7 +165,7 @@ def write_damaged(good):
     patch(good, "row_that_claims_to_be_huge", last, (cell - 4).to_bytes(2, "big"))
     patch(FOLDER / "row_that_claims_to_be_huge.db", "row_that_claims_to_be_huge",
           curves + cell - 4, b"\x87\xff\xff\xff\x7f")
-    for table in ("cases", "points", "curves", "runs"):
+    for table in ("cases", "points", "curves", "gradients", "runs"):
         circle(good, f"circle_of_{table}", table)
     patch(good, "page_of_itself", (root(good, "points") - 1) * PAGE, b"\5\0\0\0\0\2\0\0"
           + root(good, "points").to_bytes(4, "big"))
@@ -169,13 +181,16 @@ def main(program):
         with closing(sqlite3.connect(today, isolation_level=None)) as connection:
             connection.executescript(
                 "UPDATE runs SET host = 'box', system = 'Linux', device = 'A CPU',"
-                " command_line = 'rhosweep sweep', libraries = '';"
-                "UPDATE timings SET device = 'A CPU'")
+                " command_line = 'rhosweep sweep', libraries = '', git_commit = '';"
+                "UPDATE timings SET device = 'A CPU';"
+                "INSERT INTO gradients SELECT id, 0.5, 1.5, -0.25, -0.25 FROM points;"
+                "INSERT INTO clips SELECT id, 1.0, run_id FROM cases")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         for name, statements in OF_TODAY.items():
             craft(today, name, statements)
-    for name, statements in OF_VERSION_1.items():
-        craft(HERE.parent / "data" / "version1.db", name, statements)
+    for version, crafted in (("1", OF_VERSION_1), ("2", OF_VERSION_2)):
+        for name, statements in crafted.items():
+            craft(HERE.parent / "data" / f"version{version}.db", name, statements)
     write_damaged(FOLDER / "sweep.db")
 
 

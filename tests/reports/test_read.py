@@ -14,7 +14,8 @@ from report_tools import contents, rows, sweep
 import rhosweep_reports
 from rhosweep_reports.errors import InputError
 
-VERSION_1 = Path(__file__).resolve().parents[1] / "data" / "version1.db"
+DATA = Path(__file__).resolve().parents[1] / "data"
+VERSION_1 = DATA / "version1.db"
 SMALL = {"hidden": 8, "steps": 30, "batch": 2, "seeds": "1:3", "precision": "f64", "loss": "random"}
 
 
@@ -23,11 +24,11 @@ def without_pandas(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
 
 
-@pytest.fixture(params=["now", "1"])
+@pytest.fixture(params=["now", "1", "2"])
 def any_version(request, database, tmp_path):
     if request.param == "now":
         return database
-    return Path(shutil.copy(VERSION_1, tmp_path / "version1.db"))
+    return Path(shutil.copy(DATA / f"version{request.param}.db", tmp_path))
 
 
 def assert_same(array, printed, columns):
@@ -73,12 +74,53 @@ def test_seeds_are_what_the_decay_table_summarises(any_version):
 
 def test_every_table_of_every_version(any_version):
     tables = rhosweep_reports.read(any_version)
-    assert list(tables) == ["seeds", "profile", "runs", "timings", "failures"]
+    assert list(tables) == ["seeds", "profile", "clip", "gradients", "runs", "timings", "failures"]
     assert len(tables["failures"]) == 0
+    for name in "clip", "gradients":
+        assert len(tables[name]) == 0
+    assert "clip_coef" in tables["clip"].dtype.names
+    assert "log10_weight_hh" in tables["gradients"].dtype.names
     assert (tables["timings"]["forward_s"] > 0).all()
     assert tables["seeds"] is tables["seeds"]
     with pytest.raises(KeyError, match="the tables are"):
         tables["decays"]
+
+
+def test_clip_is_the_printed_one(fixed_database, tmp_path):
+    path = shutil.copy(fixed_database, tmp_path / "x.db")
+    insert_gradients(path)
+    tables = rhosweep_reports.read(path)
+    printed, clip = rows("clip", path), tables["clip"]
+    assert list(clip.dtype.names) == list(printed[0])
+    computed = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "total", "clip_coef",
+                "total_clipped")
+    assert_same(clip, printed, [column for column in printed[0] if column not in computed])
+    for column in computed:
+        numbers = [float(row[column]) for row in printed]
+        assert clip[column] == pytest.approx(numbers, rel=1e-12, abs=0, nan_ok=True), column
+    assert set(clip["max_norm"]) == {1e-9, 0.5, 100}
+    assert np.isnan(clip["total_clipped"]).any() and np.isinf(clip["weight_hh"]).any()
+    assert (clip["total"] == 0).any() and (clip["clip_coef"] < 1).any()
+
+    gradients = tables["gradients"]
+    assert len(gradients) == len(NORMS) == len(clip) - 4
+    assert sorted(gradients["log10_weight_hh"].tolist()) == sorted(norms[1] for norms in NORMS)
+
+
+# log10, of the points of two cases.
+NORMS = [(1, 0.25, -2, -2), (400, 401, -400, 1), (-400, -400, -400, -400), (-np.inf,) * 4,
+         (0, np.inf, 1, 1), (None, np.inf, 1, 0), (-30, -31, -8, -9), (-1, 0.125, -np.inf, 0)]
+
+
+def insert_gradients(path):
+    connection = sqlite3.connect(path)
+    points = connection.execute("SELECT id FROM points ORDER BY id").fetchall()
+    connection.executemany("INSERT INTO gradients VALUES (?, ?, ?, ?, ?)",
+                           [(*point, *norms) for point, norms in zip(points, NORMS, strict=True)])
+    connection.execute("INSERT INTO clips SELECT id, iif(seed = 1, 0.5, 100), 1 FROM cases")
+    connection.execute("INSERT INTO clips SELECT id, 1e-9, 1 FROM cases WHERE seed = 1")
+    connection.commit()
+    connection.close()
 
 
 def test_reading_leaves_no_trace(any_version):
@@ -122,8 +164,8 @@ def test_what_is_no_database_is_refused(tmp_path, content):
 
 
 CRAFTED = {
-    "has schema 0, these reports know 2": ["PRAGMA user_version = 0"],
-    "has schema 3, these reports know 2": ["PRAGMA user_version = 3"],
+    "has schema 0, these reports know 3": ["PRAGMA user_version = 0"],
+    "has schema 4, these reports know 3": ["PRAGMA user_version = 4"],
     "one of rhosweep": ["PRAGMA application_id = 0"],
     "has a view": ["DROP TABLE timings", "CREATE VIEW timings AS SELECT 1"],
     "no such table: curves": ["DROP TABLE curves"],
@@ -157,6 +199,15 @@ def test_sweep_of_drawn_networks(tmp_path):
                                   **SMALL)
     assert len(kept["profile"]) == 0
     assert set(rhosweep_reports.read(tmp_path / "x.db")["seeds"]["raw"]) == {1}
+
+
+def test_sweep_with_gradients():
+    tables = rhosweep_reports.sweep(rho=[1], clip=0.25, profiles=False, engine="reference",
+                                    **SMALL)
+    assert tables["clip"]["max_norm"].tolist() == [0.25] * 3
+    assert (tables["clip"]["total"] > 0).all()
+    assert tables["gradients"]["log10_weight_hh"] == \
+        pytest.approx(np.log10(tables["clip"]["weight_hh"]), rel=1e-13)
 
 
 class Tensor:
