@@ -247,6 +247,44 @@ static void test_without_profiles(void **state) {
     assert_true(query_number(f->db, "SELECT count(*) FROM curves") == 10.0);
 }
 
+/* Gradients are asked for by --clip, whatever the memory; each norm stands at its own radius, and
+ * nothing else of a result changes. */
+static void test_gradients_are_stored(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    assert_int_equal(SWEEP(f->clean, &o, NULL), RS_OK);
+    assert_false(fake.launch[0].shape.gradients);
+    assert_int_equal(SWEEP(f->db, &o, "clip", "2", "ensemble", "identity", "memory", "900"), RS_OK);
+    expect_outcome(&o, 5, 0, 5, 0);
+    for (size_t i = 0; i < fake.launches; ++i) {
+        assert_true(fake.launch[i].shape.gradients);
+        assert_int_equal(fake.launch[i].shape.batch, 3);
+    }
+    static const char *const kind[] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
+    for (size_t r = 0; r < 2; ++r)
+        for (size_t k = 0; k < COUNT(kind); ++k) {
+            char sql[256];
+            double const rho = r ? 2.0 : 0.5;
+            snprintf(sql, sizeof sql,
+                     "SELECT max(%s) FROM gradients JOIN points p ON p.id = point_id"
+                     " WHERE rho_asked = %g",
+                     kind[k], rho);
+            assert_true(fabs(query_number(f->db, sql) - fake_log10_gradient(1.0, rho, k)) < 1e-14);
+        }
+    expect_rows(f->db, "SELECT count(*), max_norm FROM clips", "5 0x1p+1\n");
+    assert_int_equal(SWEEP(f->db, &o, "clip", "3", "ensemble", "identity"), RS_OK);
+    expect_outcome(&o, 5, 5, 0, 0);
+    expect_rows(f->db, "SELECT count(*) FROM clips WHERE max_norm = 3", "5\n");
+}
+
+/* Time for gradients is part of the backward pass in a case's timings. */
+static void test_gradients_count_as_backward(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    assert_int_equal(SWEEP(f->db, &o, "clip", "2", "seeds", "0"), RS_OK);
+    expect_rows(f->db, "SELECT forward_s, backward_s FROM timings", "0x1p+1 0x1.2p+2\n");
+}
+
 static void test_points_hold_what_the_engine_found(void **state) {
     const folder *f = *state;
     rs_sweep_outcome o;
@@ -1159,6 +1197,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_every_case_is_run_and_stored),
         TEST(test_without_profiles),
+        TEST(test_gradients_are_stored),
+        TEST(test_gradients_count_as_backward),
         TEST(test_points_hold_what_the_engine_found),
         TEST(test_profiles_are_the_formula),
         TEST(test_first_nonfinite_state_is_the_earliest_of_all_samples),

@@ -195,6 +195,7 @@ static rs_status find_work(sweep *s) {
     double total = 0.0;
     size_t points = 0;
     RS_TRY(rs_stored_read(&(rs_stored){.store = s->store,
+                                       .run_id = s->run_id,
                                        .spec = s->spec,
                                        .plan = &s->plan,
                                        .launches = &s->launches,
