@@ -38,13 +38,14 @@ static bool term_magnitude(const term *t, int64_t *out) {
     return any_q && any_v;
 }
 
-/* sum += q v^T 2^(shift - exponent), where no product is much larger than 1. */
+/* sum += q v^T 2^(shift - exponent), where no product is much larger than 1. Those of zeros alone
+ * are 0 whatever their exponent, which may be out of range: 0 times inf would be NaN. */
 static void add_term(const term *t, int64_t exponent, rs_reference_gradient *g, double *sum) {
-    bool any;
-    int const q = magnitude(t->q, t->hidden, &any), v = magnitude(t->v, t->columns, &any);
+    bool any_q, any_v;
+    int const q = magnitude(t->q, t->hidden, &any_q), v = magnitude(t->v, t->columns, &any_v);
+    int64_t const up = any_q && any_v ? t->shift + q + v - exponent : 0;
     for (size_t i = 0; i < t->hidden; ++i) g->q[i] = shifted(t->q[i], -q);
-    for (size_t j = 0; j < t->columns; ++j)
-        g->v[j] = shifted(shifted(t->v[j], -v), t->shift + q + v - exponent);
+    for (size_t j = 0; j < t->columns; ++j) g->v[j] = shifted(shifted(t->v[j], -v), up);
     for (size_t i = 0; i < t->hidden; ++i)
         for (size_t j = 0; j < t->columns; ++j) sum[i * t->columns + j] += g->q[i] * g->v[j];
 }
