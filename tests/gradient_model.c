@@ -118,13 +118,13 @@ static long double difference(model *m, long double *at) {
     return (4.0L * central(m, at, step / 2) - central(m, at, step)) / 3.0L;
 }
 
-static double norm_of(model *m, int kind) {
+static long double norm_of(model *m, int kind) {
     long double sum = 0.0L;
     for (size_t i = 0; i < count_of(m->shape, kind); ++i) {
         long double const one = difference(m, &m->number[kind][i]);
         sum += one * one;
     }
-    return (double)sqrtl(sum);
+    return sqrtl(sum);
 }
 
 static model make(const rs_pass *pass, const rs_parameters *of, size_t group, size_t radius) {
@@ -148,7 +148,7 @@ static model make(const rs_pass *pass, const rs_parameters *of, size_t group, si
 }
 
 double differenced_gradients(const rs_pass *pass, const rs_parameters *of, size_t group,
-                             size_t radius, double norm[RS_N_GRADIENT]) {
+                             size_t radius, long double norm[RS_N_GRADIENT]) {
     model m = make(pass, of, group, radius);
     warm_up(&m);
     for (int k = 0; k < RS_N_GRADIENT; ++k) norm[k] = norm_of(&m, k);
@@ -270,7 +270,7 @@ static double norm_of_floats(const float *x, size_t n) {
 }
 
 void plain_float_gradients(const rs_pass *pass, const rs_parameters *of, size_t group,
-                           size_t radius, double norm[RS_N_GRADIENT]) {
+                           size_t radius, long double norm[RS_N_GRADIENT]) {
     plain p = make_plain(pass, of, group, radius);
     for (size_t b = 0; b < p.shape->batch; ++b) {
         plain_drive(&p, &of[group], b);

@@ -10,11 +10,11 @@
  * gradient goes through it. Returns the least |a| of all units and steps: a relu has no derivative
  * at 0. */
 double differenced_gradients(const rs_pass *pass, const rs_parameters *of, size_t group,
-                             size_t radius, double norm[RS_N_GRADIENT]);
+                             size_t radius, long double norm[RS_N_GRADIENT]);
 
 /* By the usual loops in float, without any care for range, as training with PyTorch has them;
  * squares are summed in double. For tanh and linear cells, and drives that are zero or given. */
 void plain_float_gradients(const rs_pass *pass, const rs_parameters *of, size_t group,
-                           size_t radius, double norm[RS_N_GRADIENT]);
+                           size_t radius, long double norm[RS_N_GRADIENT]);
 
 #endif

@@ -71,10 +71,11 @@ static void compare(const rs_engine *engine, const rs_shape *s, const rs_record 
 
 /* With what another program says, in plain numbers. */
 static void compare_plain(const rs_engine *engine, const rs_shape *s, const rs_record *got,
-                          size_t g, size_t r, const double want[RS_N_GRADIENT], double limit) {
+                          size_t g, size_t r, const long double want[RS_N_GRADIENT], double limit) {
     for (int kind = 0; kind < RS_N_GRADIENT; ++kind) {
         int exponent = 0;
-        double const near_one = isfinite(want[kind]) ? frexp(want[kind], &exponent) : want[kind];
+        double const near_one =
+            (double)(isfinite(want[kind]) ? frexpl(want[kind], &exponent) : want[kind]);
         expect_norm(engine, s, g, r, kind, norm_at(s, got, g, r, kind),
                     (kept_norm){near_one * near_one, exponent}, limit);
     }
@@ -148,7 +149,7 @@ static void expect_differences(rs_shape shape, bool given, loss_kind loss) {
     if (given) give_input(&c, 1.0);
     rs_record got = run_case(reference, &c, 1);
     for (size_t r = 0; r < shape.radii; ++r) {
-        double norm[RS_N_GRADIENT];
+        long double norm[RS_N_GRADIENT];
         double const kink = differenced_gradients(&c.pass, c.parameters, 0, r, norm);
         if (shape.cell == RS_RELU) assert_true(kink > 2e-5);
         compare_plain(reference, &c.pass.shape, &got, 0, r, norm, 1e-9);
@@ -394,7 +395,7 @@ static void check_raw_f32_case(const rs_engine *engine, rs_shape shape, double l
     if (takes(engine, &c.pass.shape)) {
         rs_record got = run_case(engine, &c, 2);
         for (size_t r = 0; r < shape.radii; ++r) {
-            double want[RS_N_GRADIENT];
+            long double want[RS_N_GRADIENT];
             plain_float_gradients(&c.pass, c.parameters, 0, r, want);
             compare_plain(engine, &c.pass.shape, &got, 0, r, want, tolerance[RS_F32]);
         }
@@ -438,7 +439,8 @@ static void expect_raw_sum(const rs_engine *engine, rs_precision p, double s, si
                             .cell = RS_LINEAR,
                             .precision = p,
                             .raw = true};
-    double const one = 1.0, want[RS_N_GRADIENT] = {0.0, weight_hh, bias, bias};
+    double const one = 1.0;
+    long double const want[RS_N_GRADIENT] = {0.0L, weight_hh, bias, bias};
     engine_case c = case_of(shape, s, s, 0.0);
     c.parameters[0].weight_hh = c.columns[0].delta = &one;
     c.columns[0].start = &start;
@@ -717,7 +719,7 @@ static void expect_closed_form(const rs_engine *engine, rs_precision p, double s
     make_whole(&n);
     double const powers = s == 1.0 ? STEPS : (pow(s, STEPS) - 1.0) / (s - 1.0);
     double const bias = powers * norm_of_product(&n, NULL, 1);
-    double const want[RS_N_GRADIENT] = {
+    long double const want[RS_N_GRADIENT] = {
         powers * norm_of_product(&n, n.x, FEATURES),
         STEPS * pow(s, STEPS - 1) * norm_of_product(&n, n.h0, UNITS), bias, bias};
     engine_case c = case_of(shape, s, s, 0.0);
@@ -740,10 +742,90 @@ static void check_closed_form(const rs_engine *engine) {
             expect_closed_form(engine, p, scale[i]);
 }
 
+/* One linear unit and two samples, d_b = 2^size[b], whose gradients are further apart than
+ * exponents go:
+ *     dL/dW_hh = T s^(T-1) sum_b d_b h_b,  dL/dbias = (s^T - 1) / (s - 1) sum_b d_b. */
+static void expect_far_closed_form(const rs_engine *engine, rs_precision p, double s, int start,
+                                   const int size[2]) {
+    rs_shape const shape = {.groups = 1,
+                            .radii = 1,
+                            .batch = 2,
+                            .hidden = 1,
+                            .steps = p == RS_F32 ? 40 : 400,
+                            .cell = RS_LINEAR,
+                            .precision = p};
+    double const one = 1.0, d[2] = {ldexp(1.0, size[0]), ldexp(1.0, size[1])};
+    double const h[2] = {ldexp(1.0, start + size[0] / 2), ldexp(1.0, start + size[1] / 2)};
+    long double const power = powl(s, (long double)shape.steps);
+    long double const sum = (long double)d[0] * h[0] + (long double)d[1] * h[1];
+    long double const bias = ((long double)d[0] + d[1]) * (power - 1.0L) / (s - 1.0L);
+    long double const want[RS_N_GRADIENT] = {0.0L, sum * power / s * shape.steps, bias, bias};
+    engine_case c = case_of(shape, s, s, 0.0);
+    c.parameters[0].weight_hh = &one;
+    c.columns[0].start = h;
+    c.columns[0].delta = d;
+    if (takes(engine, &c.pass.shape)) {
+        rs_record got = run_case(engine, &c, 1);
+        compare_plain(engine, &c.pass.shape, &got, 0, 0, want, tolerance[p]);
+        rs_record_free(&got);
+    }
+    engine_case_free(&c);
+}
+
+static void expect_far_closed_forms(const rs_engine *engine, rs_precision p, const int size[2]) {
+    expect_far_closed_form(engine, p, 8.0, p == RS_F32 ? -60 : -750, size);
+    expect_far_closed_form(engine, p, 0.125, p == RS_F32 ? 100 : 750, size);
+}
+
+static void check_far_closed_form(const rs_engine *engine) {
+    expect_far_closed_forms(engine, RS_F32, (const int[]){0, -140});
+    expect_far_closed_forms(engine, RS_F32, (const int[]){-140, 0});
+    expect_far_closed_forms(engine, RS_F64, (const int[]){500, -500});
+    expect_far_closed_forms(engine, RS_F64, (const int[]){-500, 500});
+}
+
+/* Steps whose q_t is zero throughout, beside one whose products are below the least exponent: they
+ * add zeros, no more. Two relu units that keep their states, h_0 = (1 / state, state), until the
+ * input switches the first one off at step 2 and on at step 3, where it alone has a gradient,
+ * `loss`. */
+static void expect_steps_of_zeros(const rs_engine *engine, rs_precision p, double state,
+                                  double loss) {
+    rs_shape const shape = {.groups = 1,
+                            .radii = 1,
+                            .batch = 1,
+                            .hidden = 2,
+                            .input_size = 1,
+                            .steps = 3,
+                            .drive = RS_DRIVE_WEIGHTED,
+                            .cell = RS_RELU,
+                            .precision = p};
+    double const identity[4] = {1.0, 0.0, 0.0, 1.0}, weight_ih[2] = {-2.0, 0.0};
+    double const x[3] = {0.0, 1.0 / state, -0.5}, h0[2] = {1.0 / state, state}, d[2] = {loss, 0.0};
+    long double const want[RS_N_GRADIENT] = {0.5L * loss, (long double)state * loss, loss, loss};
+    engine_case c = case_of(shape, 1.0, 1.0, 0.0);
+    c.parameters[0] = (rs_parameters){.weight_hh = identity, .weight_ih = weight_ih};
+    c.columns[0].start = h0;
+    c.columns[0].delta = d;
+    c.columns[0].drive = (rs_drive){.input = x, .input_batch = 1};
+    if (takes(engine, &c.pass.shape)) {
+        rs_record got = run_case(engine, &c, 1);
+        compare_plain(engine, &c.pass.shape, &got, 0, 0, want, 4e-16);
+        rs_record_free(&got);
+    }
+    engine_case_free(&c);
+}
+
+static void check_steps_of_zeros(const rs_engine *engine) {
+    expect_steps_of_zeros(engine, RS_F32, 0x1p-100, 0x1p-100);
+    expect_steps_of_zeros(engine, RS_F64, 0x1p-600, 0x1p-500);
+}
+
 static void reference_is_right_by_itself(void **state) {
     (void)state;
     const rs_engine *reference = rs_engine_named("reference");
     check_closed_form(reference);
+    check_far_closed_form(reference);
+    check_steps_of_zeros(reference);
     check_first_step(reference);
     check_zero_and_equal(reference);
     check_raw_limits_in(reference, RS_F64);
@@ -770,16 +852,19 @@ CHECK(bytes)
 CHECK(zero_and_equal)
 CHECK(first_step)
 CHECK(closed_form)
+CHECK(far_closed_form)
+CHECK(steps_of_zeros)
 
 int main(void) {
     const struct CMUnitTest engines[] = {
-        cmocka_unit_test(sizes),        cmocka_unit_test(large),
-        cmocka_unit_test(given_input),  cmocka_unit_test(range),
-        cmocka_unit_test(raw_f64),      cmocka_unit_test(inputs_out_of_range),
-        cmocka_unit_test(raw_f32),      cmocka_unit_test(raw_limits),
-        cmocka_unit_test(independence), cmocka_unit_test(handles),
-        cmocka_unit_test(bytes),        cmocka_unit_test(zero_and_equal),
-        cmocka_unit_test(first_step),   cmocka_unit_test(closed_form),
+        cmocka_unit_test(sizes),           cmocka_unit_test(large),
+        cmocka_unit_test(given_input),     cmocka_unit_test(range),
+        cmocka_unit_test(raw_f64),         cmocka_unit_test(inputs_out_of_range),
+        cmocka_unit_test(raw_f32),         cmocka_unit_test(raw_limits),
+        cmocka_unit_test(independence),    cmocka_unit_test(handles),
+        cmocka_unit_test(bytes),           cmocka_unit_test(zero_and_equal),
+        cmocka_unit_test(first_step),      cmocka_unit_test(closed_form),
+        cmocka_unit_test(far_closed_form), cmocka_unit_test(steps_of_zeros),
     };
     const struct CMUnitTest definition[] = {
         cmocka_unit_test(reference_is_the_derivative_of_the_loss),
