@@ -140,19 +140,20 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
     for (int i = 0; i < RM; ++i)
 #pragma unroll
         for (int j = 0; j < RN; ++j) delta[i][j] = at.sample_value(p, loss, i, j);
+    real *slope = a.slope + at.slope_at(p, t, p.steps - 1);
     for (int step = p.steps, now = 0;; --step, now ^= 1) {
         double *const partial = s.partial + now * (buffer / STRIP);
         real *const own = s.state + now * buffer + at.part(t);
-        begin_step<real, RM, RN>(p, at, t, a.slope, s.norm_factor, step, delta, partial, own);
+        begin_step<real, RM, RN>(p, at, t, slope, s.norm_factor, delta, false, partial, own);
         send<real, RM, RN>(own, t.width, rank, t.blocks);
         send<double, 1, RN>(partial + at.row / STRIP * t.width + at.local, 0, rank, t.blocks);
         cluster_sync();
         if (keeper) /* in every block: all go on with the same range */
             end_column(p, a, t, s, partial, at.group, at.tile * t.width + (int)threadIdx.x,
                        rank == 0, step, &range);
-        if (p.gradients)
-            keep_part<real, RM, RN>(own, t.width, a.slope + at.slope_at(p, t, step - 1));
+        if (p.gradients) keep_part<real, RM, RN>(own, t.width, slope);
         if (step == 1) break;
+        slope -= at.slope_step(p, t);
         product<real, RN>(s, s.state + now * buffer, t, p.hidden, at, delta);
         __syncthreads();
         finish_delta<real, RM, RN>(p, at, s, scale, delta);

@@ -175,11 +175,13 @@ __device__ static scaled_square square_of(const real x[ROWS][COLUMNS]) {
         for (int j = 0; j < COLUMNS; ++j)
             if (isfinite(x[i][j]) && fabs(x[i][j]) > largest) largest = fabs(x[i][j]);
     scaled_square s = {0.0, largest > 0 ? ilogb(largest) : 0};
+    int const half = -s.exponent / 2; /* the whole may be no number of its own */
+    double const first = power_of_two(1.0, half), second = power_of_two(1.0, -s.exponent - half);
 #pragma unroll
     for (int i = 0; i < ROWS; ++i)
 #pragma unroll
         for (int j = 0; j < COLUMNS; ++j) {
-            double const near_one = ldexp((double)x[i][j], -s.exponent);
+            double const near_one = (double)x[i][j] * first * second;
             s.sum = fma(near_one, near_one, s.sum);
         }
     return s;
@@ -212,11 +214,13 @@ struct part_place {
 template <typename real, int N>
 __device__ static void load_rows(const factor<real> &f, int group, int step, size_t offset,
                                  int first, real scale, real to[N]) {
-    const real *const from = f.numbers ? step_of(f, group, step) + offset : NULL;
+    size_t const pitch = f.numbers ? f.strides.row : 0;
+    const real *from = f.numbers ? step_of(f, group, step) + offset + first * pitch : NULL;
 #pragma unroll
     for (int i = 0; i < N; ++i) {
         bool const is_real = first + i < f.rows;
-        to[i] = !is_real ? (real)0 : f.numbers ? from[(first + i) * f.strides.row] * scale : scale;
+        to[i] = !is_real ? (real)0 : from ? *from * scale : scale;
+        from += pitch;
     }
 }
 
@@ -230,6 +234,7 @@ __global__ void __launch_bounds__(THREADS) lane_sum_kernel(terms<real> s, size_t
     real sum[LANE_ROWS][COLUMNS] = {};
     for (int step = 0; step < s.steps; ++step) {
         column_place q_at(s.q.strides, q_first), v_at(s.v.strides, v_first);
+#pragma unroll 1
         for (int sample = 0; sample < s.batch; ++sample) {
             term_scale<real> const scale =
                 scale_of(s, at.group, at.radius, step, q_first + sample, v_first + sample);
@@ -413,22 +418,30 @@ trace_strides input_strides(const rs_shape *shape) {
     return {sheet, shape->steps * sheet, 0, shape->batch, (int)shape->batch};
 }
 
+/* What multiplies q_t. */
+template <typename real>
+factor<real> second_factor(const rs_shape *shape, const arrays<real> &a,
+                           const trace_strides &strides, const gradient_arrays<real> &g,
+                           gradient_kind kind) {
+    int const batch = (int)shape->batch, columns = (int)shape->radii * batch;
+    if (kind == STATE_SUM)
+        return {a.history, strides, g.state_size, (int)shape->hidden, columns, false};
+    if (kind == INPUT_SUM)
+        return {g.input, input_strides(shape), g.input_size, (int)shape->input_size, batch, true};
+    return {NULL, strides, NULL, 1, batch, true};
+}
+
 template <typename real>
 terms<real> terms_of(const rs_shape *shape, const arrays<real> &a, const trace_strides &strides,
                      const gradient_arrays<real> &g, gradient_kind kind) {
-    int const hidden = (int)shape->hidden, batch = (int)shape->batch,
-              inputs = (int)shape->input_size;
-    int const columns = (int)shape->radii * batch;
     terms<real> s = {};
     s.groups = (int)shape->groups;
     s.radii = (int)shape->radii;
-    s.batch = batch;
+    s.batch = (int)shape->batch;
     s.steps = (int)shape->steps;
     s.raw = shape->raw;
-    s.q = {a.slope, strides, g.gate_size, hidden, columns, false};
-    if (kind == STATE_SUM) s.v = {a.history, strides, g.state_size, hidden, columns, false};
-    if (kind == INPUT_SUM) s.v = {g.input, input_strides(shape), g.input_size, inputs, batch, true};
-    if (kind == BIAS_SUM) s.v = {NULL, strides, NULL, 1, batch, true};
+    s.q = {a.slope, strides, g.gate_size, (int)shape->hidden, s.radii * s.batch, false};
+    s.v = second_factor(shape, a, strides, g, kind);
     s.exponent = a.exponent;
     s.largest = g.largest[kind];
     s.partial = g.partial[kind];

@@ -104,17 +104,16 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
     for (int i = 0; i < RM; ++i)
 #pragma unroll
         for (int j = 0; j < RN; ++j) delta[i][j] = at.sample_value(p, loss, i, j);
+    real *slope = a.slope + at.slope_at(p, t, p.steps - 1);
     for (int step = p.steps;; --step) {
-        begin_step<real, RM, RN>(p, at, t, a.slope, s.norm_factor, step, delta, s.partial,
+        begin_step<real, RM, RN>(p, at, t, slope, s.norm_factor, delta, p.gradients, s.partial,
                                  s.state + at.part(t));
         __syncthreads();
         if (keeper)
             end_column(p, a, t, s, s.partial, at.group, at.tile * t.width + (int)threadIdx.x, true,
                        step, &range);
-        if (p.gradients)
-            keep_part<real, RM, RN>(s.state + at.part(t), t.width,
-                                    a.slope + at.slope_at(p, t, step - 1));
         if (step == 1) break;
+        slope -= at.slope_step(p, t);
         product<real, RM, RN>(s, stream, t, p.hidden, at, step > 2, delta);
         finish_delta<real, RM, RN>(p, at, s, scale, delta);
     }

@@ -212,6 +212,11 @@ template <int RM, int RN> struct place {
         size_t const block = ((size_t)step * p.groups + group) * t.tiles + tile;
         return (block * t.padded + row) * t.width + local;
     }
+
+    /* Numbers from there to the next step's. */
+    __device__ static size_t slope_step(const problem &p, const tiling &t) {
+        return (size_t)p.groups * t.tiles * t.padded * t.width;
+    }
 };
 
 /* Copies the thread's part of a [padded][width] array of shared memory, from its start on, to the
@@ -365,29 +370,31 @@ __device__ static void add_squares(const real delta[RM][RN], bool raw, const dou
     }
 }
 
-/* phi' * delta, which the next product multiplies. */
+/* phi' * delta, which the next product multiplies; to `kept` too where it `keeps` them. */
 template <typename real, int RM, int RN>
 __device__ static void gate(bool selects, const real slope[RM][RN], const real delta[RM][RN],
-                            int width, real *state) {
+                            int width, real *state, bool keeps, real *kept) {
 #pragma unroll
     for (int i = 0; i < RM; ++i) {
         real passed[RN];
 #pragma unroll
         for (int j = 0; j < RN; ++j) passed[j] = gated(selects, slope[i][j], delta[i][j]);
         store<real, RN>(state + i * width, passed);
+        if (keeps) store<real, RN>(kept + i * width, passed);
     }
 }
 
 /* What every step back begins with: the thread's squares into `partial`, and its part of
- * phi' * delta into `state`. The slopes are under way while squares are summed. */
+ * phi' * delta into `state`, and into the slopes' place where it `keeps` them. `slope` is the
+ * step's, from the thread's part on; slopes are under way while squares are summed. */
 template <typename real, int RM, int RN>
 __device__ static void begin_step(const problem &p, const place<RM, RN> &at, const tiling &t,
-                                  const real *slope, const double *norm_factor, int step,
-                                  const real delta[RM][RN], double *partial, real *state) {
+                                  real *slope, const double *norm_factor, const real delta[RM][RN],
+                                  bool keeps, double *partial, real *state) {
     real slopes[RM][RN];
-    load_slopes<real, RM, RN>(p, slope + at.slope_at(p, t, step - 1), t.width, slopes);
+    load_slopes<real, RM, RN>(p, slope, t.width, slopes);
     add_squares<real, RM, RN>(delta, p.raw, norm_factor, at, t.width, partial);
-    gate<real, RM, RN>(p.selects(), slopes, delta, t.width, state);
+    gate<real, RM, RN>(p.selects(), slopes, delta, t.width, state, keeps, slope);
 }
 
 /* Ends a step of column threadIdx.x of the tile: its norm goes out, and its range is looked after.
