@@ -4,19 +4,19 @@
 
 #include <math.h>
 
-/* Columns of its own, counted from the first of them; the gradients are in the order of
- * rs_gradient.
- */
+/* Columns of its own; the gradients are in the order of rs_gradient. */
 enum {
-    CLIP_GRADIENT = 4,
+    CLIP_GRADIENT = 6,
     CLIP_TOTAL = CLIP_GRADIENT + RS_N_GRADIENT,
     CLIP_COEF,
     CLIP_TOTAL_CLIPPED
 };
 
 static const column clip_own[] = {
+    {"cell", TEXT, ALWAYS, "c.cell"},
+    {"ensemble", TEXT, ALWAYS, "c.ensemble"},
+    {"hidden", WHOLE, ALWAYS, "c.hidden"},
     {"rho", REAL, ALWAYS, "p.rho"},
-    {"g", REAL, ALWAYS, "p.g"},
     {"seed", UNSIGNED, ALWAYS, "c.seed"},
     {"loss", TEXT, ALWAYS, "c.loss"},
     {"weight_ih", POWER, ALWAYS, "w.weight_ih"},
@@ -27,6 +27,7 @@ static const column clip_own[] = {
     {"clip_coef", POWER, ALWAYS, NULL},
     {"total_clipped", POWER, ALWAYS, NULL},
     {"max_norm", REAL, ALWAYS, "k.max_norm"},
+    {"g", REAL, ALWAYS, "p.g"},
 };
 static const column clip_tail[] = {{"rho_asked", REAL, NEVER, "p.rho_asked"}};
 
@@ -53,6 +54,7 @@ const definition rs_clip_table = {
     .name = "clip",
     .about = "norms of the weights' gradients, and what clipping does to them",
     .of_cases = true,
+    .own_leads = true,
     OWN_COLUMNS(clip_own),
     TAIL_COLUMNS(clip_tail),
     .from = clip_from,

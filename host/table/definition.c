@@ -151,9 +151,10 @@ static char *make_sql(const table *of) {
 
 rs_status rs_table_make(const definition *is, table *out) {
     *out = (table){.is = is};
-    if (is->of_cases) add_part(out, RS_PART_SHAPE, ALWAYS);
+    if (is->of_cases && !is->own_leads) add_part(out, RS_PART_SHAPE, ALWAYS);
     out->own = out->n;
     add_columns(out, is->own, is->n_own);
+    if (is->of_cases) add_part(out, RS_PART_SHAPE, ALWAYS);
     if (is->of_cases) add_settings(out);
     out->tail = out->n;
     add_columns(out, is->tail, is->n_tail);

@@ -38,12 +38,14 @@ enum { RS_MAX_COLUMNS = 40 };
 typedef struct source source;
 typedef struct table table;
 
-/* A table as its file writes it down: columns of its own, behind those of a case's shape and
- * before those of its settings, of which none comes twice. */
+/* A table as its file writes it down: columns of its own, behind those of a case's shape (or before
+ * them, where own columns are of that shape) and before those of its settings, of which none comes
+ * twice. */
 typedef struct definition {
     const char *name;
     const char *about; /* what it shows, in half a line */
     bool of_cases;     /* has the columns of shape and settings */
+    bool own_leads;    /* its own columns are the first, and name of the shape what they need */
     const column *own; /* [n_own] */
     size_t n_own;
     const column *tail; /* [n_tail] behind the settings */

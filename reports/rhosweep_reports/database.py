@@ -59,8 +59,9 @@ def _clips(version):
     """As `rhosweep table clip`, norms as log10 and without what follows from them."""
     norms = "gradients w ON w.point_id = p.id JOIN clips k ON k.case_id = c.id" if version >= 3 \
         else f"{_NO_GRADIENTS} w JOIN (SELECT NULL AS max_norm) k ON false"
-    columns = [*_columns("c", SHAPE, version), "p.rho", "p.g", "c.seed", "c.loss",
-               *(f"w.{name}" for name in GRADIENTS), "k.max_norm",
+    shape = [name for name in SHAPE if name != "steps"]
+    columns = [*_columns("c", shape, version), "p.rho", "c.seed", "c.loss",
+               *(f"w.{name}" for name in GRADIENTS), "k.max_norm", "p.g", "c.steps",
                *_columns("c", [name for name in SETTINGS if name != "loss"], version),
                "p.rho_asked"]
     return (f"SELECT {', '.join(columns)} FROM points p JOIN cases c ON c.id = p.case_id"
