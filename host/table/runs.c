@@ -5,7 +5,7 @@ static const column runs_own[] = {
     {"started", TEXT, ALWAYS, "r.started"},
     {"finished", TEXT, ALWAYS, "r.finished"},
     {"outcome", TEXT, ALWAYS, "r.outcome"},
-    {"points", WHOLE, ALWAYS, "count(p.id)"},
+    {"points", WHOLE, ALWAYS, "ifnull(t.points, 0)"},
     {"version", TEXT, ALWAYS, "r.version"},
     {"git_commit", TEXT, ALWAYS, "r.git_commit"},
     {"host", TEXT, ALWAYS, "r.host"},
@@ -24,8 +24,11 @@ static const column runs_own[] = {
     {"engine_busy", REAL, IF_ANY, "r.engine_s / r.wall_s"},
 };
 
-static const char runs_from[] = " FROM runs r LEFT JOIN points p ON p.run_id = r.id"
-                                " GROUP BY r.id ORDER BY r.started, r.id";
+/* Points that the run computed: also those of which it brought no more than the gradients, or that
+ * a later run has computed once more, with a curve. */
+static const char runs_from[] =
+    " FROM runs r LEFT JOIN (SELECT run_id, sum(radii) AS points FROM timings GROUP BY run_id) t"
+    " ON t.run_id = r.id ORDER BY r.started, r.id";
 
 const definition rs_runs_table = {
     .name = "runs",
