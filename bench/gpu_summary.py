@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-NAME = re.compile(r"bptt/(\w+)/(f32|f64)/tanh/H:(\d+)/B:(\d+)/R:(\d+)/T:(\d+)")
+NAME = re.compile(r"(bptt|bptt\+gradients|gradient)/(\w+)/(f32|f64)/tanh/H:(\d+)/B:(\d+)/R:(\d+)/T:(\d+)")
 GEMM = re.compile(r"peak/\w+/gemm/(f32|f64)/H:(\d+)/columns:(\d+)")
 GROUPS = {"parity": "parity with the reference engine", "paths": "every path at every size",
           "peers": "ours against the peers", "sanitizer": "compute-sanitizer"}
@@ -33,7 +33,7 @@ def read_json(path):
 
 @dataclass(frozen=True)
 class Timing:
-    """Forward, backward and norms of one shape."""
+    """Forward, backward and norms of one shape; or with the weights' gradients, or these alone."""
 
     ms: float
     gflops: float
@@ -45,13 +45,14 @@ def benchmarks_in(folder, name):
     return [row for row in document["benchmarks"] if not row.get("error_occurred")]
 
 
-def timings(rows):
+def timings(rows, body="bptt"):
     """{(engine, path, precision): {shape: Timing}}; the path is "" where the engine chose. Of
     several timings the last, which is the peers' neighbour."""
     found = {}
     for row in rows:
-        if match := NAME.match(row["name"]):
-            engine, precision, *sizes = match.groups()
+        match = NAME.match(row["name"])
+        if match and match[1] == body:
+            engine, precision, *sizes = match.groups()[1:]
             ms = 1e3 * SECONDS_OF[row["time_unit"]] * row["real_time"]
             found.setdefault((engine, row.get("path", ""), precision), {})[
                 tuple(map(int, sizes))] = Timing(ms, row["gflops"], row["peak_fraction"])
@@ -65,12 +66,14 @@ def bare_products(rows):
             for match, row in matches if match}
 
 
-def peer_times(folder):
-    """{peer: {shape: ms}}, a peer named with its library."""
+def peer_times(folder, gradients=False):
+    """{peer: {shape: ms}}, a peer named with its library; without the weights' gradients or with
+    them."""
     times = {}
     for row in (read_json(folder / "peers.json") or {"results": []})["results"]:
-        name = " ".join(filter(None, (row.get("program"), row["peer"])))
-        times.setdefault(name, {})[tuple(row["shape"])] = row["median_ms"]
+        if row.get("weight_gradients", False) == gradients:
+            name = " ".join(filter(None, (row.get("program"), row["peer"])))
+            times.setdefault(name, {})[tuple(row["shape"])] = row["median_ms"]
     return times
 
 
@@ -80,6 +83,9 @@ class Measured:
     products: dict
     peers: dict
     engine: str  # the device's: cuda, but for a dry run
+    with_gradients: dict  # as timings: with the weights' gradients, and these alone
+    gradients: dict
+    peers_with_gradients: dict
 
     def at(self, shape, precision="f32", path="", engine=None):
         key = (engine or self.engine, path, precision)
@@ -101,7 +107,9 @@ def read_measured(folder):
     rows = benchmarks_in(folder, "bench.json") + benchmarks_in(folder, "paths.json")
     found = timings(rows)
     engine = "cuda" if any(key[0] == "cuda" for key in found) else "cpu"
-    return Measured(found, bare_products(rows), peer_times(folder), engine)
+    return Measured(found, bare_products(rows), peer_times(folder), engine,
+                    timings(rows, "bptt+gradients"), timings(rows, "gradient"),
+                    peer_times(folder, gradients=True))
 
 
 # ---- tables --------------------------------------------------------------------------------------
@@ -164,6 +172,20 @@ def peer_table(measured):
         others = [cpu.ms if cpu else None, *(times.get(shape) for times in peers.values())]
         yield line([shape_text(shape), f"{ours.ms:.4g}" if ours else "",
                     *(f"{other / ours.ms:.3g}" if ours and other else "" for other in others)])
+
+
+def gradient_table(measured):
+    """With the weights' gradients on all sides."""
+    key, peers = (measured.engine, "", "f32"), measured.peers_with_gradients
+    yield from heading("H,B,R,T", "ours, ms", "of the FMA ceiling", "/ ours without",
+                       "the gradients alone, of the ceiling", *(f"x {name}" for name in peers))
+    for shape, ours in sorted(measured.with_gradients.get(key, {}).items()):
+        plain, alone = measured.at(shape), measured.gradients.get(key, {}).get(shape)
+        others = (times.get(shape) for times in peers.values())
+        yield line([shape_text(shape), f"{ours.ms:.4g}", percent(ours.peak_fraction),
+                    f"{ours.ms / plain.ms:.3g}" if plain else "",
+                    percent(alone.peak_fraction) if alone else "",
+                    *(f"{other / ours.ms:.3g}" if other else "" for other in others)])
 
 
 # ---- bars ----------------------------------------------------------------------------------------
@@ -255,6 +277,7 @@ def page(folder):
         text += section(f"{precision} by each path: ms (of the FMA ceiling)",
                         path_table(measured, precision))
     text += section("f32 against the peers: how many times longer they take", peer_table(measured))
+    text += section("f32 with the weights' gradients", gradient_table(measured))
     text += section("Errors and hazards", sanitizer_table(steps))
     return "\n".join(text) + "\n"
 

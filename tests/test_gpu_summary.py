@@ -20,9 +20,9 @@ def bench(*rows):
     return {"context": {}, "benchmarks": rows}
 
 
-def cuda(shape, time, unit="ms", precision="f32", **counters):
+def cuda(shape, time, unit="ms", precision="f32", body="bptt", **counters):
     hidden, batch, radii, steps = shape
-    name = f"bptt/cuda/{precision}/tanh/H:{hidden}/B:{batch}/R:{radii}/T:{steps}/manual_time"
+    name = f"{body}/cuda/{precision}/tanh/H:{hidden}/B:{batch}/R:{radii}/T:{steps}/manual_time"
     return row(name, time, unit, **({"gflops": 30e3, "peak_fraction": 0.55} | counters))
 
 
@@ -63,10 +63,14 @@ def test_whole_page(tmp_path):
         cuda(shape, 250.0, "us"), cuda(shape, 1.0, precision="f64", gflops=15e3),
         row("bptt/cpu/f32/tanh/H:64/B:16/R:64/T:100/manual_time", 0.01, "s", gflops=1,
             peak_fraction=1),
+        cuda(shape, 0.5, body="bptt+gradients"),
+        cuda(shape, 0.2, body="gradient", peak_fraction=0.6),
         gemm(64, 1024, 40e3), gemm(64, 1024, 30e3, "f64")))
     write(tmp_path, "peers.json", {"runs": [], "results": [
         {"program": "PyTorch", "peer": "nn_rnn_loop", "shape": shape, "median_ms": 25.0},
-        {"program": "JAX", "peer": "vmap_scan", "shape": shape, "median_ms": 10.0}]})
+        {"program": "JAX", "peer": "vmap_scan", "shape": shape, "median_ms": 10.0},
+        {"program": "JAX", "peer": "vmap_scan", "shape": shape, "median_ms": 15.0,
+         "weight_gradients": True}]})
     write(tmp_path, "paths.json", bench(
         cuda(shape, 2.0, path="stepwise", peak_fraction=0.07),
         cuda((512, 1, 1, 1), 3.0, path="stepwise"),
@@ -95,6 +99,11 @@ def test_whole_page(tmp_path):
     assert cells(peers, "H,B,R,T") == ["H,B,R,T", "ours, ms", "x our CPU engine",
                                        "x PyTorch nn_rnn_loop", "x JAX vmap_scan"]
     assert cells(peers, text_shape) == [text_shape, "0.25", "40", "100", "40"]
+    gradients = section(text, "f32 with the weights' gradients")
+    assert cells(gradients, "H,B,R,T")[1:] == [
+        "ours, ms", "of the FMA ceiling", "/ ours without", "the gradients alone, of the ceiling",
+        "x JAX vmap_scan"]
+    assert cells(gradients, text_shape) == [text_shape, "0.5", "55%", "2", "60%", "30"]
     errors = section(text, "Errors and hazards")
     assert cells(errors, "kernels") == ["kernels", "memcheck", "racecheck"]
     assert cells(errors, "small f32") == ["small f32", "passed", "skipped"]

@@ -164,32 +164,38 @@ def why_not(run, peer):
     return "" if usable else f"no {peer.name}{with_gpu} here"
 
 
-def peer_step(run, peer, number, shapes, skip):
-    name = f"{Path(peer.program).stem}-{number}"
+def peer_step(run, peer, part, shapes, skip):
+    name = f"{Path(peer.program).stem}-{part}"
     out = run.results.work / f"{name}.json"
     command = [run.python, str(run.root / "bench" / "peers" / peer.program),
                "--device", run.device.peers, "--seconds", str(run.sizes.peer_seconds),
-               *peer.options]
+               "--weight-gradients", "yes" if part == GRADIENTS else "no", *peer.options]
     for shape in shapes:
         command += ["--shape", shape_text(shape)]
     return Step("peers", name, command, limit=75, needs=8, stdout=out, skip=skip,
                 gather=lambda: run.results.add_peers(out, peer.name))
 
 
+GRADIENTS = "gradients"  # the part of the peers with those of the weights
+
+
 def peers(run):
-    """Ours, then each peer, first at the two shapes that matter most, then at the others: a peer
-    that is cut short loses the latter."""
+    """Ours, then each peer, first at the two shapes that matter most, then at the others, then at
+    those two with the weights' gradients: a peer that is cut short loses the latter."""
     every = run.sizes.peer_shapes
-    engines = "cpu" if run.device.engine == "cpu" else "cuda|cpu"
+    engine = run.device.engine
+    engines = "cpu" if engine == "cpu" else "cuda|cpu"
+    plain = f"^(bptt|forward|backward)/({engines})/f32/tanh/"
+    parts = ((1, every[:2], plain), (2, every[2:], plain),
+             (GRADIENTS, every[:2], f"^(bptt[+]gradients|gradient)/{engine}/f32/tanh/"))
     skip = {}
-    for number, shapes in enumerate((every[:2], every[2:]), 1):
+    for part, shapes, pattern in parts:
         if shapes:
-            yield bench_step(run, "peers", f"ours-{number}", shapes,
-                             f"^(bptt|forward|backward)/({engines})/f32/tanh/")
+            yield bench_step(run, "peers", f"ours-{part}", shapes, pattern)
             for peer in PEERS:
                 if peer.name not in skip:
                     skip[peer.name] = why_not(run, peer)
-                yield peer_step(run, peer, number, shapes, skip[peer.name])
+                yield peer_step(run, peer, part, shapes, skip[peer.name])
 
 
 # ---- sanitizer -----------------------------------------------------------------------------------
