@@ -165,15 +165,17 @@ __device__ static scaled_square add(scaled_square a, scaled_square b) {
     return {ldexp(a.sum, 2 * (a.exponent - most)) + ldexp(b.sum, 2 * (b.exponent - most)), most};
 }
 
-/* Of a part of a sum, brought near 1. */
+/* Of the first rows and columns of a part of a sum, brought near 1. The others are no part of it,
+ * and need not be 0: 0 times inf is NaN. */
 template <typename real, int ROWS, int COLUMNS>
-__device__ static scaled_square square_of(const real x[ROWS][COLUMNS]) {
+__device__ static scaled_square square_of(const real x[ROWS][COLUMNS], int rows, int columns) {
     real largest = 0;
 #pragma unroll
     for (int i = 0; i < ROWS; ++i)
 #pragma unroll
         for (int j = 0; j < COLUMNS; ++j)
-            if (isfinite(x[i][j]) && fabs(x[i][j]) > largest) largest = fabs(x[i][j]);
+            if (i < rows && j < columns && isfinite(x[i][j]) && fabs(x[i][j]) > largest)
+                largest = fabs(x[i][j]);
     scaled_square s = {0.0, largest > 0 ? ilogb(largest) : 0};
     int const half = -s.exponent / 2; /* the whole may be no number of its own */
     double const first = power_of_two(1.0, half), second = power_of_two(1.0, -s.exponent - half);
@@ -182,7 +184,7 @@ __device__ static scaled_square square_of(const real x[ROWS][COLUMNS]) {
 #pragma unroll
         for (int j = 0; j < COLUMNS; ++j) {
             double const near_one = (double)x[i][j] * first * second;
-            s.sum = fma(near_one, near_one, s.sum);
+            if (i < rows && j < columns) s.sum = fma(near_one, near_one, s.sum);
         }
     return s;
 }
@@ -249,7 +251,8 @@ __global__ void __launch_bounds__(THREADS) lane_sum_kernel(terms<real> s, size_t
             v_at.advance(s.v.strides);
         }
     }
-    s.partial[item] = square_of<real, LANE_ROWS, COLUMNS>(sum);
+    s.partial[item] =
+        square_of<real, LANE_ROWS, COLUMNS>(sum, s.q.rows - at.row, s.v.rows - at.column);
 }
 
 /* ---- sums, a block for each part ------------------------------------------------------------- */
@@ -329,7 +332,8 @@ template <typename real> __global__ void __launch_bounds__(THREADS) tile_sum_ker
         }
         __syncthreads(); /* before the next terms come */
     }
-    scaled_square const all = add_over_block(square_of<real, EACH, EACH>(sum));
+    scaled_square const all = add_over_block(
+        square_of<real, EACH, EACH>(sum, s.q.rows - at.row - row, s.v.rows - at.column - column));
     if (threadIdx.x == 0) s.partial[blockIdx.x] = all;
 }
 
