@@ -65,13 +65,16 @@ def test_f64(name, cell, radii, loss, engine, tmp_path):
     assert_agree(rows, expected(name, cell, loss), of_f64)
 
 
+def comparable_in_f32(name, cell, loss):
+    """rho to row, without chaos: there float32's rounding changes the norms themselves."""
+    return {rho: row for rho, row in expected(name, cell, loss).items() if row["change"] < 1e-4}
+
+
 @pytest.mark.parametrize("engine", ["cpu", "reference"])
-@pytest.mark.parametrize(("name", "cell", "radii", "loss"), CASES, ids=NAMES)
-def test_f32(name, cell, radii, loss, engine, tmp_path):
-    """Where it is no chaos; beyond 1e60, too."""
-    kept = [rho for rho in radii if cell != "tanh" or rho < 1]
-    rows = measured(tmp_path, name, cell, kept, loss, "--precision", "f32", "--engine", engine)
-    want = {rho: row for rho, row in expected(name, cell, loss).items() if rho in kept}
+@pytest.mark.parametrize(("name", "cell", "loss"), [case[:2] + case[3:] for case in CASES], ids=NAMES)
+def test_f32(name, cell, loss, engine, tmp_path):
+    want = comparable_in_f32(name, cell, loss)
+    rows = measured(tmp_path, name, cell, list(want), loss, "--precision", "f32", "--engine", engine)
     assert_agree(rows, want, lambda rho: 1e-3)
 
 
@@ -82,6 +85,8 @@ def test_references_are_of_every_kind():
     assert all(row["total"] > 1e60 for row in EXPECTED if row["model"] == "far")
     assert {row["loss"] for row in EXPECTED} == set(reference.LOSSES)
     assert len(EXPECTED) == sum(len(radii) for _, _, radii, _ in CASES)
+    chaotic = {(row["model"], row["cell"], row["rho"]) for row in EXPECTED if row["change"] >= 1e-4}
+    assert chaotic == {("h48", "relu", 1.6)}
 
 
 def test_native_radius(tmp_path, database):

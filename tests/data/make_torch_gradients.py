@@ -1,5 +1,5 @@
 """Writes torch_gradients.json: what PyTorch's autograd and clip_grad_norm_ say of the weights'
-gradients, in float64.
+gradients, in float64, and how much they change where numbers are rounded as float32 rounds them.
 
     python tests/data/make_torch_gradients.py        needs torch
 
@@ -101,11 +101,11 @@ def loss_of(loss, states):
     return (states[-1] * torch.tensor(loss_directions(SEED, *states[-1].shape))).sum()
 
 
-def clipped(model, cell, loss, rho, warmup, max_norm):
+def clipped(model, cell, loss, warmup, max_norm):
     """COLUMNS of one network: norms of the gradients, and what clipping makes of them."""
     import torch
 
-    parameters = parameters_of(scaled(model, rho))
+    parameters = parameters_of(model)
     inputs, state = torch.tensor(model["input"]), torch.tensor(model["h0"])
     if warmup:
         with torch.no_grad():
@@ -127,18 +127,36 @@ def cases():
     ]
 
 
-def references():
+def rounded_otherwise(model, seed):
+    """The arrays as far from what they are as float32 rounds them."""
+    draw = np.random.RandomState(seed)
+    return {
+        name: array * (1.0 + 2.0**-24 * draw.standard_normal(array.shape))
+        for name, array in model.items()
+    }
+
+
+def change_by_rounding(row, model, *arguments):
+    """The largest relative change of a norm when the arrays are rounded otherwise: chaos has it
+    grow."""
+    others = [clipped(rounded_otherwise(model, seed), *arguments) for seed in range(3)]
+    return max(abs(other[kind] / row[kind] - 1.0) for other in others for kind in KINDS if row[kind])
+
+
+def references(with_change=False):
     """One row per network."""
     for name, cell, radii, loss in cases():
         *_, warmup, max_norm, _ = MODELS[name]
-        model = draw_model(name)
         for rho in radii:
-            numbers = clipped(model, cell, loss, rho, warmup, max_norm)
-            yield {"model": name, "cell": cell, "loss": loss, "rho": rho, **numbers}
+            model, settings = scaled(draw_model(name), rho), (cell, loss, warmup, max_norm)
+            row = {"model": name, "cell": cell, "loss": loss, "rho": rho, **clipped(model, *settings)}
+            if with_change:
+                row["change"] = change_by_rounding(row, model, *settings)
+            yield row
 
 
 def main():
-    rows = list(references())
+    rows = list(references(with_change=True))
     for row in rows:
         print(*(f"{value:.3g}" if isinstance(value, float) else value for value in row.values()))
     FILE.write_text("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n")
