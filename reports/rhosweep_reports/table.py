@@ -88,7 +88,10 @@ class Table:
         places = {}
         for at, key in enumerate(zip(*(self.text(column) for column in columns), strict=True)):
             places.setdefault(key, []).append(at)
-        return [_Part(self, np.array(at)) for at in places.values()]
+        return [self._part(np.array(at)) for at in places.values()]
+
+    def _part(self, at):
+        return _Part(self, at)
 
     def varies(self, column):
         if column not in self._varies:
@@ -106,6 +109,9 @@ class _Part(Table):
         self._at = at
         self._numbers = {}
         self._varies = {}
+
+    def _part(self, at):
+        return _Part(self._whole, self._at[at])  # its columns are at hand, ours are not
 
     @cached_property
     def curves(self):

@@ -72,3 +72,13 @@ def test_the_columns_of_a_case_are_those_of_the_program(tmp_path):
         "SELECT sql FROM sqlite_schema WHERE name = 'cases'").fetchone()[0]
     identity = re.findall(r"\w+", re.search(r"UNIQUE \((.*?)\)", unique, re.S)[1])
     assert {*identity} == {*NETWORK, "seed"} - {"model"}
+
+
+def test_a_part_of_a_part_has_its_own_rows():
+    cells = [{"a": str(at // 4), "b": str(at % 2), "c": str(at)} for at in range(8)]
+    whole = Table("profile", ("a", "b", "c"), list(zip(*(row.values() for row in cells), strict=True)),
+                  [np.full(1, at) for at in range(8)])
+    parts = [part for half in whole.split(("a",)) for part in half.split(("b",))]
+    assert [part.text("c") for part in parts] == [("0", "2"), ("1", "3"), ("4", "6"), ("5", "7")]
+    assert [part.numbers("c").tolist() for part in parts] == [[0, 2], [1, 3], [4, 6], [5, 7]]
+    assert [[int(one[0]) for one in part.curves] for part in parts] == [[0, 2], [1, 3], [4, 6], [5, 7]]
