@@ -1,4 +1,4 @@
-/* What one handle keeps between jobs, and what several have in common: the graphs of the stepwise
+/* What one handle keeps between passes, and what several have in common: the graphs of the stepwise
  * path, devices, threads. On the CPU runner, where a thread may use nothing of a device that is not
  * its own. */
 #include <setjmp.h>
@@ -15,39 +15,45 @@
 #include <stdlib.h>
 #include <string.h>
 
-static rs_shape const small = {
-    .groups = 2, .radii = 4, .batch = 3, .hidden = 20, .steps = 6, .warmup = 1, .driven = true};
+static rs_shape const small = {.groups = 2,
+                               .radii = 4,
+                               .batch = 3,
+                               .hidden = 20,
+                               .steps = 6,
+                               .warmup = 1,
+                               .drive = RS_DRIVE_WEIGHTED};
 
 static const rs_engine *cuda(void) { return rs_engine_named("cuda"); }
 
-/* A job and what it gives on a handle of its own. */
+/* A pass and what it gives on a handle of its own. */
 typedef struct known {
     engine_case given;
-    rs_profile right;
+    rs_record right;
 } known;
 
 static known make_known(rs_shape shape, uint64_t seed) {
     known k = {.given = engine_case_make(shape, 0.4, 1.2, seed)};
-    k.right = run_engine(cuda(), &k.given.job, 1);
+    k.right = run_case(cuda(), &k.given, 1);
     return k;
 }
 
 static void free_known(known *k) {
-    profile_free(&k->right);
+    rs_record_free(&k->right);
     engine_case_free(&k->given);
 }
 
 /* Whether running the job on the handle gives the same bits again. */
 static bool runs_alike(void *handle, const known *k) {
-    const rs_shape *s = &k->given.job.shape;
+    const rs_shape *s = &k->given.pass.shape;
     size_t const columns = s->groups * s->radii * s->batch, norms = columns * s->steps;
-    rs_profile got = profile_make(s);
-    bool const same = cuda()->run(handle, &k->given.job, &got) == RS_OK &&
+    rs_record got = record_make(s);
+    bool const same = cuda()->load(handle, s, k->given.parameters) == RS_OK &&
+                      cuda()->run(handle, &k->given.pass, &got) == RS_OK &&
                       memcmp(got.norm2, k->right.norm2, norms * sizeof *got.norm2) == 0 &&
                       memcmp(got.exponent, k->right.exponent, norms * sizeof *got.exponent) == 0 &&
                       memcmp(got.nonfinite_step, k->right.nonfinite_step,
                              columns * sizeof *got.nonfinite_step) == 0;
-    profile_free(&got);
+    rs_record_free(&got);
     return same;
 }
 
@@ -68,8 +74,8 @@ static void note_family(const rs_cuda_launch *launch) {
 
 static family family_of(rs_shape shape) {
     engine_case c = engine_case_make(shape, 0.5, 0.5, 1);
-    rs_profile ignored = run_engine(cuda(), &c.job, 1);
-    profile_free(&ignored);
+    rs_record ignored = run_case(cuda(), &c, 1);
+    rs_record_free(&ignored);
     engine_case_free(&c);
     return launched;
 }
@@ -114,12 +120,12 @@ static void unknown_path_is_refused(void **state) {
     rs_device device;
     rs_cuda_on_cpu_reset();
     setenv("RHOSWEEP_CUDA_PATH", "tiny", 1);
-    assert_int_equal(cuda()->device(&device), RS_EINPUT);
+    assert_int_equal(cuda()->device(0, &device), RS_EINPUT);
     assert_string_equal(rs_message(), why);
-    assert_int_equal(cuda()->supports(&small), RS_EINPUT);
+    assert_false(engine_takes(cuda(), &small));
     assert_string_equal(rs_message(), why);
     setenv("RHOSWEEP_CUDA_PATH", "", 1);
-    assert_int_equal(cuda()->device(&device), RS_OK);
+    assert_int_equal(cuda()->device(0, &device), RS_OK);
     assert_string_equal(device.identity, "cuda");
     unsetenv("RHOSWEEP_CUDA_PATH");
 }
@@ -136,7 +142,7 @@ static void graphs_follow_the_shape(void **state) {
     shape[1].cell = RS_RELU;
     shape[2].raw = true;
     shape[3].cell = RS_LINEAR;
-    shape[4].driven = false;
+    shape[4].drive = RS_DRIVE_NOISE;
     shape[5].warmup = 2;
     shape[6].radii = 3, shape[6].batch = 4; /* as many columns */
     shape[7].precision = RS_F64;
@@ -152,7 +158,7 @@ static void graphs_follow_the_shape(void **state) {
                               .steps = 12,
                               .warmup = 2,
                               .precision = RS_F64,
-                              .driven = true,
+                              .drive = RS_DRIVE_WEIGHTED,
                               .input_size = 2};
     rs_resources const resources = {.threads = 1};
     known job[N];
@@ -160,7 +166,7 @@ static void graphs_follow_the_shape(void **state) {
     rs_cuda_on_cpu_reset();
     setenv("RHOSWEEP_CUDA_PATH", "stepwise", 1);
     for (size_t i = 0; i < N; ++i) job[i] = make_known(shape[i], 5);
-    assert_int_equal(cuda()->open(&largest, &resources, &handle), RS_OK);
+    assert_int_equal(cuda()->open(0, &largest, &resources, &handle), RS_OK);
     for (size_t i = 0; i < N; ++i) {
         assert_true(runs_alike(handle, &job[0]));
         for (size_t again = 0; again < 2; ++again)
@@ -182,21 +188,21 @@ static void tiles_change_no_bits(void **state) {
         shape.groups = 1, shape.radii = 21, shape.batch = 7, shape.hidden = 109;
         shape.precision = p;
         engine_case c = engine_case_make(shape, 0.5, 3.0, 11);
-        rs_profile whole = run_engine(cuda(), &c.job, 1);
+        rs_record whole = run_case(cuda(), &c, 1);
         size_t const columns = shape.radii * shape.batch;
         for (size_t r = 0; r < shape.radii; r += 4) {
-            rs_group one = c.group[0];
+            rs_columns one = c.columns[0];
             one.scale += r;
-            rs_job job = {.shape = c.job.shape, .group = &one};
-            job.shape.radii = 1;
-            rs_profile alone = run_engine(cuda(), &job, 1);
+            rs_pass pass = {.shape = c.pass.shape, .of = &one};
+            pass.shape.radii = 1;
+            rs_record alone = run_engine(cuda(), &pass, c.parameters, 1);
             for (size_t t = 0; t < shape.steps; ++t)
                 assert_memory_equal(alone.norm2 + t * shape.batch,
                                     whole.norm2 + t * columns + r * shape.batch,
                                     shape.batch * sizeof *whole.norm2);
-            profile_free(&alone);
+            rs_record_free(&alone);
         }
-        profile_free(&whole);
+        rs_record_free(&whole);
         engine_case_free(&c);
     }
     unsetenv("RHOSWEEP_CUDA_PATH");
@@ -212,17 +218,18 @@ static void seconds_are_seconds(void **state) {
     rs_resources const resources = {.threads = 1};
     void *handle = NULL;
     engine_case c = engine_case_make(shape, 0.5, 0.9, 1);
-    rs_profile got = profile_make(&shape);
+    rs_record got = record_make(&shape);
     rs_cuda_on_cpu_reset();
-    assert_int_equal(cuda()->open(&shape, &resources, &handle), RS_OK);
+    assert_int_equal(cuda()->open(0, &c.pass.shape, &resources, &handle), RS_OK);
+    assert_int_equal(cuda()->load(handle, &c.pass.shape, c.parameters), RS_OK);
     double const start = rs_seconds();
-    assert_int_equal(cuda()->run(handle, &c.job, &got), RS_OK);
+    assert_int_equal(cuda()->run(handle, &c.pass, &got), RS_OK);
     double const wall = rs_seconds() - start;
     assert_true(got.forward_seconds > 0.05 * wall && got.backward_seconds > 0.05 * wall);
     assert_true(got.transfer_seconds > 0.0);
     assert_true(got.forward_seconds + got.backward_seconds + got.transfer_seconds < 1.01 * wall);
     cuda()->close(handle);
-    profile_free(&got);
+    rs_record_free(&got);
     engine_case_free(&c);
 }
 
@@ -230,16 +237,16 @@ static void seconds_are_seconds(void **state) {
 
 typedef struct worker {
     pthread_t thread;
-    int device;
+    size_t device;
     const known *job;
     bool good;
 } worker;
 
 static void *work(void *arg) {
     worker *w = arg;
-    rs_resources const resources = {.threads = 1, .device = w->device};
+    rs_resources const resources = {.threads = 1};
     void *handle = NULL;
-    w->good = cuda()->open(&w->job->given.job.shape, &resources, &handle) == RS_OK;
+    w->good = cuda()->open(w->device, &w->job->given.pass.shape, &resources, &handle) == RS_OK;
     for (int i = 0; i < 3 && w->good; ++i) w->good = runs_alike(handle, w->job);
     cuda()->close(handle);
     return NULL;
@@ -259,7 +266,7 @@ static void devices_and_threads(void **state) {
         known const job[2] = {make_known(shape, 1), make_known(shape, 2)};
         worker w[2];
         for (int k = 0; k < 2; ++k) {
-            w[k] = (worker){.device = k, .job = &job[k]};
+            w[k] = (worker){.device = (size_t)k, .job = &job[k]};
             assert_int_equal(pthread_create(&w[k].thread, NULL, work, &w[k]), 0);
         }
         for (int k = 0; k < 2; ++k) pthread_join(w[k].thread, NULL);
@@ -267,8 +274,9 @@ static void devices_and_threads(void **state) {
 
         void *handle[2] = {NULL, NULL};
         for (int k = 0; k < 2; ++k) {
-            rs_resources const resources = {.threads = 1, .device = k};
-            assert_int_equal(cuda()->open(&shape, &resources, &handle[k]), RS_OK);
+            rs_resources const resources = {.threads = 1};
+            const rs_shape *s = &job[k].given.pass.shape;
+            assert_int_equal(cuda()->open((size_t)k, s, &resources, &handle[k]), RS_OK);
         }
         for (int turn = 0; turn < 4; ++turn)
             assert_true(runs_alike(handle[turn % 2], &job[turn % 2]));
@@ -282,12 +290,42 @@ static void devices_and_threads(void **state) {
 
 static void no_such_device(void **state) {
     (void)state;
-    rs_resources const resources = {.threads = 1, .device = 1};
+    static const char why[] = "engine cuda: no device 1: 1 is visible";
+    rs_resources const resources = {.threads = 1};
+    uint64_t bytes;
+    rs_device device;
     void *handle = NULL;
     rs_cuda_on_cpu_reset();
-    assert_int_equal(cuda()->open(&small, &resources, &handle), RS_EDEVICE);
-    assert_non_null(strstr(rs_message(), "cudaSetDevice: invalid device"));
-    assert_true(cuda()->bytes(&small, &resources) == UINT64_MAX);
+    assert_int_equal(cuda()->open(1, &small, &resources, &handle), RS_EDEVICE);
+    assert_string_equal(rs_message(), why);
+    assert_int_equal(cuda()->bytes(1, &small, &resources, &bytes), RS_EDEVICE);
+    assert_string_equal(rs_message(), why);
+    assert_int_equal(cuda()->device(1, &device), RS_EDEVICE);
+    assert_string_equal(rs_message(), why);
+    assert_int_equal(cuda()->device(SIZE_MAX, &device), RS_EDEVICE);
+}
+
+/* Whoever asks about a device goes on with the one before. */
+static void asking_changes_no_device(void **state) {
+    (void)state;
+    rs_resources const resources = {.threads = 1};
+    uint64_t bytes;
+    rs_device device;
+    void *handle = NULL;
+    rs_cuda_on_cpu_reset();
+    rs_cuda_on_cpu_set_devices(3);
+    assert_int_equal(cuda()->open(1, &small, &resources, &handle), RS_OK);
+    int const own = rs_cuda_on_cpu_device();
+    for (size_t i = 0; i < 3; ++i) {
+        assert_int_equal(cuda()->device(i, &device), RS_OK);
+        assert_int_equal(cuda()->bytes(i, &small, &resources, &bytes), RS_OK);
+        assert_int_equal(rs_cuda_on_cpu_device(), own);
+    }
+    assert_int_equal(own, 1);
+    cuda()->close(handle);
+    assert_int_equal(cuda()->open(0, &small, &resources, &handle), RS_OK);
+    cuda()->close(handle);
+    rs_cuda_on_cpu_set_devices(1);
 }
 
 int main(void) {
@@ -295,7 +333,7 @@ int main(void) {
         cmocka_unit_test(columns_do_not_choose),   cmocka_unit_test(unknown_path_is_refused),
         cmocka_unit_test(graphs_follow_the_shape), cmocka_unit_test(tiles_change_no_bits),
         cmocka_unit_test(seconds_are_seconds),     cmocka_unit_test(devices_and_threads),
-        cmocka_unit_test(no_such_device),
+        cmocka_unit_test(no_such_device),          cmocka_unit_test(asking_changes_no_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

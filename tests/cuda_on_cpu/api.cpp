@@ -114,6 +114,8 @@ cudaError_t cudaGetDeviceCount(int *count) {
     });
 }
 
+extern "C" int rs_cuda_on_cpu_device(void) { return current; }
+
 cudaError_t cudaGetDevice(int *device) {
     return call("cudaGetDevice", [&] {
         *device = current;

@@ -29,6 +29,9 @@ void rs_cuda_on_cpu_set_memory(uint64_t bytes);
  * another; CUDA itself allows some of that. */
 void rs_cuda_on_cpu_set_devices(int count);
 
+/* The calling thread's. */
+int rs_cuda_on_cpu_device(void);
+
 /* A launch as the engine asked for it. */
 typedef struct rs_cuda_launch {
     const char *kernel; /* demangled; the same pointer every time, until the program ends */

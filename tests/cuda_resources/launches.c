@@ -3,7 +3,7 @@
  * RHOSWEEP_CUDA_PROCESSORS and RHOSWEEP_CUDA_CAPABILITY describe. */
 #include "../cuda_on_cpu/cuda_on_cpu.h"
 
-#include "../../kernels/engine.h"
+#include "../../kernels/record.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -34,12 +34,13 @@ static void print_new(const rs_cuda_launch *launch) {
            launch->cluster, launch->shared);
 }
 
-static rs_status run(const rs_job *job, rs_profile *out) {
+static rs_status run(const rs_pass *pass, const rs_parameters *of, rs_record *out) {
     const rs_engine *engine = rs_engine_named("cuda");
     rs_resources const resources = {.threads = 1};
     void *state = NULL;
-    rs_status status = engine->open(&job->shape, &resources, &state);
-    if (status == RS_OK) status = engine->run(state, job, out);
+    rs_status status = engine->open(0, &pass->shape, &resources, &state);
+    if (status == RS_OK) status = engine->load(state, &pass->shape, of);
+    if (status == RS_OK) status = engine->run(state, pass, out);
     engine->close(state);
     return status;
 }
@@ -52,22 +53,21 @@ static void *zeros(size_t count, size_t size) {
 
 /* All zero: no kernel reads it. */
 static rs_status run_shape(void) {
-    size_t const sheet = shape.batch * shape.hidden, columns = shape.radii * shape.batch;
+    size_t const sheet = shape.batch * shape.hidden;
     double *const weights = zeros(shape.hidden * shape.hidden, sizeof *weights);
-    double *const scale = zeros(shape.radii, sizeof *scale), *const loss =
-                                                                 zeros(sheet, sizeof *loss);
-    rs_group const group = {.weight_hh = weights,
-                            .scale = scale,
-                            .loss_gradient = loss,
-                            .drive = {.kind = RS_DRIVE_NOISE, .sigma = 1.0}};
-    rs_job const job = {.shape = shape, .group = &group};
-    rs_profile out = {.norm2 = zeros(columns * STEPS, sizeof(double)),
-                      .exponent = zeros(columns * STEPS, sizeof(int32_t)),
-                      .nonfinite_step = zeros(columns, sizeof(uint32_t))};
+    double *const scale = zeros(shape.radii, sizeof *scale);
+    double *const delta = zeros(sheet, sizeof *delta);
+    rs_parameters const of = {.weight_hh = weights};
+    rs_columns const columns = {.scale = scale, .delta = delta, .drive = {.sigma = 1.0}};
+    rs_pass const pass = {.shape = shape, .of = &columns};
+    rs_record out;
     memset(seen, 0, sizeof seen);
-    rs_status const status = run(&job, &out);
-    void *const all[] = {weights, scale, loss, out.norm2, out.exponent, out.nonfinite_step};
-    for (size_t i = 0; i < sizeof all / sizeof *all; ++i) free(all[i]);
+    rs_status status = rs_record_make(&shape, &out);
+    if (status == RS_OK) status = run(&pass, &of, &out);
+    rs_record_free(&out);
+    free(weights);
+    free(scale);
+    free(delta);
     return status;
 }
 
@@ -81,7 +81,7 @@ int main(void) {
                                .hidden = shapes[i].hidden,
                                .steps = STEPS,
                                .precision = (rs_precision)precision,
-                               .driven = true};
+                               .drive = RS_DRIVE_NOISE};
             shape.batch = shapes[i].columns / RADII;
             if (run_shape() == RS_OK) continue;
             fprintf(stderr, "cuda_launches: %s\n", rs_message());
