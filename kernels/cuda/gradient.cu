@@ -3,6 +3,7 @@
 #include "check.cuh"
 #include "math.cuh"
 #include "memory.cuh"
+#include "move.cuh"
 
 #include <initializer_list>
 #include <limits.h>
@@ -227,7 +228,7 @@ __device__ static void load_rows(const factor<real> &f, int group, int step, siz
 }
 
 template <typename real, int COLUMNS>
-__global__ void __launch_bounds__(THREADS) lane_sum_kernel(terms<real> s, size_t items) {
+__global__ void __launch_bounds__(THREADS, 2) lane_sum_kernel(terms<real> s, size_t items) {
     size_t const item = (size_t)blockIdx.x * THREADS + threadIdx.x;
     if (item >= items) return;
     part_place const at(s, item, LANE_ROWS, COLUMNS);
@@ -310,7 +311,7 @@ __device__ static scaled_square add_over_block(scaled_square own) {
 }
 
 template <typename real> __global__ void __launch_bounds__(THREADS) tile_sum_kernel(terms<real> s) {
-    __shared__ term_stage<real> stage;
+    __shared__ __align__(16) term_stage<real> stage;
     part_place const at(s, blockIdx.x, TILE, TILE);
     int const row = threadIdx.x / ACROSS * EACH, column = threadIdx.x % ACROSS * EACH;
     real sum[EACH][EACH] = {};
@@ -320,11 +321,8 @@ template <typename real> __global__ void __launch_bounds__(THREADS) tile_sum_ker
 #pragma unroll
         for (int k = 0; k < DEPTH; ++k) {
             real q[EACH], v[EACH];
-#pragma unroll
-            for (int i = 0; i < EACH; ++i) {
-                q[i] = stage.q[k][row + i];
-                v[i] = stage.v[k][column + i];
-            }
+            load<real, EACH>(stage.q[k] + row, q);
+            load<real, EACH>(stage.v[k] + column, v);
 #pragma unroll
             for (int i = 0; i < EACH; ++i)
 #pragma unroll
