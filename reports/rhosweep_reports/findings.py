@@ -79,7 +79,7 @@ def log10(table, column):
     """log10 of norms, which may be beyond the range of doubles; NaN where there is none."""
     cells = [cell.lower().partition("e") for cell in table.text(column)]
     mantissa = np.array([float(cell or "nan") for cell, _, _ in cells])
-    exponent = np.array([int(cell or "0") for _, _, cell in cells])
+    exponent = np.array([float(cell or "0") for _, _, cell in cells])
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.log10(mantissa) + exponent
 

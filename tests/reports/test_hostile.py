@@ -220,6 +220,9 @@ LOOSE_CASES = ["CREATE TABLE loose AS SELECT * FROM cases", "DROP TABLE cases",
                "ALTER TABLE loose RENAME TO cases"]
 REFUSED |= {f"units {value}": [*LOOSE_CASES, f"UPDATE cases SET hidden = {value}"]
             for value in ("NULL", "'abc'", "x'00ff'", "''")}
+CLIPPED = ["INSERT INTO gradients (point_id, weight_ih, weight_hh, bias_ih, bias_hh)"
+           " SELECT id, -9e999, rho, rho, rho FROM points",
+           "INSERT INTO clips (case_id, max_norm, run_id) SELECT id, 0.5, run_id FROM cases"]
 DRAWN = {
     "large radii": ["UPDATE points SET rho = 1e307 * id"],
     "tiny radii": ["UPDATE points SET rho = 1e-318 * id"],
@@ -236,6 +239,12 @@ DRAWN = {
     "bare cases": [*LOOSE_CASES, "UPDATE cases SET cell = NULL, model = NULL, precision = NULL"],
     "bare runs": ["UPDATE runs SET version = NULL, git_commit = NULL, engine = NULL, spec = NULL"],
     "no runs": ["DELETE FROM runs"],
+    "gradients without end": [*CLIPPED, "UPDATE gradients SET weight_hh = 1e15 * (point_id - 4)"],
+    "gradients of no number": [*CLIPPED, "UPDATE gradients SET weight_hh = NULL"],
+    "gradients of some points": [*CLIPPED, "DELETE FROM gradients WHERE point_id > 3"],
+    "nothing to clip to": [*CLIPPED, "UPDATE clips SET max_norm = 0"],
+    "less than nothing to clip to": [*CLIPPED, "UPDATE clips SET max_norm = -1 WHERE case_id = 1"],
+    "no end to clip to": [*CLIPPED, "UPDATE clips SET max_norm = 9e999"],
     "a long spec": ["UPDATE runs SET spec = replace(hex(zeroblob(100000)), '00', 'a,')"],
 }
 
