@@ -182,7 +182,7 @@ def test_a_bad_norm_is_refused(value, where, tmp_path):
     assert not (tmp_path / "results.db").exists()
 
 
-LONG = ["--hidden", "96", "--steps", "300", "--batch", "16", "--seeds", "1:24", "--cell", "tanh,relu",
+LONG = ["--hidden", "96", "--steps", "300", "--batch", "16", "--seeds", "1:16", "--cell", "tanh,relu",
         "--rho", "0.5:2.25:0.25", "--input", "noise:0.5", "--clip", "1"]
 
 
