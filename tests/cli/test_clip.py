@@ -78,6 +78,47 @@ def test_nothing_else_changes(tmp_path):
     assert len(table("clip", clipped)) == 3 * POINTS
 
 
+def test_a_batch_is_not_cut(database):
+    """Gradients are sums over the whole batch of a radius, which must fit."""
+    shape = ["--hidden", "32", "--steps", "100", "--batch", "512", "--seeds", "1", "--rho", "1",
+             "--memory", "2M"]
+    sweep(database, *shape)
+    done = rhosweep("sweep", *shape, "--clip", "1", "--output", database)
+    assert "one radius" in assert_one_line(done, 2)
+    sweep(database, *shape[:-2], "--clip", "1")
+    assert len(table("clip", database)) == 1
+
+
+# One linear unit without input: q_t = 3^(T-t) and h_t = 3^t h_0.
+ONE_UNIT = ["--cell", "linear", "--ensemble", "identity", "--hidden", "1", "--rho", "3", "--steps", "200",
+            "--batch", "1", "--seeds", "1", "--input", "zero", "--loss", "last-mean", "--clip", "1"]
+
+
+def test_beyond_the_range_of_a_float(database):
+    """Of biases that is, (3^200 - 1) / 2: states have no exponent beside them."""
+    sweep(database, *ONE_UNIT)
+    (row,) = table("clip", database)
+    bias = (3**200 - 1) / 2
+    total = bias * math.sqrt(2)
+    want = {"weight_ih": 0, "weight_hh": 0, "bias_ih": bias, "bias_hh": bias, "total": total,
+            "clip_coef": 1 / total, "total_clipped": 1}
+    for column, value in want.items():
+        assert float(row[column]) == pytest.approx(value, rel=1e-5), column
+
+
+@pytest.mark.parametrize(("h0", "weight_hh"), [("zero", math.nan), ("normal:1e-30", math.inf)])
+def test_raw_shows_what_training_would_see(h0, weight_hh, database):
+    """clip_grad_norm_ makes NaN of inf: it multiplies it by 1 / inf."""
+    sweep(database, *ONE_UNIT, "--raw", "--h0", h0)
+    (row,) = table("clip", database)
+    assert float(row["weight_ih"]) == 0
+    assert float(row["weight_hh"]) == pytest.approx(weight_hh, nan_ok=True)
+    assert float(row["bias_ih"]) == float(row["bias_hh"]) == math.inf
+    assert float(row["total"]) == pytest.approx(weight_hh, nan_ok=True)
+    assert float(row["clip_coef"]) == pytest.approx(0 if h0 != "zero" else math.nan, nan_ok=True)
+    assert math.isnan(float(row["total_clipped"]))
+
+
 SHAPE = ["--cell", "tanh,relu", "--hidden", "37", "--steps", "60", "--batch", "5", "--seeds", "1:3",
          "--rho", "0.3:2.1:0.2", "--clip", "0.1"]
 
