@@ -81,3 +81,5 @@ void describe(const rs_engine *engine, const rs_shape *s, char text[160]) {
 }
 
 bool few_shapes(void) { return getenv("RHOSWEEP_TEST_SMALL") != NULL; }
+
+bool fewest_shapes(void) { return few_shapes() && strcmp(getenv("RHOSWEEP_TEST_SMALL"), "2") == 0; }

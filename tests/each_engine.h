@@ -19,5 +19,6 @@ void describe(const rs_engine *engine, const rs_shape *shape, char text[160]);
 
 /* RHOSWEEP_TEST_SMALL thins the shapes out, for runs that are slowed down many times over. */
 bool few_shapes(void);
+bool fewest_shapes(void); /* and where it is 2, tests */
 
 #endif

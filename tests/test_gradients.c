@@ -880,6 +880,14 @@ int main(void) {
         cmocka_unit_test(reference_is_the_derivative_of_the_loss),
         cmocka_unit_test(reference_is_right_by_itself),
     };
+    /* Under sanitizers, many times slower: those that go through every kernel. */
+    const struct CMUnitTest fewest[] = {
+        cmocka_unit_test(sizes),
+        cmocka_unit_test(large),
+        cmocka_unit_test(independence),
+        cmocka_unit_test(closed_form),
+    };
+    if (fewest_shapes()) return cmocka_run_group_tests(fewest, NULL, NULL);
     int failed = cmocka_run_group_tests(engines, NULL, NULL);
     if (!getenv("RHOSWEEP_TEST_ENGINE")) failed += cmocka_run_group_tests(definition, NULL, NULL);
     return failed;

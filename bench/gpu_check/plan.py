@@ -64,7 +64,8 @@ def shape_text(shape):
 def parity(run):
     small = {} if run.device.is_real else {"RHOSWEEP_TEST_SMALL": "1"}
     environment = run.programs.environment(RHOSWEEP_TEST_ENGINE=run.device.engine, **small)
-    yield Step("parity", "parity", [run.programs.parity], limit=90, environment=environment)
+    for name, program in (("parity", run.programs.parity), ("gradients", run.programs.gradients)):
+        yield Step("parity", name, [program], limit=90, environment=environment)
 
 
 # ---- paths ---------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from failure import CheckError
 
-NAMES = ("rhosweep", "rhosweep-bench", "test_engine_parity")
+NAMES = ("rhosweep", "rhosweep-bench", "test_engine_parity", "test_gradients")
 ABOUT = "bundle.json"  # of a bundle: its commit and how it was built
 UNKNOWN = "unknown"
 
@@ -151,6 +151,10 @@ class Programs:
     @property
     def parity(self):
         return str(self.paths["test_engine_parity"])
+
+    @property
+    def gradients(self):
+        return str(self.paths["test_gradients"])
 
     def environment(self, **more):
         """For our programs alone: other libraries beside cuBLAS would be other programs' too."""

@@ -109,11 +109,12 @@ def main():
     if name == "compute-sanitizer":
         return compute_sanitizer(arguments, call)
     made = {"rhosweep": rhosweep, "rhosweep-bench": bench, "python": python,
-            "test_engine_parity": lambda arguments: print("[  PASSED  ] 12 test(s).")}
+            "test_engine_parity": lambda arguments: print("[  PASSED  ] 12 test(s)."),
+            "test_gradients": lambda arguments: print("[  PASSED  ] 14 test(s).")}
     return made[name](arguments)
 
 
-NAMES = ("rhosweep", "rhosweep-bench", "test_engine_parity", "nvidia-smi", "compute-sanitizer",
+NAMES = ("rhosweep", "rhosweep-bench", "test_engine_parity", "test_gradients", "nvidia-smi", "compute-sanitizer",
          "python")
 
 
