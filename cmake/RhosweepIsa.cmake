@@ -10,14 +10,14 @@ elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
       -mprefer-vector-width=512)
 endif()
 
-# Adds `source` to `target` for every instruction set and both precisions. Each time it defines
+# Adds the sources to `target` for every instruction set and both precisions. Each time it defines
 # RS_KERNEL=<symbol>_<isa>_f<bits>, RS_ISA="<isa>", RS_REAL_BITS=<bits>, and
 # RS_DRIVE_FILL=rs_drive_fill_<isa>. Always optimised: such sources are register-blocked.
-function(rs_add_per_isa target symbol source)
+function(rs_add_per_isa target symbol)
   foreach(isa IN LISTS RS_ISAS)
     foreach(bits IN ITEMS 32 64)
       set(name ${symbol}_${isa}_f${bits})
-      add_library(${name} OBJECT ${source})
+      add_library(${name} OBJECT ${ARGN})
       target_link_libraries(${name} PRIVATE rs_flags)
       target_include_directories(${name} SYSTEM PRIVATE ${RANDOM123_INCLUDE_DIR})
       target_compile_definitions(${name} PRIVATE RS_KERNEL=${name} RS_ISA="${isa}"

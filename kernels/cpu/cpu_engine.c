@@ -43,14 +43,13 @@ typedef struct network {
 
 /* What the columns of one group are given, laid out for the kernel: see rs_cpu_tile. */
 typedef struct group_arrays {
-    void *scale; /* [R B, padded to whole vectors] */
-    void *drive, *start, *delta;
+    void *drive, *start, *delta, *input;
 } group_arrays;
 
 /* Seconds that a thread spent in each part of a pass; forward has the filling of groups it has
  * whole. */
 typedef struct passes {
-    double forward, backward;
+    double forward, backward, gradient;
 } passes;
 
 typedef struct cpu {
@@ -62,38 +61,44 @@ typedef struct cpu {
     uint64_t size;
 } cpu;
 
-/* How a group's columns are cut into tiles: `tiles` of them, widths differing by one vector. */
+/* How a group's columns are cut into items of work, which differ by one unit: a vector of columns,
+ * or for gradients a radius, whose samples are added up by one thread. An item that is wider than a
+ * tile, as a radius can be, is run tile after tile. */
 typedef struct tiling {
-    size_t vectors, tiles;
+    size_t unit;  /* columns */
+    size_t units; /* the last one of vectors may be short */
+    size_t items;
 } tiling;
 
 /* Where everything lies in the block. The place of the networks depends on sizes alone that load()
  * and run() have in common. */
 typedef struct layout {
     tiling tiling;
-    size_t period;                          /* see rs_cpu_tile */
-    uint64_t packed, weight_ih, bias;       /* bytes of one array of a network */
-    uint64_t scale, drive, samples;         /* bytes of one array of a group */
-    uint64_t network, group, scratch, rows; /* bytes of one part of each of these: */
-    unsigned char *networks;                /* the weights of each group */
-    unsigned char *groups;                  /* all other arrays of each group */
-    unsigned char *scratches;               /* of each thread that runs tiles */
-    unsigned char *all_rows;                /* of each thread: the drive of a step, in double */
+    size_t period;                                /* see rs_cpu_tile */
+    uint64_t packed, weight_ih, bias;             /* bytes of one array of a network */
+    uint64_t drive, samples, input, inputs;       /* of one array of a group; one step's x, all */
+    uint64_t network, group, scratch, sums, rows; /* bytes of one part of each of these: */
+    unsigned char *networks;                      /* the weights of each group */
+    unsigned char *groups;                        /* all other arrays of each group */
+    unsigned char *scratches;                     /* of each thread that runs tiles */
+    unsigned char *all_sums;                      /* of each such thread, of gradients */
+    unsigned char *all_rows; /* of each thread: the drive of a step, in double */
     uint64_t total;
     int threads; /* that run tiles */
 } layout;
 
-/* As few tiles as the kernel's width allows. Where that makes few of them, as many for every
- * thread, if there are columns enough: no thread should wait for the last tile of another. */
-static tiling cut_tiles(const rs_cpu_kernel *kernel, uint64_t columns, uint64_t groups,
-                        int threads) {
-    tiling cut;
-    size_t const vectors = (size_t)((columns + kernel->lanes - 1) / kernel->lanes);
-    size_t const n = (size_t)threads;
-    size_t tiles = (vectors + kernel->max_vectors - 1) / kernel->max_vectors;
-    if (rs_size_mul(groups, tiles) < rs_size_mul(MANY_TILES, n)) tiles = (tiles + n - 1) / n * n;
-    cut.vectors = vectors;
-    cut.tiles = tiles < vectors ? tiles : vectors;
+/* As few items as the tiles' width allows. Where that makes few of them, as many for every thread,
+ * if there are units enough: no thread should wait for the last item of another. */
+static tiling cut_items(const rs_cpu_kernel *kernel, const rs_shape *shape, int threads) {
+    size_t const n = (size_t)threads, unit = shape->gradients ? shape->batch : kernel->lanes;
+    uint64_t const columns = rs_size_mul(shape->radii, shape->batch);
+    tiling cut = {.unit = unit, .units = (size_t)(columns / unit + (columns % unit != 0))};
+    size_t const width = kernel->max_vectors * kernel->lanes,
+                 most = unit < width ? width / unit : 1;
+    size_t items = cut.units / most + (cut.units % most != 0);
+    if (rs_size_mul(shape->groups, items) < rs_size_mul(MANY_TILES, n))
+        items = (items + n - 1) / n * n;
+    cut.items = items < cut.units ? items : cut.units;
     return cut;
 }
 
@@ -120,10 +125,10 @@ static network network_of(const layout *l, size_t group) {
 
 static group_arrays deal_group(const layout *l, rs_block *block) {
     group_arrays a;
-    a.scale = rs_block_take(block, 1, l->scale);
     a.start = rs_block_take(block, 1, l->samples);
     a.delta = rs_block_take(block, 1, l->samples);
     a.drive = rs_block_take(block, 1, l->drive);
+    a.input = rs_block_take(block, 1, l->inputs);
     return a;
 }
 
@@ -141,38 +146,49 @@ static void measure_network(const rs_cpu_kernel *kernel, const rs_shape *shape, 
     l->network = block.used;
 }
 
+/* Gradients need x, not the drive that is made of it alone. */
+static bool keeps_input(const rs_shape *shape) {
+    return shape->gradients && shape->drive == RS_DRIVE_WEIGHTED;
+}
+
 static void measure_group(const rs_cpu_kernel *kernel, const rs_shape *shape, layout *l) {
-    uint64_t const real = kernel->real_bytes;
+    uint64_t const row = rs_size_mul(l->period, kernel->real_bytes);
     rs_block block = rs_block_measure(ALIGNMENT);
-    l->scale = rs_size_mul(l->tiling.vectors, kernel->lanes * real);
-    l->samples =
-        rs_size_round_up(rs_size_mul(rs_size_mul(shape->hidden, l->period), real), ALIGNMENT);
+    l->samples = rs_size_round_up(rs_size_mul(shape->hidden, row), ALIGNMENT);
     l->drive = rs_size_mul(driven_steps(shape), l->samples);
+    l->input = rs_size_mul(keeps_input(shape) ? shape->input_size : 0, row);
+    l->inputs = rs_size_mul(shape->steps, l->input);
     (void)deal_group(l, &block);
     l->group = block.used;
+}
+
+/* Vectors of the widest tile there may be: bytes must not decrease as columns grow. */
+static size_t widest(const rs_cpu_kernel *kernel, const rs_shape *shape) {
+    uint64_t const columns = rs_size_mul(shape->radii, shape->batch);
+    uint64_t const vectors = columns / kernel->lanes + (columns % kernel->lanes != 0);
+    return vectors < kernel->max_vectors ? (size_t)vectors : kernel->max_vectors;
 }
 
 /* Measures or deals the block, whose parts are aligned to ALIGNMENT. */
 static layout lay_out(const rs_cpu_kernel *kernel, const rs_shape *shape, int threads,
                       rs_block block) {
     layout l = {0};
-    uint64_t const columns = rs_size_mul(shape->radii, shape->batch);
-    l.tiling = cut_tiles(kernel, columns, shape->groups, threads);
+    l.tiling = cut_items(kernel, shape, threads);
     l.period = shape->batch + kernel->lanes - 1;
-    uint64_t const tiles = rs_size_mul(shape->groups, l.tiling.tiles);
-    l.threads = tiles < (uint64_t)threads ? (int)tiles : threads;
-    /* Room for the widest tile there may be: bytes must not decrease as columns grow. */
-    size_t const widest =
-        l.tiling.vectors < kernel->max_vectors ? l.tiling.vectors : kernel->max_vectors;
+    uint64_t const items = rs_size_mul(shape->groups, l.tiling.items);
+    l.threads = items < (uint64_t)threads ? (int)items : threads;
     measure_network(kernel, shape, &l);
     measure_group(kernel, shape, &l);
-    l.scratch = rs_size_round_up(kernel->scratch_bytes(shape, widest), ALIGNMENT);
-    l.rows = rs_size_round_up(rs_size_mul(rs_size_mul(shape->hidden, shape->batch), sizeof(double)),
-                              ALIGNMENT);
+    l.scratch = rs_size_round_up(kernel->scratch_bytes(shape, widest(kernel, shape)), ALIGNMENT);
+    l.sums = shape->gradients ? rs_size_round_up(kernel->gradient->bytes(shape), ALIGNMENT) : 0;
+    size_t const wider = shape->input_size > shape->hidden ? shape->input_size : shape->hidden;
+    l.rows =
+        rs_size_round_up(rs_size_mul(rs_size_mul(wider, shape->batch), sizeof(double)), ALIGNMENT);
 
     l.networks = rs_block_take(&block, shape->groups, l.network);
     l.groups = rs_block_take(&block, shape->groups, l.group);
     l.scratches = rs_block_take(&block, (uint64_t)l.threads, l.scratch);
+    l.all_sums = rs_block_take(&block, (uint64_t)l.threads, l.sums);
     l.all_rows = rs_block_take(&block, (uint64_t)threads, l.rows);
     l.total = block.used;
     return l;
@@ -185,9 +201,9 @@ typedef struct run_state {
     const rs_pass *pass;
     const layout *l;
     rs_record *out;
-    size_t tiles;
+    size_t items;
     size_t fill_steps;  /* steps that one item of filling lays out */
-    atomic_size_t done; /* finished tiles */
+    atomic_size_t done; /* finished items */
     atomic_bool stop;
 } run_state;
 
@@ -230,19 +246,22 @@ static void put(void *array, size_t i, double x, rs_precision precision) {
         ((double *)array)[i] = x;
 }
 
-static void fill_scale(const rs_columns *of, const rs_shape *shape, const layout *l, size_t lanes,
-                       void *scale) {
-    size_t const columns = shape->radii * shape->batch;
-    for (size_t c = 0; c < l->tiling.vectors * lanes; ++c)
-        put(scale, c, c < columns ? of->scale[c / shape->batch] : 0.0, shape->precision);
-}
-
 static void fill_constants(const run_state *r, const rs_columns *of, group_arrays a) {
     const rs_shape *shape = &r->pass->shape;
     const rs_cpu_kernel *kernel = r->kernel;
-    fill_scale(of, shape, r->l, kernel->lanes, a.scale);
     kernel->put_samples(shape->hidden, shape->batch, of->start, a.start);
     kernel->put_samples(shape->hidden, shape->batch, of->delta, a.delta);
+}
+
+/* x of a step; `rows` is room for [B][I] in double. */
+static void fill_input(const run_state *r, size_t group, size_t step, double *rows, void *inputs) {
+    const rs_shape *shape = &r->pass->shape;
+    size_t const size = shape->input_size;
+    if (!keeps_input(shape) || step < shape->warmup) return;
+    for (size_t b = 0; b < shape->batch; ++b)
+        rs_drive_input(shape, &r->pass->of[group].drive, step, b, rows + b * size);
+    r->kernel->put_samples(size, shape->batch, rows,
+                           (unsigned char *)inputs + (step - shape->warmup) * r->l->input);
 }
 
 /* `rows` is room for the drive of one step, [B][H] in double. */
@@ -274,70 +293,110 @@ static void fill_item(void *arg, size_t item, int thread) {
     }
     size_t const all = (size_t)driven_steps(&r->pass->shape), first = (part - 1) * r->fill_steps;
     size_t const end = all - first < r->fill_steps ? all : first + r->fill_steps;
-    unsigned char *rows = l->all_rows + (uint64_t)thread * l->rows;
-    for (size_t step = first; step < end; ++step)
-        fill_step(r, group, step, (double *)(void *)rows,
-                  (unsigned char *)a.drive + step * l->samples);
+    double *rows = (double *)(void *)(l->all_rows + (uint64_t)thread * l->rows);
+    for (size_t step = first; step < end; ++step) {
+        fill_step(r, group, step, rows, (unsigned char *)a.drive + step * l->samples);
+        fill_input(r, group, step, rows, a.input);
+    }
 }
 
 /* ---- running ------------------------------------------------------------------------------- */
 
-static void run_tile(const run_state *r, size_t index, int thread) {
+/* No kernel's tile is wider. */
+enum { MOST_VECTORS = 8, MOST_COLUMNS = 64 };
+
+static void count_seconds(const run_state *r, const rs_cpu_tile *tile, int thread) {
+    passes *seconds = &r->self->passes[thread];
+    double const start = rs_seconds();
+    r->kernel->forward(tile);
+    double const middle = rs_seconds();
+    r->kernel->backward(tile);
+    double const end = rs_seconds();
+    seconds->forward += middle - start;
+    seconds->backward += end - middle;
+    if (!tile->shape->gradients) return;
+    r->kernel->gradient->add(tile);
+    seconds->gradient += rs_seconds() - end;
+}
+
+/* Columns first .. end of group g. */
+static void run_tile(const run_state *r, size_t g, size_t first, size_t end, int thread) {
     const rs_shape *shape = &r->pass->shape;
+    const rs_columns *of = &r->pass->of[g];
+    const rs_cpu_kernel *kernel = r->kernel;
     const layout *l = r->l;
-    size_t const g = index / l->tiling.tiles, k = index % l->tiling.tiles;
-    size_t const first = k * l->tiling.vectors / l->tiling.tiles;
-    size_t const end = (k + 1) * l->tiling.vectors / l->tiling.tiles;
-    size_t const columns = shape->radii * shape->batch, column = first * r->kernel->lanes;
+    size_t const columns = shape->radii * shape->batch, lanes = kernel->lanes;
+    size_t const vectors = (end - first + lanes - 1) / lanes, radius = first / shape->batch;
     network const n = network_of(l, g);
     group_arrays const a = arrays_of(l, g);
 
-    size_t sample[8]; /* no kernel is wider */
-    for (size_t v = 0; v < end - first; ++v)
-        sample[v] = (column + v * r->kernel->lanes) % shape->batch;
-    size_t const width = (end - first) * r->kernel->lanes;
-    size_t const at = g * shape->steps * columns + column;
+    size_t sample[MOST_VECTORS];
+    for (size_t v = 0; v < vectors; ++v) sample[v] = (first + v * lanes) % shape->batch;
+    _Alignas(ALIGNMENT) unsigned char scale[MOST_COLUMNS * sizeof(double)];
+    for (size_t c = 0; c < vectors * lanes; ++c)
+        put(scale, c, first + c < end ? of->scale[(first + c) / shape->batch] : 0.0,
+            shape->precision);
+    size_t const at = g * shape->steps * columns + first;
+    size_t const gradient = (g * shape->radii + radius) * RS_N_GRADIENT;
     rs_cpu_tile const tile = {
         .shape = shape,
-        .vectors = end - first,
-        .columns = columns - column < width ? columns - column : width,
+        .vectors = vectors,
+        .columns = end - first,
         .forward_w = n.forward_w,
         .backward_w = n.backward_w,
-        .scale = (unsigned char *)a.scale + column * r->kernel->real_bytes,
+        .scale = scale,
         .sample = sample,
         .period = l->period,
         .drive = a.drive,
-        .drive_stride = driven(shape) ? l->samples / r->kernel->real_bytes : 0,
+        .drive_stride = driven(shape) ? l->samples / kernel->real_bytes : 0,
         .start = a.start,
         .delta = a.delta,
-        .step_delta = r->pass->of[g].step_delta,
+        .input = keeps_input(shape) ? a.input : NULL,
+        .step_delta = of->step_delta,
         .scratch = l->scratches + (uint64_t)thread * l->scratch,
+        .sums = l->all_sums + (uint64_t)thread * l->sums,
         .norm2 = r->out->norm2 + at,
         .exponent = r->out->exponent + at,
         .record_stride = columns,
-        .nonfinite_step = r->out->nonfinite_step + g * columns + column,
+        .nonfinite_step = r->out->nonfinite_step + g * columns + first,
+        .gradient2 = shape->gradients ? r->out->gradient2 + gradient : NULL,
+        .gradient_exponent = shape->gradients ? r->out->gradient_exponent + gradient : NULL,
     };
-    double const start = rs_seconds();
-    r->kernel->forward(&tile);
-    double const middle = rs_seconds();
-    r->kernel->backward(&tile);
-    passes *seconds = &r->self->passes[thread];
-    seconds->forward += middle - start;
-    seconds->backward += rs_seconds() - middle;
+    count_seconds(r, &tile, thread);
 }
 
-/* Counts a finished tile; the calling thread alone may ask the driver whether to go on. */
+/* Where item k of a group begins. */
+static size_t item_start(const run_state *r, size_t k) {
+    const tiling *cut = &r->l->tiling;
+    size_t const columns = r->pass->shape.radii * r->pass->shape.batch;
+    size_t const start = k * cut->units / cut->items * cut->unit;
+    return start < columns ? start : columns;
+}
+
+static void run_item(const run_state *r, size_t index, int thread) {
+    size_t const g = index / r->l->tiling.items, k = index % r->l->tiling.items;
+    size_t const first = item_start(r, k), end = item_start(r, k + 1);
+    size_t const lanes = r->kernel->lanes, most = r->kernel->max_vectors;
+    size_t const vectors = (end - first + lanes - 1) / lanes, tiles = (vectors + most - 1) / most;
+    for (size_t i = 0; i < tiles; ++i) {
+        size_t const from = first + i * vectors / tiles * lanes;
+        size_t const to = first + (i + 1) * vectors / tiles * lanes;
+        run_tile(r, g, from, to < end ? to : end, thread);
+    }
+}
+
+/* Counts a finished item; the calling thread alone may ask the driver whether to go on. */
 static void report(run_state *r, int thread) {
     size_t const done = atomic_fetch_add(&r->done, 1) + 1;
     if (thread != 0 || !r->pass->tick) return;
-    if (!r->pass->tick(r->pass->tick_arg, (double)done / (double)r->tiles))
+    if (!r->pass->tick(r->pass->tick_arg, (double)done / (double)r->items))
         atomic_store(&r->stop, true);
 }
 
 static void tile_item(void *arg, size_t item, int thread) {
     run_state *r = arg;
     if (atomic_load(&r->stop)) return;
-    run_tile(r, item, thread);
+    run_item(r, item, thread);
     report(r, thread);
 }
 
@@ -345,11 +404,11 @@ static void tile_item(void *arg, size_t item, int thread) {
 static void group_item(void *arg, size_t group, int thread) {
     run_state *r = arg;
     if (atomic_load(&r->stop)) return;
-    size_t const fills = fills_of_group(r), tiles = r->l->tiling.tiles;
+    size_t const fills = fills_of_group(r), items = r->l->tiling.items;
     double const start = rs_seconds();
     for (size_t i = 0; i < fills; ++i) fill_item(r, group * fills + i, thread);
     r->self->passes[thread].forward += rs_seconds() - start;
-    for (size_t i = 0; i < tiles; ++i) tile_item(r, group * tiles + i, thread);
+    for (size_t i = 0; i < items; ++i) tile_item(r, group * items + i, thread);
 }
 
 /* Runs a pass on at most so many threads and returns the seconds until its tiles were begun. Groups
@@ -364,7 +423,7 @@ static double deal(run_state *r, int threads) {
     rs_pool_run(r->self->pool, threads, groups * fills_of_group(r), fill_item, r);
     double const filling = rs_seconds() - start;
     int const most = threads < r->l->threads ? threads : r->l->threads;
-    rs_pool_run(r->self->pool, most, r->tiles, tile_item, r);
+    rs_pool_run(r->self->pool, most, r->items, tile_item, r);
     return filling;
 }
 
@@ -373,20 +432,25 @@ static double cost_of(const rs_shape *shape) {
     enum { ACTIVATION = 16 };
     double const columns = (double)(shape->groups * shape->radii * shape->batch);
     double const steps = (double)(shape->warmup + shape->steps);
-    return columns * steps * (double)shape->hidden * (double)(shape->hidden + ACTIVATION);
+    double const cost =
+        columns * steps * (double)shape->hidden * (double)(shape->hidden + ACTIVATION);
+    return shape->gradients ? 2.0 * cost : cost;
 }
 
 /* A tile goes forward and back in one go: the wall time is shared out by the threads' sums. */
 static void share_out(const cpu *self, double filling, double wall, rs_record *out) {
-    double forward = 0.0, backward = 0.0;
+    passes sum = {0};
     for (int i = 0; i < self->threads; ++i) {
-        forward += self->passes[i].forward;
-        backward += self->passes[i].backward;
+        sum.forward += self->passes[i].forward;
+        sum.backward += self->passes[i].backward;
+        sum.gradient += self->passes[i].gradient;
     }
-    double const both = forward + backward;
-    out->forward_seconds = filling + (both > 0.0 ? wall * (forward / both) : 0.0);
-    out->backward_seconds = both > 0.0 ? wall * (backward / both) : 0.0;
-    out->gradient_seconds = out->transfer_seconds = 0.0;
+    double const all = sum.forward + sum.backward + sum.gradient;
+    double const share = all > 0.0 ? wall / all : 0.0;
+    out->forward_seconds = filling + share * sum.forward;
+    out->backward_seconds = share * sum.backward;
+    out->gradient_seconds = share * sum.gradient;
+    out->transfer_seconds = 0.0;
 }
 
 static rs_status lay_out_handle(const cpu *self, const rs_shape *shape, layout *out) {
@@ -419,7 +483,7 @@ static rs_status run(void *handle, const rs_pass *pass, rs_record *out) {
                    .pass = pass,
                    .l = &l,
                    .out = out,
-                   .tiles = shape->groups * l.tiling.tiles,
+                   .items = shape->groups * l.tiling.items,
                    .fill_steps = 1 + FILL_NUMBERS / (1 + shape->hidden * l.period)};
     memset(self->passes, 0, (size_t)self->threads * sizeof *self->passes);
     double const start = rs_seconds();

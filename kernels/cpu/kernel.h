@@ -1,5 +1,5 @@
-/* What the scheduler (cpu_engine.c) asks of a tile kernel, and the kernels that there are: one
- * source, tile.c, compiled for each instruction set and precision. */
+/* What the scheduler (cpu_engine.c) asks of a tile kernel, and the kernels that there are: tile.c
+ * and gradient.c, compiled for each instruction set and precision. */
 #ifndef RS_CPU_KERNEL_H
 #define RS_CPU_KERNEL_H
 
@@ -22,13 +22,25 @@ typedef struct rs_cpu_tile {
     size_t drive_stride;    /* reals between steps; 0 where the drive is zero */
     const void *start;      /* real [H][period] */
     const void *delta;      /* real [H][period] */
+    const void *input;      /* real [T][I][period] x of the recorded steps, for gradients; NULL
+                               without a weighted drive */
     double step_delta;
     void *scratch; /* rs_cpu_kernel.scratch_bytes() of it, 64-byte aligned */
+    void *sums;    /* likewise rs_cpu_gradient.bytes() */
     double *norm2; /* of step 1 and the first column; see rs_record */
     int32_t *exponent;
     size_t record_stride;     /* entries between steps */
     uint32_t *nonfinite_step; /* [columns] */
+    double *gradient2;        /* of the first column's radius */
+    int32_t *gradient_exponent;
 } rs_cpu_tile;
+
+/* The weights' gradients. A tile either holds whole radii, or the first of its columns goes on
+ * where the tile before it on this thread, with the same `sums`, has ended. */
+typedef struct rs_cpu_gradient {
+    uint64_t (*bytes)(const rs_shape *shape);
+    void (*add)(const rs_cpu_tile *tile); /* after backward, with the same scratch */
+} rs_cpu_gradient;
 
 typedef struct rs_cpu_kernel {
     const char *isa;
@@ -47,6 +59,7 @@ typedef struct rs_cpu_kernel {
     uint64_t (*scratch_bytes)(const rs_shape *shape, size_t vectors);
     void (*forward)(const rs_cpu_tile *tile);
     void (*backward)(const rs_cpu_tile *tile); /* after forward, with the same scratch */
+    const rs_cpu_gradient *gradient;
 } rs_cpu_kernel;
 
 /* The best kernel of this precision for this processor, or the one that the environment variable
@@ -56,5 +69,9 @@ rs_status rs_cpu_kernel_choose(rs_precision precision, const rs_cpu_kernel **out
 
 /* Kernels of this precision that run on this processor, best first, ended by NULL. */
 const rs_cpu_kernel *const *rs_cpu_kernels(rs_precision precision);
+
+/* The kernel's gradients have its name with this behind. */
+#define RS_CPU_JOIN(a, b)          a##b
+#define RS_CPU_GRADIENT_OF(kernel) RS_CPU_JOIN(kernel, _gradient)
 
 #endif

@@ -40,9 +40,13 @@
 #if RS_REAL_BITS == 32
 typedef float real;
 typedef int32_t ireal;
+#define MANTISSA_BITS 23
+#define EXPONENT_BIAS 127
 #else
 typedef double real;
 typedef int64_t ireal;
+#define MANTISSA_BITS 52
+#define EXPONENT_BIAS 1023
 #endif
 
 #define LANES (VECTOR_BYTES / sizeof(real))
@@ -58,6 +62,14 @@ typedef struct vwide {
 } vwide;
 
 #define INLINE static inline __attribute__((always_inline))
+#define APART  static __attribute__((noinline)) /* keeps the registers to itself */
+
+/* Moves control of the loop to the compiler: all trips at once. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
 
 INLINE vreal v_set(real x) { return x - (vreal){0}; }
 INLINE vreal v_load(const real *p) { return *(const vreal *)p; }
@@ -73,6 +85,16 @@ INLINE vreal v_load_unaligned(const real *p) {
 INLINE vreal v_select(vint mask, vreal a, vreal b) {
     return (vreal)(((vint)a & mask) | ((vint)b & ~mask));
 }
+
+INLINE vint v_select_int(vint mask, vint a, vint b) { return (a & mask) | (b & ~mask); }
+INLINE vint v_set_int(ireal x) { return x - (vint){0}; }
+INLINE vint v_larger(vint a, vint b) { return v_select_int((vint)(a > b), a, b); }
+INLINE vint v_smaller(vint a, vint b) { return v_select_int((vint)(a < b), a, b); }
+
+INLINE vreal v_abs(vreal x) { return (vreal)((vint)x & ~(vint)v_set((real)-0.0)); }
+
+/* 2^n of a normal number. */
+INLINE vreal v_power(vint n) { return (vreal)((n + EXPONENT_BIAS) << MANTISSA_BITS); }
 
 /* The larger one; NaN where x is. */
 INLINE vreal v_at_least(vreal x, vreal least) {
@@ -148,12 +170,36 @@ INLINE vwide v_widen(vreal x) {
     return w;
 }
 
-/* Moves control of the loop to the compiler: all trips at once. */
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
+/* Lanes of a and b by turns: of their lower halves, of their upper halves. */
+#define LANE_COUNT (VECTOR_BYTES * 8 / RS_REAL_BITS)
+#if LANE_COUNT == 16
+#define LOWER_HALVES 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define UPPER_HALVES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif LANE_COUNT == 8
+#define LOWER_HALVES 0, 8, 1, 9, 2, 10, 3, 11
+#define UPPER_HALVES 4, 12, 5, 13, 6, 14, 7, 15
+#elif LANE_COUNT == 4
+#define LOWER_HALVES 0, 4, 1, 5
+#define UPPER_HALVES 2, 6, 3, 7
 #else
-#define UNROLL _Pragma("GCC unroll 16")
+#define LOWER_HALVES 0, 2
+#define UPPER_HALVES 1, 3
 #endif
+
+/* Turns LANES vectors, the rows of a square, into its columns. */
+INLINE void v_transpose(vreal *x) {
+    vreal y[LANES];
+    UNROLL
+    for (size_t done = 1; done < LANES; done *= 2) {
+        UNROLL
+        for (size_t i = 0; i < LANES / 2; ++i) {
+            y[2 * i] = __builtin_shufflevector(x[i], x[i + LANES / 2], LOWER_HALVES);
+            y[2 * i + 1] = __builtin_shufflevector(x[i], x[i + LANES / 2], UPPER_HALVES);
+        }
+        UNROLL
+        for (size_t i = 0; i < LANES; ++i) x[i] = y[i];
+    }
+}
 
 /* The vectors v = 0 .. count - 1 of a tile's row, count known when compiling. */
 #define EACH(count) UNROLL for (size_t v = 0; v < (count); ++v)

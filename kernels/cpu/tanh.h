@@ -17,8 +17,6 @@
 #define HALF_LN2_LOW  0x1.0bfbe8p-16f
 #define LEAST_Y       RS_LEAST_Y_F32
 #define ROUNDER       0x1.8p23f
-#define MANTISSA_BITS 23
-#define EXPONENT_BIAS 127
 #define EXPM1_SERIES  RS_EXPM1_SERIES_F32
 #else
 #define TWO_LOG2_E    RS_TWO_LOG2_E_F64
@@ -26,8 +24,6 @@
 #define HALF_LN2_LOW  RS_HALF_LN2_LOW_F64
 #define LEAST_Y       RS_LEAST_Y_F64
 #define ROUNDER       0x1.8p52
-#define MANTISSA_BITS 52
-#define EXPONENT_BIAS 1023
 #define EXPM1_SERIES  RS_EXPM1_SERIES_F64
 #endif
 

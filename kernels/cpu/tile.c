@@ -8,8 +8,7 @@
 #include "kernel.h"
 #include "simd.h"
 #include "tanh.h"
-
-#include "../base/block.h"
+#include "trace.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -138,33 +137,49 @@ PRODUCTS_4(1) PRODUCTS_4(2) static const product_fn products[2][4] = {{NAMES_4(1
 
 /* ---- scratch ------------------------------------------------------------------------------- */
 
-/* Two state buffers, which the backward pass reuses for phi' * delta; a panel's product; and the
- * slopes of every recorded step, which a linear unit does not need. */
-typedef struct scratch {
-    real *state[2]; /* [H][width] */
-    real *z;        /* [MAX_ROWS][width] */
-    real *slope;    /* [T][H][width], NULL for linear */
-} scratch;
-
-static scratch deal_scratch(const rs_shape *shape, size_t vectors, rs_block *block) {
-    uint64_t const row = vectors * VECTOR_BYTES, state = rs_size_mul(shape->hidden, row);
-    scratch s = {.slope = NULL};
-    s.state[0] = rs_block_take(block, 1, state);
-    s.state[1] = rs_block_take(block, 1, state);
-    s.z = rs_block_take(block, MAX_ROWS, row);
-    if (shape->cell != RS_LINEAR) s.slope = rs_block_take(block, shape->steps, state);
-    return s;
-}
-
 static uint64_t scratch_bytes(const rs_shape *shape, size_t vectors) {
     rs_block block = rs_block_measure(VECTOR_BYTES);
-    (void)deal_scratch(shape, vectors, &block);
+    (void)deal_trace(shape, vectors, &block);
     return block.used;
 }
 
-static scratch scratch_of(const rs_cpu_tile *tile) {
-    rs_block block = rs_block_deal(tile->scratch, VECTOR_BYTES);
-    return deal_scratch(tile->shape, tile->vectors, &block);
+/* Reals of a [H][width] array. */
+static size_t state_size(const rs_cpu_tile *tile) {
+    return tile->shape->hidden * tile->vectors * LANES;
+}
+
+/* ---- factors ------------------------------------------------------------------------------- */
+
+/* Copies x [H][width] of a step to blocks of `rows` rows, `size` reals a vector of columns, and
+ * notes the largest magnitude of each column. */
+INLINE void keep(const rs_cpu_tile *tile, const real *x, size_t t, size_t rows, size_t size,
+                 real *blocks, real *largest) {
+    size_t const hidden = tile->shape->hidden, row = tile->vectors * LANES;
+    size_t const stride = block_steps(tile->shape) * rows * LANES;
+    for (size_t v = 0; v < tile->vectors; ++v) {
+        real *to = blocks + v * size + t * rows * LANES;
+        vreal most = v_set(0);
+        for (size_t i = 0; i < hidden; i += rows, to += stride)
+            for (size_t n = 0; n < rows && i + n < hidden; ++n) {
+                vreal const a = v_load(x + (i + n) * row + v * LANES);
+                most = v_at_least(v_abs(a), most);
+                v_store(to + n * LANES, a);
+            }
+        v_store(largest + t * row + v * LANES, most);
+    }
+}
+
+/* h_t, which step t + 1 begins with. */
+static void keep_h(const rs_cpu_tile *tile, const trace *s, size_t t, const real *h) {
+    keep(tile, h, t, V_ROWS, (size_t)v_size(tile->shape), s->factors.v, s->factors.largest_h);
+}
+
+/* phi' * delta of step t, and its exponents. */
+static void keep_q(const rs_cpu_tile *tile, const trace *s, size_t t, const real *q,
+                   const int32_t *exponent) {
+    size_t const width = tile->vectors * LANES;
+    keep(tile, q, t - 1, Q_ROWS, (size_t)q_size(tile->shape), s->factors.q, s->factors.largest_q);
+    memcpy(s->factors.exponent + (t - 1) * width, exponent, width * sizeof *exponent);
 }
 
 /* ---- forward ------------------------------------------------------------------------------- */
@@ -264,16 +279,18 @@ static void load_start(const rs_cpu_tile *tile, real *h) {
 
 static void forward(const rs_cpu_tile *tile) {
     const rs_shape *shape = tile->shape;
-    size_t const hidden = shape->hidden, state = hidden * tile->vectors * LANES;
+    size_t const hidden = shape->hidden, state = state_size(tile);
     activation const kind = activation_of(shape);
-    scratch const s = scratch_of(tile);
+    trace const s = trace_of(tile);
     const product_fn *product_of = products[tile->vectors - 1];
     for (size_t column = 0; column < tile->columns; ++column) tile->nonfinite_step[column] = 0;
 
-    real *in = s.state[0], *out = s.state[1];
-    load_start(tile, in);
+    load_start(tile, s.state[0]);
     for (size_t step = 0; step < shape->warmup + shape->steps; ++step) {
+        const real *in = s.state[step % 2];
+        real *out = s.state[(step + 1) % 2];
         bool const recorded = step >= shape->warmup;
+        if (recorded && shape->gradients) keep_h(tile, &s, step - shape->warmup, in);
         const real *drive = (const real *)tile->drive + step * tile->drive_stride;
         /* Slopes of the warm-up go to row 0, which step 1 overwrites. */
         real *slope = s.slope ? s.slope + (recorded ? step - shape->warmup : 0) * state : NULL;
@@ -290,9 +307,6 @@ static void forward(const rs_cpu_tile *tile) {
             first = end;
         }
         if (recorded) note_nonfinite(tile, bad, (uint32_t)(step - shape->warmup + 1));
-        real *const swap = in;
-        in = out;
-        out = swap;
     }
 }
 
@@ -441,8 +455,8 @@ static void end_step(const rs_cpu_tile *tile, ranges *range, size_t t, real *q) 
 
 static void backward(const rs_cpu_tile *tile) {
     const rs_shape *shape = tile->shape;
-    size_t const hidden = shape->hidden, state = hidden * tile->vectors * LANES;
-    scratch const s = scratch_of(tile);
+    size_t const hidden = shape->hidden, state = state_size(tile);
+    trace const s = trace_of(tile);
     const product_fn *product_of = products[tile->vectors - 1];
     ranges range = {0};
     for (size_t v = 0; v < tile->vectors; ++v) {
@@ -450,10 +464,13 @@ static void backward(const rs_cpu_tile *tile) {
         for (size_t p = 0; p < WIDE; ++p) range.norm_factor[v].part[p] += 1.0;
     }
 
-    real *in = s.state[0], *out = s.state[1];
-    start_backward(tile, &range, s.slope ? s.slope + (shape->steps - 1) * state : NULL, in);
-    end_step(tile, &range, shape->steps, in);
+    real *const last = s.state[shape->steps % 2];
+    start_backward(tile, &range, s.slope ? s.slope + (shape->steps - 1) * state : NULL, last);
+    end_step(tile, &range, shape->steps, last);
+    if (shape->gradients) keep_q(tile, &s, shape->steps, last, range.exponent);
     for (size_t t = shape->steps - 1; t > 0; --t) {
+        const real *in = s.state[(t + 1) % 2];
+        real *out = s.state[t % 2];
         const real *slope = s.slope ? s.slope + (t - 1) * state : NULL;
         const real *panel = tile->backward_w;
         for (size_t p = 0, first = 0; first < hidden; ++p) {
@@ -465,13 +482,12 @@ static void backward(const rs_cpu_tile *tile) {
             first = end;
         }
         end_step(tile, &range, t, out);
-        real *const swap = in;
-        in = out;
-        out = swap;
+        if (shape->gradients) keep_q(tile, &s, t, out, range.exponent);
     }
 }
 
 rs_drive_filler RS_DRIVE_FILL;
+extern const rs_cpu_gradient RS_CPU_GRADIENT_OF(RS_KERNEL);
 
 const rs_cpu_kernel RS_KERNEL = {
     .isa = RS_ISA,
@@ -487,4 +503,5 @@ const rs_cpu_kernel RS_KERNEL = {
     .scratch_bytes = scratch_bytes,
     .forward = forward,
     .backward = backward,
+    .gradient = &RS_CPU_GRADIENT_OF(RS_KERNEL),
 };
