@@ -305,9 +305,10 @@ static engine_case extreme_case(const extreme *e, rs_precision precision) {
                             .precision = precision};
     engine_case c = case_of(shape, e->scale, 1.05 * e->scale, 0.0);
     double apart = 1.0;
-    for (size_t b = 0; b < shape.batch; ++b, apart *= e->apart) {
+    for (size_t b = 0; b < shape.batch; ++b) {
         multiply(c.columns[0].start + b * shape.hidden, shape.hidden, apart * e->state);
         multiply(c.columns[0].delta + b * shape.hidden, shape.hidden, apart * e->loss);
+        apart *= e->apart;
     }
     return c;
 }
