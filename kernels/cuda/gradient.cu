@@ -192,8 +192,10 @@ __device__ static scaled_square square_of(const real x[ROWS][COLUMNS], int rows,
 
 /* ---- sums, a thread for each part ------------------------------------------------------------ */
 
-static int parts_of(int rows, int columns, int part_rows, int part_columns) {
-    return (rows + part_rows - 1) / part_rows * ((columns + part_columns - 1) / part_columns);
+static uint64_t parts_of(uint64_t rows, uint64_t columns, uint64_t part_rows,
+                         uint64_t part_columns) {
+    return rs_size_mul((rows + part_rows - 1) / part_rows,
+                       (columns + part_columns - 1) / part_columns);
 }
 
 /* A part of a sum: [G][parts][R], so that threads of neighbouring radii read neighbouring columns.
@@ -390,8 +392,9 @@ template <typename real> int lane_columns(const terms<real> &s) {
 }
 
 template <typename real> int parts_of(const terms<real> &s) {
-    return is_tiled(s) ? parts_of(s.q.rows, s.v.rows, TILE, TILE)
-                       : parts_of(s.q.rows, s.v.rows, LANE_ROWS, lane_columns(s));
+    uint64_t const rows = (uint64_t)s.q.rows, columns = (uint64_t)s.v.rows;
+    return (int)(is_tiled(s) ? parts_of(rows, columns, TILE, TILE)
+                             : parts_of(rows, columns, LANE_ROWS, (uint64_t)lane_columns(s)));
 }
 
 template <typename real>
@@ -450,10 +453,6 @@ terms<real> terms_of(const rs_shape *shape, const arrays<real> &a, const trace_s
     return s;
 }
 
-uint64_t lane_parts(uint64_t rows, uint64_t columns, uint64_t each) {
-    return rs_size_mul((rows + LANE_ROWS - 1) / LANE_ROWS, (columns + each - 1) / each);
-}
-
 } // namespace
 
 template <typename real>
@@ -466,9 +465,9 @@ gradient_arrays<real> gradient_deal(const rs_shape *shape, rs_block *block) {
     uint64_t const columns = rs_size_mul(samples, shape->radii);
     /* Lanes have more parts than tiles: bytes must not decrease as the batch grows. */
     uint64_t parts[GRADIENT_KINDS];
-    parts[INPUT_SUM] = lane_parts(hidden, inputs, LANE_COLUMNS);
-    parts[STATE_SUM] = lane_parts(hidden, hidden, LANE_COLUMNS);
-    parts[BIAS_SUM] = lane_parts(hidden, 1, 1);
+    parts[INPUT_SUM] = parts_of(hidden, inputs, LANE_ROWS, LANE_COLUMNS);
+    parts[STATE_SUM] = parts_of(hidden, hidden, LANE_ROWS, LANE_COLUMNS);
+    parts[BIAS_SUM] = parts_of(hidden, 1, LANE_ROWS, 1);
     g.input = take<real>(block, rs_size_mul(samples, inputs));
     g.gate_size = take<int>(block, columns);
     g.state_size = take<int>(block, columns);

@@ -136,7 +136,7 @@ static void unknown_path_is_refused(void **state) {
  * were. */
 static void graphs_follow_the_shape(void **state) {
     (void)state;
-    enum { N = 13 };
+    enum { N = 14 };
     rs_shape shape[N];
     for (size_t i = 0; i < N; ++i) shape[i] = small;
     shape[1].cell = RS_RELU;
@@ -151,6 +151,7 @@ static void graphs_follow_the_shape(void **state) {
     shape[10].groups = 1;
     shape[11].radii = 3;
     shape[12].batch = 2;
+    shape[13].gradients = true;
     rs_shape const largest = {.groups = 2,
                               .radii = 8,
                               .batch = 8,
@@ -158,6 +159,7 @@ static void graphs_follow_the_shape(void **state) {
                               .steps = 12,
                               .warmup = 2,
                               .precision = RS_F64,
+                              .gradients = true,
                               .drive = RS_DRIVE_WEIGHTED,
                               .input_size = 2};
     rs_resources const resources = {.threads = 1};
