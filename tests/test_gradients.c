@@ -793,6 +793,9 @@ static void check_far_closed_form(const rs_engine *engine) {
     expect_far_closed_forms(engine, RS_F32, (const int[]){-140, 0});
     expect_far_closed_forms(engine, RS_F64, (const int[]){500, -500});
     expect_far_closed_forms(engine, RS_F64, (const int[]){-500, 500});
+    /* States that are subnormal at first, and exact. */
+    expect_far_closed_form(engine, RS_F32, 2.0, -140, (const int[]){0, 0});
+    expect_far_closed_form(engine, RS_F64, 2.0, -1060, (const int[]){0, 0});
 }
 
 /* Steps whose q_t is zero throughout, beside one whose products are below the least exponent: they
