@@ -319,6 +319,18 @@ static void count_seconds(const run_state *r, const rs_cpu_tile *tile, int threa
     seconds->gradient += rs_seconds() - end;
 }
 
+/* s of columns first .. end. */
+static void fill_scale(const rs_shape *shape, const rs_columns *of, size_t first, size_t end,
+                       void *scale) {
+    size_t radius = first / shape->batch, sample = first % shape->batch;
+    for (size_t c = 0; c < end - first; ++c) {
+        put(scale, c, of->scale[radius], shape->precision);
+        if (++sample < shape->batch) continue;
+        sample = 0;
+        ++radius;
+    }
+}
+
 /* Columns first .. end of group g. */
 static void run_tile(const run_state *r, size_t g, size_t first, size_t end, int thread) {
     const rs_shape *shape = &r->pass->shape;
@@ -332,10 +344,8 @@ static void run_tile(const run_state *r, size_t g, size_t first, size_t end, int
 
     size_t sample[MOST_VECTORS];
     for (size_t v = 0; v < vectors; ++v) sample[v] = (first + v * lanes) % shape->batch;
-    _Alignas(ALIGNMENT) unsigned char scale[MOST_COLUMNS * sizeof(double)];
-    for (size_t c = 0; c < vectors * lanes; ++c)
-        put(scale, c, first + c < end ? of->scale[(first + c) / shape->batch] : 0.0,
-            shape->precision);
+    _Alignas(ALIGNMENT) unsigned char scale[MOST_COLUMNS * sizeof(double)] = {0};
+    fill_scale(shape, of, first, end, scale);
     size_t const at = g * shape->steps * columns + first;
     size_t const gradient = (g * shape->radii + radius) * RS_N_GRADIENT;
     rs_cpu_tile const tile = {

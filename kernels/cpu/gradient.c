@@ -21,7 +21,7 @@
 
 /* The product takes so many blocks of v at a time, and steps at most so many, for the caches: a
  * block of q stays in the first while those of v come from the second. */
-enum { BLOCKS = 4, STEPS = 64, GROUP_ROWS = BLOCKS * V_ROWS };
+enum { BLOCKS = 4, STEPS = 128, GROUP_ROWS = BLOCKS * V_ROWS };
 
 /* What v is made of. */
 typedef enum kind { HH, IH, BIAS, N_KIND } kind;

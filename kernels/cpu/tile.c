@@ -151,9 +151,9 @@ static size_t state_size(const rs_cpu_tile *tile) {
 /* ---- factors ------------------------------------------------------------------------------- */
 
 /* Copies x [H][width] of a step to blocks of `rows` rows, `size` reals a vector of columns, and
- * notes the largest magnitude of each column. */
-INLINE void keep(const rs_cpu_tile *tile, const real *x, size_t t, size_t rows, size_t size,
-                 real *blocks, real *largest) {
+ * notes the largest magnitude of each column. The step after it goes to t + next. */
+INLINE void keep(const rs_cpu_tile *tile, const real *x, size_t t, ptrdiff_t next, size_t rows,
+                 size_t size, real *blocks, real *largest) {
     size_t const hidden = tile->shape->hidden, row = tile->vectors * LANES;
     size_t const stride = block_steps(tile->shape) * rows * LANES;
     for (size_t v = 0; v < tile->vectors; ++v) {
@@ -164,6 +164,8 @@ INLINE void keep(const rs_cpu_tile *tile, const real *x, size_t t, size_t rows, 
                 vreal const a = v_load(x + (i + n) * row + v * LANES);
                 most = v_at_least(v_abs(a), most);
                 v_store(to + n * LANES, a);
+                __builtin_prefetch(to + (next * (ptrdiff_t)rows + (ptrdiff_t)n) * (ptrdiff_t)LANES,
+                                   1);
             }
         v_store(largest + t * row + v * LANES, most);
     }
@@ -171,14 +173,15 @@ INLINE void keep(const rs_cpu_tile *tile, const real *x, size_t t, size_t rows, 
 
 /* h_t, which step t + 1 begins with. */
 static void keep_h(const rs_cpu_tile *tile, const trace *s, size_t t, const real *h) {
-    keep(tile, h, t, V_ROWS, (size_t)v_size(tile->shape), s->factors.v, s->factors.largest_h);
+    keep(tile, h, t, 1, V_ROWS, (size_t)v_size(tile->shape), s->factors.v, s->factors.largest_h);
 }
 
 /* phi' * delta of step t, and its exponents. */
 static void keep_q(const rs_cpu_tile *tile, const trace *s, size_t t, const real *q,
                    const int32_t *exponent) {
     size_t const width = tile->vectors * LANES;
-    keep(tile, q, t - 1, Q_ROWS, (size_t)q_size(tile->shape), s->factors.q, s->factors.largest_q);
+    keep(tile, q, t - 1, -1, Q_ROWS, (size_t)q_size(tile->shape), s->factors.q,
+         s->factors.largest_q);
     memcpy(s->factors.exponent + (t - 1) * width, exponent, width * sizeof *exponent);
 }
 

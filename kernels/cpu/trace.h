@@ -36,7 +36,7 @@ typedef struct factors {
     real *v;           /* [vectors][blocks][block_steps()][V_ROWS][LANES]  from h_0 on */
     real *largest_q;   /* [T][width] magnitudes: see v_at_least */
     real *largest_h;   /* [T][width] */
-    int32_t *exponent; /* [T][width] of q; not set in a raw pass */
+    int32_t *exponent; /* [T][width] of q; in a raw pass of the norms alone */
 } factors;
 
 typedef struct trace {
@@ -46,12 +46,15 @@ typedef struct trace {
     factors factors;
 } trace;
 
+/* Reals of a vector of columns. */
 static inline uint64_t q_size(const rs_shape *shape) {
-    return rs_size_mul(blocks_of(shape->hidden, Q_ROWS) * Q_ROWS * LANES, block_steps(shape));
+    uint64_t const steps = rs_size_mul(blocks_of(shape->hidden, Q_ROWS), block_steps(shape));
+    return rs_size_mul(steps, Q_ROWS * LANES);
 }
 
 static inline uint64_t v_size(const rs_shape *shape) {
-    return rs_size_mul(blocks_of(v_rows_of(shape), V_ROWS) * V_ROWS * LANES, block_steps(shape));
+    uint64_t const steps = rs_size_mul(blocks_of(v_rows_of(shape), V_ROWS), block_steps(shape));
+    return rs_size_mul(steps, V_ROWS * LANES);
 }
 
 static inline factors deal_factors(const rs_shape *shape, size_t vectors, rs_block *block) {
