@@ -283,7 +283,8 @@ static void check_given_input(const rs_engine *engine) {
 /* ---- range ----------------------------------------------------------------------------------- */
 
 /* A linear network with numbers far from 1: W_hh of radius about `scale`, states of size `state`,
- * delta_T of size `loss`. Samples are further apart by `apart` each. */
+ * delta_T of size `loss`; of every three samples, one is larger by `apart` and one by its square.
+ */
 typedef struct extreme {
     double scale, state, loss, apart;
     size_t steps;
@@ -298,17 +299,16 @@ static void multiply(const double *x, size_t n, double by) {
 static engine_case extreme_case(const extreme *e, rs_precision precision) {
     rs_shape const shape = {.groups = 1,
                             .radii = 2,
-                            .batch = 3,
+                            .batch = few_shapes() ? 4 : 40,
                             .hidden = 12,
                             .steps = e->steps,
                             .cell = RS_LINEAR,
                             .precision = precision};
     engine_case c = case_of(shape, e->scale, 1.05 * e->scale, 0.0);
-    double apart = 1.0;
     for (size_t b = 0; b < shape.batch; ++b) {
+        double const apart = pow(e->apart, (double)(b % 3));
         multiply(c.columns[0].start + b * shape.hidden, shape.hidden, apart * e->state);
         multiply(c.columns[0].delta + b * shape.hidden, shape.hidden, apart * e->loss);
-        apart *= e->apart;
     }
     return c;
 }
@@ -333,7 +333,7 @@ static void check_range(const rs_engine *engine) {
                     {0.5, 1e-28, 1e-34, 1.0, 30, -60.0, -INFINITY},
                     {1.0, 1e30, 1e34, 1.0, 20, INFINITY, 60.0},
                     {1.0, 1e-25, 1e-33, 1e18, 20, 6.0, -INFINITY},
-                    {1e10, 1e-30, 1e-30, 1.0, 6, -9.0, 20.0}},
+                    {1e10, 1e-30, 1e-30, 1.0, 6, -8.0, 20.0}},
         [RS_F64] = {{30.0, 1e-280, 1.0, 1.0, 340, INFINITY, 500.0},
                     {30.0, 0.0, 1.0, 1.0, 400, -INFINITY, 600.0},
                     {0.5, 1e-200, 1e-280, 1.0, 30, -460.0, -INFINITY},
@@ -562,6 +562,11 @@ static void check_independence(const rs_engine *engine) {
             shape.batch = 5;
             shape.cell = RS_LINEAR; /* grows beyond the band */
             expect_independence(engine, shape);
+            shape.groups = 1; /* a batch that no tile holds */
+            shape.batch = few_shapes() ? 40 : 700;
+            shape.radii = 3;
+            expect_independence(engine, shape);
+            if (!raw) check_shape(engine, shape, 0.5, 1.0, 0.0);
         }
 }
 
