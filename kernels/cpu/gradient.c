@@ -26,12 +26,12 @@ enum { BLOCKS = 4, STEPS = 128, GROUP_ROWS = BLOCKS * V_ROWS };
 /* What v is made of. */
 typedef enum kind { HH, IH, BIAS, N_KIND } kind;
 
-/* Binary exponents of moderate numbers: of the largest q and v of a step at most MODERATE, of the
- * largest product of a column at least LEAST_MODERATE. */
+/* Binary exponents that the largest product of a column may have and be left as it is: neither it
+ * nor what matters beside it leaves the format, nor do squares leave that of a double. */
 #if RS_REAL_BITS == 32
-enum { MODERATE = 40, LEAST_MODERATE = -60 };
+enum { LEAST_MODERATE = -60, MOST_MODERATE = 80 };
 #else
-enum { MODERATE = 200, LEAST_MODERATE = -300 };
+enum { LEAST_MODERATE = -300, MOST_MODERATE = 400 };
 #endif
 
 /* The exponent of nothing: below any other, and far from overflow. */
@@ -155,23 +155,21 @@ static vreal largest_x(const vector *of, size_t t) {
     return largest;
 }
 
-/* Notes the exponents of a step; returns the mask of lanes where they are moderate. */
+/* Notes the exponents of a step; returns the mask of lanes where q is not shifted. */
 static vint find_range(vector *of, size_t t) {
     vreal const q = v_load(OF_STEP(of, of->f.largest_q, t));
     vreal const v[N_KIND] = {
         [HH] = v_load(OF_STEP(of, of->f.largest_h, t)), [IH] = largest_x(of, t), [BIAS] = v_set(1)};
-    vint const shift = shift_at(of, t), most = v_set_int(MODERATE);
+    vint const shift = shift_at(of, t);
     step_range *range = &of->w.range[t];
     range->q = exponent_of(q);
-    vint moderate = (shift == 0) & (range->q <= most);
     for (kind k = 0; k < N_KIND; ++k) {
         vint const some = ((vint)q != 0) & ((vint)v[k] != 0);
         range->v[k] = exponent_of(v[k]);
-        moderate &= range->v[k] <= most;
         vint const product = shift + range->q + range->v[k];
         of->exponent[k] = v_select_int(some, v_larger(of->exponent[k], product), of->exponent[k]);
     }
-    return moderate;
+    return shift == 0;
 }
 
 /* The exponents of all steps and of the sums. */
@@ -180,8 +178,10 @@ static void find_ranges(vector *of) {
     vint moderate = ~(vint){0};
     for (kind k = 0; k < N_KIND; ++k) of->exponent[k] = nothing;
     for (size_t t = 0; t < of->tile->shape->steps; ++t) moderate &= find_range(of, t);
-    for (kind k = 0; k < N_KIND; ++k)
-        moderate &= (of->exponent[k] >= LEAST_MODERATE) | (of->exponent[k] == nothing);
+    for (kind k = 0; k < N_KIND; ++k) {
+        vint const least = of->exponent[k] >= LEAST_MODERATE;
+        moderate &= (least & (of->exponent[k] <= MOST_MODERATE)) | (of->exponent[k] == nothing);
+    }
     of->scaled = false;
     of->moderate = moderate;
     if (of->tile->shape->raw) return;
