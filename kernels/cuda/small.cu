@@ -93,6 +93,16 @@ __device__ static bool activate_units(const problem &p, Activation phi, const re
     return !isnan(fault);
 }
 
+/* With gradients: the state after so many steps, the warm-up's included, where it is h_{t-1} of a
+ * recorded step. */
+template <typename real, int H>
+__device__ static void keep_state(const problem &p, const own_column &own, int steps,
+                                  const real h[H], real *history) {
+    int const t = steps - p.warmup;
+    if (p.gradients && t >= 0 && t < p.steps)
+        store_units<real, H>(p, h, history + own.slope_at(p, t));
+}
+
 /* Each step's drive is on its way during the activations of the step before. */
 template <typename real, int H>
 __global__ void __launch_bounds__(THREADS, (blocks_at_once<real, H>))
@@ -108,13 +118,13 @@ __global__ void __launch_bounds__(THREADS, (blocks_at_once<real, H>))
     load_units<real, H>(p, a.h0 + own.group * a.sheet_stride + own.sample, p.batch, 0, h);
     load_units<real, H>(p, drive, p.batch, 0, u);
 
+    keep_state<real, H>(p, own, 0, h, a.history);
     unsigned nonfinite = NEVER;
     int const all = p.warmup + p.steps;
     for (int step = 0; step < all; ++step) {
         bool const recorded = step >= p.warmup;
         size_t const trace = own.slope_at(p, recorded ? step - p.warmup : 0);
         real argument[H];
-        if (p.gradients && recorded) store_units<real, H>(p, h, a.history + trace);
         multiply<real, H>(w, h, argument);
 #pragma unroll
         for (int i = 0; i < H; ++i) /* 0 where there is no unit: 0 * inf is NaN */
@@ -125,6 +135,7 @@ __global__ void __launch_bounds__(THREADS, (blocks_at_once<real, H>))
             finite = activate_units<real, H>(p, phi, argument, h, a.slope + trace);
         });
         if (recorded && nonfinite == NEVER && !finite) nonfinite = (unsigned)(step - p.warmup + 1);
+        keep_state<real, H>(p, own, step + 1, h, a.history);
     }
     a.nonfinite[own.group * p.columns + own.column] = nonfinite;
 }
