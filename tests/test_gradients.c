@@ -327,19 +327,23 @@ static void expect_reach(const engine_case *c, const extreme *e) {
 }
 
 static void check_range(const rs_engine *engine) {
-    static extreme const all[RS_N_PRECISION][6] = {
+    static extreme const all[RS_N_PRECISION][8] = {
         [RS_F32] = {{30.0, 1e-34, 1.0, 1.0, 44, INFINITY, 60.0},
                     {3.0, 0.0, 1.0, 1.0, 400, -INFINITY, 180.0},
                     {0.5, 1e-28, 1e-34, 1.0, 30, -60.0, -INFINITY},
                     {1.0, 1e30, 1e34, 1.0, 20, INFINITY, 60.0},
                     {1.0, 1e-25, 1e-33, 1e18, 20, 6.0, -INFINITY},
-                    {1e10, 1e-30, 1e-30, 1.0, 6, -8.0, 20.0}},
+                    {1e10, 1e-30, 1e-30, 1.0, 6, -8.0, 20.0},
+                    {1.0, 1e34, 1e8, 1.0, 20, INFINITY, 40.0},
+                    {0.5, 1e-20, 1e-8, 0.0, 3, -25.0, -INFINITY}},
         [RS_F64] = {{30.0, 1e-280, 1.0, 1.0, 340, INFINITY, 500.0},
                     {30.0, 0.0, 1.0, 1.0, 400, -INFINITY, 600.0},
                     {0.5, 1e-200, 1e-280, 1.0, 30, -460.0, -INFINITY},
                     {1.0, 1e200, 1e260, 1.0, 20, INFINITY, 450.0},
                     {1.0, 1e-200, 1e-200, 1e100, 20, 6.0, -INFINITY},
-                    {1e19, 1e-150, 1e-150, 1.0, 6, INFINITY, -INFINITY}}};
+                    {1e19, 1e-150, 1e-150, 1.0, 6, INFINITY, -INFINITY},
+                    {1.0, 1e280, 1e40, 1.0, 20, INFINITY, 300.0},
+                    {0.5, 1e-150, 1e-60, 0.0, 3, -200.0, -INFINITY}}};
     for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p)
         for (size_t i = 0; i < sizeof all[p] / sizeof *all[p]; ++i) {
             engine_case c = extreme_case(&all[p][i], p);
