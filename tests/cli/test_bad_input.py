@@ -82,7 +82,8 @@ BAD_OPTIONS = {
     "two spec files": ["one.ini", "two.ini"],
     "missing spec file": ["no-such.ini"],
     "missing model": ["--model", "no-such.npz"],
-    "clip is not offered yet": ["--clip", "1"],
+    "clip of zero": ["--clip", "0"],
+    "clip of nan": ["--clip", "nan"],
     "empty output": ["--output", ""],
 }
 
