@@ -151,12 +151,16 @@ static void every_part_of_the_position_counts(void **state) {
 
 /* Drives of every kind over the same sizes, for the tests that hold for all of them. */
 
-static double weight_ih[HIDDEN * INPUTS], bias[HIDDEN], input[STEPS * SAMPLES * INPUTS];
+static double weight_ih[HIDDEN * INPUTS], bias_ih[HIDDEN], bias_hh[HIDDEN],
+    input[STEPS * SAMPLES * INPUTS];
 
 static int make_arrays(void **state) {
     (void)state;
     for (size_t i = 0; i < HIDDEN * INPUTS; ++i) weight_ih[i] = sin((double)i);
-    for (size_t i = 0; i < HIDDEN; ++i) bias[i] = cos((double)i);
+    for (size_t i = 0; i < HIDDEN; ++i) {
+        bias_ih[i] = cos((double)i);
+        bias_hh[i] = sin(3.0 * (double)i);
+    }
     for (size_t i = 0; i < STEPS * SAMPLES * INPUTS; ++i) input[i] = sin(0.7 * (double)i);
     return 0;
 }
@@ -177,7 +181,7 @@ static driven noise(double sigma) {
 }
 
 static void fill(const driven *d, size_t step, size_t sample, double *u) {
-    rs_parameters const of = {.weight_ih = weight_ih, .bias_ih = bias};
+    rs_parameters const of = {.weight_ih = weight_ih, .bias_ih = bias_ih, .bias_hh = bias_hh};
     rs_drive_fill(&d->shape, &of, &d->drive, step, sample, u);
 }
 
@@ -215,7 +219,7 @@ static void weighted_drive_is_the_formula(void **state) {
                 double u[HIDDEN];
                 fill(&drive, step, sample, u);
                 for (size_t h = 0; h < HIDDEN; ++h) {
-                    double expected = bias[h];
+                    double expected = bias_ih[h] + bias_hh[h];
                     for (size_t i = 0; i < INPUTS; ++i)
                         expected += weight_ih[h * INPUTS + i] *
                                     (drawn ? normal_at(RS_STREAM_INPUT, step, sample, i)
