@@ -41,15 +41,20 @@ static void fill_normals(const rs_drive *drive, rs_stream stream, size_t step, s
     }
 }
 
+/* K H */
+static size_t rows_of(const rs_shape *shape) {
+    return rs_cell_of(shape->cell)->gates * shape->hidden;
+}
+
 /* Inputs are drawn a pair at a time, so that no buffer of input_size is needed. */
 static void add_drawn_input(const rs_shape *shape, const double *weight_ih, const rs_drive *drive,
                             size_t step, size_t sample, double *u) {
-    size_t const input_size = shape->input_size;
+    size_t const input_size = shape->input_size, rows = rows_of(shape);
     for (size_t i = 0; i < input_size; i += 2) {
         double x[2];
         rs_normal_pair(drive->seed, RS_STREAM_INPUT, (uint32_t)step, (uint32_t)sample,
                        (uint32_t)(i / 2), x);
-        for (size_t h = 0; h < shape->hidden; ++h) {
+        for (size_t h = 0; h < rows; ++h) {
             const double *w = weight_ih + h * input_size + i;
             u[h] = fma(w[0], x[0], u[h]);
             if (i + 1 < input_size) u[h] = fma(w[1], x[1], u[h]);
@@ -59,32 +64,34 @@ static void add_drawn_input(const rs_shape *shape, const double *weight_ih, cons
 
 static void add_given_input(const rs_shape *shape, const double *weight_ih, const double *x,
                             double *u) {
-    size_t const input_size = shape->input_size;
-    for (size_t h = 0; h < shape->hidden; ++h)
+    size_t const input_size = shape->input_size, rows = rows_of(shape);
+    for (size_t h = 0; h < rows; ++h)
         for (size_t i = 0; i < input_size; ++i)
             u[h] = fma(weight_ih[h * input_size + i], x[i], u[h]);
 }
 
-static void add_biases(const rs_shape *shape, const rs_parameters *of, double *u) {
-    for (size_t h = 0; h < shape->hidden; ++h)
-        u[h] += (of->bias_ih ? of->bias_ih[h] : 0.0) + (of->bias_hh ? of->bias_hh[h] : 0.0);
+/* Rows first .. end. */
+static void add_biases(const double *bias_ih, const double *bias_hh, size_t first, size_t end,
+                       double *u) {
+    for (size_t h = first; h < end && (bias_ih || bias_hh); ++h)
+        u[h] += (bias_ih ? bias_ih[h] : 0.0) + (bias_hh ? bias_hh[h] : 0.0);
 }
 
 rs_drive_filler RS_DRIVE_FILL; /* declares what follows, whatever its name */
 
 void RS_DRIVE_FILL(const rs_shape *shape, const rs_parameters *of, const rs_drive *drive,
                    size_t step, size_t sample, double *u) {
-    size_t const s = drive->first_sample + sample;
-    if (shape->drive == RS_DRIVE_NOISE) {
-        fill_normals(drive, RS_STREAM_NOISE, step, s, shape->hidden, drive->sigma, u);
-        return;
-    }
-    for (size_t h = 0; h < shape->hidden; ++h) u[h] = 0.0;
-    if (shape->drive == RS_DRIVE_ZERO) return;
-    if (drive->input)
+    size_t const s = drive->first_sample + sample, rows = rows_of(shape);
+    size_t const candidate = shape->cell == RS_GRU ? RS_GRU_N * shape->hidden : rows;
+    if (shape->drive == RS_DRIVE_NOISE)
+        fill_normals(drive, RS_STREAM_NOISE, step, s, rows, drive->sigma, u);
+    else
+        for (size_t h = 0; h < rows; ++h) u[h] = 0.0;
+    if (shape->drive == RS_DRIVE_WEIGHTED && drive->input)
         add_given_input(shape, of->weight_ih,
                         drive->input + (step * drive->input_batch + s) * shape->input_size, u);
-    else
+    else if (shape->drive == RS_DRIVE_WEIGHTED)
         add_drawn_input(shape, of->weight_ih, drive, step, s, u);
-    add_biases(shape, of, u);
+    add_biases(of->bias_ih, of->bias_hh, 0, candidate, u);
+    add_biases(of->bias_ih, NULL, candidate, rows, u);
 }

@@ -5,9 +5,9 @@
 
 #include "engine.h"
 
-/* Fills u[0 .. H) for one step and one sample of a pass of this shape. `step` counts from 0 and
- * includes the warm-up. Sums run over i = 0 .. I - 1 in that order, the biases' sum last. Cannot
- * fail. */
+/* Fills u[0 .. K H), gate by gate, for one step and one sample of a pass of this shape. `step`
+ * counts from 0 and includes the warm-up. Sums run over i = 0 .. I - 1 in that order, the biases'
+ * sum last; bias_hh of a GRU's candidate is left to the product. Cannot fail. */
 typedef void rs_drive_filler(const rs_shape *shape, const rs_parameters *of, const rs_drive *drive,
                              size_t step, size_t sample, double *u);
 rs_drive_filler rs_drive_fill;

@@ -1,15 +1,20 @@
 /* WALL 1: all that the driver knows of an engine, and all that an engine knows of its work.
  *
- * An engine unrolls recurrent networks
+ * An engine unrolls recurrent networks of K gates and S states a unit (cell.h has the formulas)
  *
- *     a_t = s (W0 h_{t-1}) + u_t,   h_t = phi(a_t),                       t = 1 .. T
- *     delta_T = dL/dh_T,   delta_{t-1} = s W0^T (phi'(a_t) * delta_t) + c
+ *     p_k = s_k (W_k h_{t-1}),  u_k = V_k x_t + b_k,  k = 1 .. K          t = 1 .. T
+ *     (h, c)_t = step(p, u, (h, c)_{t-1})                 unit by unit
+ *     delta_T = (dL/dh_T, 0),  delta_{t-1} = sum_k s_k W_k^T dL/dp_k + what step hands back + c
  *
  * (backpropagation through time, e.g. Pascanu, Mikolov & Bengio 2013, section 1.1) and records the
- * Euclidean norm of every delta_t, and where asked for the norms of the weights' gradients. One
- * launch holds `groups`; a group is one network, of base matrix W0, with `radii` x `batch` columns.
- * Column r * batch + b has the scale s of radius r and the input and start state of sample b. All
- * engines apply s after the product, so that they agree to rounding.
+ * Euclidean norms of every delta_t, and where asked for the norms of the weights' gradients. One
+ * launch holds `groups`; a group is one network, of base matrices W_k, with `radii` x `batch`
+ * columns. Column r * batch + b has the scales s_k of radius r and the input and start state of
+ * sample b. All engines apply s_k to sums, not to weights, so that they agree to rounding.
+ *
+ * The state of an LSTM is the pair (h, c), and delta_t is a pair in state coordinates: dL/dh_t of
+ * the h_t that enters step t + 1 while c_t is held fixed, and dL/dc_t while h_t is. Other cells
+ * have h alone.
  *
  * Weights are loaded once and any number of passes run with them:
  *
@@ -19,6 +24,7 @@
 #define RS_ENGINE_H
 
 #include "base/status.h"
+#include "cell.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,13 +34,12 @@
 extern "C" {
 #endif
 
-typedef enum rs_cell { RS_TANH, RS_RELU, RS_LINEAR, RS_N_CELL } rs_cell;
 typedef enum rs_precision { RS_F32, RS_F64, RS_N_PRECISION } rs_precision;
 
 typedef enum rs_drive_kind {
-    RS_DRIVE_ZERO,    /* u = 0 */
-    RS_DRIVE_NOISE,   /* u iid N(0, sigma^2) per unit */
-    RS_DRIVE_WEIGHTED /* u = weight_ih x + (bias_ih + bias_hh); x given, or iid N(0, 1) */
+    RS_DRIVE_ZERO,    /* V x = 0 */
+    RS_DRIVE_NOISE,   /* V x iid N(0, sigma^2) per unit and gate */
+    RS_DRIVE_WEIGHTED /* V x = weight_ih x; x given, or iid N(0, 1) */
 } rs_drive_kind;
 
 /* Spectral radii that range extension is made for. A step may change a norm by about 1e28 in f32
@@ -54,17 +59,21 @@ typedef struct rs_shape {
     size_t warmup;       /* forward steps before the recorded ones, without gradient */
     rs_drive_kind drive; /* of all groups */
     rs_cell cell;
+    double leak;            /* A of a cell with one gate: h_t = (1 - A) h_{t-1} + A phi(a_t); 0: h_t
+                               = phi(a_t), which 1 would give too. 0 for cells with more gates */
     rs_precision precision; /* of arrays and arithmetic; norms are summed in double */
-    bool raw;               /* plain arithmetic: no range extension, phi' = 1 - h^2 */
+    bool raw;               /* plain arithmetic: no range extension, slopes from values: 1 - h^2 */
     bool gradients;         /* record the weights' gradients too */
 } rs_shape;
 
-/* The weights of one network, named as in PyTorch's nn.RNN. Arrays are borrowed, and finite. */
+/* The weights of one network, named and ordered as in PyTorch's nn.RNN, nn.LSTM and nn.GRU: blocks
+ * of H rows, one for each gate. Arrays are borrowed, and finite. */
 typedef struct rs_parameters {
-    const double *weight_hh; /* [H][H]  W0; row i feeds unit i */
-    const double *weight_ih; /* [H][I]  of a weighted drive; not read for others, as the biases */
-    const double *bias_ih;   /* [H]  NULL for zeros */
-    const double *bias_hh;   /* [H]  NULL for zeros; the two are added first */
+    const double *weight_hh; /* [K H][H]  W_k; row i of a block feeds unit i */
+    const double *weight_ih; /* [K H][I]  of a weighted drive; not read for others */
+    const double *bias_ih;   /* [K H]  of every drive; NULL for zeros */
+    const double *bias_hh;   /* [K H]  likewise; added to bias_ih first, but for the candidate of
+                                       a GRU, where it is added to p */
 } rs_parameters;
 
 /* The input u_t of a sample. Whatever is drawn is a function of (seed, step, sample, unit) alone.
@@ -79,11 +88,12 @@ typedef struct rs_drive {
 
 /* What the columns of one group are given. All arrays are borrowed for the call, and finite. */
 typedef struct rs_columns {
-    const double *scale; /* [R]     s of every radius */
-    const double *start; /* [B][H]  state before the first step, or NULL for zeros */
-    const double *delta; /* [B][H]  delta_T */
-    double step_delta;   /* c: the loss's own term at every t < T (0 but for all-mean) */
-    rs_drive drive;      /* u_t of every sample */
+    const double *scale;                /* [R][K]  s_k of every radius */
+    const double *start[RS_MAX_STATES]; /* [B][H] each: h and c before the first step; NULL for
+                                           zeros */
+    const double *delta;                /* [B][H]  dL/dh_T */
+    double step_delta; /* c: the loss's own term at every h_t, t < T (0 but for all-mean) */
+    rs_drive drive;    /* u_t of every sample */
 } rs_columns;
 
 /* Called now and then from the thread that called run(), with the part of the work done, 0 .. 1.
@@ -107,25 +117,28 @@ typedef enum rs_gradient {
     RS_N_GRADIENT
 } rs_gradient;
 
-/* What run() fills; made and freed by record.h. With n = R * B columns per group, |delta_t| of
- * group g, step t, column c is sqrt(norm2[i]) * 2^exponent[i], i = (g T + t - 1) n + c.
- * The exponent is 0 until a norm leaves the safe band of its precision. From there on delta itself
- * is kept scaled by that power of two; in a raw pass only the norm is, so that it neither
+/* What run() fills; made and freed by record.h. With n = R * B columns per group, |dL/dh_t| of
+ * group g, step t, column c is sqrt(norm2[(i S + 0) n + c]) * 2^exponent[i n + c], i = g T + t - 1,
+ * and |dL/dc_t| likewise with 1 in the place of 0: the states of a column share an exponent.
+ * It is 0 until the norm of the pair leaves the safe band of its precision. From there on delta
+ * itself is kept scaled by that power of two; in a raw pass only the norm is, so that it neither
  * underflows nor overflows where the plain numbers have not.
  *
- * With q_t = phi'(a_t) * delta_t of the recorded steps, the gradients are
+ * With q = dL/dp and v = dL/du of all gates, [K H] of each recorded step, the gradients are
  *
- *     dL/dW_hh = sum q_t h_{t-1}^T,   dL/dweight_ih = sum q_t x_t^T,   dL/dbias = sum q_t
+ *     dL/dW_hh = sum q h_{t-1}^T,   dL/dweight_ih = sum v x_t^T,
+ *     dL/dbias_hh = sum q,          dL/dbias_ih = sum v
  *
- * over the steps and samples of a radius, of W_hh = s W0 and of either bias. Without a weighted
- * drive there is no weight_ih, and its norm is 0. The Frobenius norm of kind k of group g at radius
- * r is sqrt(gradient2[i]) * 2^gradient_exponent[i], i = (g R + r) RS_N_GRADIENT + k. Terms are
- * added up scaled by powers of two, so that norms are right beyond the range of the precision; in a
- * raw pass they are added as they are. */
+ * over the steps and samples of a radius, of W_hh = s W0. q and v are the same but for the
+ * candidate of a GRU, where q = sigma(a_r) * v. Without a weighted drive there is no weight_ih, and
+ * its norm is 0. The Frobenius norm of kind k of group g at radius r is
+ * sqrt(gradient2[i]) * 2^gradient_exponent[i], i = (g R + r) RS_N_GRADIENT + k. Terms are added up
+ * scaled by powers of two, so that norms are right beyond the range of the precision; in a raw pass
+ * they are added as they are. */
 typedef struct rs_record {
-    double *norm2;              /* [G][T][R * B]  sum of squares; 0, inf and NaN as they come */
+    double *norm2;              /* [G][T][S][R * B]  sum of squares; 0, inf and NaN as they come */
     int32_t *exponent;          /* [G][T][R * B]  binary exponent beside it */
-    uint32_t *nonfinite_step;   /* [G][R * B]     first t whose h_t is not finite, 0 for none */
+    uint32_t *nonfinite_step;   /* [G][R * B]     first t whose state is not finite, 0 for none */
     double *gradient2;          /* [G][R][RS_N_GRADIENT]  likewise; NULL without gradients */
     int32_t *gradient_exponent; /* [G][R][RS_N_GRADIENT] */
     double forward_seconds;     /* wall time of the forward passes; input included where the
@@ -149,7 +162,8 @@ typedef struct rs_device {
     uint64_t free_bytes;   /* memory that can be had now */
     int threads;           /* hardware threads usable by this process; 1 for a GPU */
     size_t columns_wanted; /* columns that fill the device; the plan packs cases up to this many */
-    double work_wanted; /* H^2 (warm-up + T) columns at which it packs no more; 0: no such bound */
+    double
+        work_wanted; /* K H^2 (warm-up + T) columns at which it packs no more; 0: no such bound */
 } rs_device;
 
 typedef struct rs_resources {
@@ -194,8 +208,7 @@ const rs_engine *const *rs_engines(void);
 /* The engine of that name, or NULL. */
 const rs_engine *rs_engine_named(const char *name);
 
-/* "tanh", "relu", "linear"; "f32", "f64". */
-const char *rs_cell_name(rs_cell cell);
+/* "f32", "f64". */
 const char *rs_precision_name(rs_precision precision);
 
 #ifdef __cplusplus

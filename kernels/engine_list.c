@@ -23,11 +23,6 @@ const rs_engine *rs_engine_named(const char *name) {
     return NULL;
 }
 
-const char *rs_cell_name(rs_cell cell) {
-    static const char *const names[RS_N_CELL] = {"tanh", "relu", "linear"};
-    return names[cell];
-}
-
 const char *rs_precision_name(rs_precision precision) {
     return precision == RS_F32 ? "f32" : "f64";
 }

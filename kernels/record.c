@@ -6,22 +6,24 @@
 
 /* Numbers of an array each. */
 typedef struct counts {
-    uint64_t norms, columns, gradients;
+    uint64_t norms, exponents, columns, gradients;
 } counts;
 
 static counts count(const rs_shape *shape) {
     uint64_t const networks = rs_size_mul(shape->groups, shape->radii);
     uint64_t const columns = rs_size_mul(networks, shape->batch);
-    return (counts){.norms = rs_size_mul(columns, shape->steps),
+    uint64_t const steps = rs_size_mul(columns, shape->steps);
+    return (counts){.norms = rs_size_mul(steps, rs_cell_of(shape->cell)->states),
+                    .exponents = steps,
                     .columns = columns,
                     .gradients = shape->gradients ? rs_size_mul(networks, RS_N_GRADIENT) : 0};
 }
 
 uint64_t rs_record_bytes(const rs_shape *shape) {
     counts const n = count(shape);
-    uint64_t const norm = sizeof(double) + sizeof(int32_t);
-    return rs_size_add(rs_size_mul(rs_size_add(n.norms, n.gradients), norm),
-                       rs_size_mul(n.columns, sizeof(uint32_t)));
+    uint64_t const norms = rs_size_mul(rs_size_add(n.norms, n.gradients), sizeof(double));
+    uint64_t const exponents = rs_size_mul(rs_size_add(n.exponents, n.gradients), sizeof(int32_t));
+    return rs_size_add(rs_size_add(norms, exponents), rs_size_mul(n.columns, sizeof(uint32_t)));
 }
 
 /* NULL for none, and where there is no memory. */
@@ -32,7 +34,7 @@ static void *allocate(uint64_t count, size_t size) {
 rs_status rs_record_make(const rs_shape *shape, rs_record *out) {
     counts const n = count(shape);
     *out = (rs_record){.norm2 = allocate(n.norms, sizeof *out->norm2),
-                       .exponent = allocate(n.norms, sizeof *out->exponent),
+                       .exponent = allocate(n.exponents, sizeof *out->exponent),
                        .nonfinite_step = allocate(n.columns, sizeof *out->nonfinite_step),
                        .gradient2 = allocate(n.gradients, sizeof *out->gradient2),
                        .gradient_exponent = allocate(n.gradients, sizeof *out->gradient_exponent)};

@@ -6,7 +6,7 @@
 #include "../base/block.h"
 #include "../engine.h"
 
-/* sum [H][columns], times 2^exponent where it is not 0 throughout. */
+/* sum [K H][columns], times 2^exponent where it is not 0 throughout. */
 typedef struct rs_scaled_sum {
     double *sum;
     size_t columns;
@@ -15,16 +15,17 @@ typedef struct rs_scaled_sum {
 } rs_scaled_sum;
 
 typedef struct rs_reference_gradient {
-    rs_scaled_sum weight_ih, weight_hh, bias; /* of the samples so far */
-    double *sample;                           /* [H][widest] of one sample */
-    double *q, *v;                            /* [H], [widest] of one step, brought near 1 */
+    rs_scaled_sum sum[RS_N_GRADIENT]; /* of the samples so far */
+    double *sample;                   /* [K H][widest] of one sample */
+    double *q, *v;                    /* [K H], [widest] of one step, brought near 1 */
 } rs_reference_gradient;
 
 /* A column's steps. Entry t - 1 of each array belongs to step t. */
 typedef struct rs_reference_trace {
-    const double *q;      /* [T][H] phi'(a_t) * delta_t times 2^-shift */
+    const double *q;      /* [T][K H] dL/dp times 2^-shift */
+    const double *v;      /* [T][K H] dL/du likewise */
     const int32_t *shift; /* [T] */
-    const double *h;      /* [T][H] h_{t-1} */
+    const double *state;  /* [T][S H] (h, c)_{t-1} */
     const double *x;      /* [T][I] */
 } rs_reference_trace;
 

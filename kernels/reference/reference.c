@@ -5,22 +5,24 @@
 #include "../base/sizes.h"
 #include "../drive.h"
 #include "../host_device.h"
+#include "cells.h"
 #include "gradient.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Everything in one block, dealt out anew for every pass. */
 typedef struct reference {
     void *memory;
-    double *weight_hh;              /* [G][H][H] as loaded; the other three are not rounded: */
-    double *weight_ih;              /* [G][H][I] */
-    double *bias_ih, *bias_hh;      /* [G][H] */
-    double *a, *delta;              /* [H] */
-    double *h;                      /* [T + 1][H] from h_0 on; without gradients [H] */
-    double *slope;                  /* [T][H] phi'(a_t), and on the way back q_t */
-    int32_t *shift;                 /* [T] of q_t, which is 2^shift times what is kept */
+    double *weight_hh;              /* [G][K H][H] as loaded; the other three are not rounded: */
+    double *weight_ih;              /* [G][K H][I] */
+    double *bias_ih, *bias_hh;      /* [G][K H] */
+    double *delta;                  /* [S][H] */
+    double *state;                  /* [T + 1][S][H] from (h, c)_0 on */
+    double *p, *u;                  /* [T][K][H] each: see rs_reference_step */
+    int32_t *shift;                 /* [T] of dL/dp and dL/du, which are 2^shift times those */
     double *x;                      /* [T][I] of a weighted drive, for gradients */
     rs_reference_gradient gradient; /* of one radius */
 } reference;
@@ -30,7 +32,7 @@ typedef struct column {
     const rs_shape *shape;
     const rs_parameters *network;
     const rs_columns *given;
-    double scale;
+    double scale[RS_MAX_GATES];
     size_t sample;
 } column;
 
@@ -38,84 +40,72 @@ static double rounded(double x, rs_precision precision) {
     return precision == RS_F32 ? (double)(float)x : x;
 }
 
-/* sech^2 from exp(-2|a|): 1 - tanh^2 would cancel as the unit saturates. */
-static double tanh_slope(double a, double h, bool raw) {
-    if (raw) return 1.0 - h * h;
-    double const e = exp(-2.0 * fabs(a));
-    return 4.0 * e / ((1.0 + e) * (1.0 + e));
+/* H, K H and S H of a shape. */
+static size_t gate_rows(const rs_shape *shape) {
+    return rs_cell_of(shape->cell)->gates * shape->hidden;
+}
+static size_t state_rows(const rs_shape *shape) {
+    return rs_cell_of(shape->cell)->states * shape->hidden;
 }
 
-/* NaN has the slope NaN, in raw jobs 1: there it is "not at most 0" that lets a gradient through.
- */
-static double relu_slope(double a, bool raw) {
-    if (a <= 0.0) return 0.0;
-    return raw || a > 0.0 ? 1.0 : a;
+/* Recorded step t0 + 1. */
+static rs_reference_step step_at(const reference *self, const rs_shape *shape, size_t t0) {
+    size_t const gates = gate_rows(shape), states = state_rows(shape);
+    return (rs_reference_step){.p = self->p + t0 * gates,
+                               .u = self->u + t0 * gates,
+                               .before = self->state + t0 * states,
+                               .after = self->state + (t0 + 1) * states};
 }
 
-/* h = phi(a); returns phi'(a). NaN goes through. */
-static double activate(const rs_shape *shape, double a, double *h) {
-    switch (shape->cell) {
-    case RS_TANH: *h = tanh(a); return tanh_slope(a, *h, shape->raw);
-    case RS_RELU: *h = a < 0.0 ? 0.0 : a; return relu_slope(a, shape->raw);
-    default: *h = a; return 1.0;
-    }
-}
-
-/* a = s (W h) + u; the caller has put u into a. */
-static void preactivate(const reference *self, const column *c, const double *h) {
-    size_t const hidden = c->shape->hidden;
-    for (size_t i = 0; i < hidden; ++i) {
+/* p = s (W h), for each gate with its own s. */
+static void multiply(const column *c, const double *h, double *p) {
+    size_t const hidden = c->shape->hidden, rows = gate_rows(c->shape);
+    for (size_t i = 0; i < rows; ++i) {
         double sum = 0.0;
         for (size_t j = 0; j < hidden; ++j) sum += c->network->weight_hh[i * hidden + j] * h[j];
-        self->a[i] = c->scale * sum + self->a[i];
+        p[i] = c->scale[i / hidden] * sum;
     }
+    if (c->shape->cell != RS_GRU) return;
+    for (size_t i = RS_GRU_N * hidden; i < rows; ++i)
+        p[i] += rounded(c->network->bias_hh[i], c->shape->precision);
 }
 
-static void drive(const reference *self, const column *c, size_t step) {
+static void drive(const column *c, size_t step, double *u) {
     const rs_shape *shape = c->shape;
-    rs_drive_fill(shape, c->network, &c->given->drive, step, c->sample, self->a);
-    for (size_t i = 0; i < shape->hidden; ++i) self->a[i] = rounded(self->a[i], shape->precision);
+    rs_drive_fill(shape, c->network, &c->given->drive, step, c->sample, u);
+    for (size_t i = 0; i < gate_rows(shape); ++i) u[i] = rounded(u[i], shape->precision);
 }
 
 static void start(const reference *self, const column *c) {
     size_t const hidden = c->shape->hidden;
-    const double *from = c->given->start ? c->given->start + c->sample * hidden : NULL;
-    for (size_t i = 0; i < hidden; ++i)
-        self->h[i] = from ? rounded(from[i], c->shape->precision) : 0.0;
-}
-
-/* h_{t-1} of recorded step t0 + 1, and where h_t goes: one state after the other where they are
- * kept, else in place. */
-static double *state_at(const reference *self, const rs_shape *shape, size_t t0) {
-    return self->h + (shape->gradients ? t0 * shape->hidden : 0);
-}
-
-/* One step; true where all of h_t is finite. The warm-up writes its slopes to row 0, which step 1
- * overwrites, and its states to h_0. */
-static bool advance(const reference *self, const column *c, size_t step) {
-    const rs_shape *shape = c->shape;
-    bool const recorded = step >= shape->warmup;
-    size_t const hidden = shape->hidden, t0 = recorded ? step - shape->warmup : 0;
-    double *const to = state_at(self, shape, recorded ? t0 + 1 : 0);
-    drive(self, c, step);
-    preactivate(self, c, state_at(self, shape, t0));
-    bool finite = true;
-    for (size_t i = 0; i < hidden; ++i) {
-        self->slope[t0 * hidden + i] = activate(shape, self->a[i], &to[i]);
-        finite = finite && isfinite(to[i]);
+    for (size_t i = 0; i < state_rows(c->shape); ++i) {
+        const double *from = c->given->start[i / hidden];
+        self->state[i] =
+            from ? rounded(from[c->sample * hidden + i % hidden], c->shape->precision) : 0.0;
     }
-    return finite;
 }
 
-/* Returns the first recorded step whose h is not finite, or 0. */
+/* One step; true where all of the new state is finite. */
+static bool advance(const column *c, size_t step, const rs_reference_step *s) {
+    drive(c, step, s->u);
+    multiply(c, s->before, s->p);
+    return rs_reference_forward(c->shape, s);
+}
+
+/* Returns the first recorded step whose state is not finite, or 0. */
 static uint32_t forward(const reference *self, const column *c) {
     const rs_shape *shape = c->shape;
     uint32_t nonfinite = 0;
     start(self, c);
-    for (size_t step = 0; step < shape->warmup + shape->steps; ++step) {
-        bool const finite = advance(self, c, step);
-        if (step >= shape->warmup && !finite && nonfinite == 0)
-            nonfinite = (uint32_t)(step - shape->warmup + 1);
+    for (size_t step = 0; step < shape->warmup; ++step) {
+        rs_reference_step const s = step_at(self, shape, 0);
+        advance(c, step, &s);
+        memcpy(self->state, s.after, state_rows(shape) * sizeof *self->state);
+    }
+    for (size_t t0 = 0; t0 < shape->steps; ++t0) {
+        rs_reference_step const s = step_at(self, shape, t0);
+        bool const finite = advance(c, shape->warmup + t0, &s);
+        if (!finite && nonfinite == 0) nonfinite = (uint32_t)(t0 + 1);
     }
     return nonfinite;
 }
@@ -136,49 +126,65 @@ static int excess(double norm2) {
     return ilogb(norm2) / 2;
 }
 
-/* phi' * delta. A raw relu passes a gradient or not, whatever it is: 0 times inf would be NaN. */
-static double gated(const rs_shape *shape, double slope, double delta) {
-    bool const selects = shape->raw && shape->cell == RS_RELU;
-    return selects && slope == 0.0 ? 0.0 : slope * delta;
-}
-
-/* q_t = phi'(a_t) * delta_t in the place of phi'. */
-static void gate(const reference *self, const rs_shape *shape, size_t t, int shift) {
-    double *const slope = self->slope + (t - 1) * shape->hidden;
-    for (size_t i = 0; i < shape->hidden; ++i) slope[i] = gated(shape, slope[i], self->delta[i]);
-    self->shift[t - 1] = shape->raw ? 0 : shift;
-}
-
-/* delta_{t-1} = s W^T q_t + c */
-static void step_back(const reference *self, const column *c, size_t t, double own) {
+/* dL/dh_{t-1} += sum_k s_k W_k^T q_k + c */
+static void step_back(const column *c, const double *q, double own, double *delta) {
     size_t const hidden = c->shape->hidden;
-    const double *q = self->slope + (t - 1) * hidden;
     for (size_t j = 0; j < hidden; ++j) {
-        double sum = 0.0;
-        for (size_t i = 0; i < hidden; ++i) sum += c->network->weight_hh[i * hidden + j] * q[i];
-        self->delta[j] = c->scale * sum + own;
+        double through = 0.0;
+        for (size_t k = 0; k < rs_cell_of(c->shape->cell)->gates; ++k) {
+            double sum = 0.0;
+            for (size_t i = k * hidden; i < (k + 1) * hidden; ++i)
+                sum += c->network->weight_hh[i * hidden + j] * q[i];
+            through += c->scale[k] * sum;
+        }
+        delta[j] = through + delta[j] + own;
     }
 }
 
-static void backward(const reference *self, const column *c, double *norm2, int32_t *exponent,
-                     size_t stride) {
-    const rs_shape *shape = c->shape;
-    size_t const hidden = shape->hidden;
-    for (size_t i = 0; i < hidden; ++i)
-        self->delta[i] = rounded(c->given->delta[c->sample * hidden + i], shape->precision);
-    double const own = rounded(c->given->step_delta, shape->precision);
+/* Where a column's numbers go. */
+typedef struct place {
+    double *norm2;     /* of step 1 and the first state */
+    int32_t *exponent; /* of step 1 */
+    size_t stride;     /* entries between states, and between exponents of steps */
+} place;
 
+/* Writes the norms of step t; returns the square of that of the pair. */
+static double put_norms(const reference *self, const rs_shape *shape, size_t t, int shift,
+                        const place *to) {
+    size_t const states = rs_cell_of(shape->cell)->states;
+    double pair = 0.0;
+    for (size_t k = 0; k < states; ++k) {
+        double const sum =
+            sum_of_squares(self->delta + k * shape->hidden, shape->hidden, shape->raw ? shift : 0);
+        to->norm2[((t - 1) * states + k) * to->stride] = sum;
+        pair += sum;
+    }
+    to->exponent[(t - 1) * to->stride] = shift;
+    return pair;
+}
+
+static void begin_backward(const reference *self, const column *c) {
+    size_t const hidden = c->shape->hidden;
+    for (size_t i = 0; i < state_rows(c->shape); ++i)
+        self->delta[i] = i < hidden
+                             ? rounded(c->given->delta[c->sample * hidden + i], c->shape->precision)
+                             : 0.0;
+}
+
+static void backward(const reference *self, const column *c, const place *to) {
+    const rs_shape *shape = c->shape;
+    double const own = rounded(c->given->step_delta, shape->precision);
     int shift = 0; /* of the norm; delta itself is scaled by it too unless the pass is raw */
+    begin_backward(self, c);
     for (size_t t = shape->steps; t > 0; --t) {
-        double const sum = sum_of_squares(self->delta, hidden, shape->raw ? shift : 0);
-        norm2[(t - 1) * stride] = sum;
-        exponent[(t - 1) * stride] = shift;
-        int const more = excess(sum);
+        int const more = excess(put_norms(self, shape, t, shift, to));
         shift += more;
-        if (!shape->raw)
-            for (size_t i = 0; i < hidden; ++i) self->delta[i] = ldexp(self->delta[i], -more);
-        gate(self, shape, t, shift);
-        if (t > 1) step_back(self, c, t, shape->raw ? own : ldexp(own, -shift));
+        for (size_t i = 0; !shape->raw && i < state_rows(shape); ++i)
+            self->delta[i] = ldexp(self->delta[i], -more);
+        self->shift[t - 1] = shape->raw ? 0 : shift;
+        rs_reference_step const s = step_at(self, shape, t - 1);
+        rs_reference_backward(shape, &s, self->delta);
+        if (t > 1) step_back(c, s.p, shape->raw ? own : ldexp(own, -shift), self->delta);
     }
 }
 
@@ -193,7 +199,7 @@ static void add_gradients(reference *self, const column *c) {
         rs_drive_input(shape, &c->given->drive, shape->warmup + t, c->sample, x);
         for (size_t i = 0; i < inputs; ++i) x[i] = rounded(x[i], shape->precision);
     }
-    rs_reference_trace const trace = {self->slope, self->shift, self->h, self->x};
+    rs_reference_trace const trace = {self->p, self->u, self->shift, self->state, self->x};
     rs_reference_gradient_add(shape, &trace, &self->gradient);
 }
 
@@ -201,11 +207,13 @@ static void add_gradients(reference *self, const column *c) {
 
 static void run_column(reference *self, const column *c, size_t g, size_t n, rs_record *out) {
     const rs_shape *shape = c->shape;
-    size_t const columns = shape->radii * shape->batch, first = g * shape->steps * columns + n;
+    size_t const columns = shape->radii * shape->batch, first = g * shape->steps * columns;
+    size_t const states = rs_cell_of(shape->cell)->states;
+    place const to = {out->norm2 + states * first + n, out->exponent + first + n, columns};
     double const start = rs_seconds();
     out->nonfinite_step[g * columns + n] = forward(self, c);
     double const middle = rs_seconds();
-    backward(self, c, out->norm2 + first, out->exponent + first, columns);
+    backward(self, c, &to);
     double const end = rs_seconds();
     out->forward_seconds += middle - start;
     out->backward_seconds += end - middle;
@@ -219,28 +227,40 @@ static void run_column(reference *self, const column *c, size_t g, size_t n, rs_
 }
 
 static void lay_out(const rs_shape *shape, rs_block *block, reference *self) {
+    const rs_cell_info *cell = rs_cell_of(shape->cell);
     uint64_t const row = rs_size_mul(shape->hidden, sizeof(double)), groups = shape->groups;
+    uint64_t const gates = rs_size_mul(cell->gates, row), states = rs_size_mul(cell->states, row);
     uint64_t const inputs = rs_size_mul(shape->input_size, sizeof(double));
-    self->weight_hh = rs_block_take(block, groups, rs_size_mul(shape->hidden, row));
-    self->weight_ih = rs_block_take(block, groups, rs_size_mul(shape->hidden, inputs));
-    self->bias_ih = rs_block_take(block, groups, row);
-    self->bias_hh = rs_block_take(block, groups, row);
-    self->a = rs_block_take(block, 1, row);
-    self->delta = rs_block_take(block, 1, row);
-    self->slope = rs_block_take(block, shape->steps, row);
+    self->weight_hh = rs_block_take(block, groups, rs_size_mul(shape->hidden, gates));
+    self->weight_ih = rs_block_take(block, groups, rs_size_mul(shape->input_size, gates));
+    self->bias_ih = rs_block_take(block, groups, gates);
+    self->bias_hh = rs_block_take(block, groups, gates);
+    self->delta = rs_block_take(block, 1, states);
+    self->state = rs_block_take(block, rs_size_add(shape->steps, 1), states);
+    self->p = rs_block_take(block, shape->steps, gates);
+    self->u = rs_block_take(block, shape->steps, gates);
     self->shift = rs_block_take(block, shape->steps, sizeof *self->shift);
-    self->h = rs_block_take(block, shape->gradients ? rs_size_add(shape->steps, 1) : 1, row);
     if (!shape->gradients) return;
     self->x = rs_block_take(block, shape->steps, inputs);
     rs_reference_gradient_deal(shape, block, &self->gradient);
 }
 
 static rs_parameters network_at(const reference *self, const rs_shape *shape, size_t g) {
-    size_t const hidden = shape->hidden;
-    return (rs_parameters){.weight_hh = self->weight_hh + g * hidden * hidden,
-                           .weight_ih = self->weight_ih + g * hidden * shape->input_size,
-                           .bias_ih = self->bias_ih + g * hidden,
-                           .bias_hh = self->bias_hh + g * hidden};
+    size_t const rows = gate_rows(shape);
+    return (rs_parameters){.weight_hh = self->weight_hh + g * rows * shape->hidden,
+                           .weight_ih = self->weight_ih + g * rows * shape->input_size,
+                           .bias_ih = self->bias_ih + g * rows,
+                           .bias_hh = self->bias_hh + g * rows};
+}
+
+static column column_of(const rs_pass *pass, size_t g, size_t n, const rs_parameters *network) {
+    const rs_shape *shape = &pass->shape;
+    size_t const gates = rs_cell_of(shape->cell)->gates;
+    column c = {
+        .shape = shape, .network = network, .given = &pass->of[g], .sample = n % shape->batch};
+    for (size_t k = 0; k < gates; ++k)
+        c.scale[k] = rounded(pass->of[g].scale[n / shape->batch * gates + k], shape->precision);
+    return c;
 }
 
 static rs_status run(void *handle, const rs_pass *pass, rs_record *out) {
@@ -254,8 +274,7 @@ static rs_status run(void *handle, const rs_pass *pass, rs_record *out) {
     for (size_t g = 0; g < shape->groups; ++g) {
         rs_parameters const network = network_at(self, shape, g);
         for (size_t n = 0; n < columns; ++n) {
-            double const scale = rounded(pass->of[g].scale[n / shape->batch], shape->precision);
-            column const c = {shape, &network, &pass->of[g], scale, n % shape->batch};
+            column const c = column_of(pass, g, n, &network);
             run_column(self, &c, g, n, out);
             double const part = (double)(g * columns + n + 1) / (double)(shape->groups * columns);
             if (pass->tick && !pass->tick(pass->tick_arg, part))
@@ -273,17 +292,16 @@ static void copy_or_clear(size_t n, const double *from, double *to) {
 
 static rs_status load(void *handle, const rs_shape *shape, const rs_parameters *of) {
     reference *self = handle;
-    size_t const hidden = shape->hidden, inputs = shape->input_size;
+    size_t const hidden = shape->hidden, inputs = shape->input_size, rows = gate_rows(shape);
     rs_block block = rs_block_deal(self->memory, sizeof(double));
     lay_out(shape, &block, self);
     for (size_t g = 0; g < shape->groups; ++g) {
-        for (size_t i = 0; i < hidden * hidden; ++i)
-            self->weight_hh[g * hidden * hidden + i] =
-                rounded(of[g].weight_hh[i], shape->precision);
+        for (size_t i = 0; i < rows * hidden; ++i)
+            self->weight_hh[g * rows * hidden + i] = rounded(of[g].weight_hh[i], shape->precision);
+        copy_or_clear(rows, of[g].bias_ih, self->bias_ih + g * rows);
+        copy_or_clear(rows, of[g].bias_hh, self->bias_hh + g * rows);
         if (shape->drive != RS_DRIVE_WEIGHTED) continue;
-        copy_or_clear(hidden * inputs, of[g].weight_ih, self->weight_ih + g * hidden * inputs);
-        copy_or_clear(hidden, of[g].bias_ih, self->bias_ih + g * hidden);
-        copy_or_clear(hidden, of[g].bias_hh, self->bias_hh + g * hidden);
+        copy_or_clear(rows * inputs, of[g].weight_ih, self->weight_ih + g * rows * inputs);
     }
     return RS_OK;
 }
