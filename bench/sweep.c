@@ -132,7 +132,7 @@ static rs_status judge_point(void *arg, const rs_stored_point *point) {
     j->seen[r] = true;
     ++j->points;
     if (!j->cost->ask.rate) return RS_OK;
-    double const right = j->cost->ask.rate(rs_weights_scale(j->one, spec->rho[r]));
+    double const right = j->cost->ask.rate(rs_weights_scale(j->one, spec->rho[r], 0));
     if (fabs(point->decay_rate - right) < 1e-9) return RS_OK;
     return rs_fail(RS_EDEVICE, "wrong result: decay rate %.12g at radius %g, not %.12g",
                    point->decay_rate, spec->rho[r], right);

@@ -31,36 +31,50 @@ static void make_unit(double *x, size_t n) {
 
 /* The numbers of a group, and where they are. */
 static size_t numbers_of(const rs_shape *s) {
-    return s->hidden * (s->hidden + 2 * s->batch + s->input_size + 1);
+    const rs_cell_info *cell = rs_cell_of(s->cell);
+    size_t const rows = cell->gates * (s->hidden + s->input_size + 2);
+    return s->hidden * (rows + (cell->states + 1) * s->batch);
 }
 
 static void make_group(const rs_shape *shape, uint64_t key, double *at, const double *scale,
                        rs_parameters *parameters, rs_columns *columns) {
+    const rs_cell_info *cell = rs_cell_of(shape->cell);
     size_t const h = shape->hidden, b = shape->batch, inputs = shape->input_size;
-    double *w = at, *start = w + h * h, *delta = start + b * h, *w_ih = delta + b * h;
-    double *bias = w_ih + h * inputs;
-    draw(key, 1, h * h, 1.0 / sqrt((double)h), w);
+    size_t const rows = cell->gates * h;
+    bool const gated = cell->gates > 1, biased = gated || shape->drive == RS_DRIVE_WEIGHTED;
+    double *w = at, *start = w + rows * h, *delta = start + b * h, *w_ih = delta + b * h;
+    double *bias_ih = w_ih + rows * inputs, *bias_hh = bias_ih + rows, *c0 = bias_hh + rows;
+    draw(key, 1, rows * h, 1.0 / sqrt((double)h), w);
     draw(key, 2, b * h, 0.5, start);
     draw(key, 3, b * h, 1.0, delta);
-    draw(key, 4, h * inputs, 0.7, w_ih);
-    draw(key, 5, h, 0.3, bias);
+    draw(key, 4, rows * inputs, 0.7, w_ih);
+    draw(key, 5, rows, 0.3, bias_ih);
+    draw(key, 6, rows, 0.3, bias_hh);
+    if (cell->states > 1) draw(key, 7, b * h, 0.5, c0);
     for (size_t s = 0; s < b; ++s) make_unit(delta + s * h, h);
-    *parameters = (rs_parameters){.weight_hh = w, .weight_ih = w_ih, .bias_ih = bias};
-    *columns = (rs_columns){.scale = scale, .start = start, .delta = delta, .drive = {.seed = key}};
+    *parameters = (rs_parameters){.weight_hh = w,
+                                  .weight_ih = w_ih,
+                                  .bias_ih = biased ? bias_ih : NULL,
+                                  .bias_hh = gated ? bias_hh : NULL};
+    *columns = (rs_columns){.scale = scale,
+                            .start = {start, cell->states > 1 ? c0 : NULL},
+                            .delta = delta,
+                            .drive = {.seed = key}};
 }
 
 engine_case engine_case_make(rs_shape shape, double low, double high, uint64_t seed) {
     if (shape.drive == RS_DRIVE_WEIGHTED && shape.input_size == 0) shape.input_size = INPUT_SIZE;
-    size_t const size = numbers_of(&shape);
+    size_t const size = numbers_of(&shape), gates = rs_cell_of(shape.cell)->gates;
     engine_case c = {.pass.shape = shape};
     c.parameters = calloc(shape.groups, sizeof *c.parameters);
     c.columns = calloc(shape.groups, sizeof *c.columns);
     c.numbers = calloc(shape.groups * size, sizeof *c.numbers);
-    c.scale = calloc(shape.radii, sizeof *c.scale);
+    c.scale = calloc(shape.radii * gates, sizeof *c.scale);
     must(c.parameters && c.columns && c.numbers && c.scale, "no memory");
-    for (size_t r = 0; r < shape.radii; ++r)
-        c.scale[r] =
-            shape.radii > 1 ? low + (high - low) * (double)r / (double)(shape.radii - 1) : high;
+    for (size_t i = 0; i < shape.radii * gates; ++i) {
+        double const part = (double)(i / gates) / (double)(shape.radii - 1);
+        c.scale[i] = shape.radii > 1 ? low + (high - low) * part : high;
+    }
     for (size_t g = 0; g < shape.groups; ++g)
         make_group(&shape, seed * 1000 + g, c.numbers + g * size, c.scale, &c.parameters[g],
                    &c.columns[g]);
@@ -103,8 +117,18 @@ bool engine_takes(const rs_engine *engine, const rs_shape *shape) {
     return engine->bytes(0, shape, &(rs_resources){.threads = 1}, &bytes) == RS_OK;
 }
 
+double log_state_norm(const rs_shape *shape, const rs_record *record, size_t g, size_t t, size_t c,
+                      size_t state) {
+    size_t const columns = shape->radii * shape->batch, step = g * shape->steps + t - 1;
+    size_t const states = rs_cell_of(shape->cell)->states;
+    return rs_log10_norm(record->norm2[(step * states + state) * columns + c],
+                         record->exponent[step * columns + c]);
+}
+
 double log_norm(const rs_shape *shape, const rs_record *record, size_t g, size_t t, size_t c) {
-    size_t const columns = shape->radii * shape->batch;
-    size_t const i = (g * shape->steps + t - 1) * columns + c;
-    return rs_log10_norm(record->norm2[i], record->exponent[i]);
+    size_t const columns = shape->radii * shape->batch, step = g * shape->steps + t - 1;
+    size_t const states = rs_cell_of(shape->cell)->states;
+    double sum = 0.0;
+    for (size_t k = 0; k < states; ++k) sum += record->norm2[(step * states + k) * columns + c];
+    return rs_log10_norm(sum, record->exponent[step * columns + c]);
 }

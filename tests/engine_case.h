@@ -9,12 +9,13 @@ typedef struct engine_case {
     rs_parameters *parameters; /* [G] */
     rs_columns *columns;       /* [G] what the pass points to */
     double *numbers;           /* all arrays of all groups */
-    double *scale;             /* [R] of all groups */
+    double *scale;             /* [R][K] of all groups */
 } engine_case;
 
-/* Gaussian W0 with g = 1, radii spread evenly over [low, high], h0 ~ N(0, 1/4), a random unit loss
- * vector; a weighted input, where the shape has one, is of size 2 unless it says another, with a
- * bias. Everything from `seed`. */
+/* Gaussian W0 with g = 1 in every block, radii spread evenly over [low, high] and the same for all
+ * gates, h0 and c0 ~ N(0, 1/4), a random unit loss vector; a weighted input, where the shape has
+ * one, is of size 2 unless it says another, with a bias; gated cells have both biases whatever the
+ * input. Everything from `seed`. */
 engine_case engine_case_make(rs_shape shape, double low, double high, uint64_t seed);
 void engine_case_free(engine_case *c);
 
@@ -30,7 +31,10 @@ rs_record run_case(const rs_engine *engine, const engine_case *c, int threads);
 /* Whether the engine can run such shapes; rs_message() says why not. */
 bool engine_takes(const rs_engine *engine, const rs_shape *shape);
 
-/* log10 |delta_t| of group g, step t, column c. */
+/* log10 |delta_t| of group g, step t, column c: of the pair where the state is one, and of one of
+ * its states alone. */
+double log_state_norm(const rs_shape *shape, const rs_record *record, size_t g, size_t t, size_t c,
+                      size_t state);
 double log_norm(const rs_shape *shape, const rs_record *record, size_t g, size_t t, size_t c);
 
 #endif

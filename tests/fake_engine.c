@@ -121,7 +121,7 @@ static void fill_column(const rs_pass *pass, size_t group, size_t column, double
     const rs_columns *of = &pass->of[group];
     size_t const b = column % s->batch, sample = of->drive.first_sample + b;
     double const rho = of->scale[column / s->batch];
-    double const h0 = of->start ? of->start[b * s->hidden] : 0.0;
+    double const h0 = of->start[0] ? of->start[0][b * s->hidden] : 0.0;
     double norm = first_norm(sample, fake.weight[group], h0, of->delta[b * s->hidden]);
     for (size_t t = s->steps; t >= 1; --t) {
         norm2[(t - 1) * s->radii * s->batch + column] = norm * norm;

@@ -77,7 +77,7 @@ static void advance(model *m, size_t step, size_t sample) {
 static void warm_up(model *m) {
     size_t const hidden = m->shape->hidden, row = hidden * sizeof *m->h;
     for (size_t b = 0; b < m->shape->batch; ++b) {
-        take(m->of->start ? m->of->start + b * hidden : NULL, hidden, 1.0L, m->h);
+        take(m->of->start[0] ? m->of->start[0] + b * hidden : NULL, hidden, 1.0L, m->h);
         for (size_t step = 0; step < m->shape->warmup; ++step) advance(m, step, b);
         memcpy(m->start + b * hidden, m->h, row);
     }
@@ -223,7 +223,7 @@ static void plain_drive(plain *p, const rs_parameters *of, size_t sample) {
 static void plain_forward(plain *p, size_t sample) {
     size_t const hidden = p->shape->hidden;
     for (size_t i = 0; i < hidden; ++i)
-        p->h[i] = p->of->start ? (float)p->of->start[sample * hidden + i] : 0.0F;
+        p->h[i] = p->of->start[0] ? (float)p->of->start[0][sample * hidden + i] : 0.0F;
     for (size_t t = 1; t <= p->shape->steps; ++t)
         for (size_t i = 0; i < hidden; ++i) {
             float sum = 0.0F;

@@ -141,7 +141,7 @@ static void check_range(const rs_engine *engine) {
         if (!takes(engine, &shape)) continue;
         engine_case c = engine_case_make(shape, 30.0, 40.0, 3);
         for (size_t i = 0; i < shape.batch * shape.hidden; ++i) /* h stays 0 */
-            ((double *)c.columns[0].start)[i] = 0.0;
+            ((double *)c.columns[0].start[0])[i] = 0.0;
         rs_record want = run_case(rs_engine_named("reference"), &c, 1);
         rs_record got = run_case(engine, &c, 2);
         assert_true(log_norm(&shape, &want, 0, 1, 0) > 500.0);
@@ -214,7 +214,7 @@ static void check_raw_limits_in(const rs_engine *engine, rs_precision p) {
     engine_case c = engine_case_make(shape, 0.5, 2.0, 5);
     double const one = 1.0;
     c.parameters[0].weight_hh = c.columns[0].delta = &one;
-    c.columns[0].start = NULL;
+    c.columns[0].start[0] = NULL;
     rs_record got = run_case(engine, &c, 1);
     /* 0.5^k is subnormal to its last bit, then 0; 2^k ends at the largest exponent. */
     int const least = p == RS_F32 ? 149 : 1074, most = p == RS_F32 ? 127 : 1023;
@@ -255,7 +255,7 @@ static void expect_raw_relu(const rs_engine *engine, rs_precision p, const doubl
     engine_case c = engine_case_make(shape, 1.0, 1.0, 1);
     double const h0[2] = {first, first};
     c.parameters[0].weight_hh = w;
-    c.columns[0].start = h0;
+    c.columns[0].start[0] = h0;
     c.columns[0].delta = loss;
     rs_record got = run_case(engine, &c, 1);
     for (size_t t = 0; t < steps; ++t) {
@@ -294,7 +294,7 @@ static void check_extended_relu(const rs_engine *engine) {
     if (!takes(engine, &shape)) return;
     engine_case c = engine_case_make(shape, 1.0, 1.0, 1);
     c.parameters[0].weight_hh = (const double[]){2, 2, 1, -1};
-    c.columns[0].start = (const double[]){0x1p1023, 0x1p1023};
+    c.columns[0].start[0] = (const double[]){0x1p1023, 0x1p1023};
     rs_record got = run_case(engine, &c, 1);
     assert_int_equal(got.nonfinite_step[0], 1);
     assert_true(isfinite(got.norm2[3]) && isnan(got.norm2[2]) && isnan(got.norm2[0]));
@@ -316,7 +316,7 @@ static void expect_nonfinite(const rs_engine *engine, rs_precision p, size_t war
     engine_case c = engine_case_make(shape, 1.0, 4.0, 5);
     double const one = 1.0;
     c.scale[1] = 2.0;
-    c.parameters[0].weight_hh = c.columns[0].delta = c.columns[0].start = &one;
+    c.parameters[0].weight_hh = c.columns[0].delta = c.columns[0].start[0] = &one;
     rs_record got = run_case(engine, &c, 1);
     for (size_t i = 0; i < 3; ++i) assert_int_equal(got.nonfinite_step[i], want[i]);
     rs_record_free(&got);
@@ -354,7 +354,7 @@ static void expect_closed_form(const rs_engine *engine, rs_precision p, double s
     double const one = 1.0, scale = p == RS_F32 ? (double)(float)s : s;
     double const own = p == RS_F32 ? (double)(float)term : term;
     c.parameters[0].weight_hh = c.columns[0].delta = &one;
-    c.columns[0].start = NULL;
+    c.columns[0].start[0] = NULL;
     c.columns[0].step_delta = term;
     rs_record got = run_case(engine, &c, 1);
     for (size_t k = 0; k < shape.steps; ++k) {
@@ -439,7 +439,7 @@ static void check_independence(const rs_engine *engine) {
                 size_t const first = r % 2 ? 4 : 0;
                 rs_columns one = c.columns[g];
                 one.scale += r;
-                one.start += first * shape.hidden;
+                one.start[0] += first * shape.hidden;
                 one.delta += first * shape.hidden;
                 one.drive.first_sample = first;
                 rs_pass pass = {.shape = c.pass.shape, .of = &one};

@@ -91,7 +91,7 @@ static void test_profile_of_three_samples(void **state) {
     arrays a;
     rs_log_profile profile = profile_of(&a);
     for (size_t c = 0; c < 3; ++c)
-        rs_profile_add(&profile, c, STEPS, &norm2[0][c], &exponent[0][c], 3);
+        rs_profile_add(&profile, c, STEPS, &(rs_norm_view){&norm2[0][c], &exponent[0][c], 1, 3, 3});
     rs_profile_finish(&profile, 3, STEPS);
     static arrays const expected = {{3, -1, -4, 0}, {1, -3, -6, 0}, {6, 0, -2, 0}, {0}};
     for (size_t t = 0; t < STEPS; ++t) {
@@ -110,7 +110,8 @@ static void test_profile_of_dead_samples(void **state) {
     static int32_t const exponent[STEPS] = {0};
     arrays a;
     rs_log_profile profile = profile_of(&a);
-    for (size_t c = 0; c < 3; ++c) rs_profile_add(&profile, c, STEPS, norm2[c], exponent, 1);
+    for (size_t c = 0; c < 3; ++c)
+        rs_profile_add(&profile, c, STEPS, &(rs_norm_view){norm2[c], exponent, 1, 1, 1});
     rs_profile_finish(&profile, 3, STEPS);
     static double const mean[STEPS] = {3.0, 3.0, -INFINITY, INFINITY};
     static double const zero[STEPS] = {1.0 / 3.0, 1.0 / 3.0, 1.0, 1.0 / 3.0};
@@ -127,7 +128,8 @@ static void test_profile_of_zero_inf_and_nan(void **state) {
     static int32_t const exponent[STEPS] = {0};
     arrays a;
     rs_log_profile profile = profile_of(&a);
-    for (size_t c = 0; c < 2; ++c) rs_profile_add(&profile, c, STEPS, norm2[c], exponent, 1);
+    for (size_t c = 0; c < 2; ++c)
+        rs_profile_add(&profile, c, STEPS, &(rs_norm_view){norm2[c], exponent, 1, 1, 1});
     rs_profile_finish(&profile, 2, STEPS);
     assert_true(a.mean[0] == 0.0 && a.zero[0] == 0.5 && a.min[0] == -INFINITY && a.max[0] == 0.0);
     assert_true(a.mean[1] == INFINITY && a.min[1] == 0.0 && a.max[1] == INFINITY);

@@ -307,7 +307,7 @@ static engine_case extreme_case(const extreme *e, rs_precision precision) {
     engine_case c = case_of(shape, e->scale, 1.05 * e->scale, 0.0);
     for (size_t b = 0; b < shape.batch; ++b) {
         double const apart = pow(e->apart, (double)(b % 3));
-        multiply(c.columns[0].start + b * shape.hidden, shape.hidden, apart * e->state);
+        multiply(c.columns[0].start[0] + b * shape.hidden, shape.hidden, apart * e->state);
         multiply(c.columns[0].delta + b * shape.hidden, shape.hidden, apart * e->loss);
     }
     return c;
@@ -458,7 +458,7 @@ static void expect_raw_sum(const rs_engine *engine, rs_precision p, double s, si
     long double const want[RS_N_GRADIENT] = {0.0L, weight_hh, bias, bias};
     engine_case c = case_of(shape, s, s, 0.0);
     c.parameters[0].weight_hh = c.columns[0].delta = &one;
-    c.columns[0].start = &start;
+    c.columns[0].start[0] = &start;
     if (takes(engine, &c.pass.shape)) {
         rs_record got = run_case(engine, &c, 1);
         compare_plain(engine, &c.pass.shape, &got, 0, 0, want, 0.0);
@@ -680,7 +680,7 @@ static void check_first_step(const rs_engine *engine) {
                             .steps = 1,
                             .drive = RS_DRIVE_WEIGHTED};
     engine_case c = case_of(shape, 1.0, 1.0, 0.0);
-    c.columns[0].start = NULL;
+    c.columns[0].start[0] = NULL;
     if (takes(engine, &c.pass.shape)) {
         rs_record got = run_case(engine, &c, 1);
         assert_true(norm_at(&c.pass.shape, &got, 0, 0, RS_WEIGHT_HH).norm2 == 0.0);
@@ -744,7 +744,7 @@ static void expect_closed_form(const rs_engine *engine, rs_precision p, double s
         STEPS * pow(s, STEPS - 1) * norm_of_product(&n, n.h0, UNITS), bias, bias};
     engine_case c = case_of(shape, s, s, 0.0);
     c.parameters[0] = (rs_parameters){.weight_hh = n.weight_hh, .weight_ih = n.weight_ih};
-    c.columns[0].start = n.h0;
+    c.columns[0].start[0] = n.h0;
     c.columns[0].delta = n.d;
     c.columns[0].drive = (rs_drive){.input = n.x, .input_batch = SAMPLES};
     if (takes(engine, &c.pass.shape)) {
@@ -782,7 +782,7 @@ static void expect_far_closed_form(const rs_engine *engine, rs_precision p, doub
     long double const want[RS_N_GRADIENT] = {0.0L, sum * power / s * shape.steps, bias, bias};
     engine_case c = case_of(shape, s, s, 0.0);
     c.parameters[0].weight_hh = &one;
-    c.columns[0].start = h;
+    c.columns[0].start[0] = h;
     c.columns[0].delta = d;
     if (takes(engine, &c.pass.shape)) {
         rs_record got = run_case(engine, &c, 1);
@@ -827,7 +827,7 @@ static void expect_steps_of_zeros(const rs_engine *engine, rs_precision p, doubl
     long double const want[RS_N_GRADIENT] = {0.5L * loss, (long double)state * loss, loss, loss};
     engine_case c = case_of(shape, 1.0, 1.0, 0.0);
     c.parameters[0] = (rs_parameters){.weight_hh = identity, .weight_ih = weight_ih};
-    c.columns[0].start = h0;
+    c.columns[0].start[0] = h0;
     c.columns[0].delta = d;
     c.columns[0].drive = (rs_drive){.input = x, .input_batch = 1};
     if (takes(engine, &c.pass.shape)) {

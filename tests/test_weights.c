@@ -214,7 +214,7 @@ static void a_larger_matrix_begins_with_the_smaller(void **state) {
 
 static double scale_of(const fixture *f, double rho) {
     rs_case const one = case_of(f, NULL);
-    return rs_weights_scale(&one, rho);
+    return rs_weights_scale(&one, rho, 0);
 }
 
 static void the_radius_is_one_after_scaling(void **state) {

@@ -24,10 +24,22 @@ static double lower(double a, double b) {
     return a < b ? a : b;
 }
 
-void rs_profile_add(rs_log_profile *profile, size_t count, size_t steps, const double *norm2,
-                    const int32_t *exponent, size_t stride) {
+size_t rs_curves_of(rs_cell cell) {
+    size_t const states = rs_cell_of(cell)->states;
+    return states > 1 ? states + 1 : 1;
+}
+
+static double value_at(const rs_norm_view *norms, size_t i) {
+    double sum = norms->norm2[i * norms->norm_stride];
+    for (size_t k = 1; k < norms->states; ++k)
+        sum += norms->norm2[i * norms->norm_stride + k * norms->stride];
+    return rs_log10_norm(sum, norms->exponent[i * norms->stride]);
+}
+
+void rs_profile_add(rs_log_profile *profile, size_t count, size_t steps,
+                    const rs_norm_view *norms) {
     for (size_t i = 0; i < steps; ++i) {
-        double const value = rs_log10_norm(norm2[i * stride], exponent[i * stride]);
+        double const value = value_at(norms, i);
         bool const first = count == 0, is_zero = value == -INFINITY;
         double const sum = first ? 0.0 : profile->mean[i], zeros = first ? 0.0 : profile->zero[i];
         profile->mean[i] = is_zero ? sum : sum + value;

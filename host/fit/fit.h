@@ -11,14 +11,27 @@ typedef struct rs_log_profile {
     double *zero;      /* [T] fraction of the samples whose gradient is exactly 0 */
 } rs_log_profile;
 
+enum { RS_CURVE_ARRAYS = 4 }; /* of a profile */
+
+/* Profiles of a point: one of h, or three where the state is a pair: of the pair, h and c. */
+size_t rs_curves_of(rs_cell cell);
+
 /* log10 of sqrt(norm2) 2^exponent. Where the norm is in double's range the result is that of
  * log10 applied to it, whatever the exponent: range extension leaves no trace. */
 double rs_log10_norm(double norm2, int32_t exponent);
 
-/* Adds one sample's log10 norms [T] (stride between steps) to a profile; `count` samples went
- * before. Called in the order of the samples, so that the sum never depends on chunks. */
-void rs_profile_add(rs_log_profile *profile, size_t count, size_t steps, const double *norm2,
-                    const int32_t *exponent, size_t stride);
+/* One sample's norms as an engine records them, at step 1. */
+typedef struct rs_norm_view {
+    const double *norm2;     /* sums of squares, of which `states` are added */
+    const int32_t *exponent; /* beside them */
+    size_t states;           /* `stride` apart */
+    size_t stride;           /* between the exponents of steps */
+    size_t norm_stride;      /* between the sums of steps */
+} rs_norm_view;
+
+/* Adds one sample's log10 norms [T] to a profile; `count` samples went before. Called in the order
+ * of the samples, so that the sum never depends on chunks. */
+void rs_profile_add(rs_log_profile *profile, size_t count, size_t steps, const rs_norm_view *norms);
 
 /* Turns the sums of `count` samples into means and fractions. */
 void rs_profile_finish(rs_log_profile *profile, size_t count, size_t steps);
@@ -46,7 +59,9 @@ typedef struct rs_point {
     double decay_rate;
     long forward_nonfinite; /* first recorded t whose h_t is not finite in some sample, 0 none */
     rs_range_steps range;
-    rs_log_profile profile; /* [T]; NULL arrays to keep no curve */
+    rs_log_profile profile; /* [T] of the whole state: what the rate is fitted to, and `range` found
+                               in; NULL arrays to keep no curve */
+    rs_log_profile state[RS_MAX_STATES]; /* [T] of h and of c alone, of cells that have both */
     bool has_gradients;
     double gradient[RS_N_GRADIENT]; /* log10 of the Frobenius norms of the weights' gradients,
                                        -inf for 0, NaN where they are NaN */

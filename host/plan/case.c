@@ -1,5 +1,7 @@
 #include "case.h"
 
+#include "../spec/words.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -24,15 +26,18 @@ rs_shape rs_case_shape(const rs_case *one, size_t radii) {
         .raw = one->raw,
         .drive = drive_of[one->input.kind],
         .gradients = one->gradients,
+        .leak = one->leak < 1.0 ? one->leak : 0.0,
     };
 }
+
+bool rs_case_is_gated(const rs_case *one) { return rs_cell_of(one->cell)->gates > 1; }
 
 bool rs_case_same_shape(const rs_case *a, const rs_case *b) {
     rs_shape const x = rs_case_shape(a, 1), y = rs_case_shape(b, 1);
     return x.batch == y.batch && x.hidden == y.hidden && x.input_size == y.input_size &&
            x.steps == y.steps && x.warmup == y.warmup && x.cell == y.cell &&
            x.precision == y.precision && x.raw == y.raw && x.drive == y.drive &&
-           x.gradients == y.gradients;
+           x.gradients == y.gradients && x.leak == y.leak;
 }
 
 /* ---- identity ------------------------------------------------------------------------------- */
@@ -73,6 +78,15 @@ static void get_loss(const rs_case *one, rs_identity_value *out) {
 static void get_fit_skip(const rs_case *one, rs_identity_value *out) {
     out->whole = (int64_t)one->fit_skip;
 }
+static void get_gate_bias(const rs_case *one, rs_identity_value *out) {
+    out->text = rs_case_is_gated(one) ? rs_gate_bias_text(one->gate_bias, out->buffer) : "";
+}
+static void get_gate_scale(const rs_case *one, rs_identity_value *out) {
+    out->text = rs_case_is_gated(one) ? rs_gate_scale_name(one->gate_scale) : "";
+}
+static void get_leak(const rs_case *one, rs_identity_value *out) {
+    out->text = rs_case_is_gated(one) ? "" : rs_real_text(one->leak, out->buffer);
+}
 static void get_precision(const rs_case *one, rs_identity_value *out) {
     out->text = rs_precision_name(one->precision);
 }
@@ -98,6 +112,9 @@ static const rs_identity_column columns[] = {
     {"warmup", RS_IDENTITY_WHOLE, RS_PART_SETTING, get_warmup},
     {"loss", RS_IDENTITY_TEXT, RS_PART_SETTING, get_loss},
     {"fit_skip", RS_IDENTITY_WHOLE, RS_PART_SETTING, get_fit_skip},
+    {"gate_bias", RS_IDENTITY_TEXT, RS_PART_SETTING, get_gate_bias},
+    {"gate_scale", RS_IDENTITY_TEXT, RS_PART_SETTING, get_gate_scale},
+    {"leak", RS_IDENTITY_TEXT, RS_PART_SETTING, get_leak},
     {"precision", RS_IDENTITY_TEXT, RS_PART_SETTING, get_precision},
     {"raw", RS_IDENTITY_WHOLE, RS_PART_SETTING, get_raw},
     {"engine", RS_IDENTITY_TEXT, RS_PART_SETTING, get_engine},

@@ -17,7 +17,10 @@ typedef struct rs_case {
     rs_start h0;       /* resolved: RS_START_MODEL where the model's h0 is used */
     size_t warmup;
     rs_loss loss;
-    size_t fit_skip; /* resolved */
+    size_t fit_skip;          /* resolved */
+    rs_gate_bias gate_bias;   /* of cells with gates; else drawn */
+    rs_gate_scale gate_scale; /* likewise; else same */
+    double leak;              /* A of cells with one gate; 1 for none, and for all others */
     rs_precision precision;
     bool raw;
     const char *engine;    /* name, static */
@@ -29,6 +32,9 @@ typedef struct rs_case {
 
 /* The shape of the whole case with `radii` radii. */
 rs_shape rs_case_shape(const rs_case *one, size_t radii);
+
+/* True where the cell has gates, and with them a memory. */
+bool rs_case_is_gated(const rs_case *one);
 
 /* True where one launch can hold both cases. */
 bool rs_case_same_shape(const rs_case *a, const rs_case *b);
@@ -59,7 +65,7 @@ typedef struct rs_identity_column {
     void (*get)(const rs_case *one, rs_identity_value *out);
 } rs_identity_column;
 
-enum { RS_MAX_IDENTITY = 16 };
+enum { RS_MAX_IDENTITY = 19 };
 
 /* The columns that tell cases apart, in the order of tables; *n receives their number, at
  * most RS_MAX_IDENTITY. Two cases

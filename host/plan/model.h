@@ -18,7 +18,7 @@ typedef struct rs_model {
     const double *bias_ih;   /* [H] or NULL */
     const double *bias_hh;   /* [H] or NULL */
     const double *input;     /* [steps][batch][I] or NULL */
-    const double *h0;        /* [batch][H] or NULL; [1][B][H] in the file is taken too */
+    const double *h0, *c0;   /* [batch][H] or NULL; [1][B][H] in the file is taken too */
     rs_npz file;             /* owns the arrays above */
     char *unused;            /* "decoder.weight, ...": what is in the file and not above; or NULL */
 } rs_model;

@@ -2,6 +2,7 @@
 
 #include "../../kernels/base/sizes.h"
 #include "../../kernels/record.h"
+#include "../fit/fit.h"
 #include "../spec/words.h"
 
 enum { DEFAULT_FIT_SKIP = 20 };
@@ -64,6 +65,7 @@ static rs_case common_case(const rs_spec *spec, const rs_model *model, const cha
     return (rs_case){
         .h0 = uses_h0(spec, model) ? (rs_start){.kind = RS_START_MODEL} : spec->h0,
         .warmup = spec->warmup,
+        .leak = 1.0,
         .loss = spec->loss,
         .precision = spec->precision,
         .raw = spec->raw,
@@ -168,13 +170,15 @@ size_t rs_plan_seed_stride(const rs_plan *plan) {
 /* ---- memory -------------------------------------------------------------------------------- */
 
 uint64_t rs_plan_host_bytes(const rs_shape *piece, const rs_shape *whole) {
+    const rs_cell_info *cell = rs_cell_of(piece->cell);
     uint64_t const h = piece->hidden, real = sizeof(double);
     /* weight_hh, weight_ih and biases; loss gradient and start state of all samples */
-    uint64_t const arrays =
-        rs_size_add(h, piece->input_size ? rs_size_add(piece->input_size, 2) : 0);
-    uint64_t const rows = rs_size_add(arrays, rs_size_mul(2, whole->batch));
+    uint64_t const gate = rs_size_add(h, rs_size_add(piece->input_size, 2));
+    uint64_t const samples = rs_size_mul(cell->states + 1, whole->batch);
+    uint64_t const rows = rs_size_add(rs_size_mul(cell->gates, gate), samples);
     uint64_t const weights = rs_size_mul(rows, rs_size_mul(h, real));
-    uint64_t const profiles = rs_size_mul(piece->steps, rs_size_mul(whole->radii, 4 * real));
+    uint64_t const curves = rs_curves_of(piece->cell) * RS_CURVE_ARRAYS;
+    uint64_t const profiles = rs_size_mul(piece->steps, rs_size_mul(whole->radii, curves * real));
     return rs_size_add(rs_record_bytes(piece),
                        rs_size_mul(piece->groups, rs_size_add(weights, profiles)));
 }

@@ -29,6 +29,22 @@ typedef struct rs_start {
     double sigma; /* of RS_START_NORMAL, else 0 */
 } rs_start;
 
+/* The whole bias of a gated cell's memory gate: bias_ih and bias_hh together. */
+typedef enum rs_gate_bias_kind {
+    RS_BIAS_DRAWN, /* as drawn or imported, as those of the other gates */
+    RS_BIAS_GIVEN, /* one value */
+    RS_BIAS_CHRONO /* ln U(1, TMAX - 1) for each unit (Tallec & Ollivier 2018) */
+} rs_gate_bias_kind;
+
+typedef struct rs_gate_bias {
+    rs_gate_bias_kind kind;
+    double value; /* the bias, or TMAX; 0 where it is drawn */
+} rs_gate_bias;
+
+/* What is scaled to a spectral radius: all blocks by the candidate's factor, or that block alone.
+ */
+typedef enum rs_gate_scale { RS_SCALE_SAME, RS_SCALE_NATIVE, RS_N_GATE_SCALE } rs_gate_scale;
+
 typedef enum rs_loss { RS_LAST_MEAN, RS_ALL_MEAN, RS_RANDOM, RS_N_LOSS } rs_loss;
 
 enum { RS_MAX_KEYS = 32 };
@@ -76,10 +92,12 @@ typedef struct rs_spec {
 
 const char *rs_ensemble_name(rs_ensemble ensemble);
 const char *rs_loss_name(rs_loss loss);
+const char *rs_gate_scale_name(rs_gate_scale scale); /* "same", "native" */
 
-/* "zero", "pytorch", "noise:0.5"; and "zero", "normal:1", "model". Exact; written into buffer[64],
- * or static; returned. */
+/* "zero", "pytorch", "noise:0.5"; "zero", "normal:1", "model"; and "drawn", "1", "chrono:50".
+ * Exact; written into buffer[64], or static; returned. */
 const char *rs_input_text(rs_input input, char buffer[64]);
 const char *rs_start_text(rs_start h0, char buffer[64]);
+const char *rs_gate_bias_text(rs_gate_bias bias, char buffer[64]);
 
 #endif

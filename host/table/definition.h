@@ -33,7 +33,7 @@ typedef struct column {
     const char *sql; /* what to select for it; NULL where next() fills it */
 } column;
 
-enum { RS_MAX_COLUMNS = 40 };
+enum { RS_MAX_COLUMNS = 48 };
 
 typedef struct source source;
 typedef struct table table;

@@ -10,7 +10,8 @@
 
 double rs_launch_work(const rs_case *one, size_t radii) {
     double const h = (double)one->hidden, columns = (double)(radii * one->batch);
-    return h * h * (double)(one->steps + one->warmup) * columns;
+    double const gates = (double)rs_cell_of(one->cell)->gates;
+    return gates * h * h * (double)(one->steps + one->warmup) * columns;
 }
 
 /* Cases of the shape of the first that a launch should hold to fill the device. */
@@ -139,7 +140,7 @@ size_t rs_launches_missing(const rs_launches *launches, size_t i) {
 rs_status rs_launch_make(const rs_launches *launches, rs_launch *out) {
     *out = (rs_launch){.one = calloc(launches->groups, sizeof *out->one),
                        .rho = calloc(launches->spec->n_rho, sizeof *out->rho),
-                       .scale = calloc(launches->spec->n_rho, sizeof *out->scale)};
+                       .scale = calloc(launches->spec->n_rho, RS_MAX_GATES * sizeof *out->scale)};
     if (out->one && out->rho && out->scale) return RS_OK;
     return rs_fail(RS_EMEMORY, "sweep: no memory for a launch of %zu cases", launches->groups);
 }
@@ -152,11 +153,14 @@ void rs_launch_free(rs_launch *launch) {
 }
 
 static void take_radii(const rs_spec *spec, const rs_case *one, const bool *done, rs_launch *out) {
+    size_t const gates = rs_cell_of(one->cell)->gates;
     out->radii = 0;
     for (size_t r = 0; r < spec->n_rho; ++r) {
         if (done[r]) continue;
         out->rho[out->radii] = spec->native ? NAN : spec->rho[r];
-        out->scale[out->radii++] = rs_weights_scale(one, spec->rho[r]);
+        for (size_t k = 0; k < gates; ++k)
+            out->scale[out->radii * gates + k] = rs_weights_scale(one, spec->rho[r], k);
+        ++out->radii;
     }
 }
 

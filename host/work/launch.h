@@ -26,7 +26,7 @@ typedef struct rs_launch {
     const rs_cut *cut;
     rs_case *one;  /* [groups] */
     double *rho;   /* [radii] asked for; NaN for native */
-    double *scale; /* [radii] */
+    double *scale; /* [radii][K] of the cases' gates */
     size_t groups, radii;
     rs_shape whole;      /* of one of its cases, with these radii and all samples */
     uint64_t host_bytes; /* that the driver holds for it */

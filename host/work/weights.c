@@ -67,9 +67,13 @@ static rs_status check_range(rs_precision precision, size_t count, const double 
 
 /* weight_hh */
 
+/* Gates, and rows of all their blocks. */
+static size_t gates_of(const rs_case *one) { return rs_cell_of(one->cell)->gates; }
+static size_t rows_of(const rs_case *one) { return gates_of(one) * one->hidden; }
+
 static void draw_weight_hh(draw_pair draw, const rs_case *one, double *w) {
     size_t const h = one->hidden;
-    for (size_t i = 0; i < h; ++i)
+    for (size_t i = 0; i < rows_of(one); ++i)
         draw_row(draw, one->seed, RS_STREAM_WEIGHT_HH, i, 0, h, w + i * h);
 }
 
@@ -81,29 +85,30 @@ static void make_symmetric(size_t h, double *w) {
     }
 }
 
-static rs_status fill_weight_hh(const rs_model *model, const rs_case *one, double *w) {
-    size_t const h = one->hidden;
-    double const root = sqrt((double)h);
-    switch (one->ensemble) {
-    case RS_GAUSSIAN:
-        draw_weight_hh(normal_pair, one, w);
-        divide(h * h, root, w);
-        return RS_OK;
-    case RS_UNIFORM:
-        draw_weight_hh(symmetric_uniform_pair, one, w);
-        divide(h * h, root, w);
-        return RS_OK;
-    case RS_SYMMETRIC:
-        draw_weight_hh(normal_pair, one, w);
-        make_symmetric(h, w);
-        divide(h * h, root, w);
-        return RS_OK;
-    case RS_ORTHOGONAL: draw_weight_hh(normal_pair, one, w); return rs_orthogonal_factor(h, w);
+/* One gate's block [H][H], from the numbers drawn for it. */
+static rs_status make_block(rs_ensemble ensemble, size_t h, double *w) {
+    switch (ensemble) {
+    case RS_ORTHOGONAL: return rs_orthogonal_factor(h, w);
     case RS_IDENTITY:
         for (size_t i = 0; i < h; ++i) w[i * h + i] = 1.0;
         return RS_OK;
-    default: memcpy(w, model->weight_hh, h * h * sizeof *w); return RS_OK;
+    case RS_SYMMETRIC: make_symmetric(h, w); break;
+    default: break;
     }
+    divide(h * h, sqrt((double)h), w);
+    return RS_OK;
+}
+
+static rs_status fill_weight_hh(const rs_model *model, const rs_case *one, double *w) {
+    size_t const h = one->hidden;
+    if (one->ensemble == RS_MODEL) {
+        memcpy(w, model->weight_hh, rows_of(one) * h * sizeof *w);
+        return RS_OK;
+    }
+    if (one->ensemble != RS_IDENTITY)
+        draw_weight_hh(one->ensemble == RS_UNIFORM ? symmetric_uniform_pair : normal_pair, one, w);
+    for (size_t k = 0; k < gates_of(one); ++k) RS_TRY(make_block(one->ensemble, h, w + k * h * h));
+    return RS_OK;
 }
 
 /* *changed tells whether any element is another one now. */
@@ -138,14 +143,20 @@ static rs_status check_radius(rs_radii *radii, size_t h, const double *w, double
         radius, changed);
 }
 
+/* The block whose spectral radius is the network's. */
+static double *candidate_of(const rs_case *one, double *weight_hh) {
+    return weight_hh + rs_cell_of(one->cell)->candidate * one->hidden * one->hidden;
+}
+
 static rs_status scale_weight_hh(const rs_case *one, rs_radii *radii, rs_weights *out) {
     size_t const h = out->hidden;
+    bool const all = one->gate_scale == RS_SCALE_SAME;
+    double *const candidate = candidate_of(one, out->weight_hh);
     if (out->drawn_radius == 0.0)
         return rs_fail(RS_EINPUT, "weight_hh: its spectral radius is 0 (nilpotent), so that it "
                                   "cannot be scaled; use --rho native");
-    if (one->ensemble == RS_MODEL)
-        RS_TRY(check_radius(radii, h, out->weight_hh, out->drawn_radius));
-    divide(h * h, out->drawn_radius, out->weight_hh);
+    if (one->ensemble == RS_MODEL) RS_TRY(check_radius(radii, h, candidate, out->drawn_radius));
+    divide((all ? rows_of(one) : h) * h, out->drawn_radius, all ? out->weight_hh : candidate);
     return RS_OK;
 }
 
@@ -163,14 +174,15 @@ static rs_status make_weight_hh(const rs_case *one, const rs_model *model, rs_ra
                                 rs_weights *out) {
     size_t const h = one->hidden;
     bool rounded;
-    RS_TRY(allocate(h, h, &out->weight_hh));
+    RS_TRY(allocate(rows_of(one), h, &out->weight_hh));
     RS_TRY(fill_weight_hh(model, one, out->weight_hh));
-    RS_TRY(rs_radii_find(radii, h, out->weight_hh, &out->drawn_radius));
+    double *const candidate = candidate_of(one, out->weight_hh);
+    RS_TRY(rs_radii_find(radii, h, candidate, &out->drawn_radius));
     if (!one->native) RS_TRY(scale_weight_hh(one, radii, out));
-    RS_TRY(round_weight_hh(one->precision, h * h, out->weight_hh, &rounded));
+    RS_TRY(round_weight_hh(one->precision, rows_of(one) * h, out->weight_hh, &rounded));
     out->radius = out->drawn_radius;
-    if (!one->native || rounded) RS_TRY(rs_radii_find(radii, h, out->weight_hh, &out->radius));
-    out->coupling = rs_coupling(h, out->weight_hh);
+    if (!one->native || rounded) RS_TRY(rs_radii_find(radii, h, candidate, &out->radius));
+    out->coupling = rs_coupling(h, candidate);
     return one->native ? check_native(out) : RS_OK;
 }
 
@@ -188,7 +200,7 @@ static void copy(size_t count, const double *from, double *to) {
 }
 
 static void make_biases(const rs_case *one, const rs_model *model, rs_weights *out) {
-    size_t const h = one->hidden;
+    size_t const h = rows_of(one);
     bool const in_file = model && (model->weight_ih || model->bias_ih || model->bias_hh);
     if (in_file) {
         copy(h, model->bias_ih, out->bias_ih);
@@ -199,9 +211,26 @@ static void make_biases(const rs_case *one, const rs_model *model, rs_weights *o
     draw_uniform(one, RS_STREAM_BIAS_HH, 1, h, out->bias_hh);
 }
 
+/* ln U(1, TMAX - 1) (Tallec & Ollivier 2018, section 2). */
+static double draw_chrono(const rs_case *one, size_t unit) {
+    double pair[2];
+    rs_uniform_pair(one->seed, RS_STREAM_GATE_BIAS, 0, 0, (uint32_t)(unit / 2), pair);
+    return log(1.0 + pair[unit % 2] * (one->gate_bias.value - 2.0));
+}
+
+/* The memory gate's whole bias, in the place of both of its own. */
+static void give_gate_bias(const rs_case *one, rs_weights *out) {
+    size_t const first = rs_cell_of(one->cell)->memory * one->hidden;
+    for (size_t i = 0; i < one->hidden; ++i) {
+        bool const chrono = one->gate_bias.kind == RS_BIAS_CHRONO;
+        out->bias_ih[first + i] = chrono ? draw_chrono(one, i) : one->gate_bias.value;
+        out->bias_hh[first + i] = 0.0;
+    }
+}
+
 /* Engines add the two before they round. */
 static rs_status check_biases(const rs_case *one, const rs_weights *weights) {
-    for (size_t i = 0; i < one->hidden; ++i) {
+    for (size_t i = 0; weights->bias_ih && i < rows_of(one); ++i) {
         double const sum = weights->bias_ih[i] + weights->bias_hh[i];
         RS_TRY(check_range(one->precision, 1, &sum, "bias_ih + bias_hh"));
     }
@@ -209,48 +238,61 @@ static rs_status check_biases(const rs_case *one, const rs_weights *weights) {
 }
 
 static rs_status make_input_weights(const rs_case *one, const rs_model *model, rs_weights *out) {
-    size_t const h = one->hidden, inputs = one->input_size;
+    size_t const h = rows_of(one), inputs = one->input_size;
     if (one->input.kind != RS_INPUT_PYTORCH) return RS_OK;
     RS_TRY(allocate(h, inputs, &out->weight_ih));
-    RS_TRY(allocate(1, h, &out->bias_ih));
-    RS_TRY(allocate(1, h, &out->bias_hh));
     if (model && model->weight_ih)
         copy(h * inputs, model->weight_ih, out->weight_ih);
     else
         draw_uniform(one, RS_STREAM_WEIGHT_IH, h, inputs, out->weight_ih);
-    make_biases(one, model, out);
     RS_TRY(check_range(one->precision, h * inputs, out->weight_ih, "weight_ih"));
-    RS_TRY(check_biases(one, out));
     if (!model || !model->input) return RS_OK;
     return check_range(one->precision, model->steps * model->batch * model->input_size,
                        model->input, "input");
 }
 
-/* h0 */
+static rs_status make_all_biases(const rs_case *one, const rs_model *model, rs_weights *out) {
+    bool const weighted = one->input.kind == RS_INPUT_PYTORCH;
+    bool const given = one->gate_bias.kind != RS_BIAS_DRAWN;
+    if (!weighted && !given) return RS_OK;
+    RS_TRY(allocate(1, rows_of(one), &out->bias_ih));
+    RS_TRY(allocate(1, rows_of(one), &out->bias_hh));
+    if (weighted) make_biases(one, model, out);
+    if (given) give_gate_bias(one, out);
+    return check_biases(one, out);
+}
 
-static rs_status take_h0(const rs_case *one, const rs_model *model, double *h0) {
+/* h0 and c0 */
+
+/* `from` is the model's [batch][H]. */
+static rs_status take_state(const rs_case *one, const rs_model *model, const double *from,
+                            const char *name, double *state) {
     if (one->batch > model->batch)
-        return rs_fail(RS_EINPUT, "h0: has %zu samples, the batch is %zu", model->batch,
+        return rs_fail(RS_EINPUT, "%s: has %zu samples, the batch is %zu", name, model->batch,
                        one->batch);
-    memcpy(h0, model->h0, one->batch * one->hidden * sizeof *h0);
+    memcpy(state, from, one->batch * one->hidden * sizeof *state);
     return RS_OK;
 }
 
-static void draw_h0(const rs_case *one, double *h0) {
+static void draw_state(const rs_case *one, size_t row, double *state) {
     size_t const h = one->hidden;
     for (size_t b = 0; b < one->batch; ++b)
-        draw_row(normal_pair, one->seed, RS_STREAM_H0, 0, b, h, h0 + b * h);
-    for (size_t i = 0; i < one->batch * h; ++i) h0[i] *= one->h0.sigma;
+        draw_row(normal_pair, one->seed, RS_STREAM_H0, row, b, h, state + b * h);
+    for (size_t i = 0; i < one->batch * h; ++i) state[i] *= one->h0.sigma;
 }
 
-static rs_status make_h0(const rs_case *one, const rs_model *model, rs_weights *out) {
-    if (one->h0.kind == RS_START_ZERO) return RS_OK;
-    RS_TRY(allocate(one->batch, one->hidden, &out->h0));
-    if (one->h0.kind == RS_START_MODEL)
-        RS_TRY(take_h0(one, model, out->h0));
+/* Row 0 of the stream is for h0, row 1 for c0. */
+static rs_status make_state(const rs_case *one, const rs_model *model, const double *from,
+                            size_t row, double **out) {
+    const char *const name = row == 0 ? "h0" : "c0";
+    bool const taken = one->h0.kind == RS_START_MODEL;
+    if (one->h0.kind == RS_START_ZERO || (taken && !from)) return RS_OK;
+    RS_TRY(allocate(one->batch, one->hidden, out));
+    if (taken)
+        RS_TRY(take_state(one, model, from, name, *out));
     else
-        draw_h0(one, out->h0);
-    return check_range(one->precision, one->batch * one->hidden, out->h0, "h0");
+        draw_state(one, row, *out);
+    return check_range(one->precision, one->batch * one->hidden, *out, name);
 }
 
 rs_status rs_weights_make(const rs_case *one, const rs_model *model, rs_radii *radii,
@@ -258,7 +300,10 @@ rs_status rs_weights_make(const rs_case *one, const rs_model *model, rs_radii *r
     *out = (rs_weights){.hidden = one->hidden};
     RS_TRY(make_weight_hh(one, model, radii, out));
     RS_TRY(make_input_weights(one, model, out));
-    return make_h0(one, model, out);
+    RS_TRY(make_all_biases(one, model, out));
+    RS_TRY(make_state(one, model, model ? model->h0 : NULL, 0, &out->h0));
+    if (rs_cell_of(one->cell)->states < 2) return RS_OK;
+    return make_state(one, model, model ? model->c0 : NULL, 1, &out->c0);
 }
 
 uint64_t rs_weights_making_bytes(const rs_case *one) {
@@ -268,13 +313,17 @@ uint64_t rs_weights_making_bytes(const rs_case *one) {
 }
 
 bool rs_weights_shared(const rs_case *a, const rs_case *b) {
+    bool const cell = rs_cell_of(a->cell) == rs_cell_of(b->cell) ||
+                      (!rs_case_is_gated(a) && !rs_case_is_gated(b));
+    bool const gates = a->gate_scale == b->gate_scale && a->gate_bias.kind == b->gate_bias.kind &&
+                       a->gate_bias.value == b->gate_bias.value;
     bool const weight_hh = a->ensemble == b->ensemble && a->hidden == b->hidden &&
                            a->seed == b->seed && a->native == b->native &&
                            a->precision == b->precision;
     bool const input = (a->input.kind == RS_INPUT_PYTORCH) == (b->input.kind == RS_INPUT_PYTORCH) &&
                        a->input_size == b->input_size;
     bool const h0 = a->h0.kind == b->h0.kind && a->h0.sigma == b->h0.sigma && a->batch == b->batch;
-    return weight_hh && input && h0;
+    return cell && gates && weight_hh && input && h0;
 }
 
 void rs_weights_free(rs_weights *weights) {
@@ -283,11 +332,14 @@ void rs_weights_free(rs_weights *weights) {
     free(weights->bias_ih);
     free(weights->bias_hh);
     free(weights->h0);
+    free(weights->c0);
     *weights = (rs_weights){0};
 }
 
-double rs_weights_scale(const rs_case *one, double rho) {
-    if (one->native) return 1.0;
+double rs_weights_scale(const rs_case *one, double rho, size_t gate) {
+    bool const is_swept =
+        one->gate_scale == RS_SCALE_SAME || gate == rs_cell_of(one->cell)->candidate;
+    if (one->native || !is_swept) return 1.0;
     return one->precision == RS_F32 ? (double)(float)rho : rho;
 }
 

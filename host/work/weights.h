@@ -9,15 +9,15 @@
 /* What is computed of a case before its launch. */
 typedef struct rs_weights {
     size_t hidden;
-    double *weight_hh;   /* [H][H] W0: of spectral radius 1, or as drawn with --rho native;
-                          * rounded to the precision of the engine */
-    double radius;       /* spectral radius of weight_hh, measured again after scaling */
-    double coupling;     /* g of weight_hh */
+    double *weight_hh; /* [K H][H] W0: its candidate block is of spectral radius 1, or as drawn with
+                        * --rho native; rounded to the precision of the engine */
+    double radius;     /* spectral radius of that block, measured again after scaling */
+    double coupling;   /* g of that block */
     double drawn_radius; /* spectral radius before scaling */
-    double *weight_ih;   /* [H][I], NULL where the input needs none */
-    double *bias_ih;     /* [H], NULL likewise */
-    double *bias_hh;     /* [H], NULL likewise */
-    double *h0;          /* [B][H], NULL for zeros */
+    double *weight_ih;   /* [K H][I], NULL where the input needs none */
+    double *bias_ih;     /* [K H], NULL likewise, but where the gate bias is given */
+    double *bias_hh;     /* [K H], NULL likewise */
+    double *h0, *c0;     /* [B][H], NULL for zeros; c0 of cells that have c */
 } rs_weights;
 
 /* Draws (Philox, see kernels/base/random.h) or takes the arrays of `one` and scales weight_hh.
@@ -36,8 +36,9 @@ void rs_weights_free(rs_weights *weights);
 /* True where rs_weights_make gives both cases, of one model or of none, the same arrays. */
 bool rs_weights_shared(const rs_case *a, const rs_case *b);
 
-/* The scale of a radius: rho itself, or 1 with --rho native; rounded to the precision. */
-double rs_weights_scale(const rs_case *one, double rho);
+/* The scale of a gate at a radius: rho itself, or 1 with --rho native, and where the gates keep
+ * their own scale, for all but the candidate; rounded to the precision. */
+double rs_weights_scale(const rs_case *one, double rho, size_t gate);
 
 /* delta_T of every sample of the batch for a case of `steps`, into gradient [B][H]; returns the
  * loss's term at every earlier step. last-mean: 1 / (B H); all-mean: 1 / (T B H), at every step;

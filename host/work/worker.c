@@ -113,21 +113,34 @@ static rs_status allocate_results(const rs_launch *launch, rs_task *task) {
     size_t const steps = launch->whole.steps, radii = launch->radii;
     task->gradient = calloc(launch->whole.batch * launch->whole.hidden, sizeof *task->gradient);
     task->point = calloc(radii, sizeof *task->point);
-    task->profiles = calloc(radii, 4 * steps * sizeof *task->profiles);
+    size_t const arrays = rs_curves_of(launch->whole.cell) * RS_CURVE_ARRAYS;
+    task->profiles = calloc(radii, arrays * steps * sizeof *task->profiles);
     if (task->gradient && task->point && task->profiles) return RS_OK;
     return rs_fail(RS_EMEMORY, "sweep: no memory for a case of %zu steps and %zu radii", steps,
                    radii);
 }
 
+/* The next of the profiles that `at` points into. */
+static rs_log_profile deal_profile(double **at, size_t steps) {
+    double *const from = *at;
+    *at += RS_CURVE_ARRAYS * steps;
+    return (rs_log_profile){from, from + steps, from + 2 * steps, from + 3 * steps};
+}
+
 static void begin_points(const rs_launch *launch, rs_task *task) {
     const rs_weights *weights = rs_shared_weights_get(task->weights);
+    const rs_cell_info *cell = rs_cell_of(launch->whole.cell);
     size_t const steps = launch->whole.steps;
+    double *at = task->profiles;
     for (size_t r = 0; r < launch->radii; ++r) {
-        double *at = task->profiles + 4 * steps * r;
-        task->point[r] = (rs_point){.profile = {at, at + steps, at + 2 * steps, at + 3 * steps},
-                                    .rho_asked = launch->rho[r],
-                                    .rho = launch->scale[r] * weights->radius,
-                                    .g = launch->scale[r] * weights->coupling};
+        double const scale = launch->scale[r * cell->gates + cell->candidate];
+        rs_point *const point = &task->point[r];
+        *point = (rs_point){.rho_asked = launch->rho[r],
+                            .rho = scale * weights->radius,
+                            .g = scale * weights->coupling};
+        point->profile = deal_profile(&at, steps);
+        for (size_t k = 0; cell->states > 1 && k < cell->states; ++k)
+            point->state[k] = deal_profile(&at, steps);
     }
 }
 
@@ -154,12 +167,23 @@ void rs_work_prepare(const rs_worker *worker, rs_work *work) {
 static void reduce_task(const rs_norms *norms, size_t steps, size_t first, rs_task *task) {
     const rs_chunk *chunk = &norms->chunk;
     size_t const columns = chunk->radii * chunk->batch;
+    size_t const states = rs_cell_of(task->one->cell)->states;
     for (size_t column = 0; column < columns; ++column) {
-        size_t const r = column / chunk->batch, b = column % chunk->batch;
+        size_t const r = column / chunk->batch,
+                     sample = chunk->first_sample + column % chunk->batch;
         rs_point *point = &task->point[chunk->first_radius + r];
-        size_t const at = first * steps + column;
-        rs_profile_add(&point->profile, chunk->first_sample + b, steps, norms->record.norm2 + at,
-                       norms->record.exponent + at, columns);
+        rs_norm_view view = {.norm2 = norms->record.norm2 + states * first * steps + column,
+                             .exponent = norms->record.exponent + first * steps + column,
+                             .states = states,
+                             .stride = columns,
+                             .norm_stride = states * columns};
+        rs_profile_add(&point->profile, sample, steps, &view);
+        for (size_t k = 0; states > 1 && k < states; ++k) {
+            rs_norm_view one = view;
+            one.norm2 += k * columns;
+            one.states = 1;
+            rs_profile_add(&point->state[k], sample, steps, &one);
+        }
         long const nonfinite = (long)norms->record.nonfinite_step[first + column];
         if (nonfinite && (!point->forward_nonfinite || nonfinite < point->forward_nonfinite))
             point->forward_nonfinite = nonfinite;
@@ -196,6 +220,8 @@ static void fit_points(const rs_launch *launch, rs_task *task) {
     for (size_t r = 0; r < launch->radii; ++r) {
         rs_point *point = &task->point[r];
         rs_profile_finish(&point->profile, launch->whole.batch, one->steps);
+        for (size_t k = 0; k < RS_MAX_STATES && point->state[k].mean; ++k)
+            rs_profile_finish(&point->state[k], launch->whole.batch, one->steps);
         point->decay_rate = rs_decay_rate(point->profile.mean, one->steps, one->fit_skip);
         point->range = rs_range_find(&point->profile, one->steps, one->hidden);
     }
@@ -233,9 +259,11 @@ static rs_columns columns_of(const run *r, const rs_chunk *chunk, size_t g) {
     const rs_task *task = &r->work->task[r->first + g];
     const rs_weights *weights = weights_of(r, g);
     size_t const first = chunk->first_sample * task->one->hidden;
+    size_t const gates = rs_cell_of(task->one->cell)->gates;
     return (rs_columns){
-        .scale = r->work->launch.scale + chunk->first_radius,
-        .start = weights->h0 ? weights->h0 + first : NULL,
+        .scale = r->work->launch.scale + chunk->first_radius * gates,
+        .start = {weights->h0 ? weights->h0 + first : NULL,
+                  weights->c0 ? weights->c0 + first : NULL},
         .delta = task->gradient + first,
         .step_delta = task->step_gradient,
         .drive = rs_weights_drive(task->one, r->worker->model, chunk->first_sample),

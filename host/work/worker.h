@@ -19,8 +19,9 @@ typedef struct rs_task {
     rs_shared_weights *weights; /* NULL where there was no memory for them */
     double *gradient;           /* [B][H] loss gradient */
     double step_gradient;
-    rs_point *point;  /* [radii of the launch], good after finish */
-    double *profiles; /* [radii][4][T], what the points' profiles point into */
+    rs_point *point; /* [radii of the launch], good after finish */
+    double
+        *profiles; /* [radii][curves][RS_CURVE_ARRAYS][T], what the points' profiles point into */
     rs_status status; /* RS_OK, why it failed, or RS_EINTERRUPTED where it has not been run */
     char *reason;     /* the message of a failure; owned */
     double forward_seconds, backward_seconds; /* its share of the launch; gradients are in the */

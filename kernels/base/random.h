@@ -30,7 +30,8 @@ typedef enum rs_stream {
     RS_STREAM_H0 = 7,
     RS_STREAM_LOSS = 8,
     RS_STREAM_SPECTRUM = 9,
-    RS_STREAM_BOOTSTRAP = 10
+    RS_STREAM_BOOTSTRAP = 10,
+    RS_STREAM_GATE_BIAS = 11
 } rs_stream;
 
 /* Two uniforms with 53 random bits each, out[0] in (0, 1], out[1] in [0, 1).

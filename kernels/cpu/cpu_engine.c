@@ -249,7 +249,7 @@ static void put(void *array, size_t i, double x, rs_precision precision) {
 static void fill_constants(const run_state *r, const rs_columns *of, group_arrays a) {
     const rs_shape *shape = &r->pass->shape;
     const rs_cpu_kernel *kernel = r->kernel;
-    kernel->put_samples(shape->hidden, shape->batch, of->start, a.start);
+    kernel->put_samples(shape->hidden, shape->batch, of->start[0], a.start);
     kernel->put_samples(shape->hidden, shape->batch, of->delta, a.delta);
 }
 
