@@ -37,13 +37,14 @@ static double const WORK_A_THREAD = 5e8;
 /* One group's weights, as load() leaves them. */
 typedef struct network {
     void *forward_w, *backward_w; /* packed: see rs_cpu_tile */
-    double *weight_ih;            /* [H][I] */
-    double *bias;                 /* [H] both of them, added */
+    double *weight_ih;            /* [K H][I] */
+    double *bias;                 /* [K H] of the drive */
+    void *product_bias;           /* real [H] of a GRU's candidate */
 } network;
 
 /* What the columns of one group are given, laid out for the kernel: see rs_cpu_tile. */
 typedef struct group_arrays {
-    void *drive, *start, *delta, *input;
+    void *drive, *start[RS_MAX_STATES], *delta, *input;
 } group_arrays;
 
 /* Seconds that a thread spent in each part of a pass; forward has the filling of groups it has
@@ -75,8 +76,9 @@ typedef struct tiling {
 typedef struct layout {
     tiling tiling;
     size_t period;                                /* see rs_cpu_tile */
-    uint64_t packed, weight_ih, bias;             /* bytes of one array of a network */
-    uint64_t drive, samples, input, inputs;       /* of one array of a group; one step's x, all */
+    uint64_t packed, weight_ih, bias, units;      /* bytes of one array of a network */
+    uint64_t samples, input, inputs;              /* of one array of a group; one step's x, all */
+    uint64_t drive_step, drive;                   /* one step's u; all */
     uint64_t network, group, scratch, sums, rows; /* bytes of one part of each of these: */
     unsigned char *networks;                      /* the weights of each group */
     unsigned char *groups;                        /* all other arrays of each group */
@@ -102,9 +104,16 @@ static tiling cut_items(const rs_cpu_kernel *kernel, const rs_shape *shape, int 
     return cut;
 }
 
+static uint64_t gates_of(const rs_shape *shape) { return rs_cell_of(shape->cell)->gates; }
+
+/* K H */
+static uint64_t gate_rows(const rs_shape *shape) {
+    return rs_size_mul(gates_of(shape), shape->hidden);
+}
+
 static bool driven(const rs_shape *shape) { return shape->drive != RS_DRIVE_ZERO; }
 
-/* Without a drive one step of zeros serves all. */
+/* Without a drive one step of biases serves all. */
 static uint64_t driven_steps(const rs_shape *shape) {
     return driven(shape) ? rs_size_add(shape->warmup, shape->steps) : 1;
 }
@@ -115,6 +124,7 @@ static network deal_network(const layout *l, rs_block *block) {
     n.backward_w = rs_block_take(block, 1, l->packed);
     n.weight_ih = rs_block_take(block, 1, l->weight_ih);
     n.bias = rs_block_take(block, 1, l->bias);
+    n.product_bias = rs_block_take(block, 1, l->units);
     return n;
 }
 
@@ -125,7 +135,8 @@ static network network_of(const layout *l, size_t group) {
 
 static group_arrays deal_group(const layout *l, rs_block *block) {
     group_arrays a;
-    a.start = rs_block_take(block, 1, l->samples);
+    for (size_t state = 0; state < RS_MAX_STATES; ++state)
+        a.start[state] = rs_block_take(block, 1, l->samples);
     a.delta = rs_block_take(block, 1, l->samples);
     a.drive = rs_block_take(block, 1, l->drive);
     a.input = rs_block_take(block, 1, l->inputs);
@@ -139,8 +150,9 @@ static group_arrays arrays_of(const layout *l, size_t group) {
 
 static void measure_network(const rs_cpu_kernel *kernel, const rs_shape *shape, layout *l) {
     rs_block block = rs_block_measure(ALIGNMENT);
-    l->packed = kernel->packed_bytes(shape->hidden);
-    l->bias = rs_size_mul(shape->hidden, sizeof(double));
+    l->packed = kernel->packed_bytes(shape);
+    l->bias = rs_size_mul(gate_rows(shape), sizeof(double));
+    l->units = rs_size_mul(shape->hidden, kernel->real_bytes);
     l->weight_ih = rs_size_mul(l->bias, shape->input_size);
     (void)deal_network(l, &block);
     l->network = block.used;
@@ -155,7 +167,8 @@ static void measure_group(const rs_cpu_kernel *kernel, const rs_shape *shape, la
     uint64_t const row = rs_size_mul(l->period, kernel->real_bytes);
     rs_block block = rs_block_measure(ALIGNMENT);
     l->samples = rs_size_round_up(rs_size_mul(shape->hidden, row), ALIGNMENT);
-    l->drive = rs_size_mul(driven_steps(shape), l->samples);
+    l->drive_step = rs_size_round_up(rs_size_mul(gate_rows(shape), row), ALIGNMENT);
+    l->drive = rs_size_mul(driven_steps(shape), l->drive_step);
     l->input = rs_size_mul(keeps_input(shape) ? shape->input_size : 0, row);
     l->inputs = rs_size_mul(shape->steps, l->input);
     (void)deal_group(l, &block);
@@ -181,7 +194,8 @@ static layout lay_out(const rs_cpu_kernel *kernel, const rs_shape *shape, int th
     measure_group(kernel, shape, &l);
     l.scratch = rs_size_round_up(kernel->scratch_bytes(shape, widest(kernel, shape)), ALIGNMENT);
     l.sums = shape->gradients ? rs_size_round_up(kernel->gradient->bytes(shape), ALIGNMENT) : 0;
-    size_t const wider = shape->input_size > shape->hidden ? shape->input_size : shape->hidden;
+    uint64_t const rows = gate_rows(shape);
+    uint64_t const wider = shape->input_size > rows ? shape->input_size : rows;
     l.rows =
         rs_size_round_up(rs_size_mul(rs_size_mul(wider, shape->batch), sizeof(double)), ALIGNMENT);
 
@@ -218,27 +232,6 @@ typedef struct load_state {
     size_t parts; /* that the packing of one network is cut into */
 } load_state;
 
-static double bias_at(const double *bias, size_t i) { return bias ? bias[i] : 0.0; }
-
-static void load_drive(const rs_shape *shape, const rs_parameters *of, network to) {
-    if (shape->drive != RS_DRIVE_WEIGHTED) return;
-    memcpy(to.weight_ih, of->weight_ih, shape->hidden * shape->input_size * sizeof *of->weight_ih);
-    for (size_t i = 0; i < shape->hidden; ++i)
-        to.bias[i] = bias_at(of->bias_ih, i) + bias_at(of->bias_hh, i);
-}
-
-static void load_item(void *arg, size_t item, int thread) {
-    const load_state *s = arg;
-    (void)thread;
-    size_t const g = item / s->parts, part = item % s->parts;
-    network const to = network_of(s->l, g);
-    s->kernel->pack(s->shape->hidden, s->of[g].weight_hh, part, s->parts, to.forward_w,
-                    to.backward_w);
-    if (part == 0) load_drive(s->shape, &s->of[g], to);
-}
-
-/* ---- filling ------------------------------------------------------------------------------- */
-
 static void put(void *array, size_t i, double x, rs_precision precision) {
     if (precision == RS_F32)
         ((float *)array)[i] = (float)x;
@@ -246,10 +239,40 @@ static void put(void *array, size_t i, double x, rs_precision precision) {
         ((double *)array)[i] = x;
 }
 
+static double bias_at(const double *bias, size_t i) { return bias ? bias[i] : 0.0; }
+
+static void load_biases(const rs_shape *shape, const rs_parameters *of, network to) {
+    size_t const rows = gate_rows(shape);
+    size_t const candidate = shape->cell == RS_GRU ? RS_GRU_N * shape->hidden : rows;
+    for (size_t i = 0; i < rows; ++i)
+        to.bias[i] = bias_at(of->bias_ih, i) + (i < candidate ? bias_at(of->bias_hh, i) : 0.0);
+    for (size_t i = candidate; i < rows; ++i)
+        put(to.product_bias, i - candidate, bias_at(of->bias_hh, i), shape->precision);
+}
+
+static void load_drive(const rs_shape *shape, const rs_parameters *of, network to) {
+    load_biases(shape, of, to);
+    if (shape->drive != RS_DRIVE_WEIGHTED) return;
+    memcpy(to.weight_ih, of->weight_ih,
+           gate_rows(shape) * shape->input_size * sizeof *of->weight_ih);
+}
+
+static void load_item(void *arg, size_t item, int thread) {
+    const load_state *s = arg;
+    (void)thread;
+    size_t const g = item / s->parts, part = item % s->parts;
+    network const to = network_of(s->l, g);
+    s->kernel->pack(s->shape, s->of[g].weight_hh, part, s->parts, to.forward_w, to.backward_w);
+    if (part == 0) load_drive(s->shape, &s->of[g], to);
+}
+
+/* ---- filling ------------------------------------------------------------------------------- */
+
 static void fill_constants(const run_state *r, const rs_columns *of, group_arrays a) {
     const rs_shape *shape = &r->pass->shape;
     const rs_cpu_kernel *kernel = r->kernel;
-    kernel->put_samples(shape->hidden, shape->batch, of->start[0], a.start);
+    for (size_t state = 0; state < rs_cell_of(shape->cell)->states; ++state)
+        kernel->put_samples(shape->hidden, shape->batch, of->start[state], a.start[state]);
     kernel->put_samples(shape->hidden, shape->batch, of->delta, a.delta);
 }
 
@@ -264,15 +287,15 @@ static void fill_input(const run_state *r, size_t group, size_t step, double *ro
                            (unsigned char *)inputs + (step - shape->warmup) * r->l->input);
 }
 
-/* `rows` is room for the drive of one step, [B][H] in double. */
+/* `rows` is room for the drive of one step, [B][K H] in double. */
 static void fill_step(const run_state *r, size_t group, size_t step, double *rows, void *out) {
     const rs_shape *shape = &r->pass->shape;
+    size_t const count = gate_rows(shape);
     network const n = network_of(r->l, group);
     rs_parameters const of = {.weight_ih = n.weight_ih, .bias_ih = n.bias};
-    for (size_t b = 0; driven(shape) && b < shape->batch; ++b)
-        r->kernel->fill_drive(shape, &of, &r->pass->of[group].drive, step, b,
-                              rows + b * shape->hidden);
-    r->kernel->put_samples(shape->hidden, shape->batch, driven(shape) ? rows : NULL, out);
+    for (size_t b = 0; b < shape->batch; ++b)
+        r->kernel->fill_drive(shape, &of, &r->pass->of[group].drive, step, b, rows + b * count);
+    r->kernel->put_samples(count, shape->batch, rows, out);
 }
 
 /* Items of filling: of each group its constants first, and then its steps. */
@@ -295,7 +318,7 @@ static void fill_item(void *arg, size_t item, int thread) {
     size_t const end = all - first < r->fill_steps ? all : first + r->fill_steps;
     double *rows = (double *)(void *)(l->all_rows + (uint64_t)thread * l->rows);
     for (size_t step = first; step < end; ++step) {
-        fill_step(r, group, step, rows, (unsigned char *)a.drive + step * l->samples);
+        fill_step(r, group, step, rows, (unsigned char *)a.drive + step * l->drive_step);
         fill_input(r, group, step, rows, a.input);
     }
 }
@@ -319,12 +342,14 @@ static void count_seconds(const run_state *r, const rs_cpu_tile *tile, int threa
     seconds->gradient += rs_seconds() - end;
 }
 
-/* s of columns first .. end. */
+/* s_k of columns first .. end, [K][width]. */
 static void fill_scale(const rs_shape *shape, const rs_columns *of, size_t first, size_t end,
-                       void *scale) {
+                       size_t width, void *scale) {
+    size_t const gates = gates_of(shape);
     size_t radius = first / shape->batch, sample = first % shape->batch;
     for (size_t c = 0; c < end - first; ++c) {
-        put(scale, c, of->scale[radius], shape->precision);
+        for (size_t k = 0; k < gates; ++k)
+            put(scale, k * width + c, of->scale[radius * gates + k], shape->precision);
         if (++sample < shape->batch) continue;
         sample = 0;
         ++radius;
@@ -344,9 +369,9 @@ static void run_tile(const run_state *r, size_t g, size_t first, size_t end, int
 
     size_t sample[MOST_VECTORS];
     for (size_t v = 0; v < vectors; ++v) sample[v] = (first + v * lanes) % shape->batch;
-    _Alignas(ALIGNMENT) unsigned char scale[MOST_COLUMNS * sizeof(double)] = {0};
-    fill_scale(shape, of, first, end, scale);
-    size_t const at = g * shape->steps * columns + first;
+    _Alignas(ALIGNMENT) unsigned char scale[RS_MAX_GATES * MOST_COLUMNS * sizeof(double)] = {0};
+    fill_scale(shape, of, first, end, vectors * lanes, scale);
+    size_t const at = g * shape->steps * columns, states = rs_cell_of(shape->cell)->states;
     size_t const gradient = (g * shape->radii + radius) * RS_N_GRADIENT;
     rs_cpu_tile const tile = {
         .shape = shape,
@@ -354,19 +379,20 @@ static void run_tile(const run_state *r, size_t g, size_t first, size_t end, int
         .columns = end - first,
         .forward_w = n.forward_w,
         .backward_w = n.backward_w,
+        .product_bias = n.product_bias,
         .scale = scale,
         .sample = sample,
         .period = l->period,
         .drive = a.drive,
-        .drive_stride = driven(shape) ? l->samples / kernel->real_bytes : 0,
-        .start = a.start,
+        .drive_stride = driven(shape) ? l->drive_step / kernel->real_bytes : 0,
+        .start = {a.start[0], a.start[1]},
         .delta = a.delta,
         .input = keeps_input(shape) ? a.input : NULL,
         .step_delta = of->step_delta,
         .scratch = l->scratches + (uint64_t)thread * l->scratch,
         .sums = l->all_sums + (uint64_t)thread * l->sums,
-        .norm2 = r->out->norm2 + at,
-        .exponent = r->out->exponent + at,
+        .norm2 = r->out->norm2 + states * at + first,
+        .exponent = r->out->exponent + at + first,
         .record_stride = columns,
         .nonfinite_step = r->out->nonfinite_step + g * columns + first,
         .gradient2 = shape->gradients ? r->out->gradient2 + gradient : NULL,
@@ -443,7 +469,7 @@ static double cost_of(const rs_shape *shape) {
     double const columns = (double)(shape->groups * shape->radii * shape->batch);
     double const steps = (double)(shape->warmup + shape->steps);
     double const cost =
-        columns * steps * (double)shape->hidden * (double)(shape->hidden + ACTIVATION);
+        columns * steps * (double)gate_rows(shape) * (double)(shape->hidden + ACTIVATION);
     return shape->gradients ? 2.0 * cost : cost;
 }
 
@@ -474,7 +500,7 @@ static rs_status load(void *handle, const rs_shape *shape, const rs_parameters *
     const cpu *self = handle;
     layout l;
     RS_TRY(lay_out_handle(self, shape, &l));
-    size_t const weights = shape->hidden * shape->hidden;
+    size_t const weights = gate_rows(shape) * shape->hidden;
     load_state s = {self->kernel[shape->precision], shape, of, &l, 1 + weights / LOAD_NUMBERS};
     int const threads = shape->groups * weights < MANY_WEIGHTS ? 1 : self->threads;
     rs_pool_run(self->pool, threads, shape->groups * s.parts, load_item, &s);
@@ -494,7 +520,7 @@ static rs_status run(void *handle, const rs_pass *pass, rs_record *out) {
                    .l = &l,
                    .out = out,
                    .items = shape->groups * l.tiling.items,
-                   .fill_steps = 1 + FILL_NUMBERS / (1 + shape->hidden * l.period)};
+                   .fill_steps = 1 + FILL_NUMBERS / (1 + gate_rows(shape) * l.period)};
     memset(self->passes, 0, (size_t)self->threads * sizeof *self->passes);
     double const start = rs_seconds();
     double const filling = deal(&r, cost_of(shape) < SMALL_COST ? 1 : self->threads);

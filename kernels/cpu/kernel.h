@@ -12,24 +12,25 @@
 typedef struct rs_cpu_tile {
     const rs_shape *shape;
     size_t vectors;
-    size_t columns;         /* that are real; the rest of the width is padding */
-    const void *forward_w;  /* packed W0 */
-    const void *backward_w; /* packed W0^T */
-    const void *scale;      /* real [width] */
-    const size_t *sample;   /* [vectors] sample of each vector's first column */
-    size_t period;          /* row length of the three arrays below: B + lanes - 1 */
-    const void *drive;      /* real [warmup + T][H][period] */
-    size_t drive_stride;    /* reals between steps; 0 where the drive is zero */
-    const void *start;      /* real [H][period] */
-    const void *delta;      /* real [H][period] */
-    const void *input;      /* real [T][I][period] x of the recorded steps, for gradients; NULL
-                               without a weighted drive */
+    size_t columns;                   /* that are real; the rest of the width is padding */
+    const void *forward_w;            /* packed W0 */
+    const void *backward_w;           /* packed W0^T */
+    const void *product_bias;         /* real [H] b of a GRU's candidate */
+    const void *scale;                /* real [K][width] */
+    const size_t *sample;             /* [vectors] sample of each vector's first column */
+    size_t period;                    /* row length of the four arrays below: B + lanes - 1 */
+    const void *drive;                /* real [warmup + T][K H][period] */
+    size_t drive_stride;              /* reals between steps; 0 where all have the same */
+    const void *start[RS_MAX_STATES]; /* real [H][period] each */
+    const void *delta;                /* real [H][period] */
+    const void *input; /* real [T][I][period] x of the recorded steps, for gradients; NULL
+                          without a weighted drive */
     double step_delta;
-    void *scratch; /* rs_cpu_kernel.scratch_bytes() of it, 64-byte aligned */
-    void *sums;    /* likewise rs_cpu_gradient.bytes() */
-    double *norm2; /* of step 1 and the first column; see rs_record */
-    int32_t *exponent;
-    size_t record_stride;     /* entries between steps */
+    void *scratch;            /* rs_cpu_kernel.scratch_bytes() of it, 64-byte aligned */
+    void *sums;               /* likewise rs_cpu_gradient.bytes() */
+    double *norm2;            /* of step 1, the first state and column; see rs_record */
+    int32_t *exponent;        /* of step 1 and the first column */
+    size_t record_stride;     /* entries between states, and between exponents of steps */
     uint32_t *nonfinite_step; /* [columns] */
     double *gradient2;        /* of the first column's radius */
     int32_t *gradient_exponent;
@@ -49,12 +50,12 @@ typedef struct rs_cpu_kernel {
     size_t lanes;       /* reals in a vector */
     size_t max_vectors; /* of a tile */
     size_t real_bytes;
-    uint64_t (*packed_bytes)(size_t hidden);
-    /* Packs W0 [H][H], and its transpose, into panels of rows: part `part` of `parts`. */
-    void (*pack)(size_t hidden, const double *w, size_t part, size_t parts, void *forward_w,
+    uint64_t (*packed_bytes)(const rs_shape *shape);
+    /* Packs W0 [K H][H], and its transpose, into panels of rows: part `part` of `parts`. */
+    void (*pack)(const rs_shape *shape, const double *w, size_t part, size_t parts, void *forward_w,
                  void *backward_w);
-    /* A real [H][period] array from x [B][H], or of zeros where x is NULL. */
-    void (*put_samples)(size_t hidden, size_t batch, const double *x, void *out);
+    /* A real [rows][period] array from x [B][rows], or of zeros where x is NULL. */
+    void (*put_samples)(size_t rows, size_t batch, const double *x, void *out);
     rs_drive_filler *fill_drive; /* rs_drive_fill, compiled for this instruction set */
     uint64_t (*scratch_bytes)(const rs_shape *shape, size_t vectors);
     void (*forward)(const rs_cpu_tile *tile);

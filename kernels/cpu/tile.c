@@ -43,13 +43,14 @@ static size_t panel_start(size_t hidden, size_t panel) {
     return panel * short_rows + (panel < tall ? panel : tall);
 }
 
-static uint64_t packed_bytes(size_t hidden) {
-    return rs_size_mul(rs_size_mul(hidden, hidden), sizeof(real));
+static uint64_t packed_bytes(const rs_shape *shape) {
+    return rs_size_mul(rs_size_mul(shape->hidden, shape->hidden), sizeof(real));
 }
 
 /* A panel of rows first .. end is stored column by column: [H][end - first]. */
-static void pack(size_t hidden, const double *w, size_t part, size_t parts, void *forward_w,
+static void pack(const rs_shape *shape, const double *w, size_t part, size_t parts, void *forward_w,
                  void *backward_w) {
+    size_t const hidden = shape->hidden;
     size_t const count = panel_count(hidden), last = (part + 1) * count / parts;
     size_t const at = panel_start(hidden, part * count / parts) * hidden;
     real *f = (real *)forward_w + at, *b = (real *)backward_w + at;
@@ -276,7 +277,7 @@ static void note_nonfinite(const rs_cpu_tile *tile, const vreal *bad, uint32_t s
 static void load_start(const rs_cpu_tile *tile, real *h) {
     for (size_t i = 0; i < tile->shape->hidden; ++i)
         for (size_t v = 0; v < tile->vectors; ++v, h += LANES)
-            v_store(h, v_load_unaligned((const real *)tile->start + i * tile->period +
+            v_store(h, v_load_unaligned((const real *)tile->start[0] + i * tile->period +
                                         tile->sample[v]));
 }
 
