@@ -47,7 +47,7 @@ typedef struct open_radius {
     int64_t exponent[N_KIND]; /* of its sums so far */
 } open_radius;
 
-/* In rs_cpu_tile.sums. `rows` is H and a few more that are never read. */
+/* In rs_cpu_tile.sums. `rows` is q_rows_of() and a few more that are never read. */
 typedef struct workspace {
     open_radius *open;
     double *open_sum;  /* [H + I + 1][rows] */
@@ -57,7 +57,7 @@ typedef struct workspace {
 } workspace;
 
 static uint64_t rows_of(const rs_shape *shape) {
-    return rs_size_round_up(shape->hidden, LANES > Q_ROWS ? LANES : Q_ROWS);
+    return rs_size_round_up(q_rows_of(shape), LANES > Q_ROWS ? LANES : Q_ROWS);
 }
 
 static workspace deal(const rs_shape *shape, rs_block *block) {
@@ -66,8 +66,8 @@ static workspace deal(const rs_shape *shape, rs_block *block) {
     w.open = rs_block_take(block, 1, sizeof *w.open);
     w.open_sum = rs_block_take(block, v_rows_of(shape), rows);
     w.row_sum = rs_block_take(block, N_KIND * LANES, rows);
-    w.sum =
-        rs_block_take(block, blocks_of(shape->hidden, Q_ROWS), Q_ROWS * GROUP_ROWS * VECTOR_BYTES);
+    w.sum = rs_block_take(block, blocks_of(q_rows_of(shape), Q_ROWS),
+                          Q_ROWS * GROUP_ROWS * VECTOR_BYTES);
     w.range = rs_block_take(block, shape->steps, sizeof *w.range);
     return w;
 }
@@ -97,7 +97,20 @@ static kind kind_of(const rs_shape *shape, size_t row) {
     return row < shape->hidden ? HH : row < shape->hidden + shape->input_size ? IH : BIAS;
 }
 
-static size_t q_blocks(const vector *of) { return blocks_of(of->tile->shape->hidden, Q_ROWS); }
+static size_t q_rows(const vector *of) { return (size_t)q_rows_of(of->tile->shape); }
+
+static size_t q_blocks(const vector *of) { return blocks_of(q_rows_of(of->tile->shape), Q_ROWS); }
+
+/* K H */
+static size_t gate_rows(const rs_shape *shape) {
+    return rs_cell_of(shape->cell)->gates * shape->hidden;
+}
+
+/* Whether anyone asks for the product of rows of q from i on with those of v before `end`: v of a
+ * GRU's candidate is no factor of weight_hh. */
+static bool wanted(const rs_shape *shape, size_t i, size_t end) {
+    return i < gate_rows(shape) || end > shape->hidden;
+}
 
 static size_t v_blocks(const vector *of) { return blocks_of(v_rows_of(of->tile->shape), V_ROWS); }
 
@@ -126,7 +139,7 @@ static void fill_rows(const vector *of) {
         for (size_t i = 0; hidden + i < v_blocks(of) * V_ROWS; ++i)
             v_store(row_at(of, of->v, V_ROWS, hidden + i, t),
                     i < inputs ? x_at(of, t, i) : v_set(i == inputs ? 1 : 0));
-        for (size_t i = hidden; i < q_blocks(of) * Q_ROWS; ++i)
+        for (size_t i = q_rows(of); i < q_blocks(of) * Q_ROWS; ++i)
             v_store(row_at(of, of->q, Q_ROWS, i, t), v_set(0));
     }
 }
@@ -199,7 +212,7 @@ INLINE vreal power_of(const vector *of, vint n) {
 /* Brings q near 1. */
 static void scale_q(const vector *of, size_t t) {
     vreal const factor = power_of(of, -of->w.range[t].q);
-    for (size_t i = 0; i < of->tile->shape->hidden; ++i) {
+    for (size_t i = 0; i < q_rows(of); ++i) {
         real *const q = row_at(of, of->q, Q_ROWS, i, t);
         v_store(q, v_load(q) * factor);
     }
@@ -265,10 +278,12 @@ static void multiply(const vector *of, size_t first, size_t end) {
     for (size_t part = 0; part < parts; ++part) {
         size_t const t = part * steps / parts, count = (part + 1) * steps / parts - t;
         for (size_t p = 0; p < q_blocks(of); ++p)
-            for (size_t b = first; b < end; ++b)
+            for (size_t b = first; b < end; ++b) {
+                if (!wanted(of->tile->shape, p * Q_ROWS, (b + 1) * V_ROWS)) continue;
                 product(count, row_at(of, of->q, Q_ROWS, p * Q_ROWS, t),
                         row_at(of, of->v, V_ROWS, b * V_ROWS, t),
                         of->w.sum + (p * BLOCKS + b - first) * Q_ROWS * V_ROWS * LANES, part == 0);
+            }
     }
 }
 
@@ -414,8 +429,9 @@ INLINE void turn_columns(const vector *of, size_t i, size_t r, real *column) {
 /* Rows first .. end of v, whose sums are there. */
 static void add_radii(const vector *of, const segments *cut, size_t first, size_t end) {
     _Alignas(VECTOR_BYTES) real column[LANES * LANES];
-    for (size_t i = 0; i < of->tile->shape->hidden; i += LANES)
+    for (size_t i = 0; i < q_rows(of); i += LANES)
         for (size_t j = first; j < end; ++j) {
+            if (!wanted(of->tile->shape, i, j + 1)) continue;
             turn_columns(of, i, j - first, column);
             for (size_t s = 0; s < cut->count; ++s) add_columns(of, cut, &cut->of[s], i, j, column);
         }
@@ -433,10 +449,17 @@ static void clear_squares(const vector *of, const segments *cut) {
         }
 }
 
-static double sum_of_rows(const vector *of, kind k, size_t segment) {
+/* What multiplies the input has v of a GRU's candidate, behind the others, in the place of its q.
+ */
+static double sum_of_rows(const vector *of, rs_gradient gradient, kind k, size_t segment) {
+    const rs_shape *shape = of->tile->shape;
+    bool const has_v =
+        shape->cell == RS_GRU && (gradient == RS_WEIGHT_IH || gradient == RS_BIAS_IH);
     const double *row = squares_of(of, k, segment);
+    size_t const gates = gate_rows(shape), end = has_v ? RS_GRU_N * shape->hidden : gates;
     double sum = 0.0;
-    for (size_t i = 0; i < of->tile->shape->hidden; ++i) sum += row[i];
+    for (size_t i = 0; i < end; ++i) sum += row[i];
+    for (size_t i = gates; has_v && i < q_rows(of); ++i) sum += row[i];
     return sum;
 }
 
@@ -445,13 +468,10 @@ static void put_norms(const vector *of, const segments *cut) {
         [RS_WEIGHT_IH] = IH, [RS_WEIGHT_HH] = HH, [RS_BIAS_IH] = BIAS, [RS_BIAS_HH] = BIAS};
     for (size_t i = 0; i < cut->count; ++i) {
         const segment *s = &cut->of[i];
-        if (!s->ends) continue;
-        double norm2[N_KIND];
-        for (kind k = 0; k < N_KIND; ++k) norm2[k] = sum_of_rows(of, k, i);
-        for (size_t g = 0; g < RS_N_GRADIENT; ++g) {
+        for (rs_gradient g = 0; s->ends && g < RS_N_GRADIENT; ++g) {
             size_t const at = s->radius * RS_N_GRADIENT + g;
             int64_t const exponent = s->exponent[of_gradient[g]];
-            of->tile->gradient2[at] = norm2[of_gradient[g]];
+            of->tile->gradient2[at] = sum_of_rows(of, g, of_gradient[g], i);
             of->tile->gradient_exponent[at] = exponent == NOTHING ? 0 : (int32_t)exponent;
         }
     }

@@ -70,20 +70,29 @@ INLINE void v_assemble(vreal q, vreal n, vreal shifted, vreal *e, vreal *p) {
     *p = v_fma(q, power, power - one); /* power - 1 is exact for all n that matter */
 }
 
-/* tanh and slope of a [count], stage by stage: a processor sees only so far ahead, so independent
- * chains must stand side by side to overlap. */
+/* e = exp(2 y) and p = e - 1 of y [count] <= 0, stage by stage: a processor sees only so far ahead,
+ * so independent chains must stand side by side to overlap. */
+INLINE void v_exp_2y(size_t count, const vreal *y, vreal *e, vreal *p) {
+    vreal rest[MAX_VECTORS], shifted[MAX_VECTORS], n[MAX_VECTORS], q[MAX_VECTORS];
+    EACH(count) {
+        vreal const bounded = v_at_least(y[v], v_set(LEAST_Y));
+        shifted[v] = v_fma(bounded, v_set(TWO_LOG2_E), v_set(ROUNDER));
+        n[v] = shifted[v] - v_set(ROUNDER);
+        rest[v] = v_reduce(bounded, n[v]);
+    }
+    v_expm1_2y(count, rest, q);
+    EACH(count) v_assemble(q[v], n[v], shifted[v], &e[v], &p[v]);
+}
+
+/* -|a| */
+INLINE vreal v_minus_abs(vreal a) { return (vreal)((vint)a | (vint)v_set((real)-0.0)); }
+
+/* tanh and slope of a [count]. */
 INLINE void v_tanh(size_t count, const vreal *a, vreal *h, vreal *slope) {
     vint const sign = (vint)v_set((real)-0.0);
-    vreal minus_abs[MAX_VECTORS], shifted[MAX_VECTORS], n[MAX_VECTORS], q[MAX_VECTORS];
-    vreal e[MAX_VECTORS], p[MAX_VECTORS], d[MAX_VECTORS];
-    EACH(count) {
-        minus_abs[v] = v_at_least((vreal)((vint)a[v] | sign), v_set(LEAST_Y));
-        shifted[v] = v_fma(minus_abs[v], v_set(TWO_LOG2_E), v_set(ROUNDER));
-        n[v] = shifted[v] - v_set(ROUNDER);
-        minus_abs[v] = v_reduce(minus_abs[v], n[v]);
-    }
-    v_expm1_2y(count, minus_abs, q);
-    EACH(count) v_assemble(q[v], n[v], shifted[v], &e[v], &p[v]);
+    vreal y[MAX_VECTORS], e[MAX_VECTORS], p[MAX_VECTORS], d[MAX_VECTORS];
+    EACH(count) y[v] = v_minus_abs(a[v]);
+    v_exp_2y(count, y, e, p);
     /* A division is rounded correctly, so it has the same bits everywhere. Approximate reciprocals
      * differ between makers of processors, and one more step of Newton's does not end that; and
      * other instructions overlap with a division. */

@@ -14,6 +14,25 @@ enum { Q_ROWS = 4, V_ROWS = 6 };
 enum { Q_ROWS = 2, V_ROWS = 4 };
 #endif
 
+/* Rows of q: K H, and H of v = dL/du of a GRU's candidate, which its q is not. */
+static inline uint64_t q_rows_of(const rs_shape *shape) {
+    uint64_t const gates = rs_cell_of(shape->cell)->gates;
+    return rs_size_mul(gates + (shape->cell == RS_GRU), shape->hidden);
+}
+
+/* Coefficients of the backward pass that forward keeps of each unit and step: see cells.h. */
+enum { LSTM_A, LSTM_I, LSTM_F, LSTM_G, LSTM_O, LSTM_FORGET, LSTM_KEPT };
+enum { GRU_N, GRU_R, GRU_Z, GRU_RESET, GRU_KEEP, GRU_KEPT };
+
+static inline size_t kept_of(const rs_shape *shape) {
+    switch (shape->cell) {
+    case RS_LSTM: return LSTM_KEPT;
+    case RS_GRU: return GRU_KEPT;
+    case RS_LINEAR: return 0;
+    default: return 1;
+    }
+}
+
 /* A row of the product's other factor: the states, the input and a one for the biases. */
 static inline uint64_t v_rows_of(const rs_shape *shape) {
     return rs_size_add(rs_size_add(shape->hidden, shape->input_size), 1);
@@ -32,7 +51,7 @@ static inline size_t block_steps(const rs_shape *shape) { return shape->steps | 
  * has them block by block, and in a block step by step. Zeros fill up the last block of q; of v, h
  * alone is there. */
 typedef struct factors {
-    real *q;           /* [vectors][blocks][block_steps()][Q_ROWS][LANES]  phi' * delta */
+    real *q;           /* [vectors][blocks][block_steps()][Q_ROWS][LANES] */
     real *v;           /* [vectors][blocks][block_steps()][V_ROWS][LANES]  from h_0 on */
     real *largest_q;   /* [T][width] magnitudes: see v_at_least */
     real *largest_h;   /* [T][width] */
@@ -40,15 +59,18 @@ typedef struct factors {
 } factors;
 
 typedef struct trace {
-    real *state[2]; /* [H][width] h, and on the way back phi' * delta, by turns */
-    real *z;        /* [MAX_ROWS][width] a panel's product */
-    real *slope;    /* [T][H][width], NULL for linear */
+    real *h[2];  /* [H][width] by turns */
+    real *q[2];  /* [q_rows_of()][width] by turns, not scaled by s; lies where h does */
+    real *carry; /* [H][width] c of an LSTM; on the way back dL/dc, or of other cells what reaches
+                    h_{t-1} by other ways than the product */
+    real *z;     /* [K][MAX_ROWS][width] a panel's product */
+    real *kept;  /* [T][H][kept_of()][width] coefficients */
     factors factors;
 } trace;
 
 /* Reals of a vector of columns. */
 static inline uint64_t q_size(const rs_shape *shape) {
-    uint64_t const steps = rs_size_mul(blocks_of(shape->hidden, Q_ROWS), block_steps(shape));
+    uint64_t const steps = rs_size_mul(blocks_of(q_rows_of(shape), Q_ROWS), block_steps(shape));
     return rs_size_mul(steps, Q_ROWS * LANES);
 }
 
@@ -70,11 +92,12 @@ static inline factors deal_factors(const rs_shape *shape, size_t vectors, rs_blo
 
 static inline trace deal_trace(const rs_shape *shape, size_t vectors, rs_block *block) {
     uint64_t const row = vectors * VECTOR_BYTES, state = rs_size_mul(shape->hidden, row);
-    trace t = {.slope = NULL};
-    t.state[0] = rs_block_take(block, 1, state);
-    t.state[1] = rs_block_take(block, 1, state);
-    t.z = rs_block_take(block, MAX_ROWS, row);
-    if (shape->cell != RS_LINEAR) t.slope = rs_block_take(block, shape->steps, state);
+    trace t = {.kept = NULL};
+    for (size_t turn = 0; turn < 2; ++turn)
+        t.h[turn] = t.q[turn] = rs_block_take(block, q_rows_of(shape), row);
+    t.carry = rs_block_take(block, 1, state);
+    t.z = rs_block_take(block, RS_MAX_GATES * MAX_ROWS, row);
+    t.kept = rs_block_take(block, shape->steps, rs_size_mul(kept_of(shape), state));
     if (shape->gradients) t.factors = deal_factors(shape, vectors, block);
     return t;
 }
