@@ -14,7 +14,18 @@ typedef struct fixture {
     rs_case one;
     rs_point point[FIXTURE_RADII];
     double curve[FIXTURE_RADII][FIXTURE_STEPS], zero[FIXTURE_RADII][FIXTURE_STEPS];
+    double state[FIXTURE_RADII][RS_MAX_STATES][2][FIXTURE_STEPS]; /* curve and zero of each */
 } fixture;
+
+/* Takes away what version 3 had not. */
+static const char fixture_to_version3[] =
+    "DROP TABLE state_curves; CREATE TABLE old AS SELECT * FROM cases; DROP TABLE cases;"
+    "ALTER TABLE old DROP COLUMN gate_bias; ALTER TABLE old DROP COLUMN gate_scale;"
+    "ALTER TABLE old DROP COLUMN leak; ALTER TABLE old RENAME TO cases; PRAGMA user_version = 3";
+
+/* And what version 2 had not. */
+static const char fixture_to_version2[] =
+    "DROP TABLE gradients; DROP TABLE clips; PRAGMA user_version = 2";
 
 static inline fixture fixture_make(uint64_t seed) {
     return (fixture){
@@ -28,6 +39,7 @@ static inline fixture fixture_make(uint64_t seed) {
                 .input_size = 3,
                 .loss = RS_RANDOM,
                 .fit_skip = 1,
+                .leak = 1.0,
                 .precision = RS_F64,
                 .engine = "reference",
                 .model = ""},
@@ -52,6 +64,25 @@ static inline rs_point *fixture_point(fixture *f, size_t i, double rho, double r
                              .range = {-1, -1, -1, -1, -1, -1, -1},
                              .profile = {curve, curve, curve, f->zero[i]}};
     return &f->point[i];
+}
+
+/* Makes the case one of an LSTM of this bias of the forget gate. */
+static inline void fixture_gate(fixture *f, double gate_bias) {
+    f->one.cell = RS_LSTM;
+    f->one.gate_bias = (rs_gate_bias){RS_BIAS_GIVEN, gate_bias};
+}
+
+/* Gives point i, which is filled, curves of both states of a pair: half and a quarter of its norms,
+ * and none of c at step T, where the loss does not depend on it. */
+static inline void fixture_states(fixture *f, size_t i) {
+    static double const shift[RS_MAX_STATES] = {-0.30103, -0.60206};
+    for (size_t k = 0; k < RS_MAX_STATES; ++k) {
+        double *const curve = f->state[i][k][0], *const zero = f->state[i][k][1];
+        for (size_t t = 0; t < FIXTURE_STEPS; ++t) curve[t] = f->curve[i][t] + shift[k];
+        f->point[i].state[k] = (rs_log_profile){curve, curve, curve, zero};
+    }
+    f->state[i][1][0][FIXTURE_STEPS - 1] = -INFINITY;
+    f->state[i][1][1][FIXTURE_STEPS - 1] = 1.0;
 }
 
 /* Gives a point the norms 10^log10_norm of the weights' gradients. */

@@ -232,7 +232,7 @@ static void test_create(void **state) {
     assert_int_equal(list_folder(NULL), 0); /* a probe writes nothing */
     rs_store *const store = open_store();
     assert_int_equal(query_whole(store, "PRAGMA application_id"), 0x52484F53);
-    assert_int_equal(query_whole(store, "PRAGMA user_version"), 3);
+    assert_int_equal(query_whole(store, "PRAGMA user_version"), 4);
     assert_int_equal(query_whole(store, "PRAGMA page_size"), PAGE_SIZE);
     assert_int_equal(query_whole(store, "PRAGMA foreign_keys"), 1);
     struct statfs info;
@@ -438,6 +438,14 @@ static bool change_identity(fixture *f, int which) {
     case 18: f->one.input = (rs_input){RS_INPUT_NOISE, 0.1}; return true;
     case 19: f->one.input = (rs_input){RS_INPUT_NOISE, 0.1 + 0x1p-56}; return true;
     case 20: fixture_import(f), f->one.model_digest = 1; return true;
+    case 21: f->one.leak = 0.5; return true;
+    case 22: f->one.leak = 0.5 + 0x1p-53; return true;
+    case 23: f->one.cell = RS_LSTM; return true;
+    case 24: f->one.cell = RS_GRU; return true;
+    case 25: fixture_gate(f, 1.0); return true;
+    case 26: fixture_gate(f, -1.0); return true;
+    case 27: fixture_gate(f, 50.0), f->one.gate_bias.kind = RS_BIAS_CHRONO; return true;
+    case 28: fixture_gate(f, 1.0), f->one.gate_scale = RS_SCALE_NATIVE; return true;
     default: return false;
     }
 }
@@ -548,6 +556,38 @@ static void test_fractions_of_zeros_where_there_are_any(void **state) {
     assert_int_equal(query_whole(store, "SELECT count(zero) FROM curves"), 1);
     assert_blob(store, "SELECT zero FROM curves WHERE zero IS NOT NULL", f.zero[1],
                 sizeof f.zero[1]);
+    rs_store_close(store);
+}
+
+/* Of points that have a curve, and with it. */
+static void test_curves_of_both_states(void **state) {
+    (void)state;
+    rs_store *const store = open_store();
+    fixture f = fixture_make(1);
+    fixture_gate(&f, 1.0);
+    fixture_point(&f, 0, 0.5, 0.25);
+    fixture_states(&f, 0);
+    fixture_point(&f, 1, 1.0, 0.25)->profile = (rs_log_profile){0};
+    rs_case_result const result = fixture_result(&f, 2);
+    assert_ok(rs_store_put(store, begin_run(store), &result));
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM state_curves"), 2);
+    assert_int_equal(query_whole(store, "SELECT count(zero) FROM state_curves"), 1);
+    assert_blob(store, "SELECT mean FROM curves", f.curve[0], sizeof f.curve[0]);
+    assert_blob(store, "SELECT mean FROM state_curves WHERE state = 'h'", f.state[0][0][0],
+                sizeof f.curve[0]);
+    assert_blob(store, "SELECT max FROM state_curves WHERE state = 'c'", f.state[0][1][0],
+                sizeof f.curve[0]);
+    assert_blob(store, "SELECT zero FROM state_curves WHERE state = 'c'", f.state[0][1][1],
+                sizeof f.curve[0]);
+    assert_text(store, "SELECT gate_bias || ' ' || gate_scale || ' ' || leak FROM cases",
+                "1 same ");
+
+    fixture_point(&f, 1, 1.0, 0.25); /* the curves that were left out */
+    fixture_states(&f, 1);
+    assert_ok(rs_store_put(store, begin_run(store), &result));
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM state_curves"), 4);
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM curves"), 2);
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
     rs_store_close(store);
 }
 
@@ -834,6 +874,7 @@ static void copy_file(const char *path) {
 
 static void copy_version1(void) { copy_file("data/version1.db"); }
 static void copy_version2(void) { copy_file("data/version2.db"); }
+static void copy_version3(void) { copy_file("data/version3.db"); }
 
 /* All tables as CSV, timings of the runs included. */
 static char *all_tables(rs_store *store) {
@@ -866,7 +907,7 @@ static void assert_reads_as_it_is(void) {
 
     rs_store_close(open_store()); /* upgrades */
     assert_ok(rs_store_open_readonly("x.db", &store));
-    assert_int_equal(query_whole(store, "PRAGMA user_version"), 3);
+    assert_int_equal(query_whole(store, "PRAGMA user_version"), 4);
     char *const upgraded = all_tables(store);
     assert_string_equal(first, upgraded);
     rs_store_close(store);
@@ -886,6 +927,12 @@ static void test_version_1_is_read_as_it_is(void **state) {
 static void test_version_2_is_read_as_it_is(void **state) {
     (void)state;
     copy_version2();
+    assert_reads_as_it_is();
+}
+
+static void test_version_3_is_read_as_it_is(void **state) {
+    (void)state;
+    copy_version3();
     assert_reads_as_it_is();
 }
 
@@ -916,6 +963,8 @@ static void test_upgraded_schema_is_the_new_one(void **state) {
     assert_upgrades_to_the_new_schema();
     copy_version2();
     assert_upgrades_to_the_new_schema();
+    copy_version3();
+    assert_upgrades_to_the_new_schema();
     copy_version2(); /* an early build */
     run_sql("x.db", "ALTER TABLE curves DROP COLUMN zero");
     assert_upgrades_to_the_new_schema();
@@ -925,7 +974,8 @@ static void test_upgraded_schema_is_the_new_one(void **state) {
 static void test_gradients_for_version_2(void **state) {
     (void)state;
     make_database();
-    run_sql("x.db", "DROP TABLE gradients; DROP TABLE clips; PRAGMA user_version = 2");
+    run_sql("x.db", fixture_to_version3);
+    run_sql("x.db", fixture_to_version2);
     rs_store *const store = open_store();
     fixture f = fixture_make(1);
     double const rho[] = {0.5, 2.0};
@@ -942,6 +992,29 @@ static void test_gradients_for_version_2(void **state) {
     assert_ok(fixture_done(store, &f.one, rho, 2, RS_WITH_CURVE | RS_WITH_GRADIENTS, done));
     assert_true(done[0] && done[1]);
     assert_int_equal(query_whole(store, "SELECT count(*) FROM points WHERE decay_rate < 1"), 2);
+    rs_store_close(store);
+}
+
+/* Cases of earlier versions have no gates and no leak; ids stay, and what refers to them. */
+static void test_cases_of_version_3(void **state) {
+    (void)state;
+    copy_version3();
+    rs_store *store;
+    assert_ok(rs_store_open_readonly("x.db", &store));
+    int const cases = query_whole(store, "SELECT count(*) FROM cases");
+    int const joined = query_whole(store, "SELECT sum(c.id * p.id) FROM points p JOIN cases c"
+                                          " ON c.id = p.case_id");
+    rs_store_close(store);
+    store = open_store();
+    assert_int_equal(query_whole(store, "SELECT count(*) FROM cases WHERE gate_bias = ''"
+                                        " AND gate_scale = '' AND leak = '1'"),
+                     cases);
+    assert_int_equal(query_whole(store, "SELECT sum(c.id * p.id) FROM points p JOIN cases c"
+                                        " ON c.id = p.case_id"),
+                     joined);
+    assert_int_equal(query_whole(store, "PRAGMA foreign_keys"), 1);
+    sqlite3 *const db = rs_store_handle(store);
+    assert_int_equal(sqlite3_exec(db, "DELETE FROM cases", NULL, NULL, NULL), SQLITE_CONSTRAINT);
     rs_store_close(store);
 }
 
@@ -1139,8 +1212,8 @@ static void test_rows_without_end(void **state) {
 static void test_refuses_newer_schema(void **state) {
     (void)state;
     make_database();
-    run_sql("x.db", "PRAGMA user_version = 4");
-    assert_refused("x.db", "has schema 4, this rhosweep knows 3");
+    run_sql("x.db", "PRAGMA user_version = 5");
+    assert_refused("x.db", "has schema 5, this rhosweep knows 4");
     run_sql("x.db", "PRAGMA user_version = 0");
     assert_refused("x.db", "has schema 0");
 }
@@ -1162,7 +1235,7 @@ static void test_refuses_damaged_databases(void **state) {
 
 static void test_refuses_database_without_our_tables(void **state) {
     (void)state;
-    run_sql("x.db", "PRAGMA application_id = 0x52484F53; PRAGMA user_version = 3;"
+    run_sql("x.db", "PRAGMA application_id = 0x52484F53; PRAGMA user_version = 4;"
                     "PRAGMA journal_mode = WAL; CREATE TABLE runs (id)");
     assert_refused("x.db", "no such table");
 }
@@ -1623,6 +1696,7 @@ int main(void) {
         IN_FOLDER(test_batch_of_one_keeps_one_curve),
         IN_FOLDER(test_timings_of_one_run_add_up),
         IN_FOLDER(test_fractions_of_zeros_where_there_are_any),
+        IN_FOLDER(test_curves_of_both_states),
         IN_FOLDER(test_curves_that_come_later),
         IN_FOLDER(test_gradients_that_come_later),
         IN_FOLDER(test_gradients_of_some_points),
@@ -1632,6 +1706,8 @@ int main(void) {
         IN_FOLDER(test_file_systems_for_a_write_ahead_log),
         IN_FOLDER(test_version_1_is_read_as_it_is),
         IN_FOLDER(test_version_2_is_read_as_it_is),
+        IN_FOLDER(test_version_3_is_read_as_it_is),
+        IN_FOLDER(test_cases_of_version_3),
         IN_FOLDER(test_upgraded_schema_is_the_new_one),
         IN_FOLDER(test_gradients_for_version_2),
         IN_FOLDER(test_start_of_an_imported_model),

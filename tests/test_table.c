@@ -222,9 +222,12 @@ static void test_points_without_a_curve(void **state) {
 static void test_fraction_of_zeros_of_an_early_build(void **state) {
     (void)state;
     rs_store *store = make_database(false);
-    static const char version_2[] = "ALTER TABLE curves DROP COLUMN zero; DROP TABLE gradients;"
-                                    " DROP TABLE clips; PRAGMA user_version = 2";
-    assert_int_equal(sqlite3_exec(rs_store_handle(store), version_2, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3 *const db = rs_store_handle(store);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA foreign_keys = OFF", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, fixture_to_version3, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, fixture_to_version2, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "ALTER TABLE curves DROP COLUMN zero", NULL, NULL, NULL),
+                     SQLITE_OK);
     rs_store_close(store);
     assert_ok(rs_store_open_readonly(path, &store));
     char *const csv = table_text(store, "profile", RS_CSV);

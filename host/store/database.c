@@ -236,8 +236,10 @@ static rs_status check_tables(rs_store *store) {
     RS_TRY(rs_sql_number(
         store, "SELECT count(*) FROM (SELECT 1 FROM runs, cases, points, curves, timings LIMIT 1)",
         &rows));
-    return rs_sql_number(
-        store, "SELECT EXISTS (SELECT 1 FROM gradients) + EXISTS (SELECT 1 FROM clips)", &rows);
+    return rs_sql_number(store,
+                         "SELECT EXISTS (SELECT 1 FROM gradients) + EXISTS (SELECT 1 FROM clips)"
+                         " + EXISTS (SELECT 1 FROM state_curves)",
+                         &rows);
 }
 
 /* In a transaction: makes the file one of the present schema, whose runs say how they ended. */
@@ -255,11 +257,13 @@ static rs_status make_ready_to_write(rs_store *store) {
     /* NORMAL: a killed process loses nothing that was committed. Lost power may take the last
      * cases, never the whole, and the same command computes them again. */
     RS_TRY(
-        rs_sql_execute(store, "PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL", "opening"));
+        rs_sql_execute(store, "PRAGMA foreign_keys = OFF; PRAGMA synchronous = NORMAL", "opening"));
     /* Of a new database: short curves leave little of a page unused, long ones rarely need more. */
     RS_TRY(rs_sql_execute(store, "PRAGMA page_size = 16384", "opening"));
     RS_TRY(rs_sql_run_plain(store, RS_SQL_BEGIN_WRITE, "opening"));
     RS_TRY(end_transaction(store, settle(store), "creating"));
+    /* An upgrade may put another table in the place of one that others refer to. */
+    RS_TRY(rs_sql_execute(store, "PRAGMA foreign_keys = ON", "opening"));
     /* After the schema: WAL cannot be set in a transaction, and a database of SQLite's that has no
      * application_id yet would not be known as ours after a kill. */
     return set_journal(store);

@@ -201,17 +201,37 @@ static bool is_ever_zero(const rs_log_profile *profile, size_t steps) {
     return profile->zero && i < steps;
 }
 
-static rs_status add_curve(rs_store *store, int64_t point_id, const rs_log_profile *profile,
-                           size_t steps, size_t batch) {
+static void bind_profile(rs_binder *b, const rs_log_profile *profile, const rs_case *one) {
+    rs_bind_curve(b, profile->mean, one->steps);
+    rs_bind_curve(b, one->batch > 1 ? profile->min : NULL, one->steps);
+    rs_bind_curve(b, one->batch > 1 ? profile->max : NULL, one->steps);
+    rs_bind_curve(b, is_ever_zero(profile, one->steps) ? profile->zero : NULL, one->steps);
+}
+
+static rs_status add_state_curve(rs_store *store, int64_t point_id, const char *state,
+                                 const rs_log_profile *profile, const rs_case *one) {
+    rs_binder b = {0};
+    RS_TRY(rs_sql_prepare(store, RS_SQL_ADD_STATE_CURVE, &b.to));
+    rs_bind_whole(&b, point_id);
+    rs_bind_text(&b, state);
+    bind_profile(&b, profile, one);
+    RS_TRY(rs_bound(store, &b));
+    return rs_sql_run(store, b.to, "storing a curve");
+}
+
+/* The curve of the point, and those of its states where it has them. */
+static rs_status add_curves(rs_store *store, int64_t point_id, const rs_point *point,
+                            const rs_case *one) {
+    static const char *const state[RS_MAX_STATES] = {"h", "c"};
     rs_binder b = {0};
     RS_TRY(rs_sql_prepare(store, RS_SQL_ADD_CURVE, &b.to));
     rs_bind_whole(&b, point_id);
-    rs_bind_curve(&b, profile->mean, steps);
-    rs_bind_curve(&b, batch > 1 ? profile->min : NULL, steps);
-    rs_bind_curve(&b, batch > 1 ? profile->max : NULL, steps);
-    rs_bind_curve(&b, is_ever_zero(profile, steps) ? profile->zero : NULL, steps);
+    bind_profile(&b, &point->profile, one);
     RS_TRY(rs_bound(store, &b));
-    return rs_sql_run(store, b.to, "storing a curve");
+    RS_TRY(rs_sql_run(store, b.to, "storing a curve"));
+    for (int k = 0; k < RS_MAX_STATES && point->state[k].mean; ++k)
+        RS_TRY(add_state_curve(store, point_id, state[k], &point->state[k], one));
+    return RS_OK;
 }
 
 /* Parameters of RS_SQL_ADD_POINT and RENEW_BARE_POINT. */
@@ -284,8 +304,7 @@ static rs_status put_point(rs_store *store, int64_t run_id, int64_t case_id, boo
     if (!case_is_new && curve)
         RS_TRY(renew_bare_point(store, run_id, case_id, point, &lacks_curve, &id));
     if (!lacks_curve) RS_TRY(add_point(store, run_id, case_id, point, &is_new, &id));
-    if (curve && (is_new || lacks_curve))
-        RS_TRY(add_curve(store, id, &point->profile, one->steps, one->batch));
+    if (curve && (is_new || lacks_curve)) RS_TRY(add_curves(store, id, point, one));
     if (!point->has_gradients) return RS_OK;
     if (!is_new && !lacks_curve) RS_TRY(find_point(store, case_id, point->rho_asked, &id));
     return add_gradients(store, id, point);

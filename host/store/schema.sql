@@ -8,7 +8,7 @@
 -- a database of version N as one of version N + 1, upgradeN.sql makes it one.
 
 PRAGMA application_id = 0x52484F53;
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 
 -- Every invocation of `rhosweep sweep` that came to the point of computing.
 CREATE TABLE runs (
@@ -38,7 +38,7 @@ CREATE TABLE runs (
 -- apart from the radius.
 CREATE TABLE cases (
     id           INTEGER PRIMARY KEY,
-    cell         TEXT NOT NULL,    -- 'tanh', 'relu', 'linear'
+    cell         TEXT NOT NULL,    -- 'tanh', 'relu', 'linear', 'lstm', 'gru'
     ensemble     TEXT NOT NULL,    -- 'gaussian', 'uniform', ...; 'model' for imported weights
     model_digest TEXT NOT NULL,    -- of the imported arrays, 16 hexadecimal digits; '' without
     hidden       INTEGER NOT NULL, -- H, units
@@ -52,6 +52,12 @@ CREATE TABLE cases (
     warmup       INTEGER NOT NULL, -- forward steps before the recorded ones
     loss         TEXT NOT NULL,    -- 'last-mean', 'all-mean', 'random'
     fit_skip     INTEGER NOT NULL, -- steps next to the loss that the decay rate leaves out
+    gate_bias    TEXT NOT NULL,    -- of the memory gate of lstm and gru: 'drawn', '1', 'chrono:50';
+                                   -- '' for cells without gates
+    gate_scale   TEXT NOT NULL,    -- what the radius scales: 'same', all gates, 'native', the
+                                   -- candidate alone; '' for cells without gates
+    leak         TEXT NOT NULL,    -- A of h_t = (1 - A) h_{t-1} + A phi(a_t): '1', '0.5'; '' for lstm
+                                   -- and gru
     precision    TEXT NOT NULL,    -- 'f32', 'f64'
     engine       TEXT NOT NULL,    -- 'cpu', 'cuda', 'reference'; with a suffix where its bits
                                    -- differ: 'cpu-baseline' without FMA, 'cuda-PATH' where forced
@@ -61,7 +67,7 @@ CREATE TABLE cases (
     reason       TEXT,             -- why it failed; NULL if done
     run_id       INTEGER NOT NULL REFERENCES runs (id), -- of the latest attempt
     UNIQUE (cell, ensemble, model_digest, hidden, steps, seed, batch, input, input_size,
-            h0, warmup, loss, fit_skip, precision, engine, raw)
+            h0, warmup, loss, fit_skip, gate_bias, gate_scale, leak, precision, engine, raw)
 ) STRICT;
 
 -- One spectral radius of a case. Steps "back" count from the loss: 0 is T itself. Gradients leave
@@ -88,15 +94,28 @@ CREATE TABLE points (
 -- A radius is positive, so -1 can stand for native.
 CREATE UNIQUE INDEX points_identity ON points (case_id, ifnull(rho_asked, -1));
 
--- log10 |dL/dh_t| over the samples of the batch at t = 1 .. T, as T float64 each, little-endian; -inf
+-- log10 |delta_t| over the samples of the batch at t = 1 .. T, as T float64 each, little-endian; -inf
 -- where the gradient is exactly 0. The mean is that of the other samples; -inf where there are none.
--- No row for a point of a sweep with --profiles no.
+-- |delta_t| is |dL/dh_t|, or sqrt(|dL/dh_t|^2 + |dL/dc_t|^2) where the state is a pair, as an LSTM's
+-- is: the decay rate is fitted to its mean. No row for a point of a sweep with --profiles no.
 CREATE TABLE curves (
     point_id INTEGER PRIMARY KEY REFERENCES points (id),
     mean     BLOB NOT NULL,
     min      BLOB, -- NULL with a batch of 1, where all three are the same
     max      BLOB, -- likewise
     zero     BLOB  -- fraction of samples whose gradient is exactly 0; NULL where none ever is
+) STRICT;
+
+-- log10 |dL/dh_t| and log10 |dL/dc_t| alone, likewise: of points that have a curve and whose state is
+-- a pair, both.
+CREATE TABLE state_curves (
+    point_id INTEGER NOT NULL REFERENCES points (id),
+    state    TEXT NOT NULL CHECK (state IN ('h', 'c')),
+    mean     BLOB NOT NULL,
+    min      BLOB, -- NULL as in curves
+    max      BLOB,
+    zero     BLOB,
+    PRIMARY KEY (point_id, state)
 ) STRICT;
 
 -- Norms of the weights' gradients at a point, each as log10 of the Frobenius norm: -inf for 0, inf

@@ -42,6 +42,8 @@ static const char *const statement_sql[RS_SQL_N] = {
                           " WHERE case_id = ?1 AND ifnull(rho_asked, -1) = ifnull(?2, -1)",
     [RS_SQL_ADD_CURVE] = "INSERT INTO curves (point_id, mean, min, max, zero)"
                          " VALUES (?1, ?2, ?3, ?4, ?5)",
+    [RS_SQL_ADD_STATE_CURVE] = "INSERT INTO state_curves (point_id, state, mean, min, max, zero)"
+                               " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [RS_SQL_FIND_GRADIENT] = "SELECT 1 FROM gradients WHERE point_id = ?1",
     [RS_SQL_ADD_GRADIENT] = "INSERT INTO gradients (point_id, weight_ih, weight_hh, bias_ih,"
                             " bias_hh) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",

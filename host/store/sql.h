@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 /* As schema.sql sets it. */
-enum { RS_SCHEMA_VERSION = 3 };
+enum { RS_SCHEMA_VERSION = 4 };
 
 typedef enum rs_statement {
     RS_SQL_BEGIN_WRITE,
@@ -24,6 +24,7 @@ typedef enum rs_statement {
     RS_SQL_ADD_POINT,
     RS_SQL_FIND_POINT,
     RS_SQL_ADD_CURVE,
+    RS_SQL_ADD_STATE_CURVE,
     RS_SQL_FIND_GRADIENT,
     RS_SQL_ADD_GRADIENT,
     RS_SQL_ADD_CLIP,

@@ -103,7 +103,7 @@ rs_status rs_store_add_clip(rs_store *store, int64_t run_id, const rs_case *one,
 rs_status rs_store_put(rs_store *store, int64_t run_id, const rs_case_result *result);
 
 /* What is read between these two is one moment of the database, and looks like the present schema
- * also where it is of an earlier version (version1.sql, version2.sql). A reading that was begun
+ * also where it is of an earlier version (versionN.sql). A reading that was begun
  * must be ended, with the status of what was read; the end returns how it went: RS_ESTORE where the
  * file was read without locks (see rs_store_open_readonly) and somebody has written to it
  * meanwhile. */

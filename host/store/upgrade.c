@@ -7,8 +7,10 @@
 #pragma GCC diagnostic ignored "-Woverlength-strings"
 #include "upgrade1_sql.h"
 #include "upgrade2_sql.h"
+#include "upgrade3_sql.h"
 #include "version1_sql.h"
 #include "version2_sql.h"
+#include "version3_sql.h"
 #pragma GCC diagnostic pop
 
 /* The steps of a curve in the order in which they come, in SQLite's memory of an aggregate. */
@@ -92,21 +94,33 @@ static rs_status add_missing_column(rs_store *store) {
     return rs_sql_execute(store, "ALTER TABLE curves ADD COLUMN zero BLOB", "upgrading");
 }
 
-static rs_status upgrade_version1(rs_store *store) {
-    RS_TRY(rs_sql_execute(store, version1_sql, "upgrading"));
-    return rs_sql_execute(store, upgrade1_sql, "upgrading");
+/* upgrade1.sql reads what version1.sql shows. */
+static rs_status show_version1(rs_store *store) {
+    return rs_sql_execute(store, version1_sql, "upgrading");
 }
 
-/* In a transaction of the caller's. */
+/* From every version to the next. */
+static const struct {
+    const char *view, *upgrade;
+    rs_status (*prepare)(rs_store *store); /* an upgrade; or NULL */
+} step[RS_SCHEMA_VERSION] = {
+    [1] = {version1_sql, upgrade1_sql, show_version1},
+    [2] = {version2_sql, upgrade2_sql, add_missing_column},
+    [3] = {version3_sql, upgrade3_sql, NULL},
+};
+
 rs_status rs_upgrade(rs_store *store) {
     int64_t version = 0;
     RS_TRY(rs_upgrade_version(store, &version));
-    if (version == RS_SCHEMA_VERSION) return RS_OK;
-    RS_TRY(version == 1 ? upgrade_version1(store) : add_missing_column(store));
-    return rs_sql_execute(store, upgrade2_sql, "upgrading");
+    for (; version < RS_SCHEMA_VERSION; ++version) {
+        if (step[version].prepare) RS_TRY(step[version].prepare(store));
+        RS_TRY(rs_sql_execute(store, step[version].upgrade, "upgrading"));
+    }
+    return RS_OK;
 }
 
 rs_status rs_upgrade_view(rs_store *store, int64_t version) {
-    if (version == 1) RS_TRY(rs_sql_execute(store, version1_sql, "reading"));
-    return rs_sql_execute(store, version2_sql, "reading");
+    for (; version < RS_SCHEMA_VERSION; ++version)
+        RS_TRY(rs_sql_execute(store, step[version].view, "reading"));
+    return RS_OK;
 }

@@ -14,8 +14,8 @@ rs_status rs_upgrade_version(rs_store *store, int64_t *version);
  */
 rs_status rs_upgrade_view(rs_store *store, int64_t version);
 
-/* Makes a database of an earlier version one of the present, in a transaction of the caller's;
- * leaves others as they are. */
+/* Makes a database of an earlier version one of the present, in a transaction of the caller's and
+ * with foreign keys off; leaves others as they are. */
 rs_status rs_upgrade(rs_store *store);
 
 #endif

@@ -1,5 +1,5 @@
 """A results database as arrays, read without the program: host/store/schema.sql, versions 1 to
-3."""
+4."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,10 +22,13 @@ CURVES = ("log10_norm_mean", "log10_norm_min", "log10_norm_max", "zero_fraction"
 VERSION_1 = {"c.cell": "c.nonlinearity AS cell",
              "c.h0": "iif(c.model_digest <> '' AND c.h0 = 'zero', 'unrecorded', c.h0) AS h0",
              "r.isa": "NULL AS isa"}
+# Cells with gates, and leaky ones, came with version 4.
+TO_VERSION_3 = {"c.gate_bias": "'' AS gate_bias", "c.gate_scale": "'' AS gate_scale",
+                "c.leak": "'1' AS leak"}
 
 
 def _columns(prefix, names, version):
-    renamed = VERSION_1 if version == 1 else {}
+    renamed = (VERSION_1 if version == 1 else {}) | (TO_VERSION_3 if version < 4 else {})
     return [renamed.get(f"{prefix}.{name}", f"{prefix}.{name}") for name in names]
 
 

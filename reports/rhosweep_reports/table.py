@@ -13,8 +13,8 @@ from .text import printable
 # What tells cases apart besides the seed, in the order of the program's tables (host/plan/case.c);
 # `model` is a name for `model_digest`.
 SHAPE = ("cell", "ensemble", "hidden", "steps")
-SETTINGS = ("batch", "input", "input_size", "h0", "warmup", "loss", "fit_skip", "precision", "raw",
-            "engine", "model", "model_digest")
+SETTINGS = ("batch", "input", "input_size", "h0", "warmup", "loss", "fit_skip", "gate_bias",
+            "gate_scale", "leak", "precision", "raw", "engine", "model", "model_digest")
 NETWORK = (*SHAPE, *SETTINGS)
 FAMILY = tuple(column for column in NETWORK if column != "hidden")
 

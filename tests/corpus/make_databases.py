@@ -83,10 +83,11 @@ OF_TODAY = {
     "text_that_is_no_utf8": ["UPDATE runs SET host = CAST(x'ff80c0' AS TEXT)"],
     "points_of_no_case": ["PRAGMA foreign_keys = OFF", "UPDATE points SET case_id = 77"],
     "a_run_that_was_killed": ["UPDATE runs SET outcome = 'running', finished = NULL"],
-    "newer": ["PRAGMA user_version = 4"],
+    "newer": ["PRAGMA user_version = 5"],
     "older_than_all": ["PRAGMA user_version = 0"],
     "version_1_in_name": ["PRAGMA user_version = 1"],
     "version_2_in_name": ["PRAGMA user_version = 2"],
+    "version_3_in_name": ["PRAGMA user_version = 3"],
 }
 OF_VERSION_1 = {
     "version1": [],

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).parent
-COMMITS = {"1": "914043f", "2": "11f6bdf"}
+COMMITS = {"1": "914043f", "2": "11f6bdf", "3": "1fabe44"}
 COMMON = ["--quiet", "--hidden", "6", "--steps", "12", "--engine", "cpu", "--threads", "1",
           "--memory", "64M", "-o", "old.db"]
 
@@ -22,6 +22,7 @@ SWEEPS = [
     ["--nonlinearity", "linear,relu", "--ensemble", "orthogonal", "--rho", "1e-9,1e9", "--batch",
      "1", "--seeds", "9223372036854775807", "--raw", "--input", "noise:0.5"],
 ]
+CLIP = {"3": ["--clip", "0.5"]}  # of the first of them: what version 3 added
 
 
 def main(version, program):
@@ -31,8 +32,8 @@ def main(version, program):
             subprocess.run(["rhosweep", "sweep", *options], executable=program, check=True,
                            cwd=folder)
 
-        for options in SWEEPS:
-            sweep(*COMMON, *options)
+        sweep(*COMMON, *SWEEPS[0], *CLIP.get(version, []))
+        sweep(*COMMON, *SWEEPS[1])
         np.savez(Path(folder) / "model.npz", weight_hh_l0=rng.standard_normal((6, 6)) / 3,
                  h0=rng.standard_normal((2, 6)))
         sweep(*COMMON, "--model", "model.npz", "--rho", "native", "--batch", "2", "--seeds", "0")

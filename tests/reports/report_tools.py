@@ -111,8 +111,8 @@ def make_fixed_database(path):
     for seed in (1, 2):
         case = insert(connection, "cases", cell="tanh", ensemble="gaussian", model_digest="",
                       hidden=8, steps=20, seed=seed, batch=4, input="pytorch", input_size=1, h0="zero",
-                      warmup=0, loss="random", fit_skip=5, precision="f64", engine="cpu", raw=0,
-                      model="", status="done", run_id=run)
+                      warmup=0, loss="random", fit_skip=5, gate_bias="", gate_scale="", leak="1",
+                      precision="f64", engine="cpu", raw=0, model="", status="done", run_id=run)
         for rho in (0.5, 1.0, 1.5, 2.0):
             rate = 0.75 - 0.5 * rho + 0.0078125 * seed
             point = insert(connection, "points", case_id=case, run_id=run, rho_asked=rho, rho=rho,
