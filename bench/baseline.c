@@ -56,9 +56,11 @@ static rs_status bytes(size_t index, const rs_shape *shape, const rs_resources *
                        uint64_t *out) {
     (void)index;
     if (shape->groups != 1 || shape->warmup != 0 || shape->raw || shape->gradients ||
-        shape->drive != RS_DRIVE_WEIGHTED || shape->input_size != 1 || shape->cell != RS_TANH)
-        return rs_fail(RS_EINPUT, "baseline: knows one group of tanh units with a weighted input "
-                                  "of size 1, not raw, without warm-up and weight gradients");
+        shape->drive != RS_DRIVE_WEIGHTED || shape->input_size != 1 || shape->cell != RS_TANH ||
+        shape->leak != 0.0)
+        return rs_fail(RS_EINPUT,
+                       "baseline: knows one group of tanh units with a weighted input of size 1, "
+                       "not raw, without leak, warm-up and weight gradients");
     if (shape->hidden > INT_MAX || rs_size_mul(shape->radii, shape->batch) > INT_MAX)
         return rs_fail(RS_EINPUT, "baseline: too large for BLAS");
     baseline unused;

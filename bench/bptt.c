@@ -76,19 +76,30 @@ static double column_steps_of(const rs_shape *s) {
     return (double)s->radii * (double)s->batch * (double)s->steps;
 }
 
+/* Reals of a unit and step that go from the forward pass to the backward pass: a slope, or the
+ * gates and c; of a GRU with the candidate's product and h. */
+static double trace_of(rs_cell cell) {
+    static double const reals[RS_N_CELL] = {
+        [RS_TANH] = 1.0, [RS_RELU] = 1.0, [RS_LSTM] = 5.0, [RS_GRU] = 5.0};
+    return reals[cell];
+}
+
 static double amount_of_bytes(const bptt *b) {
     const rs_shape *s = &b->shape;
+    const rs_cell_info *cell = rs_cell_of(s->cell);
     double const real = s->precision == RS_F32 ? sizeof(float) : sizeof(double);
     double const state = (double)s->hidden * real, column_steps = column_steps_of(s);
-    double const slopes = s->cell == RS_LINEAR ? 0.0 : column_steps * state;
+    double const trace = trace_of(s->cell) * column_steps * state;
     double const states = s->gradients ? column_steps * state : 0.0;
-    double const input = (double)s->batch * (double)s->steps * state;
-    double const norms = column_steps * (sizeof(double) + sizeof(int32_t));
-    return of_pass(b, slopes + states + input, slopes + norms, states);
+    double const kept = s->cell == RS_GRU ? 0.0 : states; /* its trace has them */
+    double const input = (double)(cell->gates * s->batch * s->steps) * state;
+    double const norms = column_steps * (double)(cell->states * sizeof(double) + sizeof(int32_t));
+    return of_pass(b, trace + kept + input, trace + norms, states);
 }
 
 static double amount_of_flops(const bptt *b) {
-    double const h = (double)b->shape.hidden, product = 2.0 * h * h * column_steps_of(&b->shape);
+    double const h = (double)b->shape.hidden, gates = (double)rs_cell_of(b->shape.cell)->gates;
+    double const product = 2.0 * gates * h * h * column_steps_of(&b->shape);
     return of_pass(b, product, product, product);
 }
 
@@ -175,7 +186,8 @@ static rs_status add_passes(const rs_engine *engine, rs_shape shape, int threads
 static rs_status add_engine(const rs_engine *engine, const rs_bench_options *options) {
     for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p)
         for (size_t i = 0; i < options->n_shapes; ++i)
-            for (rs_cell n = RS_TANH; n < (i == 0 ? RS_N_CELL : RS_RELU); ++n) {
+            for (rs_cell n = RS_TANH; n < RS_N_CELL; ++n) {
+                if (i > 0 && (n == RS_RELU || n == RS_LINEAR)) continue;
                 rs_shape const shape = rs_bench_job_shape(&options->shape[i], p, n);
                 RS_TRY(add_passes(engine, shape, options->threads));
             }

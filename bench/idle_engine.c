@@ -18,8 +18,9 @@ static rs_status bytes(size_t device, const rs_shape *shape, const rs_resources 
     (void)device;
     (void)resources;
     *out = 0;
-    if (!shape->gradients) return RS_OK;
-    return rs_fail(RS_EINPUT, "engine idle: has no gradients of weights");
+    if (shape->gradients) return rs_fail(RS_EINPUT, "engine idle: has no gradients of weights");
+    if (rs_cell_of(shape->cell)->gates == 1) return RS_OK;
+    return rs_fail(RS_EINPUT, "engine idle: has no cells with gates");
 }
 
 static rs_status open_nothing(size_t device, const rs_shape *largest, const rs_resources *resources,

@@ -60,24 +60,25 @@ rs_status rs_bench_job_make(const rs_shape *shape, rs_bench_job *out) {
     *out = (rs_bench_job){.pass = {.shape = *shape, .of = &out->columns},
                           .reference_flops = reference_flops};
     uint64_t const h = shape->hidden, r = shape->radii, b = shape->batch, t = shape->steps;
-    uint64_t const weights = rs_size_mul(h, h), loss = rs_size_mul(b, h), x = rs_size_mul(t, b);
-    uint64_t const count =
-        rs_size_add(rs_size_add(weights, loss), rs_size_add(x, rs_size_add(r, 3 * h)));
+    uint64_t const k = rs_cell_of(shape->cell)->gates, rows = rs_size_mul(k, h);
+    uint64_t const weights = rs_size_mul(rows, h), loss = rs_size_mul(b, h), x = rs_size_mul(t, b);
+    uint64_t const small = rs_size_add(rs_size_mul(r, k), rs_size_mul(rows, 3));
+    uint64_t const count = rs_size_add(rs_size_add(weights, loss), rs_size_add(x, small));
     out->numbers = allocate(count);
     if (!out->numbers) return RS_EMEMORY;
     RS_TRY(rs_record_make(shape, &out->record));
 
     double const root = 1.0 / sqrt((double)h);
     double *const w = out->numbers, *const delta = w + weights, *const input = delta + loss;
-    double *const scale = input + x, *const weight_ih = scale + r;
-    double *const bias_ih = weight_ih + h, *const bias_hh = bias_ih + h;
-    draw_normal(RS_STREAM_WEIGHT_HH, h, h, root, w);
+    double *const scale = input + x, *const weight_ih = scale + r * k;
+    double *const bias_ih = weight_ih + rows, *const bias_hh = bias_ih + rows;
+    draw_normal(RS_STREAM_WEIGHT_HH, rows, h, root, w);
     rs_loss_gradient(RS_RANDOM, SEED, t, b, h, delta);
     draw_normal(RS_STREAM_INPUT, t, b, 1.0, input);
-    for (size_t i = 0; i < r; ++i) scale[i] = rs_bench_radius(i, r);
-    draw_uniform(RS_STREAM_WEIGHT_IH, h, root, weight_ih);
-    draw_uniform(RS_STREAM_BIAS_IH, h, root, bias_ih);
-    draw_uniform(RS_STREAM_BIAS_HH, h, root, bias_hh);
+    for (size_t i = 0; i < r * k; ++i) scale[i] = rs_bench_radius(i / k, r);
+    draw_uniform(RS_STREAM_WEIGHT_IH, rows, root, weight_ih);
+    draw_uniform(RS_STREAM_BIAS_IH, rows, root, bias_ih);
+    draw_uniform(RS_STREAM_BIAS_HH, rows, root, bias_hh);
     out->network = (rs_parameters){
         .weight_hh = w, .weight_ih = weight_ih, .bias_ih = bias_ih, .bias_hh = bias_hh};
     out->columns =

@@ -15,10 +15,10 @@ typedef struct rs_bench_job {
     double reference_flops; /* what a check may spend on the weights' gradients */
 } rs_bench_job;
 
-/* Gaussian W0 with g = 1; radii spread evenly over 0.5 .. 1.5 (one alone is 0.5); an input of size
- * 1 ~ N(0, 1) that is given beforehand, with weights and biases U(+-1/sqrt(H)) as in nn.RNN; start
- * state 0; a random unit vector as each sample's loss gradient. The caller frees with
- * rs_bench_job_free in any case. */
+/* Gaussian W_k with g = 1; scales spread evenly over 0.5 .. 1.5 (one alone is 0.5), the same for
+ * all gates; an input of size 1 ~ N(0, 1) that is given beforehand, with weights and biases
+ * U(+-1/sqrt(H)) as PyTorch draws them; start state 0; a random unit vector as each sample's loss
+ * gradient. The caller frees with rs_bench_job_free in any case. */
 rs_status rs_bench_job_make(const rs_shape *shape, rs_bench_job *out);
 void rs_bench_job_free(rs_bench_job *job);
 
@@ -26,13 +26,13 @@ void rs_bench_job_free(rs_bench_job *job);
  * job->pass.shape or a larger one. */
 rs_status rs_bench_job_run(rs_bench_job *job, const rs_engine *engine, void *state);
 
-/* Compares job->record with what the reference engine gives: column by column for some radii and
- * samples, and for some radii the norms of the weights' gradients, where there are any. RS_OK where
- * they agree as closely as the tests of the engines ask. Columns whose gradient grows by half, from
- * any step on, are left out with their radius, for rounding errors grow with it (there only decay
- * rates can agree); RS_EINPUT where that leaves none. Where reference_flops does not reach for all
- * samples of one radius, the engine runs the first ones by themselves, and their gradients are
- * compared instead. */
+/* Compares job->record with what the reference engine gives: the norms of every state, column by
+ * column, for some radii and samples, and for some radii the norms of the weights' gradients, where
+ * there are any. RS_OK where they agree as closely as the tests of the engines ask. Columns whose
+ * gradient grows by half, from any step on, are left out with their radius, for rounding errors
+ * grow with it (there only decay rates can agree); RS_EINPUT where that leaves none. Where
+ * reference_flops does not reach for all samples of one radius, the engine runs the first ones by
+ * themselves, and their gradients are compared instead. */
 rs_status rs_bench_job_check(const rs_bench_job *job, const rs_engine *engine, void *state);
 
 /* Number r of `count` radii, spread over [0.5, 1.5]; also those of the sweeps. */

@@ -3,6 +3,7 @@
 #include "job.h"
 
 #include <math.h>
+#include <stdio.h>
 
 /* As in the tests of the engines: of log10 norms, for each decade that the gradient has decayed
  * and one more; and of the norms of the weights' gradients, relative. */
@@ -19,7 +20,7 @@ enum { MAX_RADII = 8, GRADIENT_RADII = 3 };
 /* Some radii of a job, and its samples from `first` on. Points into itself. */
 typedef struct part {
     rs_bench_job job;
-    double scale[MAX_RADII];
+    double scale[MAX_RADII * RS_MAX_GATES];
     size_t radius[MAX_RADII]; /* index in the whole job */
     size_t first;
 } part;
@@ -33,23 +34,29 @@ static size_t affordable(double flops, double cost, size_t most) {
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
+static size_t gates_of(const rs_shape *shape) { return rs_cell_of(shape->cell)->gates; }
+
+static size_t states_of(const rs_shape *shape) { return rs_cell_of(shape->cell)->states; }
+
 /* Products with W0: of a column, forward and back, with its share of the weights' gradients. */
 static double column_flops(const rs_shape *shape, bool gradients) {
-    double const h = (double)shape->hidden;
-    return (gradients ? 6.0 : 4.0) * h * h * (double)shape->steps;
+    double const h = (double)shape->hidden, gates = (double)gates_of(shape);
+    return (gradients ? 6.0 : 4.0) * gates * h * h * (double)shape->steps;
 }
 
 /* So many radii from the first to the last. Leaves the record to be made. */
 static void choose(const rs_bench_job *whole, size_t radii, size_t first, size_t samples,
                    bool gradients, part *out) {
     const rs_shape *shape = &whole->pass.shape;
+    size_t const gates = gates_of(shape);
     *out = (part){.job = {.network = whole->network,
                           .columns = whole->columns,
                           .pass = {.shape = *shape, .of = &out->job.columns}},
                   .first = first};
     for (size_t i = 0; i < radii; ++i) {
         out->radius[i] = radii > 1 ? i * (shape->radii - 1) / (radii - 1) : 0;
-        out->scale[i] = whole->columns.scale[out->radius[i]];
+        for (size_t k = 0; k < gates; ++k)
+            out->scale[i * gates + k] = whole->columns.scale[out->radius[i] * gates + k];
     }
     out->job.pass.shape.radii = radii;
     out->job.pass.shape.batch = samples;
@@ -73,10 +80,27 @@ static rs_status run_reference(part *some) {
 
 /* ---- columns ------------------------------------------------------------------------------- */
 
-static double log_norm(const rs_bench_job *job, size_t t, size_t column) {
+/* Squared norms of the states of a column, and the exponent that they share. */
+typedef struct norms {
+    double square[RS_MAX_STATES];
+    int32_t exponent;
+} norms;
+
+static norms norms_at(const rs_bench_job *job, size_t t, size_t column) {
     const rs_shape *shape = &job->pass.shape;
-    size_t const i = (t - 1) * shape->radii * shape->batch + column;
-    return rs_log10_norm(job->record.norm2[i], job->record.exponent[i]);
+    size_t const columns = shape->radii * shape->batch, states = states_of(shape);
+    norms out = {.exponent = job->record.exponent[(t - 1) * columns + column]};
+    for (size_t s = 0; s < states; ++s)
+        out.square[s] = job->record.norm2[((t - 1) * states + s) * columns + column];
+    return out;
+}
+
+/* Of all states together. */
+static double log_norm(const rs_bench_job *job, size_t t, size_t column) {
+    norms const n = norms_at(job, t, column);
+    double sum = 0.0;
+    for (size_t s = 0; s < RS_MAX_STATES; ++s) sum += n.square[s];
+    return rs_log10_norm(sum, n.exponent);
 }
 
 /* Whether rounding errors stay small. Unless all is linear they grow as gradients do, and in their
@@ -92,6 +116,20 @@ static bool comparable(const part *some, size_t column) {
     return true;
 }
 
+static rs_status compare_norms(const rs_shape *shape, norms of_engine, norms of_reference,
+                               const char *where) {
+    static const char *const name[RS_MAX_STATES] = {"h", "c"};
+    for (size_t s = 0; s < states_of(shape); ++s) {
+        double const got = rs_log10_norm(of_engine.square[s], of_engine.exponent);
+        double const want = rs_log10_norm(of_reference.square[s], of_reference.exponent);
+        double const error = got == want ? 0.0 : fabs(got - want) / (1.0 + fabs(want));
+        if (!(error <= tolerance[shape->precision])) /* NaN is wrong, too */
+            return rs_fail(RS_EDEVICE, "%s: log10 norm of dL/d%s %.10g, reference %.10g", where,
+                           name[s], got, want);
+    }
+    return RS_OK;
+}
+
 static rs_status compare_column(const rs_bench_job *whole, const part *some, size_t i,
                                 const char *engine) {
     const rs_shape *shape = &whole->pass.shape;
@@ -104,13 +142,10 @@ static rs_status compare_column(const rs_bench_job *whole, const part *some, siz
                        "step %u, in the reference at %u",
                        engine, column, whole->record.nonfinite_step[column], nonfinite[i]);
     for (size_t t = 1; t <= shape->steps; ++t) {
-        double const got = log_norm(whole, t, column), want = log_norm(&some->job, t, i);
-        double const error = got == want ? 0.0 : fabs(got - want) / (1.0 + fabs(want));
-        if (!(error <= tolerance[shape->precision])) /* NaN is wrong, too */
-            return rs_fail(RS_EDEVICE,
-                           "engine %s: wrong result: log10 norm %.10g at step %zu of "
-                           "column %zu, reference %.10g",
-                           engine, got, t, column, want);
+        char where[128];
+        snprintf(where, sizeof where, "engine %s: wrong result: step %zu of column %zu", engine, t,
+                 column);
+        RS_TRY(compare_norms(shape, norms_at(whole, t, column), norms_at(&some->job, t, i), where));
     }
     return RS_OK;
 }
@@ -169,7 +204,8 @@ static rs_status compare_gradients(const rs_bench_job *whole, const part *some, 
             return rs_fail(RS_EDEVICE,
                            "engine %s: wrong result: norm of dL/d%s at scale %g is off by %.3g "
                            "of the reference's",
-                           engine, gradient_name[k], some->scale[i], error);
+                           engine, gradient_name[k], some->scale[i * gates_of(&whole->pass.shape)],
+                           error);
     }
     return RS_OK;
 }

@@ -10,7 +10,7 @@
 
 enum { MAX_THREADS = 4096 };
 
-/* The first one is also run with relu and linear units. */
+/* All are run with tanh, lstm and gru units, the first one also with relu and linear ones. */
 static const rs_bench_shape default_shape[] = {
     {64, 16, 32, 100},  {10, 1, 64, 50},  {32, 16, 32, 100}, {128, 16, 32, 200},
     {256, 32, 16, 100}, {512, 32, 8, 50}, {1024, 16, 8, 20},
@@ -159,7 +159,8 @@ void rs_bench_options_help(FILE *out) {
     for (size_t i = 0; i < N_DEFAULT; ++i)
         fprintf(out, "                         %zu,%zu,%zu,%zu\n", default_shape[i].hidden,
                 default_shape[i].batch, default_shape[i].radii, default_shape[i].steps);
-    fputs("                     The first of the list is also run with relu and linear units.\n"
+    fputs("                     All are run with tanh, lstm and gru units, the first of the list\n"
+          "                     also with relu and linear ones; baseline/ and sweep/ with tanh.\n"
           "                     Sweeps have a list of their own, which it replaces too.\n"
           "  --seeds=N          networks of every sweep (default: 10 for a shape that was given)\n"
           "\n"
