@@ -12,6 +12,10 @@
 /* H 12, B 3, R 5 (0.5 .. 1.5), T 40. */
 static rs_bench_shape const size = {12, 3, 5, 40};
 
+/* Whose results are made wrong. */
+static rs_cell const bent_cell[] = {RS_TANH, RS_LSTM, RS_GRU};
+enum { N_BENT = sizeof bent_cell / sizeof *bent_cell };
+
 typedef struct trial {
     rs_bench_job job;
     const rs_engine *engine;
@@ -49,29 +53,44 @@ static void right_results_pass(void **state) {
 
 static void radii_are_spread_from_a_half_to_one_and_a_half(void **state) {
     (void)state;
-    rs_bench_job job;
-    rs_shape const shape = rs_bench_job_shape(&size, RS_F64, RS_TANH);
-    assert_int_equal(rs_bench_job_make(&shape, &job), RS_OK);
-    for (size_t r = 0; r < size.radii; ++r)
-        assert_true(job.columns.scale[r] == 0.5 + 0.25 * (double)r);
-    rs_bench_job_free(&job);
+    for (rs_cell n = RS_TANH; n < RS_N_CELL; ++n) {
+        rs_bench_job job;
+        rs_shape const shape = rs_bench_job_shape(&size, RS_F64, n);
+        size_t const gates = rs_cell_of(n)->gates;
+        assert_int_equal(rs_bench_job_make(&shape, &job), RS_OK);
+        for (size_t i = 0; i < size.radii * gates; ++i)
+            assert_true(job.columns.scale[i] == 0.5 + 0.25 * (double)(i / gates));
+        rs_bench_job_free(&job);
+    }
 }
 
-/* Column 0 is the smallest radius and the first sample; the last sample is column 2. */
-static void wrong_norms_fail(void **state) {
-    (void)state;
-    static const struct {
-        size_t column, step;
-        double factor;
-    } wrong[] = {{0, 1, 1.01}, {0, 40, 0.99}, {2, 20, 1.01}, {0, 7, 0.0}, {2, 3, NAN}};
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; ++i) {
+/* Column 0 is the smallest radius and the first sample; the last sample is column 2. States count
+ * from 0, h. dL/dc_40 is 0. */
+static const struct {
+    size_t column, step, state;
+    double factor;
+} wrong_norm[] = {{0, 1, 0, 1.01}, {0, 40, 0, 0.99}, {2, 20, 0, 1.01}, {0, 7, 0, 0.0},
+                  {2, 3, 0, NAN},  {0, 1, 1, 1.01},  {2, 39, 1, 0.99}, {0, 7, 1, 0.0},
+                  {2, 3, 1, NAN},  {0, 40, 1, NAN}};
+
+static void wrong_norms_of_a_cell_fail(rs_cell cell) {
+    size_t const states = rs_cell_of(cell)->states;
+    for (size_t i = 0; i < sizeof wrong_norm / sizeof *wrong_norm; ++i) {
+        if (wrong_norm[i].state >= states) continue;
         trial t;
-        start(&t, RS_F32, RS_TANH, false);
-        t.job.record.norm2[(wrong[i].step - 1) * 15 + wrong[i].column] *= wrong[i].factor;
+        start(&t, RS_F32, cell, false);
+        size_t const row = (wrong_norm[i].step - 1) * states + wrong_norm[i].state;
+        t.job.record.norm2[row * 15 + wrong_norm[i].column] *= wrong_norm[i].factor;
         assert_int_equal(judge(&t), RS_EDEVICE);
         assert_non_null(strstr(rs_message(), "engine cpu: wrong result"));
+        assert_non_null(strstr(rs_message(), wrong_norm[i].state == 0 ? "dL/dh" : "dL/dc"));
         finish(&t);
     }
+}
+
+static void wrong_norms_fail(void **state) {
+    (void)state;
+    for (size_t i = 0; i < N_BENT; ++i) wrong_norms_of_a_cell_fail(bent_cell[i]);
 }
 
 static void wrong_exponents_and_states_fail(void **state) {
@@ -88,13 +107,12 @@ static void wrong_exponents_and_states_fail(void **state) {
 }
 
 /* Of the smallest radius, which is always compared. */
-static void wrong_gradients_fail(void **state) {
-    (void)state;
+static void wrong_gradients_of_a_cell_fail(rs_cell cell) {
     static const char *const name[RS_N_GRADIENT] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
     static double const off[RS_N_PRECISION] = {[RS_F32] = 1e-4, [RS_F64] = 1e-10};
     for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p) {
         trial t;
-        start(&t, p, RS_TANH, true);
+        start(&t, p, cell, true);
         for (size_t k = 0; k < RS_N_GRADIENT; ++k) {
             double *const norm2 = &t.job.record.gradient2[k], right = *norm2;
             double const wrong[] = {right * (1.0 + off[p]), right * (1.0 - off[p]), 0.0, NAN};
@@ -114,6 +132,11 @@ static void wrong_gradients_fail(void **state) {
     }
 }
 
+static void wrong_gradients_fail(void **state) {
+    (void)state;
+    for (size_t i = 0; i < N_BENT; ++i) wrong_gradients_of_a_cell_fail(bent_cell[i]);
+}
+
 /* The engine cpu, but for one gradient. */
 static rs_status run_bent(void *self, const rs_pass *pass, rs_record *out) {
     RS_TRY(rs_engine_named("cpu")->run(self, pass, out));
@@ -123,15 +146,17 @@ static rs_status run_bent(void *self, const rs_pass *pass, rs_record *out) {
 
 static void some_samples_are_run_by_themselves(void **state) {
     (void)state;
-    trial t;
-    start(&t, RS_F32, RS_TANH, true);
-    t.job.reference_flops = 1.0;
-    assert_int_equal(judge(&t), RS_OK);
-    rs_engine bent = *t.engine;
-    bent.run = run_bent;
-    assert_int_equal(rs_bench_job_check(&t.job, &bent, t.state), RS_EDEVICE);
-    assert_non_null(strstr(rs_message(), "weight_hh"));
-    finish(&t);
+    for (size_t i = 0; i < N_BENT; ++i) {
+        trial t;
+        start(&t, RS_F32, bent_cell[i], true);
+        t.job.reference_flops = 1.0;
+        assert_int_equal(judge(&t), RS_OK);
+        rs_engine bent = *t.engine;
+        bent.run = run_bent;
+        assert_int_equal(rs_bench_job_check(&t.job, &bent, t.state), RS_EDEVICE);
+        assert_non_null(strstr(rs_message(), "weight_hh"));
+        finish(&t);
+    }
 }
 
 /* relu at rho 4 and above grows in every column: nothing can be compared, and that is said. */
