@@ -5,6 +5,7 @@ the same JSON:
 
     python bench/peers/torch_peer.py --shape 64,16,32,100 --threads 2        JSON of timings
     python bench/peers/torch_peer.py --shape 64,16,4,100 --check DIR         against Rhosweep
+    python bench/peers/torch_peer.py --shape 64,16,32,100 --cell lstm        of other networks
 """
 
 import argparse
@@ -32,6 +33,16 @@ RADII = (0.9, 1.5)
 
 GRADIENTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
+
+@dataclass(frozen=True)
+class Cell:
+    gates: int  # blocks of rows of the weights, in PyTorch's order
+    candidate: int  # the block whose spectral radius is that of the network
+    states: tuple  # whose gradients have norms
+
+
+CELLS = {"tanh": Cell(1, 0, ("h",)), "lstm": Cell(4, 2, ("h", "c")), "gru": Cell(3, 2, ("h",))}
+
 TOLERANCES = {"f32": 1e-4, "f64": 1e-9}  # in log10 of a norm
 WEIGHT_GRADIENTS = {"no": (False,), "yes": (True,), "both": (False, True)}  # an option's values
 GROWTH = 0.5  # a curve that rises by more than this is growing, and f32 may leave f64
@@ -44,11 +55,12 @@ class PeerError(Exception):
 @dataclass(frozen=True)
 class Library:
     name: str  # for people
-    # Name to a function that makes, from a Task, a function that runs forward and backward once.
-    # That one returns the norms [R][T][B] of dL/dh_t or None, dL/dh_0 [R][B][H] or None, and where
-    # the task wants them the gradients of the weights, by the names of GRADIENTS: an array a
-    # radius.
-    peers: dict[str, Callable]
+    # Cell and name to a function that makes, from a Task, a function that runs forward and backward
+    # once. That one returns the norms [R][T][S][B] of dL/dh_t (and of an LSTM's dL/dc_t: of the
+    # c_t that enters step t + 1, while h_t is held fixed) or None, dL/dh_0 (and dL/dc_0)
+    # [R][S][B][H] or None, and where the task wants them the gradients of the weights, by the names
+    # of GRADIENTS: an array a radius.
+    peers: dict[str, dict[str, Callable]]
     configure: Callable  # (options): threads, device, precision of products; PeerError
     about: Callable  # (options) -> {"version", "device"}
     put: Callable  # (float64 array, precision, device) -> the library's array
@@ -60,10 +72,11 @@ class Library:
 class Task:
     """One shape's numbers, as arrays of the library, device and type that are timed."""
 
+    cell: str  # of CELLS
     shape: Shape
     radii: np.ndarray  # [R] ascending
     scales: list  # [R] that weight_hh is multiplied by
-    arrays: dict  # as in nn.RNN's state_dict, and "input" [T][B][1]
+    arrays: dict  # as in the state_dict of nn.RNN, nn.LSTM, nn.GRU, and "input" [T][B][1]
     weight_gradients: bool  # those of the parameters at every radius, too
 
     @property
@@ -85,25 +98,30 @@ def parse_radii(text):
     return lowest, highest
 
 
-def draw_model(shape, seed):
+def draw_model(cell, shape, seed):
     """Float64 arrays: a Gaussian weight_hh, the rest as PyTorch's defaults have it."""
     rng = np.random.default_rng(seed)
+    rows = CELLS[cell].gates * shape.hidden
     bound = 1.0 / np.sqrt(shape.hidden)
     uniform = functools.partial(rng.uniform, -bound, bound)
     return {
-        "weight_hh_l0": bound * rng.standard_normal((shape.hidden, shape.hidden)),
-        "weight_ih_l0": uniform((shape.hidden, INPUT_SIZE)),
-        "bias_ih_l0": uniform(shape.hidden),
-        "bias_hh_l0": uniform(shape.hidden),
+        "weight_hh_l0": bound * rng.standard_normal((rows, shape.hidden)),
+        "weight_ih_l0": uniform((rows, INPUT_SIZE)),
+        "bias_ih_l0": uniform(rows),
+        "bias_hh_l0": uniform(rows),
         "input": rng.standard_normal((shape.steps, shape.batch, INPUT_SIZE)),
     }
 
 
 def make_task(library, model, shape, precision, weight_gradients, options):
+    """All gates of a radius are scaled alike."""
     radii = np.linspace(*options.radii, shape.radii)
-    radius = np.abs(np.linalg.eigvals(model["weight_hh_l0"])).max()
+    candidate = np.split(model["weight_hh_l0"], CELLS[options.cell].gates)[
+        CELLS[options.cell].candidate]
+    radius = np.abs(np.linalg.eigvals(candidate)).max()
     arrays = {name: library.put(value, precision, options.device) for name, value in model.items()}
-    return Task(shape, radii, list(map(float, radii / radius)), arrays, weight_gradients)
+    return Task(options.cell, shape, radii, list(map(float, radii / radius)), arrays,
+                weight_gradients)
 
 
 # ---- timing -------------------------------------------------------------------------------------
@@ -127,9 +145,10 @@ def time_peer(library, run, options):
 
 def measure_task(library, task, options):
     for name in options.peers:
-        times = time_peer(library, library.peers[name](task), options)
+        times = time_peer(library, library.peers[task.cell][name](task), options)
         yield {
             "peer": name,
+            "cell": task.cell,
             "shape": list(task.shape),
             "weight_gradients": task.weight_gradients,
             "median_ms": 1e3 * statistics.median(times),
@@ -142,7 +161,7 @@ def measure_task(library, task, options):
 def measure(library, options):
     results = []
     for shape in options.shape:
-        model = draw_model(shape, options.seed)
+        model = draw_model(options.cell, shape, options.seed)
         for weight_gradients in WEIGHT_GRADIENTS[options.weight_gradients]:
             task = make_task(library, model, shape, options.precision, weight_gradients, options)
             results += measure_task(library, task, options)
@@ -171,35 +190,43 @@ def rhosweep(program, *arguments):
     return done.stdout
 
 
-def table(options, name, database, columns, count):
-    """`count` rows of a table of the program, in the order of their numbers."""
+def table(options, name, database, columns, count, state="h"):
+    """`count` rows of a table of the program, in the order of their numbers; where it has rows of
+    several states, those of one."""
     text = rhosweep(options.rhosweep, "table", name, database, "--format", "csv")
     rows = sorted([float(row[column]) for column in columns]
-                  for row in csv.DictReader(text.splitlines()))
+                  for row in csv.DictReader(text.splitlines()) if row.get("state", state) == state)
     if len(rows) != count:
         raise PeerError(f"{database}: {len(rows)} rows of {name}, not {count}")
     return np.array(rows)
 
 
-def our_norms(options, model, task, precision):
-    """From the program itself, log10 of norms: of dL/dh_t [R][T][mean, min, max over the batch],
-    and of the weights' gradients [R][GRADIENTS], or None where the task has none."""
+def our_profiles(options, database, task):
+    """[R][T][mean, min, max over the batch, of every state]"""
     shape = task.shape
-    stem = "x".join(map(str, shape))
+    columns = ("rho", "step", "log10_norm_mean", "log10_norm_min", "log10_norm_max")
+    of_states = [table(options, "profile", database, columns, shape.radii * shape.steps, state)
+                 for state in CELLS[task.cell].states]
+    return np.concatenate([rows[:, 2:].reshape(shape.radii, shape.steps, 3)
+                           for rows in of_states], axis=-1)
+
+
+def our_norms(options, model, task, precision):
+    """From the program itself, log10 of norms: of dL/dh_t as our_profiles has them, and of the
+    weights' gradients [R][GRADIENTS], or None where the task has none."""
+    stem = "-".join([task.cell, "x".join(map(str, task.shape))])
     path = options.check / f"{stem}.npz"
     database = options.check / f"{stem}-{precision}.db"
     np.savez(path, **model)
     database.unlink(missing_ok=True)  # a sweep does not repeat what its database holds
     clip = ("--clip", 1) if task.weight_gradients else ()
     rhosweep(options.rhosweep, "sweep", "--quiet", "--output", database, "--model", path,
-             "--rho", ",".join(map(repr, map(float, task.radii))), "--precision", precision,
+             "--cell", task.cell, "--rho", ",".join(map(repr, map(float, task.radii))), "--precision", precision,
              "--loss", "last-mean", "--seeds", 0, "--threads", options.threads, *clip)
-    profiles = table(options, "profile", database,
-                     ("rho", "step", "log10_norm_mean", "log10_norm_min", "log10_norm_max"),
-                     shape.radii * shape.steps)[:, 2:].reshape(shape.radii, shape.steps, 3)
+    profiles = our_profiles(options, database, task)
     if not task.weight_gradients:
         return profiles, None
-    gradients = table(options, "clip", database, ("rho", *GRADIENTS), shape.radii)
+    gradients = table(options, "clip", database, ("rho", *GRADIENTS), task.shape.radii)
     return profiles, log10(gradients[:, 1:])
 
 
@@ -209,13 +236,14 @@ def log10(norms):
 
 
 def profiles_of(norms):
-    """[R][T][mean, min, max over the batch] of log10, from norms [R][T][B]."""
+    """[R][T][mean, min, max over the batch, of every state] of log10, from norms [R][T][S][B]."""
     logs = log10(norms)
-    return np.stack([logs.mean(-1), logs.min(-1), logs.max(-1)], axis=-1)
+    profiles = np.stack([logs.mean(-1), logs.min(-1), logs.max(-1)], axis=-1)
+    return profiles.reshape(*logs.shape[:2], -1)
 
 
 def comparable(what, curves, precision):
-    """Which of the radii can be compared: in f32, those whose curve [T][3] does not grow."""
+    """Which of the radii can be compared: in f32, those whose curve of h does not grow."""
     decays = curves[:, :, 2].max(axis=1) <= curves[:, -1, 2] + GROWTH
     chosen = decays if precision == "f32" else np.full(len(curves), True)
     if not chosen.any():
@@ -226,7 +254,8 @@ def comparable(what, curves, precision):
 
 def judge(what, found, expected, precision):
     """Raises where logarithms of norms, a row a radius, differ; returns by how much they do."""
-    error = np.abs(found - expected).max()
+    with np.errstate(invalid="ignore"):  # dL/dc_T is 0 on both sides
+        error = np.where(found == expected, 0.0, np.abs(found - expected)).max()
     if not error <= TOLERANCES[precision]:  # NaN is an error too
         raise PeerError(f"{what}: log10 of a norm differs by {error:.3g}, "
                         f"more than {TOLERANCES[precision]:g}")
@@ -234,7 +263,7 @@ def judge(what, found, expected, precision):
 
 
 def compare(what, found, expected, precision):
-    """Raises where two sets of curves [R][T][3] differ; in f32, of those that do not grow."""
+    """Raises where two sets of curves [R][T][...] differ; in f32, of those that do not grow."""
     chosen = comparable(what, expected, precision)
     verdict = judge(what, found[chosen], expected[chosen], precision)
     print(f"{what}: {chosen.sum()} of {len(chosen)} curves {verdict}")
@@ -258,9 +287,9 @@ def gradient_norms(library, gradients):
 def check_task(library, ours, our_gradients, task, precision):
     """Every peer's norms against ours. A peer without norms is compared in dL/dh_0 with one that
     has both."""
-    where = f"{precision} {task.shape}"
+    where = f"{precision} {task.cell} {task.shape}"
     starts, anchor = {}, None
-    for name, make in library.peers.items():
+    for name, make in library.peers[task.cell].items():
         norms, gradient, of_weights = make(task)()
         if task.weight_gradients:
             compare_gradients(f"{where} {name} and Rhosweep", gradient_norms(library, of_weights),
@@ -283,7 +312,7 @@ def check_task(library, ours, our_gradients, task, precision):
 def check(library, options):
     options.check.mkdir(parents=True, exist_ok=True)
     for shape in options.shape:
-        model = draw_model(shape, options.seed)
+        model = draw_model(options.cell, shape, options.seed)
         for precision, weight_gradients in itertools.product(
                 TOLERANCES, WEIGHT_GRADIENTS[options.weight_gradients]):
             task = make_task(library, model, shape, precision, weight_gradients, options)
@@ -298,8 +327,10 @@ def parse_arguments(library, description, arguments):
     add = parser.add_argument
     add("--shape", type=Shape.parse, action="append", required=True, metavar="H,B,R,T",
         help="units, batch, radii, steps; may be given several times")
-    add("--peers", type=lambda text: text.split(","), default=list(library.peers), metavar="LIST",
-        help="of " + ",".join(library.peers) + "; default: all")
+    add("--cell", choices=CELLS, default="tanh")
+    add("--peers", type=lambda text: text.split(","), metavar="LIST",
+        help="; ".join(f"{cell}: of {','.join(peers)}" for cell, peers in library.peers.items())
+             + "; default: all of the cell")
     add("--precision", choices=TOLERANCES, default="f32")
     add("--threads", type=int, default=len(os.sched_getaffinity(0)))
     add("--device", choices=("cpu", "cuda"), default="cpu")
@@ -316,10 +347,11 @@ def parse_arguments(library, description, arguments):
         help="compare the gradients with those of the program instead; its files go to DIR")
     add("--rhosweep", default="build/release/rhosweep", metavar="PROGRAM", help="for --check")
     options = parser.parse_args(arguments)
-    unknown = set(options.peers) - set(library.peers)
+    known = library.peers[options.cell]
+    options.peers = options.peers or list(known)
+    unknown = set(options.peers) - set(known)
     if unknown:
-        parser.error(f"--peers: {', '.join(sorted(unknown))}: not one of "
-                     f"{', '.join(library.peers)}")
+        parser.error(f"--peers: {', '.join(sorted(unknown))}: not one of {', '.join(known)}")
     if options.threads < 1 or options.repetitions < 2:
         parser.error("--threads must be at least 1, --repetitions at least 2")
     return options

@@ -3,8 +3,9 @@
 The peers, each compiled whole by jax.jit:
 
     jax_vmap_grad   vmap over the radii of grad of scan. dL/dh_t is the gradient with respect to a
-                    zero that is added to h_t; its norms are taken when all are there.
-    jax_shared_w0   the backward pass written by hand, as a scan: one product with W0 per step for
+                    zero that is added to h_t, and an LSTM's dL/dc_t likewise; norms are taken when
+                    all are there.
+    jax_shared_w0   of tanh units: the backward pass written by hand, as a scan: one product with W0 per step for
                     all radii, forward and back, and the norms taken as the gradients are made.
 
 Both do the work of one of our runs and no more: dL/dh_t, per sample norms summed in double, and no
@@ -32,9 +33,32 @@ def norms_of(gradients):
     return jnp.sqrt(jnp.sum(jnp.square(gradients.astype(jnp.float64)), axis=-1))
 
 
-def drive_of(weights, x):
-    """weight_ih x_t + bias [T][B][H]; the same at every radius."""
-    return x @ weights["weight_ih_l0"].T + (weights["bias_ih_l0"] + weights["bias_hh_l0"])
+def drive_of(weights, x, cell="tanh"):
+    """weight_ih x_t + bias [T][B][K H]; the same at every radius. A GRU's bias_hh belongs to the
+    product with h."""
+    bias = weights["bias_ih_l0"] + (0 if cell == "gru" else weights["bias_hh_l0"])
+    return x @ weights["weight_ih_l0"].T + bias
+
+
+def tanh_step(weights, drive, h):
+    return (jnp.tanh(h @ weights["weight_hh_l0"].T + drive),)
+
+
+def lstm_step(weights, drive, h, c):
+    i, f, g, o = jnp.split(h @ weights["weight_hh_l0"].T + drive, 4, axis=-1)
+    c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+    return jax.nn.sigmoid(o) * jnp.tanh(c), c
+
+
+def gru_step(weights, drive, h):
+    r, z, n = jnp.split(h @ weights["weight_hh_l0"].T + weights["bias_hh_l0"], 3, axis=-1)
+    drive_r, drive_z, drive_n = jnp.split(drive, 3, axis=-1)
+    n = jnp.tanh(drive_n + jax.nn.sigmoid(drive_r + r) * n)
+    z = jax.nn.sigmoid(drive_z + z)
+    return ((1 - z) * n + z * h,)
+
+
+STEPS = {"tanh": tanh_step, "lstm": lstm_step, "gru": gru_step}
 
 
 def split(task):
@@ -49,7 +73,8 @@ def named(gradients=None):
 
 
 def jax_vmap_grad(task):
-    shape = task.shape
+    shape, advance = task.shape, STEPS[task.cell]
+    states = len(common.CELLS[task.cell].states)
     weights, x = split(task)
     scales = jnp.array(task.scales, task.dtype)
     stacked = weights | {"weight_hh_l0": scales[:, None, None] * weights["weight_hh_l0"]}
@@ -58,18 +83,18 @@ def jax_vmap_grad(task):
     def last_mean(bumps, weights, x):
         def step(state, given):
             drive, bump = given
-            state = jnp.tanh(state @ weights["weight_hh_l0"].T + drive) + bump
-            return state, None
+            return tuple(map(jnp.add, advance(weights, drive, *state), bump)), None
 
-        last, _ = lax.scan(step, jnp.zeros_like(bumps[0]), (drive_of(weights, x), bumps))
+        start = tuple(jnp.zeros_like(bump[0]) for bump in bumps)
+        (last, *_), _ = lax.scan(step, start, (drive_of(weights, x, task.cell), bumps))
         return last.mean()
 
     gradients_of = jax.grad(last_mean, argnums=(0, 1) if task.weight_gradients else (0,))
 
     def one_radius(weights, x):
-        bumps = jnp.zeros((shape.steps, shape.batch, shape.hidden), x.dtype)
-        states, *others = gradients_of(bumps, weights, x)
-        return norms_of(states), None, named(*others)
+        bump = jnp.zeros((shape.steps, shape.batch, shape.hidden), x.dtype)
+        deltas, *others = gradients_of((bump,) * states, weights, x)
+        return jnp.stack(list(map(norms_of, deltas)), 1), None, named(*others)
 
     run = jax.jit(jax.vmap(one_radius, in_axes=(axes, None)))
     return lambda: run(stacked, x)
@@ -117,7 +142,7 @@ def jax_shared_w0(task):
             sums = {name: jnp.zeros((shape.radii, *weights[name + "_l0"].shape), x.dtype)
                     for name in common.GRADIENTS}
         (_, sums), norms = lax.scan(backward, (last, sums), given, reverse=True)
-        return norms.swapaxes(0, 1), None, sums
+        return norms.swapaxes(0, 1)[:, :, None], None, sums
 
     run = jax.jit(both_passes)
     return lambda: run(weights, scales, x)
@@ -142,7 +167,9 @@ def about(options):
 
 JAX = common.Library(
     name="JAX",
-    peers={"jax_vmap_grad": jax_vmap_grad, "jax_shared_w0": jax_shared_w0},
+    peers={"tanh": {"jax_vmap_grad": jax_vmap_grad, "jax_shared_w0": jax_shared_w0},
+           "lstm": {"jax_vmap_grad": jax_vmap_grad},
+           "gru": {"jax_vmap_grad": jax_vmap_grad}},
     configure=configure,
     about=about,
     put=lambda array, precision, device: jnp.array(array, DTYPES[precision]),

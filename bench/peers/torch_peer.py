@@ -7,6 +7,9 @@ The peers:
     cell_hooks    nn.RNNCell per step and radius, a hook on every h_t that takes its norm.
     bmm_hooks     one baddbmm per step over all radii at once, with the same hooks.
 
+and with --cell lstm or gru nn_lstm_loop, nn_gru_loop and bmm_hooks, which of an LSTM takes the norms
+of dL/dh_t and dL/dc_t.
+
 All do the work of one of our runs and no more: dL/dh_t, per sample norms summed in double, and no
 gradients of weights unless --weight-gradients asks for them: then weights and biases of every
 radius are leaves with requires_grad, as in training. Drawing and scaling the weights and
@@ -47,6 +50,12 @@ def gradients_of(modules, suffix):
             for name in common.GRADIENTS}
 
 
+def start_leaves(task, *columns):
+    """Zeros [...][H], one of each state."""
+    return [zeros(task, *columns, task.shape.hidden, requires_grad=True)
+            for _ in common.CELLS[task.cell].states]
+
+
 def hook_norms(state, norms, step):
     state.register_hook(functools.partial(record_norm, norms, step))
 
@@ -55,11 +64,12 @@ def new_norms(task, *columns):
     return torch.zeros(task.shape.steps, *columns, dtype=torch.float64, device=task.device)
 
 
-def nn_rnn_loop(task):
+def module_loop(task):
+    """nn_rnn_loop, nn_lstm_loop, nn_gru_loop."""
     shape = task.shape
     networks = [
-        load_weights(torch.nn.RNN(common.INPUT_SIZE, shape.hidden, device=task.device,
-                                  dtype=task.dtype), task, scale, "_l0")
+        load_weights(MODULES[task.cell](common.INPUT_SIZE, shape.hidden, device=task.device,
+                                        dtype=task.dtype), task, scale, "_l0")
         for scale in task.scales
     ]
 
@@ -67,10 +77,11 @@ def nn_rnn_loop(task):
         starts = []
         for network in networks:
             network.zero_grad()
-            start = zeros(task, 1, shape.batch, shape.hidden, requires_grad=True)
-            _, last = network(task.arrays["input"], start)
+            start = start_leaves(task, 1, shape.batch)
+            _, last = network(task.arrays["input"], start if len(start) > 1 else start[0])
+            last = last[0] if len(start) > 1 else last
             last.mean().backward()
-            starts.append(start.grad[0])
+            starts.append(torch.cat([leaf.grad for leaf in start]))
         return None, torch.stack(starts), gradients_of(networks, "_l0")
 
     return run
@@ -96,7 +107,7 @@ def cell_hooks(task):
             state.mean().backward()
             norms.append(own_norms)
             starts.append(start.grad)
-        return torch.stack(norms), torch.stack(starts), gradients_of(cells, "")
+        return torch.stack(norms)[:, :, None], torch.stack(starts)[:, None], gradients_of(cells, "")
 
     return run
 
@@ -111,24 +122,56 @@ def stacked_leaves(task):
     return {name: array.requires_grad_() for name, array in stacked.items()}
 
 
+def biases(task, arrays, suffix):
+    """What is added to the product with x, and to that with h (None: nothing)."""
+    bias_ih, bias_hh = arrays["bias_ih" + suffix], arrays["bias_hh" + suffix]
+    return (bias_ih, bias_hh) if task.cell == "gru" else (bias_ih + bias_hh, None)
+
+
 def shared_drive(task):
-    """weight_ih x_t + bias [B][H] of every step, the same at every radius."""
-    arrays = task.arrays
-    drive = arrays["input"] @ arrays["weight_ih_l0"].T
-    return (drive + (arrays["bias_ih_l0"] + arrays["bias_hh_l0"])).unbind()
+    """weight_ih x_t + bias [B][K H] of every step, the same at every radius; and the bias of the
+    product with h."""
+    bias, of_product = biases(task, task.arrays, "_l0")
+    return (task.arrays["input"] @ task.arrays["weight_ih_l0"].T + bias).unbind(), of_product
 
 
 def drive_of_leaves(task, leaves):
-    """The same [R][B][H], from the weights of every radius by one product."""
+    """The same [R][B][K H], from the weights of every radius by one product."""
     shape = task.shape
     x = task.arrays["input"].reshape(1, -1, common.INPUT_SIZE).expand(shape.radii, -1, -1)
-    bias = leaves["bias_ih"] + leaves["bias_hh"]
+    bias, of_product = biases(task, leaves, "")
     drive = torch.baddbmm(bias[:, None], x, leaves["weight_ih"].mT)
-    return drive.view(shape.radii, shape.steps, shape.batch, shape.hidden).unbind(1)
+    drive = drive.view(shape.radii, shape.steps, shape.batch, -1).unbind(1)
+    return drive, None if of_product is None else of_product[:, None]
+
+
+def tanh_step(drive, state, weights, _):
+    return (torch.tanh(torch.baddbmm(drive, *state, weights)),)
+
+
+def lstm_step(drive, state, weights, _):
+    """The new c is a view of the one that h is made of: its hook sees the gradient that comes back
+    from the next step, and not the path through h."""
+    h, c = state
+    i, f, g, o = torch.baddbmm(drive, h, weights).chunk(4, -1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(c), c.view_as(c)
+
+
+def gru_step(drive, state, weights, bias):
+    (h,) = state
+    r, z, n = torch.baddbmm(bias, h, weights).chunk(3, -1)
+    drive_r, drive_z, drive_n = drive.chunk(3, -1)
+    n = torch.tanh(drive_n + torch.sigmoid(drive_r + r) * n)
+    return (n + torch.sigmoid(drive_z + z) * (h - n),)
+
+
+STEPS = {"tanh": tanh_step, "lstm": lstm_step, "gru": gru_step}
+MODULES = {"tanh": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
 
 
 def bmm_hooks(task):
-    shape = task.shape
+    shape, advance = task.shape, STEPS[task.cell]
     leaves = stacked_leaves(task) if task.weight_gradients else {}
     fixed = torch.stack([scale * task.arrays["weight_hh_l0"].T for scale in task.scales])
     columns = (shape.radii, shape.batch)
@@ -137,15 +180,17 @@ def bmm_hooks(task):
         for leaf in leaves.values():
             leaf.grad = None
         weights = leaves["weight_hh"].mT if leaves else fixed
-        drive = drive_of_leaves(task, leaves) if leaves else shared_drive(task)
-        start = zeros(task, *columns, shape.hidden, requires_grad=True)
-        state, norms = start, new_norms(task, *columns)
+        drive, bias = drive_of_leaves(task, leaves) if leaves else shared_drive(task)
+        start = state = start_leaves(task, *columns)
+        norms = [new_norms(task, *columns) for _ in start]
         for step in range(shape.steps):
-            state = torch.tanh(torch.baddbmm(drive[step], state, weights))
-            hook_norms(state, norms, step)
-        state.mean(dim=(1, 2)).sum().backward()
+            state = advance(drive[step], state, weights, bias)
+            for part, of_part in zip(state, norms, strict=True):
+                hook_norms(part, of_part, step)
+        state[0].mean(dim=(1, 2)).sum().backward()
         gradients = {name: leaf.grad for name, leaf in leaves.items()}
-        return norms.transpose(0, 1), start.grad, gradients
+        return (torch.stack(norms).permute(2, 1, 0, 3),
+                torch.stack([leaf.grad for leaf in start], 1), gradients)
 
     return run
 
@@ -171,7 +216,9 @@ def wait(_, device):
 
 TORCH = common.Library(
     name="PyTorch",
-    peers={"bmm_hooks": bmm_hooks, "nn_rnn_loop": nn_rnn_loop, "cell_hooks": cell_hooks},
+    peers={"tanh": {"bmm_hooks": bmm_hooks, "nn_rnn_loop": module_loop, "cell_hooks": cell_hooks},
+           "lstm": {"bmm_hooks": bmm_hooks, "nn_lstm_loop": module_loop},
+           "gru": {"bmm_hooks": bmm_hooks, "nn_gru_loop": module_loop}},
     configure=configure,
     about=about,
     put=lambda array, precision, device: torch.tensor(array, dtype=DTYPES[precision],
