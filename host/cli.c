@@ -310,7 +310,7 @@ static const command without_command = {
            "  sweep [SPEC.ini]    run or resume a sweep; its results go to a database\n"
            "  table NAME DB       print a table of its results, such as the decay rates\n"
            "  report DB -o DIR    figures, tables and a page, ready for a paper\n"
-           "  inspect FILE.npz    what is in a file of weights: shapes, spectral radius\n"
+           "  inspect FILE        what is in a file of weights: shapes, spectral radius\n"
            "  devices             the engines of this build and what they run on\n"
            "  help [COMMAND]      this text, or that of a command, as with --help\v"
            "For example:\n"
@@ -338,6 +338,7 @@ static const command commands[] = {
             "For example:\n"
             "  rhosweep sweep\n"
             "  rhosweep sweep --cell tanh,relu --rho 0.8,1,1.2 --seeds 0:19\n"
+            "  rhosweep sweep --cell lstm,gru --gate-bias drawn,1,5 --hidden 10 --steps 50\n"
             "  rhosweep sweep --model weights.npz --rho native --precision f64\n"
             "  rhosweep sweep spec.ini --engine cpu --threads 4 -o results.db",
      .options = sweep_options,
@@ -375,13 +376,13 @@ static const command commands[] = {
      .finish = finish_report,
      .kind = RS_REPORT},
     {.name = "rhosweep inspect",
-     .needs = "needs an .npz file",
+     .needs = "needs a file of weights",
      .least = 1,
      .most = 1,
-     .arguments = "FILE.npz",
-     .doc = "Shows the arrays of an .npz file, such as numpy.savez writes: shapes, types, whether "
-            "all numbers are finite; of recurrent weights also spectral radius, coupling and "
-            "singular values, and whether they can be swept.",
+     .arguments = "FILE",
+     .doc = "Shows the arrays of a file of weights, .npz as numpy.savez writes it or .safetensors: "
+            "shapes, types, whether all numbers are finite; of recurrent weights also spectral "
+            "radius, coupling and singular values, of every gate, and whether they can be swept.",
      .finish = finish_inspect,
      .kind = RS_INSPECT},
     {.name = "rhosweep devices",

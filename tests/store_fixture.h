@@ -30,7 +30,7 @@ static const char fixture_to_version2[] =
 static inline fixture fixture_make(uint64_t seed) {
     return (fixture){
         .one = {.cell = RS_TANH,
-                .ensemble = RS_GAUSSIAN,
+                .ensemble.kind = RS_GAUSSIAN,
                 .hidden = 10,
                 .steps = FIXTURE_STEPS,
                 .seed = seed,
@@ -48,7 +48,7 @@ static inline fixture fixture_make(uint64_t seed) {
 
 /* Makes the case one of imported weights. */
 static inline void fixture_import(fixture *f) {
-    f->one.ensemble = RS_MODEL;
+    f->one.ensemble.kind = RS_MODEL;
     f->one.model = "a,b\"c.npz";
     f->one.model_digest = 0xABCDEF;
 }

@@ -14,7 +14,7 @@ enum { MAX_RADII = 4 };
 /* One case's rates; the list ends with hidden = 0. */
 typedef struct entry {
     rs_cell cell;
-    rs_ensemble ensemble;
+    rs_ensemble_kind ensemble;
     size_t hidden;
     double rates[MAX_RADII];
 } entry;
@@ -36,7 +36,7 @@ static char *said(double *rho, size_t n_rho, bool native, const entry *entries) 
     assert_int_equal(rs_finding_make(&spec, &finding), RS_OK);
     for (const entry *e = entries; e->hidden; ++e) {
         rs_case const one = {.cell = e->cell,
-                             .ensemble = e->ensemble,
+                             .ensemble.kind = e->ensemble,
                              .hidden = e->hidden,
                              .seed = (uint64_t)(e - entries),
                              .steps = 20};

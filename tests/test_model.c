@@ -119,12 +119,11 @@ static void what_looks_like_part_of_the_layer_is_refused(void **state) {
     static const struct {
         const char *name, *part;
     } bad[] = {
-        {"bais_hh_l0.npy", "bais_hh_l0: is not an array of nn.RNN; did you mean bias_hh_l0?"},
-        {"H0.npy", "H0: is not an array of nn.RNN; did you mean h0?"},
+        {"bais_hh_l0.npy", "bais_hh_l0: is not an array of a layer; did you mean bias_hh_l0?"},
+        {"H0.npy", "H0: is not an array of a layer; did you mean h0?"},
         {"inputs.npy", "did you mean input?"},
-        {"weight_hr_l0.npy", "did you mean weight_hh_l0?"},
         {"weight_mask.npy", "weight_mask: is not read, but may change"},
-        {"c0.npy", "c0: is not an array of nn.RNN"},
+        {"c0.npy", "c0: an nn.RNN has none; leave it out"},
     };
     (void)state;
     for (size_t i = 0; i < COUNT(bad); ++i)
@@ -223,15 +222,21 @@ static void a_missing_weight_hh_is_explained(void **state) {
     expect_refused(&prefixed, 1, "save rnn.weight_hh_l0 and its kind without 'rnn.'");
 }
 
-static void a_weight_hh_that_is_not_square_is_refused(void **state) {
+static void a_weight_hh_of_no_cell_is_refused(void **state) {
     static const struct {
         const char *header;
         size_t values;
         const char *part;
     } bad[] = {
-        {F8("(8, 2)"), 16, "LSTM"},          {F8("(6, 2)"), 12, "GRU"},
-        {F8("(2, 3)"), 6, "must be square"}, {F8("(9,)"), 9, "has 1 dimensions, must be [H][H]"},
-        {F8("(0, 0)"), 0, "is empty"},       {F8("(3, 3, 1)"), 9, "has 3 dimensions"},
+        {F8("(10, 2)"), 20,
+         "is [10][2], must be square for an nn.RNN, [3 H][H] for a GRU or [4 H]"},
+        {F8("(4, 2)"), 8, "is [4][2], must be square"},
+        {F8("(7, 2)"), 14, "is [7][2], must be square"},
+        {F8("(2, 3)"), 6, "must be square"},
+        {F8("(2, 8)"), 16, "must be square"},
+        {F8("(9,)"), 9, "has 1 dimensions, must be [H][H]"},
+        {F8("(0, 0)"), 0, "is empty"},
+        {F8("(3, 3, 1)"), 9, "has 3 dimensions"},
     };
     (void)state;
     for (size_t i = 0; i < COUNT(bad); ++i) {
@@ -265,7 +270,9 @@ static void other_layers_and_directions_are_refused(void **state) {
                                        "bias_hh_l1_reverse.npy", "bias_ih_l10.npy"};
     (void)state;
     for (size_t i = 0; i < COUNT(name); ++i)
-        refuse_beside(f8(name[i], F8("(3,)"), 3), "one layer and one direction");
+        refuse_beside(f8(name[i], F8("(3,)"), 3),
+                      "more than one layer or direction is not supported");
+    refuse_beside(f8("weight_hr_l0.npy", F8("(3,)"), 3), "projections is not supported");
 }
 
 static void both_spellings_at_once_are_refused(void **state) {
@@ -321,7 +328,7 @@ int main(void) {
         cmocka_unit_test(the_digest_never_changes),
         cmocka_unit_test(a_part_of_the_arrays_is_enough),
         cmocka_unit_test(a_missing_weight_hh_is_explained),
-        cmocka_unit_test(a_weight_hh_that_is_not_square_is_refused),
+        cmocka_unit_test(a_weight_hh_of_no_cell_is_refused),
         cmocka_unit_test(shapes_that_do_not_fit_are_refused),
         cmocka_unit_test(what_looks_like_part_of_the_layer_is_refused),
         cmocka_unit_test(other_layers_and_directions_are_refused),

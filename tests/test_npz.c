@@ -1,5 +1,5 @@
 /* The .npz reader: what numpy writes is read, everything else is refused and leaves nothing. */
-#include "../host/plan/npz.h"
+#include "../host/plan/arrays.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -21,15 +21,15 @@ static const double six[] = {0.0, 0.25, 0.5, 0.75, 1.0, 1.25};
 static const char *const numpy_files[] = {"data/float64.npz", "data/float32.npz",
                                           "data/fortran.npz", "data/compressed.npz"};
 
-static void expect_refused(rs_status status, const rs_npz *npz, const char *part) {
+static void expect_refused(rs_status status, const rs_arrays *npz, const char *part) {
     assert_int_equal(status, RS_EINPUT);
     assert_true(npz->n == 0 && npz->array == NULL);
     if (!strstr(rs_message(), part)) fail_msg("'%s' does not say '%s'", rs_message(), part);
 }
 
-static void expect_array(const rs_npz *npz, const char *name, size_t n_dims, const size_t *shape,
+static void expect_array(const rs_arrays *npz, const char *name, size_t n_dims, const size_t *shape,
                          const double *data) {
-    const rs_array *a = rs_npz_find(npz, name);
+    const rs_array *a = rs_arrays_find(npz, name);
     size_t size = 1;
     assert_non_null(a);
     assert_int_equal(a->n_dims, n_dims);
@@ -41,16 +41,17 @@ static void expect_array(const rs_npz *npz, const char *name, size_t n_dims, con
     for (size_t i = 0; i < size; ++i) assert_true(a->data[i] == data[i]);
 }
 
-static rs_status read_members(const npz_member *member, size_t n, zip_int32_t method, rs_npz *out) {
+static rs_status read_members(const npz_member *member, size_t n, zip_int32_t method,
+                              rs_arrays *out) {
     size_t length;
     char *bytes = npz_bytes(member, n, method, &length);
-    rs_status const status = rs_npz_read_memory(bytes, length, "test", out);
+    rs_status const status = rs_arrays_read_memory(bytes, length, "test", out);
     free(bytes);
     return status;
 }
 
 static void refuse_member(npz_member member, const char *part) {
-    rs_npz npz;
+    rs_arrays npz;
     expect_refused(read_members(&member, 1, ZIP_CM_STORE, &npz), &npz, part);
 }
 
@@ -70,30 +71,30 @@ static char *file_bytes(const char *path, size_t *length) {
 
 static void numpys_own_files_are_read(void **state) {
     double cube[24];
-    rs_npz npz;
+    rs_arrays npz;
     (void)state;
     for (size_t i = 0; i < COUNT(cube); ++i) cube[i] = (double)i;
     for (size_t f = 0; f < COUNT(numpy_files); ++f) {
-        assert_int_equal(rs_npz_read(numpy_files[f], &npz), RS_OK);
+        assert_int_equal(rs_arrays_read(numpy_files[f], &npz), RS_OK);
         expect_array(&npz, "matrix", 2, (const size_t[]){2, 3}, six);
-        assert_string_equal(rs_npz_find(&npz, "matrix")->dtype, f % 2 ? "<f4" : "<f8");
+        assert_string_equal(rs_arrays_find(&npz, "matrix")->dtype, f % 2 ? "<f4" : "<f8");
         if (f >= 2) expect_array(&npz, "cube", 3, (const size_t[]){2, 3, 4}, cube);
-        assert_null(rs_npz_find(&npz, "matrix.npy"));
-        rs_npz_free(&npz);
+        assert_null(rs_arrays_find(&npz, "matrix.npy"));
+        rs_arrays_free(&npz);
     }
 }
 
 static void scalars_and_empty_arrays_are_read(void **state) {
     double const scalar = -2.5, third = (double)(1.0f / 3.0f);
-    rs_npz npz;
+    rs_arrays npz;
     (void)state;
-    assert_int_equal(rs_npz_read("data/float64.npz", &npz), RS_OK);
+    assert_int_equal(rs_arrays_read("data/float64.npz", &npz), RS_OK);
     expect_array(&npz, "scalar", 0, NULL, &scalar);
     expect_array(&npz, "empty", 2, (const size_t[]){0, 3}, NULL);
-    rs_npz_free(&npz);
-    assert_int_equal(rs_npz_read("data/float32.npz", &npz), RS_OK);
+    rs_arrays_free(&npz);
+    assert_int_equal(rs_arrays_read("data/float32.npz", &npz), RS_OK);
     expect_array(&npz, "third", 0, NULL, &third);
-    rs_npz_free(&npz);
+    rs_arrays_free(&npz);
 }
 
 static void headers_may_vary_as_numpys_do(void **state) {
@@ -108,11 +109,11 @@ static void headers_may_vary_as_numpys_do(void **state) {
         for (int version = 1; version <= 3; ++version)
             for (int method = 0; method < 2; ++method) {
                 npz_member const m = {"a.npy", header[h], six, sizeof six, version};
-                rs_npz npz;
+                rs_arrays npz;
                 assert_int_equal(read_members(&m, 1, method ? ZIP_CM_DEFLATE : ZIP_CM_STORE, &npz),
                                  RS_OK);
                 expect_array(&npz, "a", 1, (const size_t[]){6}, six);
-                rs_npz_free(&npz);
+                rs_arrays_free(&npz);
             }
 }
 
@@ -122,7 +123,7 @@ static void fortran_order_is_turned(void **state) {
     npz_member m = {"a.npy", "{'descr': '<f8', 'fortran_order': True, 'shape': (2, 3, 4, 5), }",
                     NULL, 0, 1};
     double in[120], out[120];
-    rs_npz npz;
+    rs_arrays npz;
     (void)state;
     for (size_t i = 0; i < 120; ++i) {
         size_t const at[] = {i / 60, i / 20 % 3, i / 5 % 4, i % 5};
@@ -133,7 +134,7 @@ static void fortran_order_is_turned(void **state) {
     m.length = sizeof in;
     assert_int_equal(read_members(&m, 1, ZIP_CM_STORE, &npz), RS_OK);
     expect_array(&npz, "a", 4, shape, out);
-    rs_npz_free(&npz);
+    rs_arrays_free(&npz);
 }
 
 /* Longer than any buffer of the reader, in both item sizes. */
@@ -152,11 +153,11 @@ static void large_arrays_are_read(void **state) {
          SIZE * sizeof *in, 1},
         {"f8.npy", F8("(50021,)"), out, SIZE * sizeof *out, 1},
     };
-    rs_npz npz;
+    rs_arrays npz;
     assert_int_equal(read_members(m, 2, ZIP_CM_DEFLATE, &npz), RS_OK);
     expect_array(&npz, "f4", 1, (const size_t[]){SIZE}, out);
     expect_array(&npz, "f8", 1, (const size_t[]){SIZE}, out);
-    rs_npz_free(&npz);
+    rs_arrays_free(&npz);
     free(in);
     free(out);
 }
@@ -165,22 +166,22 @@ static void nonfinite_and_tiny_values_pass(void **state) {
     float const in[] = {INFINITY, -INFINITY, 0x1p-149f, -0.0f, NAN};
     npz_member const m = {"a.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (5,), }", in,
                           sizeof in, 1};
-    rs_npz npz;
+    rs_arrays npz;
     (void)state;
     assert_int_equal(read_members(&m, 1, ZIP_CM_STORE, &npz), RS_OK);
     const double *data = npz.array[0].data;
     assert_true(data[0] == (double)INFINITY && data[1] == (double)-INFINITY);
     assert_true(data[2] == 0x1p-149 && data[3] == 0.0 && signbit(data[3]) && isnan(data[4]));
-    rs_npz_free(&npz);
+    rs_arrays_free(&npz);
 }
 
 static void a_file_without_arrays_is_empty(void **state) {
     static const char end[22] = "PK\5\6"; /* what numpy.savez(path) writes */
-    rs_npz npz;
+    rs_arrays npz;
     (void)state;
-    assert_int_equal(rs_npz_read_memory(end, sizeof end, "test", &npz), RS_OK);
+    assert_int_equal(rs_arrays_read_memory(end, sizeof end, "test", &npz), RS_OK);
     assert_int_equal(npz.n, 0);
-    rs_npz_free(&npz);
+    rs_arrays_free(&npz);
 }
 
 /* What is refused */
@@ -197,8 +198,8 @@ static void other_dtypes_are_named(void **state) {
     };
     (void)state;
     for (size_t f = 0; f < COUNT(file); ++f) {
-        rs_npz npz;
-        expect_refused(rs_npz_read(file[f].path, &npz), &npz, file[f].part);
+        rs_arrays npz;
+        expect_refused(rs_arrays_read(file[f].path, &npz), &npz, file[f].part);
         assert_non_null(strstr(rs_message(), file[f].path));
     }
 }
@@ -257,18 +258,18 @@ static void members_that_are_no_arrays_are_refused(void **state) {
 }
 
 static void too_many_members_are_refused(void **state) {
-    static char name[RS_NPZ_MAX_ARRAYS + 1][8];
-    static npz_member member[RS_NPZ_MAX_ARRAYS + 1];
-    rs_npz npz;
+    static char name[RS_MAX_ARRAYS + 1][8];
+    static npz_member member[RS_MAX_ARRAYS + 1];
+    rs_arrays npz;
     (void)state;
     for (size_t i = 0; i < COUNT(member); ++i) {
         snprintf(name[i], sizeof name[i], "%zu.npy", i);
         member[i] = (npz_member){name[i], F8("()"), six, sizeof six[0], 1};
     }
-    expect_refused(read_members(member, COUNT(member), ZIP_CM_STORE, &npz), &npz, "257 members");
-    assert_int_equal(read_members(member, RS_NPZ_MAX_ARRAYS, ZIP_CM_STORE, &npz), RS_OK);
-    assert_int_equal(npz.n, RS_NPZ_MAX_ARRAYS);
-    rs_npz_free(&npz);
+    expect_refused(read_members(member, COUNT(member), ZIP_CM_STORE, &npz), &npz, "257 arrays");
+    assert_int_equal(read_members(member, RS_MAX_ARRAYS, ZIP_CM_STORE, &npz), RS_OK);
+    assert_int_equal(npz.n, RS_MAX_ARRAYS);
+    rs_arrays_free(&npz);
 }
 
 /* Replaces every occurrence of `from` and returns their number. */
@@ -287,16 +288,16 @@ static void two_members_of_one_name_are_refused(void **state) {
                             {"b.npy", F8("(6,)"), six, sizeof six, 1}};
     size_t length;
     char *bytes = npz_bytes(m, 2, ZIP_CM_STORE, &length);
-    rs_npz npz;
+    rs_arrays npz;
     (void)state;
     assert_int_equal(replace(bytes, length, "b.npy", "a.npy", 5), 2);
-    expect_refused(rs_npz_read_memory(bytes, length, "test", &npz), &npz, "the same name");
+    expect_refused(rs_arrays_read_memory(bytes, length, "test", &npz), &npz, "the same name");
     free(bytes);
 }
 
 static void other_zip_methods_are_refused(void **state) {
     npz_member const m = {"a.npy", F8("(6,)"), six, sizeof six, 1};
-    rs_npz npz;
+    rs_arrays npz;
     (void)state;
     if (!zip_compression_method_supported(ZIP_CM_BZIP2, 1)) skip();
     expect_refused(read_members(&m, 1, ZIP_CM_BZIP2, &npz), &npz, "zip method 12");
@@ -322,8 +323,8 @@ static void check_declared_size(size_t n, const char *header, size_t filler, uin
     uint32_t const header_bytes = (uint32_t)(10 + strlen(header) + 1);
     uint32_t const real = header_bytes + (uint32_t)filler, lie = header_bytes + declared;
     assert_int_equal(replace(bytes, length, (const char *)&real, (const char *)&lie, 4), 2);
-    rs_npz npz;
-    expect_refused(rs_npz_read_memory(bytes, length, "test", &npz), &npz, part);
+    rs_arrays npz;
+    expect_refused(rs_arrays_read_memory(bytes, length, "test", &npz), &npz, part);
     free(bytes);
     free(noise);
 }
@@ -356,7 +357,7 @@ static void members_share_the_bytes_of_the_file(void **state) {
     static double const values[1000];
     npz_member const inner = {"b.npy", F8("(1000,)"), values, sizeof values, 1};
     size_t inner_length, length;
-    rs_npz npz;
+    rs_arrays npz;
     (void)state;
     char *const whole = npz_bytes(&inner, 1, ZIP_CM_STORE, &inner_length);
     char header[128];
@@ -369,7 +370,7 @@ static void members_share_the_bytes_of_the_file(void **state) {
     uint32_t const inside = 30 + 5 + 10 + (uint32_t)strlen(header) + 1;
     assert_memory_equal(bytes + inside, "PK\3\4", 4);
     memcpy(entry + 42, &inside, 4); /* where it begins */
-    expect_refused(rs_npz_read_memory(bytes, length, "test", &npz), &npz,
+    expect_refused(rs_arrays_read_memory(bytes, length, "test", &npz), &npz,
                    "b.npy: damaged: members larger than the file");
     free(bytes);
     free(whole);
@@ -383,17 +384,17 @@ static void truncated_files_are_refused(void **state) {
         char *bytes = file_bytes(numpy_files[f], &length);
         for (size_t cut = 0; cut < length; ++cut) {
             char *copy = malloc(cut + 1); /* of its own, so that a read beyond it is seen */
-            rs_npz npz;
+            rs_arrays npz;
             assert_non_null(copy);
             memcpy(copy, bytes, cut);
-            expect_refused(rs_npz_read_memory(copy, cut, "test", &npz), &npz, "test: ");
+            expect_refused(rs_arrays_read_memory(copy, cut, "test", &npz), &npz, "test: ");
             free(copy);
         }
         free(bytes);
     }
 }
 
-static bool same_arrays(const rs_npz *a, const rs_npz *b) {
+static bool same_arrays(const rs_arrays *a, const rs_arrays *b) {
     if (a->n != b->n) return false;
     for (size_t i = 0; i < a->n; ++i) {
         const rs_array *x = &a->array[i], *y = &b->array[i];
@@ -411,19 +412,19 @@ static void no_wrong_bit_changes_an_array(void **state) {
     for (size_t f = 0; f < COUNT(numpy_files); ++f) {
         size_t length, noticed = 0;
         char *bytes = file_bytes(numpy_files[f], &length);
-        rs_npz whole, npz;
-        assert_int_equal(rs_npz_read_memory(bytes, length, "test", &whole), RS_OK);
+        rs_arrays whole, npz;
+        assert_int_equal(rs_arrays_read_memory(bytes, length, "test", &whole), RS_OK);
         for (size_t bit = 0; bit < 8 * length; ++bit) {
             bytes[bit / 8] = (char)(bytes[bit / 8] ^ 1 << bit % 8);
-            if (rs_npz_read_memory(bytes, length, "test", &npz) != RS_OK)
+            if (rs_arrays_read_memory(bytes, length, "test", &npz) != RS_OK)
                 ++noticed;
             else if (!same_arrays(&whole, &npz))
                 fail_msg("%s: bit %zu of byte %zu", numpy_files[f], bit % 8, bit / 8);
-            rs_npz_free(&npz);
+            rs_arrays_free(&npz);
             bytes[bit / 8] = (char)(bytes[bit / 8] ^ 1 << bit % 8);
         }
         assert_true(noticed > 4 * length);
-        rs_npz_free(&whole);
+        rs_arrays_free(&whole);
         free(bytes);
     }
 }
@@ -436,18 +437,18 @@ static void paths_that_are_no_npz_are_refused(void **state) {
         {"data", "data: is a folder"},
         {"/dev/null", "not a regular file"},
         {"data/single.npy", "numpy.savez"},
-        {"data/make_npz.py", "not a whole .npz (zip) file"},
+        {"data/make_npz.py", "neither .npz (a zip file) nor .safetensors"},
         {"data/make_npz.py/x", "Not a directory"},
     };
-    rs_npz npz;
+    rs_arrays npz;
     (void)state;
     for (size_t i = 0; i < COUNT(bad); ++i)
-        expect_refused(rs_npz_read(bad[i].path, &npz), &npz, bad[i].part);
+        expect_refused(rs_arrays_read(bad[i].path, &npz), &npz, bad[i].part);
     char path[] = "/tmp/rhosweep_test_XXXXXX";
     int const file = mkstemp(path);
     assert_true(file >= 0);
     close(file);
-    expect_refused(rs_npz_read(path, &npz), &npz, "is empty");
+    expect_refused(rs_arrays_read(path, &npz), &npz, "is empty");
     unlink(path);
 }
 

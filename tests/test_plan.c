@@ -48,7 +48,7 @@ static void test_cases_are_numbered_by_arithmetic(void **state) {
                     for (size_t f = 0; f < 2; ++f)
                         for (size_t t = 0; t < 3; ++t, ++i) {
                             rs_case const at = rs_plan_case(&plan, i), *one = &at;
-                            assert_int_equal(one->ensemble, spec.ensemble[e]);
+                            assert_int_equal(one->ensemble.kind, spec.ensemble[e].kind);
                             assert_int_equal(one->hidden, spec.hidden[h]);
                             assert_int_equal(one->seed, spec.seeds[s]);
                             assert_int_equal(one->cell, spec.cell[f]);
@@ -175,7 +175,7 @@ static void test_model_settles_what_the_spec_leaves_open(void **state) {
     rs_case const one = rs_plan_case(&plan, 0);
     assert_int_equal(one.batch, 7);
     assert_int_equal(one.input_size, 3);
-    assert_int_equal(one.ensemble, RS_MODEL);
+    assert_int_equal(one.ensemble.kind, RS_MODEL);
     assert_int_equal(one.hidden, 5);
     assert_int_equal(one.steps, 40 - 4);
     assert_int_equal(one.h0.kind, RS_START_MODEL);

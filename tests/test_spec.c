@@ -90,7 +90,7 @@ static void test_defaults(void **state) {
     assert_int_equal(spec->n_cell, 1);
     assert_int_equal(spec->cell[0], RS_TANH);
     assert_int_equal(spec->n_ensemble, 1);
-    assert_int_equal(spec->ensemble[0], RS_GAUSSIAN);
+    assert_int_equal(spec->ensemble[0].kind, RS_GAUSSIAN);
     assert_null(spec->model);
     assert_false(spec->native);
     assert_rho(spec, 11, rho);
@@ -122,7 +122,7 @@ static void test_keys(void **state) {
     (void)state;
     size_t n;
     const rs_spec_key *const keys = rs_spec_keys(&n);
-    assert_int_equal(n, 23);
+    assert_int_equal(n, 26);
     for (size_t k = 0; k < n; ++k) {
         assert_true(strlen(keys[k].help) > 0 && strlen(keys[k].group) > 0);
         for (size_t other = 0; other < k; ++other)
@@ -143,7 +143,7 @@ static void test_help_says_the_default(void **state) {
         if (!strstr(keys[k].help, text)) fail_msg("%s: no \"%s\"", keys[k].name, text);
         ++checked;
     }
-    assert_int_equal(checked, 16);
+    assert_int_equal(checked, 19);
 }
 
 static void test_words(void **state) {
@@ -154,7 +154,7 @@ static void test_words(void **state) {
     assert_int_equal(spec->cell[1], RS_LINEAR);
     accept(spec, "ensemble", "symmetric,identity,orthogonal,uniform,gaussian");
     assert_int_equal(spec->n_ensemble, 5);
-    for (size_t i = 0; i < 5; ++i) assert_int_equal(spec->ensemble[i], i);
+    for (size_t i = 0; i < 5; ++i) assert_int_equal(spec->ensemble[i].kind, i);
     accept(spec, "loss", "all-mean");
     assert_int_equal(spec->loss, RS_ALL_MEAN);
     accept(spec, "loss", "random");
@@ -556,7 +556,7 @@ static void test_model_brings_its_size(void **state) {
     accept(spec, "model", "a.npz");
     assert_string_equal(spec->model, "a.npz");
     assert_int_equal(spec->n_ensemble, 1);
-    assert_int_equal(spec->ensemble[0], RS_MODEL);
+    assert_int_equal(spec->ensemble[0].kind, RS_MODEL);
     assert_int_equal(spec->n_hidden, 0);
     assert_int_equal(rs_spec_check(spec), RS_OK);
     accept(spec, "hidden", "10"); /* for the plan to compare */
@@ -581,7 +581,7 @@ static void test_later_model_replaces_ensemble(void **state) {
     assert_int_equal(parse(spec, "[sweep]\nensemble = uniform,identity\nhidden = 32\n"), RS_OK);
     accept(spec, "model", "a.npz");
     assert_int_equal(spec->n_ensemble, 1);
-    assert_int_equal(spec->ensemble[0], RS_MODEL);
+    assert_int_equal(spec->ensemble[0].kind, RS_MODEL);
     assert_false(rs_spec_given(spec, "ensemble"));
     assert_int_equal(spec->n_hidden, 0);
     assert_int_equal(rs_spec_check(spec), RS_OK);
@@ -593,7 +593,7 @@ static void test_later_ensemble_replaces_model(void **state) {
     accept(spec, "ensemble", "identity");
     assert_null(spec->model);
     assert_false(rs_spec_given(spec, "model"));
-    assert_int_equal(spec->ensemble[0], RS_IDENTITY);
+    assert_int_equal(spec->ensemble[0].kind, RS_IDENTITY);
     assert_wholes(spec->n_hidden, spec->hidden, 1, (uint64_t[]){64});
     assert_int_equal(rs_spec_check(spec), RS_OK);
 }
@@ -786,6 +786,9 @@ static void test_print_defaults(void **state) {
                               "steps = 100\n"
                               "batch = 16\n"
                               "seeds = 0:9:1\n"
+                              "gate-bias = drawn\n"
+                              "leak = 1\n"
+                              "gate-scale = same\n"
                               "input = pytorch\n"
                               "input-size = 1\n"
                               "h0 = zero\n"
@@ -987,9 +990,11 @@ static void test_quotes(void **state) {
 }
 
 static void test_names(void **state) {
+    char buffer[64];
     (void)state;
-    assert_string_equal(rs_ensemble_name(RS_ORTHOGONAL), "orthogonal");
-    assert_string_equal(rs_ensemble_name(RS_MODEL), "model");
+    assert_string_equal(rs_ensemble_text((rs_ensemble){RS_ORTHOGONAL, 0.0}, buffer), "orthogonal");
+    assert_string_equal(rs_ensemble_text((rs_ensemble){RS_MODEL, 0.0}, buffer), "model");
+    assert_string_equal(rs_ensemble_text((rs_ensemble){RS_SPARSE, 0.1}, buffer), "sparse:0.1");
     assert_string_equal(rs_loss_name(RS_ALL_MEAN), "all-mean");
 }
 

@@ -418,7 +418,7 @@ static void test_native_is_a_radius_of_its_own(void **state) {
 static bool change_identity(fixture *f, int which) {
     switch (which) {
     case 0: f->one.cell = RS_RELU; return true;
-    case 1: f->one.ensemble = RS_IDENTITY; return true;
+    case 1: f->one.ensemble.kind = RS_IDENTITY; return true;
     case 2: fixture_import(f); return true;
     case 3: f->one.hidden = 11; return true;
     case 4: f->one.steps = 4; return true;

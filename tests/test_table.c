@@ -58,7 +58,7 @@ static void put_gaussian(rs_store *store, int64_t run, uint64_t seed) {
 static void put_raw(rs_store *store, int64_t run) {
     fixture f = fixture_make(UINT64_MAX);
     f.one.cell = RS_LINEAR;
-    f.one.ensemble = RS_ORTHOGONAL; /* which has a prediction */
+    f.one.ensemble.kind = RS_ORTHOGONAL; /* which has a prediction */
     f.one.raw = true;
     f.one.input = (rs_input){RS_INPUT_NOISE, 0.5};
     f.one.input_size = 0;
@@ -545,7 +545,7 @@ static void test_predictions_are_those_of_theory(void **state) {
         fixture_point(&f, 0, 2.0, -0.1);
         put(store, run, &f, 1);
     }
-    rs_case const one = {.ensemble = RS_GAUSSIAN,
+    rs_case const one = {.ensemble.kind = RS_GAUSSIAN,
                          .input = {RS_INPUT_NOISE, 0.7},
                          .loss = RS_RANDOM,
                          .hidden = 128,

@@ -103,7 +103,7 @@ static void test_critical_couplings_of_cases(void **state) {
     rs_theory theory;
     assert_int_equal(rs_theory_make(&theory), RS_OK);
     rs_case const driven = {.cell = RS_TANH,
-                            .ensemble = RS_GAUSSIAN,
+                            .ensemble.kind = RS_GAUSSIAN,
                             .hidden = 256,
                             .steps = 100,
                             .input = {RS_INPUT_NOISE, 0.5},
@@ -113,7 +113,7 @@ static void test_critical_couplings_of_cases(void **state) {
     other[0].cell = RS_RELU;
     other[1].input = (rs_input){RS_INPUT_ZERO, 0.0};
     other[2].input = (rs_input){RS_INPUT_PYTORCH, 0.0};
-    other[3].ensemble = RS_SYMMETRIC;
+    other[3].ensemble.kind = RS_SYMMETRIC;
     other[4].loss = RS_ALL_MEAN;
     other[5].input.sigma = 1e300;
     for (size_t i = 0; i < 6; ++i) assert_true(isnan(rs_predict_critical(&theory, &other[i])));
@@ -189,9 +189,9 @@ static rs_prediction predict(const query *of) {
     return rs_predict(&theory, &of->one, of->rho, of->g);
 }
 
-static query driven_tanh(rs_ensemble ensemble) {
+static query driven_tanh(rs_ensemble_kind ensemble) {
     return (query){.one = {.cell = RS_TANH,
-                           .ensemble = ensemble,
+                           .ensemble.kind = ensemble,
                            .input = {RS_INPUT_NOISE, 1.0},
                            .loss = RS_RANDOM,
                            .hidden = 512,
@@ -200,7 +200,7 @@ static query driven_tanh(rs_ensemble ensemble) {
                    .g = 1.2};
 }
 
-static query linear_of(rs_ensemble ensemble, size_t steps) {
+static query linear_of(rs_ensemble_kind ensemble, size_t steps) {
     query q = driven_tanh(ensemble);
     q.one.cell = RS_LINEAR;
     q.one.input.kind = RS_INPUT_PYTORCH;
@@ -223,8 +223,8 @@ static void assert_no_law(const query *of) {
 
 static void test_linear_networks(void **state) {
     (void)state;
-    static rs_ensemble const isometry[] = {RS_ORTHOGONAL, RS_IDENTITY};
-    static rs_ensemble const iid[] = {RS_GAUSSIAN, RS_UNIFORM};
+    static rs_ensemble_kind const isometry[] = {RS_ORTHOGONAL, RS_IDENTITY};
+    static rs_ensemble_kind const iid[] = {RS_GAUSSIAN, RS_UNIFORM};
     for (size_t i = 0; i < 2; ++i) {
         query q = linear_of(isometry[i], 2);
         assert_law(&q, "ln rho", -log(1.25));
@@ -279,7 +279,7 @@ static void test_mean_field_needs_many_units_and_noise(void **state) {
     assert_non_null(predict(&q).law);
     q.g = 0.5; /* nearly linear: the largest eigenvalues win */
     assert_no_law(&q);
-    q.one.ensemble = RS_ORTHOGONAL; /* whose eigenvalues are all alike */
+    q.one.ensemble.kind = RS_ORTHOGONAL; /* whose eigenvalues are all alike */
     assert_non_null(predict(&q).law);
 }
 
@@ -320,7 +320,7 @@ static void test_quiet_tanh_networks(void **state) {
     q.g = 2.0;
     rs_mean_field const field = rs_mean_field_tanh(&theory, 2.0, 0.0);
     assert_law(&q, "mean field", field.decay_rate + rs_finite_size_shift(&field, 512, false));
-    q.one.ensemble = RS_IDENTITY;
+    q.one.ensemble.kind = RS_IDENTITY;
     q.rho = q.g;
     assert_law(&q, "identity fixed point", rs_identity_tanh_decay(2.0));
     q.one.h0 = (rs_start){RS_START_ZERO, 0.0};
@@ -342,14 +342,14 @@ static void test_relu_networks(void **state) {
     q.g = 1.0;
     q.one.input.kind = RS_INPUT_PYTORCH;
     assert_no_law(&q);
-    q.one.ensemble = RS_IDENTITY;
+    q.one.ensemble.kind = RS_IDENTITY;
     q.one.input.kind = RS_INPUT_ZERO;
     assert_no_law(&q); /* relu'(0) is 0 */
     q.one.h0 = (rs_start){RS_START_NORMAL, 0.5};
     assert_law(&q, "ln rho", -log(1.25));
-    q.one.ensemble = RS_GAUSSIAN;
+    q.one.ensemble.kind = RS_GAUSSIAN;
     assert_no_law(&q);
-    q.one.ensemble = RS_SYMMETRIC;
+    q.one.ensemble.kind = RS_SYMMETRIC;
     q.one.input.kind = RS_INPUT_NOISE;
     assert_no_law(&q);
 }
@@ -366,8 +366,8 @@ static void test_a_loss_at_every_step_has_no_law(void **state) {
 
 static void test_bound(void **state) {
     (void)state;
-    static rs_ensemble const normal[] = {RS_ORTHOGONAL, RS_IDENTITY, RS_SYMMETRIC};
-    static rs_ensemble const iid[] = {RS_GAUSSIAN, RS_UNIFORM};
+    static rs_ensemble_kind const normal[] = {RS_ORTHOGONAL, RS_IDENTITY, RS_SYMMETRIC};
+    static rs_ensemble_kind const iid[] = {RS_GAUSSIAN, RS_UNIFORM};
     for (size_t i = 0; i < 3; ++i) {
         query const q = driven_tanh(normal[i]);
         assert_near(rs_decay_bound(&q.one, q.rho, q.g), -log(1.25), 1e-15);

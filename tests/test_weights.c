@@ -27,8 +27,8 @@ static void set(fixture *f, const char *key, const char *value) {
     if (rs_spec_set(&f->spec, key, value, RS_FROM_OPTION) != RS_OK) fail_msg("%s", rs_message());
 }
 
-static fixture make(rs_ensemble ensemble, size_t hidden) {
-    fixture f = {.one = {.ensemble = ensemble,
+static fixture make(rs_ensemble_kind ensemble, size_t hidden) {
+    fixture f = {.one = {.ensemble = {ensemble, ensemble == RS_SPARSE ? 0.5 : 0.0},
                          .hidden = hidden,
                          .seed = 42,
                          .steps = 10,
@@ -193,7 +193,7 @@ static void identity_is_the_identity(void **state) {
 /* An element depends on its place, not on H but for the factor 1/sqrt(H). */
 static void a_larger_matrix_begins_with_the_smaller(void **state) {
     enum { SMALL = 16, LARGE = 64 }; /* roots 4 and 8: exact */
-    static const rs_ensemble ensemble[] = {RS_GAUSSIAN, RS_UNIFORM, RS_SYMMETRIC};
+    static const rs_ensemble_kind ensemble[] = {RS_GAUSSIAN, RS_UNIFORM, RS_SYMMETRIC};
     (void)state;
     for (size_t e = 0; e < COUNT(ensemble); ++e) {
         fixture f = make(ensemble[e], SMALL);
@@ -223,7 +223,7 @@ static void the_radius_is_one_after_scaling(void **state) {
         double tolerance;
     } kind[] = {{"f64", 1e-12}, {"f32", 1e-5}};
     (void)state;
-    for (rs_ensemble e = RS_GAUSSIAN; e < RS_MODEL; ++e)
+    for (rs_ensemble_kind e = RS_GAUSSIAN; e < RS_MODEL; ++e)
         for (size_t k = 0; k < COUNT(kind); ++k) {
             fixture f = make(e, 50);
             double again;

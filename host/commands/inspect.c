@@ -19,7 +19,7 @@ static size_t count_nonfinite(const rs_array *array) {
 enum { MOST_OF_A_NAME = 200 };
 
 static void print_shape(const rs_array *array, FILE *out) {
-    char text[RS_NPZ_MAX_DIMS * 24] = "scalar";
+    char text[RS_MAX_DIMS * 24] = "scalar";
     size_t used = 0;
     for (size_t d = 0; d < array->n_dims; ++d)
         used += (size_t)snprintf(text + used, sizeof text - used, "%s%zu", d ? " x " : "",
@@ -42,14 +42,44 @@ static void print_array(const rs_array *array, FILE *out) {
 
 /* ---- spectra --------------------------------------------------------------------------------- */
 
+/* One gate's block of weight_hh, or all of it. */
+typedef struct block {
+    const rs_array *array;
+    const char *gate; /* NULL for all of it */
+    const double *weight;
+    size_t n; /* rows */
+} block;
+
+/* The array that a sweep scales. */
+static bool is_layer(const rs_array *array) {
+    return strcmp(array->name, "weight_hh") == 0 || strcmp(array->name, "weight_hh_l0") == 0;
+}
+
 static bool has_spectrum(const rs_array *array) {
     return strncmp(array->name, "weight_hh", strlen("weight_hh")) == 0 && array->n_dims == 2 &&
-           array->shape[0] > 0 && array->shape[0] == array->shape[1] && count_nonfinite(array) == 0;
+           array->size > 0 && count_nonfinite(array) == 0;
+}
+
+/* Its cell by its blocks; false where it has none. */
+static bool cell_of(const rs_array *array, rs_cell *cell) {
+    static const rs_cell cells[] = {RS_TANH, RS_LSTM, RS_GRU};
+    for (size_t i = 0; i < sizeof cells / sizeof *cells; ++i) {
+        *cell = cells[i];
+        if (array->shape[0] == rs_cell_of(*cell)->gates * array->shape[1]) return true;
+    }
+    return false;
+}
+
+/* In PyTorch's order. */
+static const char *gate_name(rs_cell cell, size_t k) {
+    static const char *const lstm[] = {"i, input", "f, forget", "g, candidate", "o, output"};
+    static const char *const gru[] = {"r, reset", "z, update", "n, candidate"};
+    return cell == RS_LSTM ? lstm[k] : cell == RS_GRU ? gru[k] : NULL;
 }
 
 /* LAPACK's work on a matrix, in units of which a core of 2024 does about 2e9 in a second. */
-static double cost_of(const rs_array *array) {
-    double const n = (double)array->shape[0];
+static double cost_of(const block *b) {
+    double const n = (double)b->n;
     return n * n * n;
 }
 
@@ -57,14 +87,13 @@ typedef struct spectrum {
     double radius, largest, smallest;
 } spectrum;
 
-static rs_status measure(const rs_array *array, spectrum *out) {
-    size_t const n = array->shape[0];
-    double *const s = calloc(n, sizeof *s);
+static rs_status measure(const block *b, spectrum *out) {
+    double *const s = calloc(b->n, sizeof *s);
     if (!s) return rs_fail(RS_EMEMORY, "out of memory");
-    rs_status status = rs_spectral_radius(n, array->data, &out->radius);
-    if (status == RS_OK) status = rs_singular_values(n, array->data, s);
+    rs_status status = rs_spectral_radius(b->n, b->weight, &out->radius);
+    if (status == RS_OK) status = rs_singular_values(b->n, b->weight, s);
     out->largest = s[0];
-    out->smallest = s[n - 1];
+    out->smallest = s[b->n - 1];
     free(s);
     return status;
 }
@@ -77,15 +106,19 @@ static void print_values(const spectrum *values, FILE *out) {
         fputs("  All eigenvalues are 0: it cannot be scaled, take --rho native.\n", out);
 }
 
-/* Seconds of work are announced; more of it than fits into `*left` is not done. */
-static rs_status print_spectrum(const rs_array *array, double *left, double *radius, FILE *out) {
-    static double const announced = 1e9;
-    size_t const n = array->shape[0];
-    double const cost = cost_of(array);
-    spectrum values;
+static void print_heading(const block *b, FILE *out) {
     fputs("\n", out);
-    rs_print_plain(out, array->name, MOST_OF_A_NAME);
-    fprintf(out, "\n  coupling g = |W|_F/sqrt(H)   %.8g\n", rs_coupling(n, array->data));
+    rs_print_plain(out, b->array->name, MOST_OF_A_NAME);
+    if (b->gate) fprintf(out, ", gate %s", b->gate);
+    fprintf(out, "\n  coupling g = |W|_F/sqrt(H)   %.8g\n", rs_coupling(b->n, b->weight));
+}
+
+/* Seconds of work are announced; more of it than fits into `*left` is not done. */
+static rs_status print_spectrum(const block *b, double *left, double *radius, FILE *out) {
+    static double const announced = 1e9;
+    double const cost = cost_of(b);
+    spectrum values;
+    print_heading(b, out);
     if (cost > *left) {
         fputs("  Its eigenvalues take too long here: a sweep with --rho native has its rho.\n",
               out);
@@ -94,37 +127,44 @@ static rs_status print_spectrum(const rs_array *array, double *left, double *rad
     *left -= cost;
     if (cost > announced) {
         fflush(out);
-        fprintf(stderr, "rhosweep: inspect: eigenvalues and singular values of %zu x %zu\n", n, n);
+        fprintf(stderr, "rhosweep: inspect: eigenvalues and singular values of %zu x %zu\n", b->n,
+                b->n);
     }
-    rs_status const status = measure(array, &values);
+    rs_status const status = measure(b, &values);
     if (status == RS_EINPUT) {
         fprintf(out, "  no spectrum: %s\n", rs_message());
         return RS_OK;
     }
-    RS_TRY(rs_fail_in(status, "%s", array->name));
+    RS_TRY(rs_fail_in(status, "%s", b->array->name));
     print_values(&values, out);
     *radius = values.radius;
     return RS_OK;
 }
 
-/* The array that a sweep scales. */
-static bool is_layer(const rs_array *array) {
-    return strcmp(array->name, "weight_hh") == 0 || strcmp(array->name, "weight_hh_l0") == 0;
+/* Of every gate; *radius becomes that of the layer, its candidate's. */
+static rs_status print_spectra(const rs_array *array, double *left, double *radius, FILE *out) {
+    rs_cell cell;
+    if (!has_spectrum(array) || !cell_of(array, &cell)) return RS_OK;
+    size_t const n = array->shape[1];
+    for (size_t k = 0; k < rs_cell_of(cell)->gates; ++k) {
+        block const b = {array, gate_name(cell, k), array->data + k * n * n, n};
+        double its_radius = 0.0;
+        RS_TRY(print_spectrum(&b, left, &its_radius, out));
+        if (is_layer(array) && k == rs_cell_of(cell)->candidate) *radius = its_radius;
+    }
+    return RS_OK;
 }
 
 /* *radius is that of the layer; 0 where it has none, or was not measured. */
-static rs_status print_arrays(const rs_npz *npz, const char *path, double *radius, FILE *out) {
+static rs_status print_arrays(const rs_arrays *arrays, const char *path, double *radius,
+                              FILE *out) {
     double left = 2e10; /* one matrix of 2700 rows, or many small ones: about 15 seconds */
     *radius = 0.0;
     rs_print_plain(out, path, INT_MAX);
-    fprintf(out, ": %zu array%s\n", npz->n, npz->n == 1 ? "" : "s");
-    for (size_t i = 0; i < npz->n; ++i) print_array(&npz->array[i], out);
-    for (size_t i = 0; i < npz->n; ++i) {
-        double its_radius = 0.0;
-        if (!has_spectrum(&npz->array[i])) continue;
-        RS_TRY(print_spectrum(&npz->array[i], &left, &its_radius, out));
-        if (is_layer(&npz->array[i])) *radius = its_radius;
-    }
+    fprintf(out, ": %zu array%s\n", arrays->n, arrays->n == 1 ? "" : "s");
+    for (size_t i = 0; i < arrays->n; ++i) print_array(&arrays->array[i], out);
+    for (size_t i = 0; i < arrays->n; ++i)
+        RS_TRY(print_spectra(&arrays->array[i], &left, radius, out));
     return RS_OK;
 }
 
@@ -137,9 +177,12 @@ static void print_command(const char *path, const char *rho, const char *what, F
 }
 
 static void print_layer(const rs_model *model, double radius, const char *path, FILE *out) {
-    fprintf(out, "\nA recurrent layer of %zu units", model->hidden);
+    fprintf(out, "\nA recurrent layer, %s of %zu units", rs_model_kind(model), model->hidden);
     if (model->input_size) fprintf(out, " and %zu inputs", model->input_size);
     if (model->steps) fprintf(out, ", with %zu steps of input", model->steps);
+    if (model->h0 || model->c0)
+        fprintf(out, ", with %s%s%s", model->h0 ? "h0" : "", model->h0 && model->c0 ? " and " : "",
+                model->c0 ? "c0" : "");
     fputs(". To sweep it:\n", out);
     print_command(path, "native", "as it is", out);
     bool const can_be_scaled = radius > 0.0 && isfinite(1.5 / radius);
@@ -161,10 +204,10 @@ static rs_status print_verdict(const char *path, double radius, FILE *out) {
 }
 
 rs_status rs_inspect(const char *path, FILE *out) {
-    rs_npz npz;
+    rs_arrays arrays;
     double radius;
-    RS_TRY(rs_npz_read(path, &npz));
-    rs_status status = print_arrays(&npz, path, &radius, out);
-    rs_npz_free(&npz);
+    RS_TRY(rs_arrays_read(path, &arrays));
+    rs_status status = print_arrays(&arrays, path, &radius, out);
+    rs_arrays_free(&arrays);
     return status == RS_OK ? print_verdict(path, radius, out) : status;
 }

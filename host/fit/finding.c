@@ -38,8 +38,8 @@ void rs_finding_free(rs_finding *finding) {
 }
 
 static bool same_curve(const rs_case *a, const rs_case *b) {
-    return a->ensemble == b->ensemble && a->cell == b->cell && a->hidden == b->hidden &&
-           a->steps == b->steps && a->input.kind == b->input.kind &&
+    return rs_compare_ensembles(a->ensemble, b->ensemble) == 0 && a->cell == b->cell &&
+           a->hidden == b->hidden && a->steps == b->steps && a->input.kind == b->input.kind &&
            a->input.sigma == b->input.sigma;
 }
 
@@ -199,7 +199,7 @@ static tally count(const rs_finding *f, const rs_case *like) {
     tally t = {0};
     for (size_t i = 0; i < f->n; ++i) {
         const rs_case *one = &f->curve[i].one;
-        if (one->ensemble == like->ensemble && one->cell == like->cell)
+        if (rs_compare_ensembles(one->ensemble, like->ensemble) == 0 && one->cell == like->cell)
             add_curve(f, &f->curve[i], &t);
     }
     return t;
@@ -248,7 +248,8 @@ static void print_tally(const rs_finding *f, const tally *t, FILE *out) {
 static bool is_first_of_its_kind(const rs_finding *f, size_t i) {
     const rs_case *one = &f->curve[i].one;
     for (size_t k = 0; k < i; ++k)
-        if (f->curve[k].one.ensemble == one->ensemble && f->curve[k].one.cell == one->cell)
+        if (rs_compare_ensembles(f->curve[k].one.ensemble, one->ensemble) == 0 &&
+            f->curve[k].one.cell == one->cell)
             return false;
     return true;
 }
@@ -258,8 +259,9 @@ void rs_finding_print(const rs_finding *finding, FILE *out) {
         if (!is_first_of_its_kind(finding, i)) continue;
         const rs_case *one = &finding->curve[i].one;
         tally const t = count(finding, one);
+        char ensemble[64];
         if (t.all == 0) continue;
-        fprintf(out, "%s, %s:", rs_cell_name(one->cell), rs_ensemble_name(one->ensemble));
+        fprintf(out, "%s, %s:", rs_cell_name(one->cell), rs_ensemble_text(one->ensemble, ensemble));
         print_tally(finding, &t, out);
     }
 }

@@ -149,7 +149,7 @@ double rs_identity_tanh_decay(double rho) {
 static rs_prediction const none = {NULL, NAN};
 
 static bool has_iid_entries(rs_ensemble ensemble) {
-    return ensemble == RS_GAUSSIAN || ensemble == RS_UNIFORM;
+    return ensemble.kind == RS_GAUSSIAN || ensemble.kind == RS_UNIFORM;
 }
 
 /* A state that never leaves 0. */
@@ -162,7 +162,7 @@ static rs_prediction predict_linear(const rs_case *one, double rho, double g) {
     rs_prediction const ln_rho = {"ln rho", 0.0 - log(rho)}, ln_g = {"ln g", 0.0 - log(g)};
     double const root = sqrt((double)one->hidden), steps = (double)one->steps;
     bool const soon = steps <= root, late = steps >= 5.0 * root;
-    switch (one->ensemble) {
+    switch (one->ensemble.kind) {
     case RS_ORTHOGONAL:
     case RS_IDENTITY: return ln_rho; /* exactly */
     case RS_SYMMETRIC: return late ? ln_rho : none;
@@ -189,7 +189,8 @@ static bool mixes(const rs_case *one, const rs_mean_field *field) {
 
 static rs_prediction predict_mean_field(const rs_case *one, const rs_mean_field *field) {
     static double const largest_shift = 0.05; /* of a first order that is to be trusted */
-    double const shift = rs_finite_size_shift(field, one->hidden, one->ensemble == RS_ORTHOGONAL);
+    double const shift =
+        rs_finite_size_shift(field, one->hidden, one->ensemble.kind == RS_ORTHOGONAL);
     double const decay_rate = field->decay_rate + shift;
     if (!isfinite(decay_rate) || shift > largest_shift) return none;
     return (rs_prediction){"mean field", decay_rate};
@@ -199,9 +200,9 @@ static rs_prediction predict_tanh(const rs_theory *theory, const rs_case *one, d
                                   double g) {
     bool const is_quiet = one->input.kind == RS_INPUT_ZERO;
     if (is_at_rest(one)) return predict_linear(one, rho, g);
-    if (is_quiet && one->ensemble == RS_IDENTITY)
+    if (is_quiet && one->ensemble.kind == RS_IDENTITY)
         return (rs_prediction){"identity fixed point", rs_identity_tanh_decay(rho)};
-    if (one->ensemble != RS_ORTHOGONAL && !has_iid_entries(one->ensemble)) return none;
+    if (one->ensemble.kind != RS_ORTHOGONAL && !has_iid_entries(one->ensemble)) return none;
     /* Without noise the transients are slow up to here, and the largest eigenvalues matter. */
     if (one->input.kind == RS_INPUT_PYTORCH || (is_quiet && g <= 1.2)) return none;
     rs_mean_field const field = rs_mean_field_tanh(theory, g, is_quiet ? 0.0 : one->input.sigma);
@@ -209,11 +210,11 @@ static rs_prediction predict_tanh(const rs_theory *theory, const rs_case *one, d
 }
 
 static rs_prediction predict_relu(const rs_case *one, double rho, double g) {
-    if (one->ensemble == RS_IDENTITY) /* units that are on stay on */
+    if (one->ensemble.kind == RS_IDENTITY) /* units that are on stay on */
         return one->input.kind == RS_INPUT_ZERO && one->h0.kind == RS_START_NORMAL
                    ? (rs_prediction){"ln rho", 0.0 - log(rho)}
                    : none;
-    if (one->ensemble != RS_ORTHOGONAL && !has_iid_entries(one->ensemble)) return none;
+    if (one->ensemble.kind != RS_ORTHOGONAL && !has_iid_entries(one->ensemble)) return none;
     /* From g of about 1.3 on finite networks diverge, long before sqrt(2). */
     if (one->input.kind != RS_INPUT_NOISE || g > 1.2) return none;
     rs_mean_field const field = rs_mean_field_relu(g, one->input.sigma);
@@ -239,7 +240,7 @@ double rs_predict_critical(const rs_theory *theory, const rs_case *one) {
 
 double rs_decay_bound(const rs_case *one, double rho, double g) {
     if (one->loss == RS_ALL_MEAN) return NAN;
-    switch (one->ensemble) {
+    switch (one->ensemble.kind) {
     case RS_ORTHOGONAL:
     case RS_IDENTITY:
     case RS_SYMMETRIC: return 0.0 - log(rho);

@@ -46,7 +46,7 @@ static void get_cell(const rs_case *one, rs_identity_value *out) {
     out->text = rs_cell_name(one->cell);
 }
 static void get_ensemble(const rs_case *one, rs_identity_value *out) {
-    out->text = rs_ensemble_name(one->ensemble);
+    out->text = rs_ensemble_text(one->ensemble, out->buffer);
 }
 static void get_hidden(const rs_case *one, rs_identity_value *out) {
     out->whole = (int64_t)one->hidden;
@@ -94,7 +94,7 @@ static void get_raw(const rs_case *one, rs_identity_value *out) { out->whole = o
 static void get_engine(const rs_case *one, rs_identity_value *out) { out->text = one->engine; }
 static void get_model_digest(const rs_case *one, rs_identity_value *out) {
     out->buffer[0] = '\0';
-    if (one->ensemble == RS_MODEL)
+    if (one->ensemble.kind == RS_MODEL)
         snprintf(out->buffer, sizeof out->buffer, "%016" PRIx64, one->model_digest);
     out->text = out->buffer;
 }

@@ -11,11 +11,11 @@
 enum { NAME_SIZE = 32 };
 
 /* "weight_hh_l0" or "weight_hh"; NULL where neither is there, an error where both are. */
-static rs_status find(const rs_npz *file, const char *name, const rs_array **out) {
+static rs_status find(const rs_arrays *file, const char *name, const rs_array **out) {
     char layered[NAME_SIZE] = "";
     strcat(strcat(layered, name), "_l0");
-    const rs_array *plain = rs_npz_find(file, name);
-    const rs_array *with_layer = rs_npz_find(file, layered);
+    const rs_array *plain = rs_arrays_find(file, name);
+    const rs_array *with_layer = rs_arrays_find(file, layered);
     if (plain && with_layer)
         return rs_fail(RS_EINPUT, "%s: is there twice, as %s too: keep one", name, layered);
     *out = plain ? plain : with_layer;
@@ -27,25 +27,35 @@ static bool ends_with(const char *text, const char *end) {
     return length >= end_length && strcmp(text + length - end_length, end) == 0;
 }
 
+static bool begins_with(const char *text, const char *start) {
+    return strncmp(text, start, strlen(start)) == 0;
+}
+
 /* weight_hh_l1, bias_ih_l0_reverse and the like. */
-static rs_status refuse_other_layers(const rs_npz *file) {
+static bool is_of_other_layer(const char *name) {
     static const char *const prefix[] = {"weight_ih_l", "weight_hh_l", "bias_ih_l", "bias_hh_l"};
-    for (size_t i = 0; i < file->n; ++i)
-        for (size_t p = 0; p < sizeof prefix / sizeof prefix[0]; ++p) {
-            const char *name = file->array[i].name;
-            size_t const length = strlen(prefix[p]);
-            if (strncmp(name, prefix[p], length) == 0 && strcmp(name + length, "0") != 0)
-                return rs_fail(RS_EINPUT,
-                               "%s: one layer and one direction are read, those named _l0: "
-                               "save a layer of its own",
-                               name);
-        }
+    for (size_t p = 0; p < sizeof prefix / sizeof prefix[0]; ++p)
+        if (begins_with(name, prefix[p]) && strcmp(name + strlen(prefix[p]), "0") != 0) return true;
+    return false;
+}
+
+static rs_status refuse_what_is_not_supported(const rs_arrays *file) {
+    for (size_t i = 0; i < file->n; ++i) {
+        const char *const name = file->array[i].name;
+        if (begins_with(name, "weight_hr"))
+            return rs_fail(RS_EINPUT, "%.60s: an LSTM with projections is not supported", name);
+        if (is_of_other_layer(name))
+            return rs_fail(RS_EINPUT,
+                           "%.60s: more than one layer or direction is not supported: save one "
+                           "layer alone, its arrays named _l0",
+                           name);
+    }
     return RS_OK;
 }
 
-static const char *const known[] = {
-    "weight_hh",  "weight_hh_l0", "weight_ih",  "weight_ih_l0", "bias_ih",
-    "bias_ih_l0", "bias_hh",      "bias_hh_l0", "input",        "h0"};
+static const char *const known[] = {"weight_hh", "weight_hh_l0", "weight_ih", "weight_ih_l0",
+                                    "bias_ih",   "bias_ih_l0",   "bias_hh",   "bias_hh_l0",
+                                    "input",     "h0",           "c0"};
 enum { N_KNOWN = sizeof known / sizeof *known, MOST_OF_A_NAME = 60 };
 
 static bool is_known(const char *name) {
@@ -55,16 +65,15 @@ static bool is_known(const char *name) {
 }
 
 /* An array that looks like part of the layer, and would be missed. */
-static rs_status refuse_near_names(const rs_npz *file) {
+static rs_status refuse_near_names(const rs_arrays *file) {
     for (size_t i = 0; i < file->n; ++i) {
         const char *const name = file->array[i].name;
         if (is_known(name)) continue;
         const char *const nearest = rs_nearest_word(name, known, N_KNOWN);
         if (nearest)
-            return rs_fail(RS_EINPUT, "%.60s: is not an array of nn.RNN; did you mean %s?", name,
+            return rs_fail(RS_EINPUT, "%.60s: is not an array of a layer; did you mean %s?", name,
                            nearest);
-        if (strncmp(name, "weight_", 7) == 0 || strncmp(name, "bias_", 5) == 0 ||
-            strcmp(name, "c0") == 0)
+        if (begins_with(name, "weight_") || begins_with(name, "bias_"))
             return rs_fail(RS_EINPUT,
                            "%.60s: is not read, but may change what the layer computes: leave it "
                            "out of the file",
@@ -112,41 +121,63 @@ static rs_status check_length(const rs_array *a, size_t length, size_t expected,
                    length, expected);
 }
 
-static rs_status no_weight_hh(const rs_npz *file) {
+static rs_status no_weight_hh(const rs_arrays *file) {
     for (size_t i = 0; i < file->n; ++i) {
         const char *name = file->array[i].name;
         if (ends_with(name, ".weight_hh_l0") || ends_with(name, ".weight_hh"))
             return rs_fail(RS_EINPUT, "weight_hh_l0: missing; save %s and its kind without '%.*s'",
                            name, (int)(strrchr(name, '.') + 1 - name), name);
     }
-    return rs_fail(RS_EINPUT, "weight_hh_l0: missing; keys are those of nn.RNN's state_dict");
+    return rs_fail(RS_EINPUT, "weight_hh_l0: missing; keys are those of the state_dict of nn.RNN, "
+                              "nn.LSTM or nn.GRU");
 }
+
+typedef struct kind {
+    rs_cell cell;
+    const char *name;
+} kind;
+
+static const kind kinds[] = {{RS_TANH, "an nn.RNN"}, {RS_LSTM, "an LSTM"}, {RS_GRU, "a GRU"}};
+
+const char *rs_model_kind(const rs_model *model) {
+    const kind *at = kinds;
+    while (at->cell != model->cell) ++at;
+    return at->name;
+}
+
+static size_t rows_of(const rs_model *m) { return rs_cell_of(m->cell)->gates * m->hidden; }
 
 static rs_status take_weight_hh(rs_model *m) {
     const rs_array *a = NULL;
     RS_TRY(find(&m->file, "weight_hh", &a));
     if (!a) return no_weight_hh(&m->file);
-    RS_TRY(check_dims(a, 2, "[H][H]"));
+    RS_TRY(check_dims(a, 2, "[H][H], [3 H][H] or [4 H][H]"));
     size_t const rows = a->shape[0], columns = a->shape[1];
-    if (rows != columns) {
-        const char *gated = rows % columns != 0   ? ""
-                            : rows / columns == 4 ? "; this looks like an LSTM, not an nn.RNN"
-                            : rows / columns == 3 ? "; this looks like a GRU, not an nn.RNN"
-                                                  : "";
-        return rs_fail(RS_EINPUT, "%s: is [%zu][%zu], must be square%s", a->name, rows, columns,
-                       gated);
-    }
-    m->hidden = rows;
+    m->hidden = columns;
     m->weight_hh = a->data;
-    return RS_OK;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; ++i) {
+        m->cell = kinds[i].cell;
+        if (rows == rows_of(m)) return RS_OK;
+    }
+    return rs_fail(
+        RS_EINPUT,
+        "%s: is [%zu][%zu], must be square for an nn.RNN, [3 H][H] for a GRU or [4 H][H] "
+        "for an LSTM",
+        a->name, rows, columns);
+}
+
+/* Of weight_ih and the biases. */
+static rs_status check_rows(const rs_array *a, const rs_model *m) {
+    bool const gated = rs_cell_of(m->cell)->gates > 1;
+    return check_length(a, a->shape[0], rows_of(m), gated ? "the number of rows" : "H");
 }
 
 static rs_status take_weight_ih(rs_model *m) {
     const rs_array *a = NULL;
     RS_TRY(find(&m->file, "weight_ih", &a));
     if (!a) return RS_OK;
-    RS_TRY(check_dims(a, 2, "[H][I]"));
-    RS_TRY(check_length(a, a->shape[0], m->hidden, "H"));
+    RS_TRY(check_dims(a, 2, "[K H][I]"));
+    RS_TRY(check_rows(a, m));
     m->input_size = a->shape[1];
     m->weight_ih = a->data;
     return RS_OK;
@@ -156,14 +187,14 @@ static rs_status take_bias(rs_model *m, const char *name, const double **bias) {
     const rs_array *a = NULL;
     RS_TRY(find(&m->file, name, &a));
     if (!a) return RS_OK;
-    RS_TRY(check_dims(a, 1, "[H]"));
-    RS_TRY(check_length(a, a->shape[0], m->hidden, "H"));
+    RS_TRY(check_dims(a, 1, "[K H]"));
+    RS_TRY(check_rows(a, m));
     *bias = a->data;
     return RS_OK;
 }
 
 static rs_status take_input(rs_model *m) {
-    const rs_array *a = rs_npz_find(&m->file, "input");
+    const rs_array *a = rs_arrays_find(&m->file, "input");
     if (!a) return RS_OK;
     RS_TRY(check_dims(a, 3, "[T][B][I]"));
     if (m->weight_ih) RS_TRY(check_length(a, a->shape[2], m->input_size, "I"));
@@ -175,18 +206,24 @@ static rs_status take_input(rs_model *m) {
 }
 
 /* PyTorch's [layers][B][H], with one layer, is the same as [B][H]. */
-static rs_status take_h0(rs_model *m) {
-    const rs_array *a = rs_npz_find(&m->file, "h0");
+static rs_status take_state(rs_model *m, const char *name, const double **state) {
+    const rs_array *a = rs_arrays_find(&m->file, name);
     if (!a) return RS_OK;
     bool const layered = a->n_dims == 3;
     RS_TRY(check_dims(a, layered ? 3 : 2, "[B][H] or [1][B][H]"));
     if (layered) RS_TRY(check_length(a, a->shape[0], 1, "the number of layers"));
     const size_t *shape = a->shape + (layered ? 1 : 0);
-    if (m->input) RS_TRY(check_length(a, shape[0], m->batch, "B"));
+    if (m->batch) RS_TRY(check_length(a, shape[0], m->batch, "B"));
     RS_TRY(check_length(a, shape[1], m->hidden, "H"));
     m->batch = shape[0];
-    m->h0 = a->data;
+    *state = a->data;
     return RS_OK;
+}
+
+static rs_status take_c0(rs_model *m) {
+    if (rs_arrays_find(&m->file, "c0") && rs_cell_of(m->cell)->states < 2)
+        return rs_fail(RS_EINPUT, "c0: %s has none; leave it out of the file", rs_model_kind(m));
+    return take_state(m, "c0", &m->c0);
 }
 
 /* FNV-1a, 64 bits (Fowler, Noll, Vo; draft-eastlake-fnv). */
@@ -212,18 +249,19 @@ static uint64_t hash_array(uint64_t hash, const char *name, const double *data, 
 /* By the names and shapes of rs_model, so that "_l0" or [1][B][H] in the file make no difference.
  */
 static uint64_t digest(const rs_model *m) {
-    size_t const h = m->hidden, i = m->input_size, b = m->batch;
+    size_t const h = m->hidden, rows = rows_of(m), i = m->input_size, b = m->batch;
     uint64_t hash = 0xcbf29ce484222325u;
-    hash = hash_array(hash, "weight_hh", m->weight_hh, 2, (const size_t[]){h, h});
-    hash = hash_array(hash, "weight_ih", m->weight_ih, 2, (const size_t[]){h, i});
-    hash = hash_array(hash, "bias_ih", m->bias_ih, 1, (const size_t[]){h});
-    hash = hash_array(hash, "bias_hh", m->bias_hh, 1, (const size_t[]){h});
+    hash = hash_array(hash, "weight_hh", m->weight_hh, 2, (const size_t[]){rows, h});
+    hash = hash_array(hash, "weight_ih", m->weight_ih, 2, (const size_t[]){rows, i});
+    hash = hash_array(hash, "bias_ih", m->bias_ih, 1, (const size_t[]){rows});
+    hash = hash_array(hash, "bias_hh", m->bias_hh, 1, (const size_t[]){rows});
     hash = hash_array(hash, "input", m->input, 3, (const size_t[]){m->steps, b, i});
-    return hash_array(hash, "h0", m->h0, 2, (const size_t[]){b, h});
+    hash = hash_array(hash, "h0", m->h0, 2, (const size_t[]){b, h});
+    return hash_array(hash, "c0", m->c0, 2, (const size_t[]){b, h});
 }
 
 static rs_status take_arrays(rs_model *m) {
-    RS_TRY(refuse_other_layers(&m->file));
+    RS_TRY(refuse_what_is_not_supported(&m->file));
     RS_TRY(refuse_near_names(&m->file));
     RS_TRY(list_unused(m));
     RS_TRY(take_weight_hh(m));
@@ -231,14 +269,15 @@ static rs_status take_arrays(rs_model *m) {
     RS_TRY(take_bias(m, "bias_ih", &m->bias_ih));
     RS_TRY(take_bias(m, "bias_hh", &m->bias_hh));
     RS_TRY(take_input(m));
-    RS_TRY(take_h0(m));
+    RS_TRY(take_state(m, "h0", &m->h0));
+    RS_TRY(take_c0(m));
     m->digest = digest(m);
     return RS_OK;
 }
 
 rs_status rs_model_read(const char *path, rs_model *out) {
     *out = (rs_model){0};
-    RS_TRY(rs_npz_read(path, &out->file));
+    RS_TRY(rs_arrays_read(path, &out->file));
     const char *slash = strrchr(path, '/');
     out->name = strdup(slash ? slash + 1 : path);
     rs_status const status =
@@ -248,7 +287,7 @@ rs_status rs_model_read(const char *path, rs_model *out) {
 }
 
 void rs_model_free(rs_model *model) {
-    rs_npz_free(&model->file);
+    rs_arrays_free(&model->file);
     free(model->name);
     free(model->unused);
     *model = (rs_model){0};

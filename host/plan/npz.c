@@ -1,16 +1,11 @@
 #include "npz.h"
 
-#include "../spec/words.h"
-
-#include <endian.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <zip.h>
 
 enum {
@@ -18,7 +13,6 @@ enum {
     CHUNK = 1 << 16,     /* bytes read at a time; a multiple of every item size */
     DEFLATE_RATIO = 1032 /* deflate cannot pack a byte into less: 258 bytes take 2 bits */
 };
-static const uint64_t max_values = (uint64_t)1 << 29; /* of all members; 4 GiB as doubles */
 
 static const char only_floats[] = "only little-endian float32 and float64 arrays are read; save it "
                                   "with .astype('<f8') or leave it out";
@@ -37,6 +31,7 @@ typedef struct member {
 typedef struct npy {
     bool fortran;
     size_t item; /* bytes of a value */
+    double (*widen)(const unsigned char *bytes);
     rs_array array;
 } npy;
 
@@ -65,12 +60,6 @@ static bool take_word(cursor *c, const char *word) {
     return true;
 }
 
-static bool is_plain(const char *text) {
-    for (; *text; ++text)
-        if ((unsigned char)*text < ' ' || *text == 0x7f) return false;
-    return true;
-}
-
 /* A 'quoted' string of plain characters, no escapes. */
 static bool take_string(cursor *c, char *out, size_t capacity) {
     if (!take(c, '\'')) return false;
@@ -80,7 +69,7 @@ static bool take_string(cursor *c, char *out, size_t capacity) {
         out[n++] = *c->at;
     }
     out[n] = '\0';
-    return take(c, '\'') && is_plain(out);
+    return take(c, '\'') && rs_array_name_is_plain(out);
 }
 
 static rs_status parse_dtype(cursor *c, npy *out) {
@@ -93,6 +82,7 @@ static rs_status parse_dtype(cursor *c, npy *out) {
     if (!single && strcmp(dtype, "<f8") != 0)
         return rs_fail(RS_EINPUT, "dtype '%s': %s", dtype, only_floats);
     out->item = single ? sizeof(float) : sizeof(double);
+    out->widen = single ? rs_widen_f32 : rs_widen_f64;
     memcpy(out->array.dtype, dtype, sizeof "<f8");
     return RS_OK;
 }
@@ -117,19 +107,15 @@ static rs_status parse_shape(cursor *c, npy *out) {
     rs_array *a = &out->array;
     if (!take(c, '(')) return bad_header();
     for (a->n_dims = 0; !take(c, ')'); ++a->n_dims) {
-        if (a->n_dims == RS_NPZ_MAX_DIMS)
-            return rs_fail(RS_EINPUT, "shape: more than %d dimensions", RS_NPZ_MAX_DIMS);
+        if (a->n_dims == RS_MAX_DIMS)
+            return rs_fail(RS_EINPUT, "shape: more than %d dimensions", RS_MAX_DIMS);
         RS_TRY(parse_length(c, &a->shape[a->n_dims]));
         if (take(c, ',')) continue;
         a->n_dims++;
         if (a->n_dims == 1 || !take(c, ')')) return bad_header();
         break;
     }
-    a->size = 1;
-    for (size_t d = 0; d < a->n_dims; ++d)
-        if (__builtin_mul_overflow(a->size, a->shape[d], &a->size))
-            return rs_fail(RS_EINPUT, "shape: too large");
-    return RS_OK;
+    return rs_array_measure(a);
 }
 
 static rs_status parse_header(const char *text, size_t length, npy *out) {
@@ -208,27 +194,10 @@ static rs_status read_header(member *m, npy *out) {
     return status;
 }
 
-static double widen(const unsigned char *bytes, size_t item) {
-    if (item == sizeof(float)) {
-        uint32_t bits;
-        float value;
-        memcpy(&bits, bytes, sizeof bits);
-        bits = le32toh(bits);
-        memcpy(&value, &bits, sizeof value);
-        return (double)value;
-    }
-    uint64_t bits;
-    double value;
-    memcpy(&bits, bytes, sizeof bits);
-    bits = le64toh(bits);
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 /* Walks the places of C order in the order of the file. */
 typedef struct walk {
     size_t at;
-    size_t index[RS_NPZ_MAX_DIMS], stride[RS_NPZ_MAX_DIMS];
+    size_t index[RS_MAX_DIMS], stride[RS_MAX_DIMS];
 } walk;
 
 static walk walk_start(const rs_array *a) {
@@ -262,7 +231,7 @@ static rs_status read_values(member *m, npy *n) {
         size_t const values = left < CHUNK / n->item ? left : CHUNK / n->item;
         RS_TRY(read_bytes(m, chunk, values * n->item));
         for (size_t i = 0; i < values; ++i, walk_next(&w, n))
-            n->array.data[w.at] = widen(chunk + i * n->item, n->item);
+            n->array.data[w.at] = n->widen(chunk + i * n->item);
         left -= values;
     }
     return read_end(m);
@@ -275,12 +244,7 @@ static rs_status read_array(member *m, budget *budget, npy *n) {
         return rs_fail(RS_EINPUT, "shape: too large");
     if (bytes != m->left)
         return rs_fail(RS_EINPUT, "shape needs %zu bytes, the member has %" PRIu64, bytes, m->left);
-    if (n->array.size > budget->values)
-        return rs_fail(RS_EINPUT, "too large: more than %" PRIu64 " values in one file",
-                       max_values);
-    budget->values -= n->array.size;
-    n->array.data = calloc(n->array.size ? n->array.size : 1, sizeof(double));
-    if (!n->array.data) return rs_fail(RS_EMEMORY, "no memory for %zu values", n->array.size);
+    RS_TRY(rs_array_make(&n->array, &budget->values));
     return read_values(m, n);
 }
 
@@ -330,19 +294,15 @@ static rs_status read_member(zip_t *archive, const zip_stat_t *entry, budget *bu
     return status;
 }
 
-static rs_status read_members(zip_t *archive, uint64_t length, rs_npz *out) {
+static rs_status read_members(zip_t *archive, uint64_t length, rs_arrays *out) {
     zip_int64_t const n = zip_get_num_entries(archive, 0);
-    if (n < 0 || n > RS_NPZ_MAX_ARRAYS)
-        return rs_fail(RS_EINPUT, "%" PRId64 " members, more than %d", (int64_t)n,
-                       RS_NPZ_MAX_ARRAYS);
-    out->array = calloc((size_t)n + 1, sizeof *out->array);
-    if (!out->array) return rs_fail(RS_EMEMORY, "no memory for %" PRId64 " members", (int64_t)n);
-    budget budget = {length, max_values};
+    RS_TRY(rs_arrays_make(n < 0 ? 0 : (size_t)n, out));
+    budget budget = {length, RS_MAX_ARRAY_VALUES};
     for (zip_int64_t i = 0; i < n; ++i) {
         zip_stat_t entry;
         if (zip_stat_index(archive, (zip_uint64_t)i, 0, &entry) != 0)
             return zip_failed(zip_get_error(archive), "damaged");
-        if (!(entry.valid & ZIP_STAT_NAME) || !is_plain(entry.name))
+        if (!(entry.valid & ZIP_STAT_NAME) || !rs_array_name_is_plain(entry.name))
             return rs_fail(RS_EINPUT, "a member's name is missing or has control characters");
         rs_status const status = read_member(archive, &entry, &budget, &out->array[out->n]);
         out->n++;
@@ -353,17 +313,9 @@ static rs_status read_members(zip_t *archive, uint64_t length, rs_npz *out) {
 
 /* Files. */
 
-static rs_status check_start(const char *start, size_t length) {
-    if (length == 0) return rs_fail(RS_EINPUT, "the file is empty");
-    if (length >= 6 && memcmp(start, "\x93NUMPY", 6) == 0)
-        return rs_fail(RS_EINPUT, "a single .npy array, not a .npz: write it with "
-                                  "numpy.savez(path, weight_hh_l0=...)");
-    return RS_OK;
-}
-
 /* Takes over `source`, which may be NULL after a failure told in `error`. */
 static rs_status read_archive(zip_source_t *source, zip_error_t *error, uint64_t length,
-                              rs_npz *out) {
+                              rs_arrays *out) {
     zip_t *archive = NULL;
     if (source) archive = zip_open_from_source(source, ZIP_RDONLY | ZIP_CHECKCONS, error);
     if (!archive) {
@@ -377,69 +329,13 @@ static rs_status read_archive(zip_source_t *source, zip_error_t *error, uint64_t
     return status;
 }
 
-static rs_status check_file(const char *path, uint64_t *length) {
-    struct stat info;
-    char start[6];
-    if (stat(path, &info) != 0) return rs_fail(rs_errno_status(errno), "%s", strerror(errno));
-    if (S_ISDIR(info.st_mode)) return rs_fail(RS_EINPUT, "is a folder, not a .npz file");
-    if (!S_ISREG(info.st_mode)) return rs_fail(RS_EINPUT, "not a regular file");
-    FILE *file = fopen(path, "rb");
-    if (!file) return rs_fail(rs_errno_status(errno), "%s", strerror(errno));
-    size_t const got = fread(start, 1, sizeof start, file);
-    bool const failed = ferror(file);
-    fclose(file);
-    if (failed) return rs_fail(RS_EIO, "cannot be read");
-    *length = (uint64_t)info.st_size;
-    return check_start(start, got);
-}
-
-static rs_status read_file(const char *path, rs_npz *out) {
-    uint64_t length = 0;
-    RS_TRY(check_file(path, &length));
+rs_status rs_npz_read(const rs_file *file, rs_arrays *out) {
     zip_error_t error;
     zip_error_init(&error);
-    zip_source_t *source = zip_source_file_create(path, 0, -1, &error);
-    rs_status const status = read_archive(source, &error, length, out);
+    zip_source_t *const source =
+        file->path ? zip_source_file_create(file->path, 0, -1, &error)
+                   : zip_source_buffer_create(file->bytes, file->length, 0, &error);
+    rs_status const status = read_archive(source, &error, file->length, out);
     zip_error_fini(&error);
     return status;
-}
-
-static rs_status read_memory(const void *bytes, size_t length, rs_npz *out) {
-    RS_TRY(check_start(bytes, length));
-    zip_error_t error;
-    zip_error_init(&error);
-    zip_source_t *source = zip_source_buffer_create(bytes, length, 0, &error);
-    rs_status const status = read_archive(source, &error, length, out);
-    zip_error_fini(&error);
-    return status;
-}
-
-static rs_status finish(rs_status status, const char *name, rs_npz *out) {
-    if (status != RS_OK) rs_npz_free(out);
-    return rs_fail_in(status, "%s", name);
-}
-
-rs_status rs_npz_read(const char *path, rs_npz *out) {
-    *out = (rs_npz){0};
-    return finish(read_file(path, out), path, out);
-}
-
-rs_status rs_npz_read_memory(const void *bytes, size_t length, const char *name, rs_npz *out) {
-    *out = (rs_npz){0};
-    return finish(read_memory(bytes, length, out), name, out);
-}
-
-const rs_array *rs_npz_find(const rs_npz *npz, const char *name) {
-    for (size_t i = 0; i < npz->n; ++i)
-        if (strcmp(npz->array[i].name, name) == 0) return &npz->array[i];
-    return NULL;
-}
-
-void rs_npz_free(rs_npz *npz) {
-    for (size_t i = 0; i < npz->n; ++i) {
-        free(npz->array[i].name);
-        free(npz->array[i].data);
-    }
-    free(npz->array);
-    *npz = (rs_npz){0};
 }

@@ -5,6 +5,8 @@
 #include "../fit/fit.h"
 #include "../spec/words.h"
 
+#include <stdio.h>
+
 enum { DEFAULT_FIT_SKIP = 20 };
 
 /* ---- what the model settles ---------------------------------------------------------------- */
@@ -35,7 +37,7 @@ static bool uses_input(const rs_spec *spec, const rs_model *model) {
 }
 
 static bool uses_h0(const rs_spec *spec, const rs_model *model) {
-    return model && model->h0 && !rs_spec_given(spec, "h0");
+    return model && (model->h0 || model->c0) && !rs_spec_given(spec, "h0");
 }
 
 /* The input of a file settles batch and steps of its own cases alone: what is swept beside it must
@@ -86,6 +88,29 @@ static rs_status settle_hidden(const rs_spec *spec, const rs_model *model, rs_pl
                    model->hidden);
 }
 
+/* An nn.RNN has any of the cells with one gate. */
+static rs_status check_cell(rs_cell asked, const rs_model *model) {
+    size_t const gates = rs_cell_of(model->cell)->gates;
+    char blocks[32] = "";
+    if (rs_cell_of(asked)->gates == gates) return RS_OK;
+    if (gates > 1) snprintf(blocks, sizeof blocks, "%zu x ", gates);
+    return rs_fail(RS_EINPUT,
+                   "cell: %s asked for, but %s is %s (weight_hh is [%s%zu][%zu]): leave --cell out",
+                   rs_cell_name(asked), model->name, rs_model_kind(model), blocks, model->hidden,
+                   model->hidden);
+}
+
+static rs_status settle_cell(const rs_spec *spec, const rs_model *model, rs_plan *out) {
+    bool const settled = model && !rs_spec_given(spec, "cell");
+    out->cell = settled ? &model->cell : spec->cell;
+    out->n_cell = settled ? 1 : spec->n_cell;
+    for (size_t i = 0; model && i < out->n_cell; ++i) RS_TRY(check_cell(out->cell[i], model));
+    RS_TRY(rs_spec_check_cells(spec, out->cell, out->n_cell));
+    for (size_t i = 0; i < out->n_cell; ++i)
+        out->n_variants += rs_spec_variants(spec, out->cell[i]);
+    return RS_OK;
+}
+
 static rs_status settle_steps(const rs_spec *spec, const rs_model *model, rs_plan *out) {
     if (!uses_input(spec, model)) return RS_OK;
     if (model->steps <= spec->warmup)
@@ -131,9 +156,10 @@ rs_status rs_plan_make(const rs_spec *spec, const rs_model *model, const char *e
     *out = (rs_plan){.spec = spec, .common = common_case(spec, model, engine)};
     RS_TRY(settle_sizes(spec, model, out));
     RS_TRY(settle_hidden(spec, model, out));
+    RS_TRY(settle_cell(spec, model, out));
     RS_TRY(settle_steps(spec, model, out));
     uint64_t n = rs_size_mul(rs_size_mul(spec->n_ensemble, out->n_hidden),
-                             rs_size_mul(spec->n_seeds, spec->n_cell));
+                             rs_size_mul(spec->n_seeds, out->n_variants));
     n = rs_size_mul(n, rs_size_mul(spec->n_input, n_steps(out)));
     if (n == UINT64_MAX)
         return rs_fail(RS_EINPUT, "sweep: too many cases: shorten the lists or split the sweep");
@@ -149,11 +175,25 @@ static size_t turn(size_t *rest, size_t n) {
     return at;
 }
 
+/* Cell, gate bias and leak of variant `i`. */
+static void take_variant(const rs_plan *plan, size_t i, rs_case *one) {
+    const rs_spec *const spec = plan->spec;
+    const rs_cell *cell = plan->cell;
+    for (; i >= rs_spec_variants(spec, *cell); ++cell) i -= rs_spec_variants(spec, *cell);
+    one->cell = *cell;
+    if (rs_case_is_gated(one)) {
+        one->gate_bias = spec->gate_bias[i];
+        one->gate_scale = spec->gate_scale;
+    } else {
+        one->leak = spec->leak[i];
+    }
+}
+
 rs_case rs_plan_case(const rs_plan *plan, size_t i) {
     const rs_spec *const spec = plan->spec;
     rs_case one = plan->common;
     one.steps = steps_at(plan, turn(&i, n_steps(plan)));
-    one.cell = spec->cell[turn(&i, spec->n_cell)];
+    take_variant(plan, turn(&i, plan->n_variants), &one);
     one.input = spec->input[turn(&i, spec->n_input)];
     one.input_size = one.input.kind == RS_INPUT_PYTORCH ? plan->input_size : 0;
     one.seed = spec->seeds[turn(&i, spec->n_seeds)];
@@ -164,7 +204,7 @@ rs_case rs_plan_case(const rs_plan *plan, size_t i) {
 }
 
 size_t rs_plan_seed_stride(const rs_plan *plan) {
-    return plan->spec->n_input * plan->spec->n_cell * n_steps(plan);
+    return plan->spec->n_input * plan->n_variants * n_steps(plan);
 }
 
 /* ---- memory -------------------------------------------------------------------------------- */

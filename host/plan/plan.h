@@ -6,7 +6,8 @@
 #include "case.h"
 #include "model.h"
 
-/* Axes: ensemble, hidden, seed, input, cell, steps; the last turns fastest. Case i is made from
+/* Axes: ensemble, hidden, seed, input, variant, steps; the last turns fastest. A variant is a cell
+ * with one of its gate biases, or of its leaks where it has no gates. Case i is made from
  * them when it is asked for, so that a plan of any number of cases takes no memory. Spec, model and
  * engine are borrowed. */
 typedef struct rs_plan {
@@ -14,6 +15,8 @@ typedef struct rs_plan {
     const rs_spec *spec;
     const size_t *hidden; /* [n_hidden] of the spec or the model */
     size_t n_hidden;
+    const rs_cell *cell; /* [n_cell] of the spec or the model */
+    size_t n_cell, n_variants;
     size_t model_steps; /* the one number of steps that the model settles; 0: those of the spec */
     size_t input_size;  /* of cases with RS_INPUT_PYTORCH */
     rs_case common;     /* what no axis changes */
@@ -35,8 +38,8 @@ typedef struct rs_cut {
 } rs_cut;
 
 /* Plans the cases of the spec on the engine of that name; `model` is NULL without one, else it
- * settles hidden and h0, and batch, steps and input_size where its input says so. RS_EINPUT where
- * spec and model contradict. */
+ * settles cell, hidden and h0, and batch, steps and input_size where its input says so. RS_EINPUT
+ * where spec and model contradict. */
 rs_status rs_plan_make(const rs_spec *spec, const rs_model *model, const char *engine,
                        rs_plan *out);
 

@@ -36,28 +36,31 @@ static const rs_spec_key keys[] = {
     {.name = "cell",
      .alias = "nonlinearity",
      .argument = "LIST",
-     .help = "tanh, relu, linear; default tanh",
+     .help = "tanh, relu, linear, lstm, gru; default tanh, or the model's",
      .group = WHAT,
      .initial = "tanh",
+     .of_model = true,
      OWN(cell)},
     {.name = "ensemble",
      .argument = "LIST",
-     .help = "How weight_hh is drawn: gaussian, uniform, orthogonal, identity, symmetric; "
-             "default gaussian",
+     .help = "How weight_hh is drawn, in every gate by itself: gaussian, uniform, orthogonal, "
+             "identity, symmetric, ring: the cyclic shift, normal: orthogonal eigenvectors, "
+             "sparse:P: gaussian in a part P of the elements; default gaussian",
      .group = WHAT,
      .initial = "gaussian",
      .of_model = true,
      OWN(ensemble)},
     {.name = "model",
-     .argument = "FILE.npz",
-     .help = "Imported weights instead of an ensemble, keys as in nn.RNN's state_dict "
-             "(weight_hh_l0, weight_ih_l0, ...), optional input and h0; see rhosweep inspect",
+     .argument = "FILE",
+     .help = "Imported weights instead of an ensemble, .npz or .safetensors, keys as in the "
+             "state_dict of nn.RNN, nn.LSTM or nn.GRU (weight_hh_l0, weight_ih_l0, ...), optional "
+             "input, h0 and c0; see rhosweep inspect",
      .group = WHAT,
      PATH(model)},
     {.name = "rho",
      .argument = "LIST",
-     .help = "Spectral radii that weight_hh is scaled to, or the word native: as drawn or "
-             "imported; default 0.5:1.5:0.1",
+     .help = "Spectral radii that weight_hh is scaled to (its block g of lstm, n of gru), or the "
+             "word native: as drawn or imported; default 0.5:1.5:0.1",
      .group = WHAT,
      .initial = "0.5:1.5:0.1",
      OWN(rho)},
@@ -88,10 +91,33 @@ static const rs_spec_key keys[] = {
      .group = WHAT,
      .initial = "0:9",
      WHOLES(seeds, 0, INT64_MAX)},
+    {.name = "gate-bias",
+     .argument = "LIST",
+     .help = "Whole bias of the gate that keeps the state (f of lstm, z of gru): numbers, "
+             "chrono:TMAX: ln U(1, TMAX - 1) for each unit, drawn: as drawn or imported; default "
+             "drawn",
+     .group = WHAT,
+     .initial = "drawn",
+     OWN(gate_bias)},
+    {.name = "leak",
+     .argument = "LIST",
+     .help = "A of tanh, relu and linear: h_t = (1-A) h_(t-1) + A phi(a_t), above 0 and at most "
+             "1; default 1",
+     .group = WHAT,
+     .initial = "1",
+     OWN(leak)},
+    {.name = "gate-scale",
+     .argument = "KIND",
+     .help = "What --rho scales of lstm and gru: same: all gates by the factor of g or n; native: "
+             "that one alone; default same",
+     .group = WHAT,
+     .initial = "same",
+     OWN(gate_scale)},
     {.name = "input",
      .argument = "LIST",
-     .help = "pytorch: x ~ N(0,1), weights and biases U(+-1/sqrt(H)); zero; noise:SIGMA: "
-             "N(0,SIGMA^2) added to every unit, no weights, no biases; default pytorch",
+     .help =
+         "pytorch: x ~ N(0,1), weights and biases U(+-1/sqrt(H)); zero; noise:SIGMA: "
+         "N(0,SIGMA^2) added to every gate of every unit, no weights, no biases; default pytorch",
      .group = DRIVE,
      .initial = "pytorch",
      OWN(input)},
@@ -104,7 +130,8 @@ static const rs_spec_key keys[] = {
      WHOLE(input_size, 1, MAX_INPUT_SIZE)},
     {.name = "h0",
      .argument = "KIND",
-     .help = "Start state: zero, or normal:SIGMA; default zero, or the model's",
+     .help = "Start state, h0 and c0 of an lstm: zero, or normal:SIGMA; default zero, or the "
+             "model's",
      .group = DRIVE,
      .initial = "zero",
      .of_model = true,

@@ -3,6 +3,7 @@
 #include "words.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -26,14 +27,105 @@ static rs_status set_cell(rs_spec *spec, const char *value) {
     return RS_OK;
 }
 
-static rs_status set_ensemble(rs_spec *spec, const char *value) {
-    bool chosen[RS_MODEL] = {false}; /* a model is asked for with its own key */
-    const char *names[RS_MODEL];
-    for (size_t i = 0; i < RS_MODEL; ++i) names[i] = rs_ensemble_name((rs_ensemble)i);
-    RS_TRY(rs_parse_words(value, names, RS_MODEL, chosen));
-    spec->n_ensemble = 0;
+/* ---- lists of values with a word or a number in them ---- */
+
+typedef struct entries {
+    const struct entry_kind *kind;
+    char *at; /* [n] of kind->size bytes */
+    size_t n, room;
+} entries;
+
+typedef struct entry_kind {
+    size_t size;
+    rs_status (*read)(const char *word, entries *out); /* appends what one entry stands for */
+    int (*compare)(const void *a, const void *b);
+    const char *(*text)(const void *value, char buffer[64]);
+} entry_kind;
+
+static rs_status append(entries *out, const void *value) {
+    size_t const size = out->kind->size;
+    if (out->n == RS_MAX_VALUES) return rs_fail(RS_EINPUT, "more than %d values", RS_MAX_VALUES);
+    if (out->n == out->room) {
+        size_t const room = out->room ? 2 * out->room : 4;
+        char *const at = realloc(out->at, room * size);
+        if (!at) return rs_fail(RS_EMEMORY, "out of memory");
+        out->at = at;
+        out->room = room;
+    }
+    memcpy(out->at + size * out->n++, value, size);
+    return RS_OK;
+}
+
+/* `text` is cut up. */
+static rs_status read_entries(char *text, entries *out) {
+    const entry_kind *const kind = out->kind;
+    char name[64];
+    for (char *rest = text; rest;) RS_TRY(kind->read(rs_trim(strsep(&rest, ",")), out));
+    qsort(out->at, out->n, kind->size, kind->compare);
+    for (const char *at = out->at; at + kind->size < out->at + out->n * kind->size;
+         at += kind->size)
+        if (kind->compare(at, at + kind->size) == 0)
+            return rs_fail(RS_EINPUT, "%s is given twice", kind->text(at, name));
+    return RS_OK;
+}
+
+/* The LIST as an array [*n] of the caller's own, in the order of the kind and none twice. */
+static rs_status read_list(const entry_kind *kind, const char *value, void **at, size_t *n) {
+    entries list = {.kind = kind};
+    char *text;
+    RS_TRY(rs_duplicate(value, &text));
+    rs_status const status = read_entries(text, &list);
+    free(text);
+    if (status != RS_OK) {
+        free(list.at);
+        return status;
+    }
+    *at = list.at;
+    *n = list.n;
+    return RS_OK;
+}
+
+static void print_list(FILE *out, const entry_kind *kind, const void *at, size_t n) {
+    char text[64];
+    for (size_t i = 0; i < n; ++i) {
+        rs_print_separator(out, i);
+        fputs(kind->text((const char *)at + i * kind->size, text), out);
+    }
+}
+
+static rs_status read_ensemble(const char *word, entries *out) {
+    static const char sparse[] = "sparse:";
+    const char *names[RS_MODEL]; /* a model is asked for with its own key */
+    size_t which = 0;
+    rs_ensemble value = {.kind = RS_SPARSE};
     for (size_t i = 0; i < RS_MODEL; ++i)
-        if (chosen[i]) spec->ensemble[spec->n_ensemble++] = (rs_ensemble)i;
+        names[i] = i == RS_SPARSE ? "sparse:P" : rs_ensemble_text((rs_ensemble){.kind = i}, NULL);
+    if (strncmp(word, sparse, sizeof sparse - 1) == 0) {
+        RS_TRY(rs_parse_positive(word + sizeof sparse - 1, &value.density));
+        if (value.density > 1.0) return rs_fail(RS_EINPUT, "%.60s is above 1", word);
+        return append(out, &value);
+    }
+    RS_TRY(rs_parse_word(word, names, RS_SPARSE, &which));
+    value.kind = (rs_ensemble_kind)which;
+    return append(out, &value);
+}
+
+static int compare_ensembles(const void *a, const void *b) {
+    return rs_compare_ensembles(*(const rs_ensemble *)a, *(const rs_ensemble *)b);
+}
+
+static const char *ensemble_text(const void *value, char buffer[64]) {
+    return rs_ensemble_text(*(const rs_ensemble *)value, buffer);
+}
+
+static const entry_kind ensembles = {sizeof(rs_ensemble), read_ensemble, compare_ensembles,
+                                     ensemble_text};
+
+static rs_status set_ensemble(rs_spec *spec, const char *value) {
+    void *at;
+    RS_TRY(read_list(&ensembles, value, &at, &spec->n_ensemble));
+    free(spec->ensemble);
+    spec->ensemble = at;
     return RS_OK;
 }
 
@@ -61,60 +153,114 @@ static rs_status set_rho(rs_spec *spec, const char *value) {
     return RS_OK;
 }
 
-static rs_status parse_input(const char *word, rs_input *out) {
+static rs_status read_input(const char *word, entries *out) {
     static const char *const forms[] = {"zero", "pytorch", "noise:SIGMA"};
-    *out = (rs_input){.kind = RS_INPUT_NOISE};
+    rs_input value = {.kind = RS_INPUT_NOISE};
     if (strcmp(word, "zero") == 0)
-        out->kind = RS_INPUT_ZERO;
+        value.kind = RS_INPUT_ZERO;
     else if (strcmp(word, "pytorch") == 0)
-        out->kind = RS_INPUT_PYTORCH;
+        value.kind = RS_INPUT_PYTORCH;
     else if (strncmp(word, "noise:", 6) == 0)
-        return rs_parse_positive(word + 6, &out->sigma);
+        RS_TRY(rs_parse_positive(word + 6, &value.sigma));
     else
         return rs_fail_word(word, forms, 3);
-    return RS_OK;
+    return append(out, &value);
 }
 
-static int compare_input(const void *a, const void *b) {
-    const rs_input *const x = a, *const y = b;
-    if (x->kind != y->kind) return x->kind < y->kind ? -1 : 1;
-    return (x->sigma > y->sigma) - (x->sigma < y->sigma);
+static int compare_inputs(const void *a, const void *b) {
+    return rs_compare_inputs(*(const rs_input *)a, *(const rs_input *)b);
 }
 
-/* Reads the entries of `text`, which is cut up, into out [their number]. */
-static rs_status parse_inputs(char *text, rs_input *out, size_t *n) {
-    char name[64];
-    for (char *rest = text; rest; ++*n) RS_TRY(parse_input(rs_trim(strsep(&rest, ",")), &out[*n]));
-    qsort(out, *n, sizeof *out, compare_input);
-    for (size_t i = 1; i < *n; ++i)
-        if (compare_input(&out[i - 1], &out[i]) == 0)
-            return rs_fail(RS_EINPUT, "%s is given twice", rs_input_text(out[i], name));
-    return RS_OK;
+static const char *input_text(const void *value, char buffer[64]) {
+    return rs_input_text(*(const rs_input *)value, buffer);
 }
 
-static size_t count_entries(const char *text) {
-    size_t n = 1;
-    for (; *text; ++text) n += *text == ',';
-    return n;
-}
+static const entry_kind inputs = {sizeof(rs_input), read_input, compare_inputs, input_text};
 
 static rs_status set_input(rs_spec *spec, const char *value) {
-    size_t const most = count_entries(value);
-    if (most > RS_MAX_VALUES) return rs_fail(RS_EINPUT, "more than %d values", RS_MAX_VALUES);
-    char *text;
-    RS_TRY(rs_duplicate(value, &text));
+    void *at;
+    RS_TRY(read_list(&inputs, value, &at, &spec->n_input));
+    free(spec->input);
+    spec->input = at;
+    return RS_OK;
+}
+
+static rs_status append_chrono(const char *text, entries *out) {
+    rs_gate_bias value = {.kind = RS_BIAS_CHRONO};
+    RS_TRY(rs_parse_positive(text, &value.value));
+    if (!(value.value > 2.0))
+        return rs_fail(RS_EINPUT,
+                       "chrono:%.60s: TMAX must be above 2, for biases are ln U(1, TMAX "
+                       "- 1)",
+                       text);
+    return append(out, &value);
+}
+
+/* A number or a range of them. */
+static rs_status append_biases(const char *word, entries *out) {
+    double *at = NULL;
     size_t n = 0;
-    rs_input *const input = malloc(most * sizeof *input);
-    rs_status const status =
-        input ? parse_inputs(text, input, &n) : rs_fail(RS_EMEMORY, "out of memory");
-    free(text);
-    if (status != RS_OK) {
-        free(input);
+    RS_TRY(rs_parse_signed_reals(word, &at, &n));
+    rs_status status = RS_OK;
+    for (size_t i = 0; i < n && status == RS_OK; ++i) {
+        rs_gate_bias const value = {RS_BIAS_GIVEN, at[i] + 0.0}; /* which makes -0 a 0 */
+        status = append(out, &value);
+    }
+    free(at);
+    return status;
+}
+
+static rs_status read_gate_bias(const char *word, entries *out) {
+    static const char *const forms[] = {"drawn", "chrono:TMAX", "a number"};
+    static const char chrono[] = "chrono:";
+    rs_gate_bias const drawn = {.kind = RS_BIAS_DRAWN};
+    if (strcmp(word, forms[0]) == 0) return append(out, &drawn);
+    if (strncmp(word, chrono, sizeof chrono - 1) == 0)
+        return append_chrono(word + sizeof chrono - 1, out);
+    bool const is_number = *word != '\0' && !isalpha((unsigned char)*word);
+    return is_number ? append_biases(word, out) : rs_fail_word(word, forms, 3);
+}
+
+static int compare_gate_biases(const void *a, const void *b) {
+    return rs_compare_gate_biases(*(const rs_gate_bias *)a, *(const rs_gate_bias *)b);
+}
+
+static const char *gate_bias_text(const void *value, char buffer[64]) {
+    return rs_gate_bias_text(*(const rs_gate_bias *)value, buffer);
+}
+
+static const entry_kind gate_biases = {sizeof(rs_gate_bias), read_gate_bias, compare_gate_biases,
+                                       gate_bias_text};
+
+static rs_status set_gate_bias(rs_spec *spec, const char *value) {
+    void *at;
+    RS_TRY(read_list(&gate_biases, value, &at, &spec->n_gate_bias));
+    free(spec->gate_bias);
+    spec->gate_bias = at;
+    return RS_OK;
+}
+
+static rs_status set_gate_scale(rs_spec *spec, const char *value) {
+    size_t which = 0;
+    const char *names[RS_N_GATE_SCALE];
+    for (size_t i = 0; i < RS_N_GATE_SCALE; ++i) names[i] = rs_gate_scale_name((rs_gate_scale)i);
+    RS_TRY(rs_parse_word(value, names, RS_N_GATE_SCALE, &which));
+    spec->gate_scale = (rs_gate_scale)which;
+    return RS_OK;
+}
+
+static rs_status set_leak(rs_spec *spec, const char *value) {
+    double *leak = NULL;
+    size_t n = 0;
+    RS_TRY(rs_parse_reals(value, &leak, &n));
+    if (leak[n - 1] > 1.0) {
+        rs_status const status = rs_fail(RS_EINPUT, "%g is above 1", leak[n - 1]);
+        free(leak);
         return status;
     }
-    free(spec->input);
-    spec->input = input;
-    spec->n_input = n;
+    free(spec->leak);
+    spec->leak = leak;
+    spec->n_leak = n;
     return RS_OK;
 }
 
@@ -197,27 +343,32 @@ static void print_cell(FILE *out, const rs_spec *spec) {
     }
 }
 static void print_ensemble(FILE *out, const rs_spec *spec) {
-    for (size_t i = 0; i < spec->n_ensemble; ++i) {
+    print_list(out, &ensembles, spec->ensemble, spec->n_ensemble);
+}
+static void print_reals(FILE *out, const double *at, size_t n) {
+    char text[RS_REAL_TEXT];
+    for (size_t i = 0; i < n; ++i) {
         rs_print_separator(out, i);
-        fputs(rs_ensemble_name(spec->ensemble[i]), out);
+        fputs(rs_real_text(at[i], text), out);
     }
 }
 static void print_rho(FILE *out, const rs_spec *spec) {
-    char text[RS_REAL_TEXT];
     if (spec->native)
         fputs("native", out);
     else
-        for (size_t i = 0; i < spec->n_rho; ++i) {
-            rs_print_separator(out, i);
-            fputs(rs_real_text(spec->rho[i], text), out);
-        }
+        print_reals(out, spec->rho, spec->n_rho);
 }
 static void print_input(FILE *out, const rs_spec *spec) {
-    char text[64];
-    for (size_t i = 0; i < spec->n_input; ++i) {
-        rs_print_separator(out, i);
-        fputs(rs_input_text(spec->input[i], text), out);
-    }
+    print_list(out, &inputs, spec->input, spec->n_input);
+}
+static void print_gate_bias(FILE *out, const rs_spec *spec) {
+    print_list(out, &gate_biases, spec->gate_bias, spec->n_gate_bias);
+}
+static void print_gate_scale(FILE *out, const rs_spec *spec) {
+    fputs(rs_gate_scale_name(spec->gate_scale), out);
+}
+static void print_leak(FILE *out, const rs_spec *spec) {
+    print_reals(out, spec->leak, spec->n_leak);
 }
 static void print_h0(FILE *out, const rs_spec *spec) {
     char text[64];
@@ -289,9 +440,14 @@ const rs_key_kind rs_kind_path = {.set = set_path, .print = print_path, .owned =
 const rs_key_kind rs_kind_switch = {.set = set_switch, .print = print_switch};
 
 const rs_key_kind rs_kind_cell = {.set_own = set_cell, .print_own = print_cell};
-const rs_key_kind rs_kind_ensemble = {.set_own = set_ensemble, .print_own = print_ensemble};
+const rs_key_kind rs_kind_ensemble = {
+    .set_own = set_ensemble, .print_own = print_ensemble, .owned = true};
 const rs_key_kind rs_kind_rho = {.set_own = set_rho, .print_own = print_rho, .owned = true};
 const rs_key_kind rs_kind_input = {.set_own = set_input, .print_own = print_input, .owned = true};
+const rs_key_kind rs_kind_gate_bias = {
+    .set_own = set_gate_bias, .print_own = print_gate_bias, .owned = true};
+const rs_key_kind rs_kind_gate_scale = {.set_own = set_gate_scale, .print_own = print_gate_scale};
+const rs_key_kind rs_kind_leak = {.set_own = set_leak, .print_own = print_leak, .owned = true};
 const rs_key_kind rs_kind_h0 = {.set_own = set_h0, .print_own = print_h0};
 const rs_key_kind rs_kind_loss = {.set_own = set_loss, .print_own = print_loss};
 const rs_key_kind rs_kind_clip = {.set_own = set_clip, .print_own = print_clip};

@@ -32,7 +32,7 @@ static void settle_model(rs_spec *spec, rs_source source) {
     rs_source *const ensemble = source_of(spec, "ensemble");
     rs_source *const hidden = source_of(spec, "hidden");
     if (*ensemble < source) {
-        spec->ensemble[0] = RS_MODEL;
+        spec->ensemble[0] = (rs_ensemble){.kind = RS_MODEL};
         spec->n_ensemble = 1;
         *ensemble = RS_FROM_DEFAULT;
     }
@@ -82,12 +82,53 @@ static rs_status check_fit_skip(const rs_spec *spec) {
     return RS_OK;
 }
 
+static bool has_gates(rs_cell cell) { return rs_cell_of(cell)->gates > 1; }
+
+static bool has_only_drawn_biases(const rs_spec *spec) {
+    return spec->n_gate_bias == 1 && spec->gate_bias[0].kind == RS_BIAS_DRAWN;
+}
+
+rs_status rs_spec_check_cells(const rs_spec *spec, const rs_cell *cell, size_t n) {
+    static const char *const needs_gates = "%s: %s has no gates; it is for lstm and gru";
+    size_t gated = 0;
+    for (size_t i = 0; i < n; ++i) gated += has_gates(cell[i]);
+    bool const leaky = spec->n_leak > 1 || spec->leak[0] < 1.0;
+    if (gated == 0 && !has_only_drawn_biases(spec))
+        return rs_fail(RS_EINPUT, needs_gates, "gate-bias", rs_cell_name(cell[0]));
+    if (gated == 0 && spec->gate_scale != RS_SCALE_SAME)
+        return rs_fail(RS_EINPUT, needs_gates, "gate-scale", rs_cell_name(cell[0]));
+    if (gated == n && leaky)
+        return rs_fail(RS_EINPUT, "leak: %s has gates instead; it is for tanh, relu and linear",
+                       rs_cell_name(cell[0]));
+    return RS_OK;
+}
+
+size_t rs_spec_variants(const rs_spec *spec, rs_cell cell) {
+    return has_gates(cell) ? spec->n_gate_bias : spec->n_leak;
+}
+
+/* A model settles the cell where the spec does not. */
+static bool settles_cells(const rs_spec *spec) {
+    return !spec->model || rs_spec_given(spec, "cell");
+}
+
+/* Of all cells, at most. */
+static size_t count_variants(const rs_spec *spec) {
+    size_t n = 0;
+    if (!settles_cells(spec))
+        return spec->n_leak > spec->n_gate_bias ? spec->n_leak : spec->n_gate_bias;
+    for (size_t i = 0; i < spec->n_cell; ++i) n += rs_spec_variants(spec, spec->cell[i]);
+    return n;
+}
+
 rs_status rs_spec_check(const rs_spec *spec) {
     if (spec->model && spec->source[rs_key_find("model")] == spec->source[rs_key_find("ensemble")])
         return rs_fail(RS_EINPUT, "model: an ensemble is given too; take one of them");
     RS_TRY(check_fit_skip(spec));
-    size_t const length[] = {spec->n_ensemble, spec->n_cell,  spec->n_hidden ? spec->n_hidden : 1,
-                             spec->n_steps,    spec->n_seeds, spec->n_input};
+    if (settles_cells(spec)) RS_TRY(rs_spec_check_cells(spec, spec->cell, spec->n_cell));
+    size_t const length[] = {spec->n_ensemble, spec->n_hidden ? spec->n_hidden : 1,
+                             spec->n_steps,    spec->n_seeds,
+                             spec->n_input,    count_variants(spec)};
     uint64_t cases = 1;
     for (size_t i = 0; i < sizeof length / sizeof *length; ++i)
         cases = rs_size_mul(cases, length[i]);

@@ -20,9 +20,16 @@ rs_status rs_spec_load(rs_spec *spec, const char *path);
 /* The same from text of `length` bytes, `name` standing for the file in messages (for tests). */
 rs_status rs_spec_parse(rs_spec *spec, const char *text, size_t length, const char *name);
 
-/* Checks what no single key can: model against ensemble, fit_skip against steps, sizes whose
- * product overflows. Call it once, after the last rs_spec_set. */
+/* Checks what no single key can: model against ensemble, fit_skip against steps, keys that need
+ * another cell, sizes whose product overflows. Call it once, after the last rs_spec_set. */
 rs_status rs_spec_check(const rs_spec *spec);
+
+/* Checks the keys that some cells alone have a use for against the cells of the sweep, which a
+ * model may settle; a part of rs_spec_check where it does not. */
+rs_status rs_spec_check_cells(const rs_spec *spec, const rs_cell *cell, size_t n);
+
+/* Cases of a cell that differ in nothing but what it has of gate biases or leaks. */
+size_t rs_spec_variants(const rs_spec *spec, rs_cell cell);
 
 /* True when `key` was set by a file or an option. */
 bool rs_spec_given(const rs_spec *spec, const char *key);

@@ -4,14 +4,23 @@
 
 #include "../../kernels/engine.h"
 
-typedef enum rs_ensemble {
+/* What one gate's block of weight_hh is. */
+typedef enum rs_ensemble_kind {
     RS_GAUSSIAN,   /* W_ij ~ N(0, 1/H) */
     RS_UNIFORM,    /* W_ij ~ U(-1/sqrt(H), 1/sqrt(H)), PyTorch's default */
     RS_ORTHOGONAL, /* Haar: Q of a Gaussian matrix, signs fixed (Mezzadri 2007) */
     RS_IDENTITY,
     RS_SYMMETRIC, /* W_ij = W_ji ~ N(0, 1/H), diagonal N(0, 2/H) */
+    RS_RING,      /* unit i is fed by unit i - 1 */
+    RS_NORMAL,    /* Q' D Q: Q Haar, eigenvalues uniform in the unit disk */
+    RS_SPARSE,    /* W_ij ~ N(0, 1/(P H)) with probability P, else 0 */
     RS_MODEL,     /* imported with --model */
     RS_N_ENSEMBLE
+} rs_ensemble_kind;
+
+typedef struct rs_ensemble {
+    rs_ensemble_kind kind;
+    double density; /* P of RS_SPARSE, else 0 */
 } rs_ensemble;
 
 typedef enum rs_input_kind { RS_INPUT_ZERO, RS_INPUT_PYTORCH, RS_INPUT_NOISE } rs_input_kind;
@@ -57,9 +66,9 @@ typedef struct rs_spec {
     char *output; /* path of the database */
     rs_cell cell[RS_N_CELL];
     size_t n_cell;
-    rs_ensemble ensemble[RS_N_ENSEMBLE]; /* {RS_MODEL} with a model */
+    rs_ensemble *ensemble; /* [n_ensemble] by kind and density, none twice; a model's alone */
     size_t n_ensemble;
-    char *model;    /* path of the .npz, or NULL */
+    char *model;    /* path of the file, or NULL */
     bool native;    /* --rho native: weight_hh as it is, rho unused */
     double *rho;    /* [n_rho] ascending, no value twice, all > 0 */
     size_t n_rho;   /* 1 with native */
@@ -75,6 +84,11 @@ typedef struct rs_spec {
     size_t input_size;
     rs_start h0;
     size_t warmup;
+    rs_gate_bias *gate_bias; /* [n_gate_bias] of cells with gates; by kind and value, none twice */
+    size_t n_gate_bias;
+    rs_gate_scale gate_scale; /* likewise */
+    double *leak; /* [n_leak] of cells with one gate; ascending, in (0, 1], none twice */
+    size_t n_leak;
     rs_loss loss;
     size_t fit_skip; /* SIZE_MAX: the default, min(20, steps / 4) */
     rs_precision precision;
@@ -90,14 +104,19 @@ typedef struct rs_spec {
     rs_source source[RS_MAX_KEYS];
 } rs_spec;
 
-const char *rs_ensemble_name(rs_ensemble ensemble);
 const char *rs_loss_name(rs_loss loss);
 const char *rs_gate_scale_name(rs_gate_scale scale); /* "same", "native" */
 
-/* "zero", "pytorch", "noise:0.5"; "zero", "normal:1", "model"; and "drawn", "1", "chrono:50".
- * Exact; written into buffer[64], or static; returned. */
+/* "gaussian", "sparse:0.1", "model"; "zero", "pytorch", "noise:0.5"; "zero", "normal:1", "model";
+ * and "drawn", "1", "chrono:50". Exact; written into buffer[64], or static; returned. */
+const char *rs_ensemble_text(rs_ensemble ensemble, char buffer[64]);
 const char *rs_input_text(rs_input input, char buffer[64]);
 const char *rs_start_text(rs_start h0, char buffer[64]);
 const char *rs_gate_bias_text(rs_gate_bias bias, char buffer[64]);
+
+/* Order of lists: by kind, then by number. 0 where both are the same. */
+int rs_compare_ensembles(rs_ensemble a, rs_ensemble b);
+int rs_compare_inputs(rs_input a, rs_input b);
+int rs_compare_gate_biases(rs_gate_bias a, rs_gate_bias b);
 
 #endif

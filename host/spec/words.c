@@ -212,7 +212,8 @@ typedef struct list {
 typedef struct list_kind {
     rs_status (*expand)(const struct list_kind *kind, char *const part[], size_t parts, list *out);
     int (*compare)(const void *a, const void *b);
-    uint64_t least, most; /* of whole numbers */
+    uint64_t least, most;                                 /* of whole numbers */
+    rs_status (*parse)(const char *text, double *number); /* of reals: which of them */
 } list_kind;
 
 static rs_status append(list *out, number value) {
@@ -234,29 +235,30 @@ static rs_status fail_direction(const char *start, const char *stop, bool has_st
 }
 
 /* start + i step, freed from the dust of binary fractions: the third of 0.1:0.5:0.1 is 0.3 and
- * not 0.30000000000000004. A step too fine for 12 digits leaves the value as computed. */
+ * not 0.30000000000000004, and of -0.2:0.2:0.1 0. A step too fine for 12 digits leaves the value
+ * as computed. */
 static double range_value(double start, double stop, double step, size_t i) {
     if (i == 0) return start;
     double const computed = start + (double)i * step;
     char text[RS_REAL_TEXT];
     snprintf(text, sizeof text, "%.12g", computed);
     double const rounded = strtod(text, NULL);
-    double const value = fabs(rounded - computed) < 1e-3 * fabs(step) ? rounded : computed;
+    bool const is_near = fabs(rounded - computed) < 1e-3 * fabs(step);
+    double const value = fabs(computed) < 1e-12 * fabs(step) ? 0.0 : is_near ? rounded : computed;
     return step > 0.0 ? fmin(value, stop) : fmax(value, stop);
 }
 
 /* How far the number of steps may be off, because decimals such as 0.1 are rounded to doubles.
  */
 static double range_dust(double start, double stop, double step) {
-    return fmin(0.5, 4.0 * DBL_EPSILON * fmax(start, stop) / fabs(step));
+    return fmin(0.5, 4.0 * DBL_EPSILON * fmax(fabs(start), fabs(stop)) / fabs(step));
 }
 
 static rs_status expand_real(const list_kind *kind, char *const part[], size_t parts, list *out) {
-    (void)kind;
     double start = 0.0, stop = 0.0, step = 1.0;
-    RS_TRY(rs_parse_positive(part[0], &start));
+    RS_TRY(kind->parse(part[0], &start));
     if (parts == 1) return append(out, (number){.real = start});
-    RS_TRY(rs_parse_positive(part[1], &stop));
+    RS_TRY(kind->parse(part[1], &stop));
     if (parts == 3) RS_TRY(parse_real(part[2], &step));
     if (parts == 2 && (floor(start) != start || floor(stop) != stop))
         return rs_fail(RS_EINPUT, "a range of fractions needs a step; write %.40s:%.40s:STEP",
@@ -352,7 +354,7 @@ static rs_status parse_array(const list_kind *kind, const char *value, void **at
 
 rs_status rs_parse_wholes(const char *value, uint64_t least, uint64_t most, uint64_t **at,
                           size_t *n) {
-    list_kind const kind = {expand_whole, compare_whole, least, most};
+    list_kind const kind = {expand_whole, compare_whole, least, most, NULL};
     void *copy;
     size_t count;
     RS_TRY(parse_array(&kind, value, &copy, &count));
@@ -362,15 +364,24 @@ rs_status rs_parse_wholes(const char *value, uint64_t least, uint64_t most, uint
     return RS_OK;
 }
 
-rs_status rs_parse_reals(const char *value, double **at, size_t *n) {
-    static const list_kind kind = {expand_real, compare_real, 0, 0};
+static rs_status parse_reals(const list_kind *kind, const char *value, double **at, size_t *n) {
     void *copy;
     size_t count;
-    RS_TRY(parse_array(&kind, value, &copy, &count));
+    RS_TRY(parse_array(kind, value, &copy, &count));
     free(*at);
     *at = copy;
     *n = count;
     return RS_OK;
+}
+
+rs_status rs_parse_reals(const char *value, double **at, size_t *n) {
+    static const list_kind kind = {expand_real, compare_real, 0, 0, rs_parse_positive};
+    return parse_reals(&kind, value, at, n);
+}
+
+rs_status rs_parse_signed_reals(const char *value, double **at, size_t *n) {
+    static const list_kind kind = {expand_real, compare_real, 0, 0, parse_real};
+    return parse_reals(&kind, value, at, n);
 }
 
 static rs_status mark_word(const char *word, const char *const *names, size_t n, bool *chosen) {

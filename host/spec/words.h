@@ -52,6 +52,7 @@ rs_status rs_parse_path(const char *value, char **path);
 /* Replace *at, which is freed, by [n] numbers, ascending and none twice: reals above 0, or whole
  * numbers within the limits. */
 rs_status rs_parse_reals(const char *value, double **at, size_t *n);
+rs_status rs_parse_signed_reals(const char *value, double **at, size_t *n); /* of either sign, 0 */
 rs_status rs_parse_wholes(const char *value, uint64_t least, uint64_t most, uint64_t **at,
                           size_t *n);
 

@@ -11,6 +11,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     MAX_N = 46340,    /* LAPACK counts the elements of its work arrays in an int. */
@@ -284,5 +285,34 @@ rs_status rs_orthogonal_factor(size_t n, double *a) {
     if (status == RS_OK)
         for (size_t i = 0; i < n * n; ++i) a[i] = w.im[i / n] < 0.0 ? -w.a[i] : w.a[i];
     work_free(&w);
+    return status;
+}
+
+/* D a: row by row. */
+static void turn_rows(const work *w, const double *re, const double *im, const double *a) {
+    size_t const n = (size_t)w->n;
+    for (size_t j = 0; j < n / 2; ++j)
+        for (size_t i = 0; i < n; ++i) {
+            double const x = a[2 * j * n + i], y = a[(2 * j + 1) * n + i];
+            w->a[2 * j * n + i] = re[j] * x - im[j] * y;
+            w->a[(2 * j + 1) * n + i] = im[j] * x + re[j] * y;
+        }
+    for (size_t i = 0; n % 2 == 1 && i < n; ++i)
+        w->a[(n - 1) * n + i] = re[n / 2] * a[(n - 1) * n + i];
+}
+
+rs_status rs_normal_matrix(size_t n, const double *re, const double *im, double *a) {
+    work w;
+    double *const q = malloc(n * n * sizeof *q);
+    if (!q) return rs_fail(RS_EMEMORY, "no memory for a matrix of %zu rows", n);
+    memcpy(q, a, n * n * sizeof *q);
+    rs_status const status = work_make(n, a, &w);
+    if (status == RS_OK) {
+        turn_rows(&w, re, im, q);
+        cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, w.n, w.n, w.n, 1.0, q, w.n, w.a, w.n,
+                    0.0, a, w.n);
+    }
+    work_free(&w);
+    free(q);
     return status;
 }

@@ -34,4 +34,9 @@ rs_status rs_eigenvalues(size_t n, const double *a, double *re, double *im);
  * diagonal: Haar distributed where a is Gaussian (Mezzadri 2007). Errors as above. */
 rs_status rs_orthogonal_factor(size_t n, double *a);
 
+/* Replaces a [n][n], orthogonal, by a' D a: a normal matrix whose eigenvalues are the pairs
+ * re[j] +- i im[j], j < n / 2, and for odd n the real one re[n / 2]. D has a block of 2 x 2, a
+ * rotation and a scale, for each pair. On one thread. RS_EMEMORY; errors as above. */
+rs_status rs_normal_matrix(size_t n, const double *re, const double *im, double *a);
+
 #endif

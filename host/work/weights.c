@@ -85,14 +85,62 @@ static void make_symmetric(size_t h, double *w) {
     }
 }
 
-/* One gate's block [H][H], from the numbers drawn for it. */
-static rs_status make_block(rs_ensemble ensemble, size_t h, double *w) {
-    switch (ensemble) {
+static void fill_shifted(size_t h, size_t shift, double *w) {
+    for (size_t i = 0; i < h; ++i) w[i * h + (i + shift) % h] = 1.0;
+}
+
+/* Of gate k: pairs uniform in the disk, in no order. An odd H has one eigenvalue alone, which must
+ * be real and gets the modulus that the others have, and a random sign; there is no other real one,
+ * for a point of the disk is on its axis with probability 0. */
+static void draw_eigenvalues(const rs_case *one, size_t k, double *re, double *im) {
+    for (size_t j = 0; j < (one->hidden + 1) / 2; ++j) {
+        double u[2], cosine, sine;
+        rs_uniform_pair(one->seed, RS_STREAM_EIGENVALUE, (uint32_t)k, 0, (uint32_t)j, u);
+        bool const alone = 2 * j + 1 == one->hidden;
+        double const modulus = sqrt(u[0]), turn = alone ? floor(2.0 * u[1]) : u[1];
+        rs_random_cos_sin(0.5 * turn, &cosine, &sine); /* the upper half of the disk */
+        re[j] = modulus * cosine;
+        im[j] = modulus * sine;
+    }
+}
+
+/* From the Gaussian numbers in w. */
+static rs_status make_normal(const rs_case *one, size_t k, double *w) {
+    size_t const pairs = (one->hidden + 1) / 2;
+    double *re = NULL;
+    RS_TRY(rs_orthogonal_factor(one->hidden, w));
+    RS_TRY(allocate(2, pairs, &re));
+    draw_eigenvalues(one, k, re, re + pairs);
+    rs_status const status = rs_normal_matrix(one->hidden, re, re + pairs, w);
+    free(re);
+    return status;
+}
+
+/* Takes elements away, each by itself; with a smaller density the same ones and more. */
+static rs_status thin_out(const rs_case *one, size_t k, double *w) {
+    size_t const h = one->hidden;
+    double *chance = NULL;
+    RS_TRY(allocate(1, h, &chance));
+    for (size_t i = 0; i < h; ++i) {
+        draw_row(rs_uniform_pair, one->seed, RS_STREAM_DENSITY, k * h + i, 0, h, chance);
+        for (size_t j = 0; j < h; ++j)
+            if (chance[j] > one->ensemble.density) w[i * h + j] = 0.0;
+    }
+    free(chance);
+    divide(h * h, sqrt(one->ensemble.density), w);
+    return RS_OK;
+}
+
+/* The block [H][H] of gate k, from the numbers drawn for it. */
+static rs_status make_block(const rs_case *one, size_t k, double *w) {
+    size_t const h = one->hidden;
+    switch (one->ensemble.kind) {
     case RS_ORTHOGONAL: return rs_orthogonal_factor(h, w);
-    case RS_IDENTITY:
-        for (size_t i = 0; i < h; ++i) w[i * h + i] = 1.0;
-        return RS_OK;
+    case RS_NORMAL: return make_normal(one, k, w);
+    case RS_IDENTITY: fill_shifted(h, 0, w); return RS_OK;
+    case RS_RING: fill_shifted(h, h - 1, w); return RS_OK;
     case RS_SYMMETRIC: make_symmetric(h, w); break;
+    case RS_SPARSE: RS_TRY(thin_out(one, k, w)); break;
     default: break;
     }
     divide(h * h, sqrt((double)h), w);
@@ -101,13 +149,14 @@ static rs_status make_block(rs_ensemble ensemble, size_t h, double *w) {
 
 static rs_status fill_weight_hh(const rs_model *model, const rs_case *one, double *w) {
     size_t const h = one->hidden;
-    if (one->ensemble == RS_MODEL) {
+    rs_ensemble_kind const kind = one->ensemble.kind;
+    if (kind == RS_MODEL) {
         memcpy(w, model->weight_hh, rows_of(one) * h * sizeof *w);
         return RS_OK;
     }
-    if (one->ensemble != RS_IDENTITY)
-        draw_weight_hh(one->ensemble == RS_UNIFORM ? symmetric_uniform_pair : normal_pair, one, w);
-    for (size_t k = 0; k < gates_of(one); ++k) RS_TRY(make_block(one->ensemble, h, w + k * h * h));
+    if (kind != RS_IDENTITY && kind != RS_RING)
+        draw_weight_hh(kind == RS_UNIFORM ? symmetric_uniform_pair : normal_pair, one, w);
+    for (size_t k = 0; k < gates_of(one); ++k) RS_TRY(make_block(one, k, w + k * h * h));
     return RS_OK;
 }
 
@@ -155,7 +204,8 @@ static rs_status scale_weight_hh(const rs_case *one, rs_radii *radii, rs_weights
     if (out->drawn_radius == 0.0)
         return rs_fail(RS_EINPUT, "weight_hh: its spectral radius is 0 (nilpotent), so that it "
                                   "cannot be scaled; use --rho native");
-    if (one->ensemble == RS_MODEL) RS_TRY(check_radius(radii, h, candidate, out->drawn_radius));
+    if (one->ensemble.kind == RS_MODEL)
+        RS_TRY(check_radius(radii, h, candidate, out->drawn_radius));
     divide((all ? rows_of(one) : h) * h, out->drawn_radius, all ? out->weight_hh : candidate);
     return RS_OK;
 }
@@ -309,16 +359,17 @@ rs_status rs_weights_make(const rs_case *one, const rs_model *model, rs_radii *r
 uint64_t rs_weights_making_bytes(const rs_case *one) {
     uint64_t const matrix = rs_size_mul(rs_size_mul(one->hidden, one->hidden), sizeof(double));
     uint64_t const radius = rs_spectral_radius_bytes(one->hidden);
-    return one->ensemble == RS_MODEL ? rs_size_add(matrix, radius) : radius; /* of check_radius */
+    bool const has_another = one->ensemble.kind == RS_MODEL || one->ensemble.kind == RS_NORMAL;
+    return has_another ? rs_size_add(matrix, radius) : radius; /* of check_radius, make_normal */
 }
 
 bool rs_weights_shared(const rs_case *a, const rs_case *b) {
     bool const cell = rs_cell_of(a->cell) == rs_cell_of(b->cell) ||
                       (!rs_case_is_gated(a) && !rs_case_is_gated(b));
-    bool const gates = a->gate_scale == b->gate_scale && a->gate_bias.kind == b->gate_bias.kind &&
-                       a->gate_bias.value == b->gate_bias.value;
-    bool const weight_hh = a->ensemble == b->ensemble && a->hidden == b->hidden &&
-                           a->seed == b->seed && a->native == b->native &&
+    bool const gates =
+        a->gate_scale == b->gate_scale && rs_compare_gate_biases(a->gate_bias, b->gate_bias) == 0;
+    bool const weight_hh = rs_compare_ensembles(a->ensemble, b->ensemble) == 0 &&
+                           a->hidden == b->hidden && a->seed == b->seed && a->native == b->native &&
                            a->precision == b->precision;
     bool const input = (a->input.kind == RS_INPUT_PYTORCH) == (b->input.kind == RS_INPUT_PYTORCH) &&
                        a->input_size == b->input_size;

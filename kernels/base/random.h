@@ -31,7 +31,9 @@ typedef enum rs_stream {
     RS_STREAM_LOSS = 8,
     RS_STREAM_SPECTRUM = 9,
     RS_STREAM_BOOTSTRAP = 10,
-    RS_STREAM_GATE_BIAS = 11
+    RS_STREAM_GATE_BIAS = 11,
+    RS_STREAM_EIGENVALUE = 12,
+    RS_STREAM_DENSITY = 13
 } rs_stream;
 
 /* Two uniforms with 53 random bits each, out[0] in (0, 1], out[1] in [0, 1).
