@@ -138,6 +138,72 @@ static uint64_t digest_of(const npz_member *member, size_t n) {
     return digest;
 }
 
+static npz_member weight_of(size_t gates) {
+    return f8("weight_hh.npy", gates == 4 ? F8("(12, 3)") : F8("(9, 3)"), gates * H * H);
+}
+
+/* nn.LSTM's state_dict and its start states. */
+static void an_lstm_is_known_by_its_shapes(void **state) {
+    npz_member const m[] = {
+        f8("weight_hh_l0.npy", F8("(12, 3)"), 4 * H * H),
+        f8("weight_ih_l0.npy", F8("(12, 2)"), 4 * H * I),
+        f8("bias_ih_l0.npy", F8("(12,)"), 4 * H),
+        f8("bias_hh_l0.npy", F8("(12,)"), 4 * H),
+        f8("input.npy", F8("(4, 5, 2)"), T * B * I),
+        f8("h0.npy", F8("(1, 5, 3)"), B * H),
+        f8("c0.npy", F8("(5, 3)"), B * H),
+    };
+    rs_model lstm;
+    (void)state;
+    assert_int_equal(read_model(m, COUNT(m), &lstm), RS_OK);
+    assert_int_equal(lstm.cell, RS_LSTM);
+    assert_string_equal(rs_model_kind(&lstm), "an LSTM");
+    assert_int_equal(lstm.hidden, H);
+    assert_int_equal(lstm.batch, B);
+    assert_memory_equal(lstm.weight_hh, eighths, 4 * H * H * sizeof(double));
+    assert_memory_equal(lstm.bias_hh, eighths, 4 * H * sizeof(double));
+    assert_memory_equal(lstm.c0, eighths, B * H * sizeof(double));
+    assert_null(lstm.unused);
+    rs_model_free(&lstm);
+}
+
+static void a_gru_is_known_by_its_shapes(void **state) {
+    npz_member const m[] = {weight_of(3), f8("weight_ih.npy", F8("(9, 2)"), 3 * H * I),
+                            f8("bias_hh.npy", F8("(9,)"), 3 * H)};
+    rs_model gru;
+    (void)state;
+    assert_int_equal(read_model(m, COUNT(m), &gru), RS_OK);
+    assert_int_equal(gru.cell, RS_GRU);
+    assert_string_equal(rs_model_kind(&gru), "a GRU");
+    assert_int_equal(gru.hidden, H);
+    assert_int_equal(gru.input_size, I);
+    rs_model_free(&gru);
+    assert_int_equal(read_model((npz_member[]){weight_hh()}, 1, &gru), RS_OK);
+    assert_int_equal(gru.cell, RS_TANH);
+    assert_string_equal(rs_model_kind(&gru), "an nn.RNN");
+    rs_model_free(&gru);
+}
+
+/* Beside a weight_hh of so many gates. */
+static void refuse_in(size_t gates, npz_member other, const char *part) {
+    npz_member const m[] = {weight_of(gates), other};
+    expect_refused(m, 2, part);
+}
+
+static void arrays_of_another_cell_are_refused(void **state) {
+    (void)state;
+    refuse_in(4, f8("weight_ih.npy", F8("(3, 2)"), 6), "the number of rows is 3, must be 12");
+    refuse_in(4, f8("weight_ih.npy", F8("(9, 2)"), 18), "the number of rows is 9, must be 12");
+    refuse_in(3, f8("bias_ih.npy", F8("(12,)"), 12), "the number of rows is 12, must be 9");
+    refuse_in(3, f8("bias_hh.npy", F8("(3,)"), 3), "the number of rows is 3, must be 9");
+    refuse_in(3, f8("c0.npy", F8("(5, 3)"), 15), "c0: a GRU has none; leave it out of the file");
+    refuse_in(4, f8("c0.npy", F8("(5, 12)"), 60), "c0: H is 12, must be 3");
+    refuse_in(4, f8("c0.npy", F8("(2, 5, 3)"), 30), "c0: the number of layers is 2, must be 1");
+    npz_member const batch[] = {weight_of(4), f8("h0.npy", F8("(5, 3)"), 15),
+                                f8("c0.npy", F8("(4, 3)"), 12)};
+    expect_refused(batch, 3, "c0: B is 4, must be 5");
+}
+
 static void the_digest_tells_models_apart(void **state) {
     double changed[H * H];
     npz_member other = weight_hh();
@@ -149,6 +215,18 @@ static void the_digest_tells_models_apart(void **state) {
     other.data = changed;
     uint64_t const digest[] = {digest_of((npz_member[]){weight_hh()}, 1), digest_of(&other, 1),
                                digest_of(with_bias[0], 2), digest_of(with_bias[1], 2)};
+    for (size_t i = 0; i < COUNT(digest); ++i)
+        for (size_t j = 0; j < i; ++j) assert_true(digest[i] != digest[j]);
+}
+
+/* c0 counts, and is not taken for an h0 of the same numbers. */
+static void the_digest_covers_c0_and_gates(void **state) {
+    npz_member const bare = weight_of(4), gru = weight_of(3);
+    npz_member const h0[] = {weight_of(4), f8("h0.npy", F8("(5, 3)"), B * H)};
+    npz_member const c0[] = {weight_of(4), f8("c0.npy", F8("(5, 3)"), B * H)};
+    (void)state;
+    uint64_t const digest[] = {digest_of(&bare, 1), digest_of(&gru, 1), digest_of(h0, 2),
+                               digest_of(c0, 2)};
     for (size_t i = 0; i < COUNT(digest); ++i)
         for (size_t j = 0; j < i; ++j) assert_true(digest[i] != digest[j]);
 }
@@ -186,8 +264,17 @@ static void the_digest_covers_every_array(void **state) {
 static void the_digest_never_changes(void **state) {
     double const value = 0.5;
     npz_member const m = {"weight_hh.npy", F8("(1, 1)"), &value, sizeof value, 1};
+    npz_member const all[] = {
+        weight_hh(),
+        f8("weight_ih.npy", F8("(3, 2)"), H * I),
+        f8("bias_ih.npy", F8("(3,)"), H),
+        f8("bias_hh.npy", F8("(3,)"), H),
+        f8("input.npy", F8("(4, 5, 2)"), T * B * I),
+        f8("h0.npy", F8("(5, 3)"), B * H),
+    };
     (void)state;
     assert_true(digest_of(&m, 1) == 0x12ad8c872b629b99u);
+    assert_true(digest_of(all, COUNT(all)) == 0x80ced72472399e2au);
 }
 
 static void a_part_of_the_arrays_is_enough(void **state) {
@@ -323,6 +410,10 @@ static void errors_of_the_file_are_relayed(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_spellings_are_one_model),
+        cmocka_unit_test(an_lstm_is_known_by_its_shapes),
+        cmocka_unit_test(a_gru_is_known_by_its_shapes),
+        cmocka_unit_test(arrays_of_another_cell_are_refused),
+        cmocka_unit_test(the_digest_covers_c0_and_gates),
         cmocka_unit_test(the_digest_tells_models_apart),
         cmocka_unit_test(the_digest_covers_every_array),
         cmocka_unit_test(the_digest_never_changes),

@@ -60,6 +60,34 @@ static void test_cases_are_numbered_by_arithmetic(void **state) {
     rs_spec_free(&spec);
 }
 
+/* Cells with gates turn over gate biases, the others over leaks; none comes twice. */
+static void test_variants_of_a_cell(void **state) {
+    (void)state;
+    rs_spec spec =
+        SPEC("cell", "tanh,linear,lstm,gru", "gate-bias", "1,drawn,chrono:9", "leak", "0.5,1",
+             "gate-scale", "native", "seeds", "3,5", "steps", "8,16", "input", "zero");
+    rs_plan plan;
+    assert_int_equal(rs_plan_make(&spec, NULL, "reference", &plan), RS_OK);
+    assert_int_equal(plan.n, 2 * (2 + 2 + 3 + 3) * 2);
+    assert_int_equal(rs_plan_seed_stride(&plan), 10 * 2);
+    static rs_cell const cell[] = {RS_TANH, RS_TANH, RS_LINEAR, RS_LINEAR, RS_LSTM,
+                                   RS_LSTM, RS_LSTM, RS_GRU,    RS_GRU,    RS_GRU};
+    for (size_t i = 0; i < plan.n; ++i) {
+        rs_case const one = rs_plan_case(&plan, i);
+        size_t const variant = i / 2 % 10;
+        bool const gated = variant >= 4;
+        rs_gate_bias const bias = gated ? spec.gate_bias[(variant - 4) % 3] : (rs_gate_bias){0};
+        assert_int_equal(one.seed, i < 20 ? 3 : 5);
+        assert_int_equal(one.steps, i % 2 ? 16 : 8);
+        assert_int_equal(one.cell, cell[variant]);
+        assert_int_equal(rs_compare_gate_biases(one.gate_bias, bias), 0);
+        assert_int_equal(one.gate_scale, gated ? RS_SCALE_NATIVE : RS_SCALE_SAME);
+        assert_true(one.leak == (gated || variant % 2 ? 1.0 : 0.5));
+        assert_true(rs_case_shape(&one, 1).leak == (gated || variant % 2 ? 0.0 : 0.5));
+    }
+    rs_spec_free(&spec);
+}
+
 static void test_sizes_come_from_the_spec_without_a_model(void **state) {
     (void)state;
     rs_spec spec = SPEC("batch", "5", "input-size", "3", "seeds", "18");
@@ -181,6 +209,86 @@ static void test_model_settles_what_the_spec_leaves_open(void **state) {
     assert_int_equal(one.h0.kind, RS_START_MODEL);
     assert_true(one.model_digest == full_model.digest);
     assert_string_equal(one.model, model_name);
+    rs_spec_free(&spec);
+}
+
+static rs_model model_of(rs_cell cell) {
+    rs_model model = bare_model;
+    model.cell = cell;
+    return model;
+}
+
+static void test_model_settles_the_cell(void **state) {
+    (void)state;
+    static rs_cell const cells[] = {RS_TANH, RS_LSTM, RS_GRU};
+    for (size_t i = 0; i < COUNT(cells); ++i) {
+        rs_spec spec = SPEC("model", model_name, "seeds", "1");
+        rs_model const model = model_of(cells[i]);
+        rs_plan plan;
+        assert_int_equal(rs_plan_make(&spec, &model, "reference", &plan), RS_OK);
+        assert_int_equal(plan.n, 1);
+        assert_int_equal(rs_plan_case(&plan, 0).cell, cells[i]);
+        rs_spec_free(&spec);
+    }
+    rs_spec spec = SPEC("model", model_name, "seeds", "1", "gate-bias", "1,2,5");
+    rs_model const gru = model_of(RS_GRU), elman = model_of(RS_TANH);
+    rs_plan plan;
+    assert_int_equal(rs_plan_make(&spec, &gru, "reference", &plan), RS_OK);
+    assert_int_equal(plan.n, 3);
+    assert_true(rs_plan_case(&plan, 2).gate_bias.value == 5.0);
+    expect_refused(rs_plan_make(&spec, &elman, "reference", &plan), "gate-bias: tanh has no gates");
+    rs_spec_free(&spec);
+    /* An nn.RNN is whichever cell of one gate the spec asks for. */
+    spec = SPEC("model", model_name, "seeds", "1", "cell", "relu,linear", "leak", "0.5,1");
+    assert_int_equal(rs_plan_make(&spec, &elman, "reference", &plan), RS_OK);
+    assert_int_equal(plan.n, 4);
+    assert_int_equal(rs_plan_case(&plan, 1).cell, RS_RELU);
+    rs_spec_free(&spec);
+    spec = SPEC("model", model_name, "seeds", "1", "cell", "gru");
+    assert_int_equal(rs_plan_make(&spec, &gru, "reference", &plan), RS_OK);
+    rs_spec_free(&spec);
+}
+
+static void test_another_cell_than_the_models_is_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *asked;
+        rs_cell cell;
+        const char *message;
+    } wrong[] = {
+        {"tanh", RS_LSTM,
+         "cell: tanh asked for, but net.npz is an LSTM (weight_hh is [4 x 5][5]): leave --cell "
+         "out"},
+        {"lstm,gru", RS_LSTM, "cell: gru asked for, but net.npz is an LSTM"},
+        {"lstm", RS_GRU, "cell: lstm asked for, but net.npz is a GRU (weight_hh is [3 x 5][5])"},
+        {"tanh,gru", RS_TANH,
+         "cell: gru asked for, but net.npz is an nn.RNN (weight_hh is [5][5]): leave --cell out"},
+    };
+    for (size_t i = 0; i < COUNT(wrong); ++i) {
+        rs_spec spec = SPEC("model", model_name, "cell", wrong[i].asked);
+        rs_model const model = model_of(wrong[i].cell);
+        rs_plan plan;
+        expect_refused(rs_plan_make(&spec, &model, "reference", &plan), wrong[i].message);
+        rs_spec_free(&spec);
+    }
+}
+
+/* Either state of the file settles the batch, and is left out where the spec asks for another. */
+static void test_c0_alone_is_a_start(void **state) {
+    (void)state;
+    rs_model model = model_of(RS_LSTM);
+    model.c0 = some_array;
+    model.batch = 3;
+    rs_spec spec = SPEC("model", model_name, "seeds", "1");
+    rs_plan plan;
+    assert_int_equal(rs_plan_make(&spec, &model, "reference", &plan), RS_OK);
+    assert_int_equal(rs_plan_case(&plan, 0).batch, 3);
+    assert_int_equal(rs_plan_case(&plan, 0).h0.kind, RS_START_MODEL);
+    rs_spec_free(&spec);
+    spec = SPEC("model", model_name, "seeds", "1", "h0", "normal:2");
+    assert_int_equal(rs_plan_make(&spec, &model, "reference", &plan), RS_OK);
+    assert_int_equal(rs_plan_case(&plan, 0).batch, 16);
+    assert_int_equal(rs_plan_case(&plan, 0).h0.kind, RS_START_NORMAL);
     rs_spec_free(&spec);
 }
 
@@ -449,6 +557,10 @@ static void test_host_bytes_cover_what_the_driver_holds(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases_are_numbered_by_arithmetic),
+        cmocka_unit_test(test_variants_of_a_cell),
+        cmocka_unit_test(test_model_settles_the_cell),
+        cmocka_unit_test(test_another_cell_than_the_models_is_refused),
+        cmocka_unit_test(test_c0_alone_is_a_start),
         cmocka_unit_test(test_sizes_come_from_the_spec_without_a_model),
         cmocka_unit_test(test_shape_says_what_the_engine_must_know),
         cmocka_unit_test(test_fit_skip_is_resolved_for_every_length),

@@ -152,9 +152,14 @@ static void test_words(void **state) {
     assert_int_equal(spec->n_cell, 2);
     assert_int_equal(spec->cell[0], RS_TANH);
     assert_int_equal(spec->cell[1], RS_LINEAR);
-    accept(spec, "ensemble", "symmetric,identity,orthogonal,uniform,gaussian");
-    assert_int_equal(spec->n_ensemble, 5);
-    for (size_t i = 0; i < 5; ++i) assert_int_equal(spec->ensemble[i].kind, i);
+    accept(spec, "cell", "gru,tanh,lstm");
+    assert_int_equal(spec->n_cell, 3);
+    assert_int_equal(spec->cell[1], RS_LSTM);
+    assert_int_equal(spec->cell[2], RS_GRU);
+    accept(spec, "gate-scale", "native");
+    assert_int_equal(spec->gate_scale, RS_SCALE_NATIVE);
+    accept(spec, "gate-scale", "same");
+    assert_int_equal(spec->gate_scale, RS_SCALE_SAME);
     accept(spec, "loss", "all-mean");
     assert_int_equal(spec->loss, RS_ALL_MEAN);
     accept(spec, "loss", "random");
@@ -168,6 +173,168 @@ static void test_words(void **state) {
     }
     accept(spec, "output", "some where/a=b.db");
     assert_string_equal(spec->output, "some where/a=b.db");
+}
+
+static void test_ensembles(void **state) {
+    rs_spec *const spec = *state;
+    accept(spec, "ensemble",
+           "sparse:1,normal,ring, sparse:0.1 ,symmetric,identity,sparse:0.25,"
+           "orthogonal,uniform,gaussian");
+    double const density[] = {0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.1, 0.25, 1.0};
+    assert_int_equal(spec->n_ensemble, 10);
+    for (size_t i = 0; i < 10; ++i) {
+        assert_int_equal(spec->ensemble[i].kind, i < RS_SPARSE ? i : RS_SPARSE);
+        assert_true(spec->ensemble[i].density == density[i]);
+    }
+}
+
+static void assert_biases(const rs_spec *spec, size_t n, const rs_gate_bias *bias) {
+    assert_int_equal(spec->n_gate_bias, n);
+    for (size_t i = 0; i < n; ++i) {
+        assert_int_equal(spec->gate_bias[i].kind, bias[i].kind);
+        assert_true(spec->gate_bias[i].value == bias[i].value);
+    }
+}
+
+/* As drawn, numbers ascending, chrono ascending. */
+static void test_gate_biases(void **state) {
+    rs_spec *const spec = *state;
+    accept(spec, "gate-bias", "chrono:50, 5,-1,drawn,0,chrono:2.5,1,2");
+    assert_biases(spec, 8,
+                  (rs_gate_bias[]){{RS_BIAS_DRAWN, 0},
+                                   {RS_BIAS_GIVEN, -1},
+                                   {RS_BIAS_GIVEN, 0},
+                                   {RS_BIAS_GIVEN, 1},
+                                   {RS_BIAS_GIVEN, 2},
+                                   {RS_BIAS_GIVEN, 5},
+                                   {RS_BIAS_CHRONO, 2.5},
+                                   {RS_BIAS_CHRONO, 50}});
+    accept(spec, "gate-bias", "-0.2:0.1:0.1");
+    assert_biases(spec, 4,
+                  (rs_gate_bias[]){{RS_BIAS_GIVEN, -0.2},
+                                   {RS_BIAS_GIVEN, -0.1},
+                                   {RS_BIAS_GIVEN, 0},
+                                   {RS_BIAS_GIVEN, 0.1}});
+    accept(spec, "gate-bias", "1:-1:-1,3");
+    assert_biases(
+        spec, 4,
+        (rs_gate_bias[]){
+            {RS_BIAS_GIVEN, -1}, {RS_BIAS_GIVEN, 0}, {RS_BIAS_GIVEN, 1}, {RS_BIAS_GIVEN, 3}});
+    accept(spec, "gate-bias", "-0"); /* one zero, with one text */
+    char text[64];
+    assert_string_equal(rs_gate_bias_text(spec->gate_bias[0], text), "0");
+    accept(spec, "gate-bias", "-5:-1:0.1"); /* dust is measured by the larger end */
+    assert_int_equal(spec->n_gate_bias, 41);
+}
+
+static void test_leaks(void **state) {
+    rs_spec *const spec = *state;
+    accept(spec, "leak", "1,0.25,0.5");
+    assert_int_equal(spec->n_leak, 3);
+    assert_true(spec->leak[0] == 0.25 && spec->leak[1] == 0.5 && spec->leak[2] == 1.0);
+    accept(spec, "leak", "0.1:1:0.1");
+    assert_int_equal(spec->n_leak, 10);
+}
+
+static void test_bad_lists_of_gated_and_leaky_cells(void **state) {
+    rs_spec *const spec = *state;
+    const char *const bad[][2] = {
+        {"gate-bias", ""},
+        {"gate-bias", "1,"},
+        {"gate-bias", "one"},
+        {"gate-bias", "1,1"},
+        {"gate-bias", "0,-0"},
+        {"gate-bias", "-1:1,0"},
+        {"gate-bias", "nan"},
+        {"gate-bias", "inf"},
+        {"gate-bias", "1e999"},
+        {"gate-bias", "-inf"},
+        {"gate-bias", "chrono"},
+        {"gate-bias", "chrono:"},
+        {"gate-bias", "chrono:2"},
+        {"gate-bias", "chrono:-5"},
+        {"gate-bias", "chrono:inf"},
+        {"gate-bias", "chrono:9,chrono:9.0"},
+        {"gate-bias", "drawn,drawn"},
+        {"gate-bias", "1:2:0.5:3"},
+        {"gate-bias", "1:2:0"},
+        {"gate-bias", "-1:-2"},
+        {"gate-bias", "0:1e9"},
+        {"gate-bias", "0x1"},
+        {"gate-bias", "0:60000,-60000:-1"},
+        {"gate-scale", "both"},
+        {"gate-scale", "same,native"},
+        {"gate-scale", ""},
+        {"leak", "0"},
+        {"leak", "-0.5"},
+        {"leak", "1.0000001"},
+        {"leak", "0.5,2"},
+        {"leak", "0.5,0.5"},
+        {"leak", ""},
+        {"leak", "nan"},
+        {"ensemble", "sparse"},
+        {"ensemble", "sparse:"},
+        {"ensemble", "sparse:0"},
+        {"ensemble", "sparse:1.01"},
+        {"ensemble", "sparse:-1"},
+        {"ensemble", "sparse:0.1,sparse:1e-1"},
+        {"ensemble", "sparse:P"},
+        {"ensemble", "ring,ring"},
+        {"cell", "lstm,lstm"},
+        {"cell", "LSTM"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) refuse(spec, bad[i][0], bad[i][1]);
+    assert_int_equal(rs_spec_set(spec, "ensemble", "sparse", RS_FROM_OPTION), RS_EINPUT);
+    assert_message_has("normal, sparse:P");
+    assert_int_equal(rs_spec_set(spec, "gate-bias", "chrono:1", RS_FROM_OPTION), RS_EINPUT);
+    assert_string_equal(rs_message(), "gate-bias: chrono:1: TMAX must be above 2, for biases are "
+                                      "ln U(1, TMAX - 1)");
+}
+
+static void check(rs_spec *spec, const char *cell, const char *key, const char *value,
+                  const char *message) {
+    accept(spec, "cell", cell);
+    accept(spec, key, value);
+    rs_status const status = rs_spec_check(spec);
+    assert_int_equal(status, message ? RS_EINPUT : RS_OK);
+    if (message) assert_string_equal(rs_message(), message);
+    accept(spec, "gate-bias", "drawn");
+    accept(spec, "gate-scale", "same");
+    accept(spec, "leak", "1");
+}
+
+/* Keys of some cells: an error where no cell has a use for them, and without effect on others. */
+static void test_keys_that_need_another_cell(void **state) {
+    rs_spec *const spec = *state;
+    check(spec, "tanh", "gate-bias", "1", "gate-bias: tanh has no gates; it is for lstm and gru");
+    check(spec, "relu,linear", "gate-bias", "drawn,1",
+          "gate-bias: relu has no gates; it is for lstm and gru");
+    check(spec, "linear", "gate-scale", "native",
+          "gate-scale: linear has no gates; it is for lstm and gru");
+    check(spec, "lstm,gru", "leak", "0.5",
+          "leak: lstm has gates instead; it is for tanh, relu and linear");
+    check(spec, "gru", "leak", "0.5,1",
+          "leak: gru has gates instead; it is for tanh, relu and linear");
+    check(spec, "tanh,gru", "gate-bias", "1,chrono:9", NULL);
+    check(spec, "tanh,lstm", "gate-scale", "native", NULL);
+    check(spec, "tanh,lstm", "leak", "0.5,1", NULL);
+    /* The defaults may be written down, as a printed spec does. */
+    check(spec, "tanh", "gate-bias", "drawn", NULL);
+    check(spec, "tanh", "gate-scale", "same", NULL);
+    check(spec, "lstm", "leak", "1", NULL);
+    /* A model settles its cell later, unless the spec does. */
+    accept(spec, "gate-bias", "1");
+    accept(spec, "cell", "tanh");
+    accept(spec, "model", "a.npz");
+    assert_int_equal(rs_spec_check(spec), RS_EINPUT);
+}
+
+static void test_a_model_may_bring_a_cell_with_gates(void **state) {
+    rs_spec *const spec = *state;
+    accept(spec, "model", "a.npz");
+    accept(spec, "gate-bias", "1");
+    accept(spec, "leak", "0.5");
+    assert_int_equal(rs_spec_check(spec), RS_OK);
 }
 
 static void test_bad_words(void **state) {
@@ -629,6 +796,15 @@ static void test_absurd_products(void **state) {
     accept(spec, "cell", "tanh,relu");
     assert_int_equal(rs_spec_check(spec), RS_EINPUT);
     assert_message_has("cases");
+    accept(spec, "cell", "tanh"); /* with so many leaks */
+    accept(spec, "leak", "0.5,1");
+    assert_int_equal(rs_spec_check(spec), RS_EINPUT);
+    accept(spec, "leak", "1");
+    accept(spec, "cell", "lstm"); /* or biases */
+    assert_int_equal(rs_spec_check(spec), RS_OK);
+    accept(spec, "gate-bias", "1,2");
+    assert_int_equal(rs_spec_check(spec), RS_EINPUT);
+    assert_message_has("20000000 cases");
     accept(spec, "seeds", "0");
     accept(spec, "steps", "1,10000000"); /* the longest counts */
     accept(spec, "rho", "1:100");
@@ -768,6 +944,13 @@ static void assert_round_trip(const rs_spec *spec) {
     assert_wholes(again.n_hidden, again.hidden, spec->n_hidden, spec->hidden);
     assert_wholes(again.n_steps, again.steps, spec->n_steps, spec->steps);
     assert_true(again.n_input == spec->n_input && again.h0.sigma == spec->h0.sigma);
+    assert_biases(&again, spec->n_gate_bias, spec->gate_bias);
+    assert_int_equal(again.gate_scale, spec->gate_scale);
+    assert_int_equal(again.n_leak, spec->n_leak);
+    assert_memory_equal(again.leak, spec->leak, spec->n_leak * sizeof *spec->leak);
+    assert_int_equal(again.n_ensemble, spec->n_ensemble);
+    for (size_t i = 0; i < spec->n_ensemble; ++i)
+        assert_int_equal(rs_compare_ensembles(again.ensemble[i], spec->ensemble[i]), 0);
     assert_true(again.fit_skip == spec->fit_skip && again.memory == spec->memory);
     assert_int_equal(again.native, spec->native);
     free(text);
@@ -811,8 +994,13 @@ static void test_print_defaults(void **state) {
 static void test_print_everything(void **state) {
     rs_spec *const spec = *state;
     const char *const values[][2] = {
-        {"cell", "tanh,relu,linear"},
-        {"ensemble", "gaussian,uniform,orthogonal,identity,symmetric"},
+        {"cell", "tanh,relu,linear,lstm,gru"},
+        {"ensemble", "gaussian,uniform,orthogonal,identity,symmetric,ring,normal,sparse:0.1,"
+                     "sparse:0.30000000000000004,sparse:1"},
+        {"gate-bias", "drawn,-1e300,-0.30000000000000004,0,1e-300,7,chrono:2.0000000000000004,"
+                      "chrono:50,chrono:1e300"},
+        {"gate-scale", "native"},
+        {"leak", "1e-300,0.30000000000000004,1"},
         {"rho", "0.1:3:0.0123,3.3333333333333335,1e-20,1.4901161193847656e-08,1e20,"
                 "0.30000000000000004"},
         {"hidden", "1,2,4,8,16,32,64,128,256,512,1024,2048,4096,8192,16384,32768,65536"},
@@ -1005,6 +1193,12 @@ int main(void) {
         SPEC_TEST(test_defaults),
         SPEC_TEST(test_keys),
         SPEC_TEST(test_words),
+        SPEC_TEST(test_ensembles),
+        SPEC_TEST(test_gate_biases),
+        SPEC_TEST(test_leaks),
+        SPEC_TEST(test_bad_lists_of_gated_and_leaky_cells),
+        SPEC_TEST(test_keys_that_need_another_cell),
+        SPEC_TEST(test_a_model_may_bring_a_cell_with_gates),
         SPEC_TEST(test_bad_words),
         SPEC_TEST(test_unknown_key),
         SPEC_TEST(test_help_says_the_default),

@@ -105,7 +105,7 @@ static rs_status read_ensemble(const char *word, entries *out) {
         if (value.density > 1.0) return rs_fail(RS_EINPUT, "%.60s is above 1", word);
         return append(out, &value);
     }
-    RS_TRY(rs_parse_word(word, names, RS_SPARSE, &which));
+    RS_TRY(rs_parse_word(word, names, RS_MODEL, &which));
     value.kind = (rs_ensemble_kind)which;
     return append(out, &value);
 }
