@@ -3,6 +3,7 @@
 #include "../host/work/weights.h"
 #include "../kernels/base/random.h"
 #include "../kernels/drive.h"
+#include "../kernels/record.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -188,6 +189,386 @@ static void identity_is_the_identity(void **state) {
     assert_true(w.radius == 1.0 && w.drawn_radius == 1.0 && w.coupling == 1.0);
     rs_weights_free(&w);
     rs_spec_free(&f.spec);
+}
+
+static void ring_is_the_cyclic_shift(void **state) {
+    (void)state;
+    for (size_t h = 1; h <= 7; ++h) {
+        fixture f = make(RS_RING, h);
+        f.one.cell = RS_LSTM;
+        rs_weights w = weights_of(&f, NULL);
+        for (size_t i = 0; i < 4 * h; ++i)
+            for (size_t j = 0; j < h; ++j)
+                expect_near(w.weight_hh[i * h + j], j == (i + h - 1) % h ? 1.0 : 0.0, 1e-14);
+        expect_near(w.drawn_radius, 1.0, 1e-14);
+        rs_weights_free(&w);
+        rs_spec_free(&f.spec);
+    }
+}
+
+static double dot(size_t n, const double *a, size_t a_stride, const double *b, size_t b_stride) {
+    double sum = 0.0;
+    for (size_t i = 0; i < n; ++i) sum += a[i * a_stride] * b[i * b_stride];
+    return sum;
+}
+
+/* W W' = W' W, in every gate. */
+static void normal_is_normal(void **state) {
+    enum { H = 37 };
+    fixture f = make(RS_NORMAL, H);
+    (void)state;
+    f.one.cell = RS_GRU;
+    set(&f, "rho", "native");
+    rs_weights w = weights_of(&f, NULL);
+    for (size_t k = 0; k < 3; ++k) {
+        const double *a = w.weight_hh + k * H * H;
+        for (size_t i = 0; i < H; ++i)
+            for (size_t j = 0; j < H; ++j)
+                expect_near(dot(H, a + i * H, 1, a + j * H, 1), dot(H, a + i, H, a + j, H), 1e-14);
+        assert_false(k > 0 && same(H, a, w.weight_hh));
+    }
+    assert_true(w.radius < 1.0 && w.radius > 0.8);
+    rs_weights_free(&w);
+    rs_spec_free(&f.spec);
+}
+
+typedef struct disk {
+    double re, squares, pair_re2, alone_squares, alone_re; /* means over draws */
+} disk;
+
+/* Over draws of H eigenvalues: pairs, and for odd H one alone. */
+static disk eigenvalues_of(size_t hidden, size_t draws) {
+    fixture f = make(RS_NORMAL, hidden);
+    disk mean = {0};
+    set(&f, "rho", "native");
+    for (f.one.seed = 0; f.one.seed < draws; ++f.one.seed) {
+        double re[8], im[8];
+        size_t real = 0;
+        rs_weights w = weights_of(&f, NULL);
+        assert_int_equal(rs_eigenvalues(hidden, w.weight_hh, re, im), RS_OK);
+        for (size_t i = 0; i < hidden; ++i) {
+            double const square = re[i] * re[i] + im[i] * im[i], n = (double)draws;
+            assert_true(square <= 1.0 + 1e-12);
+            if (im[i] == 0.0) {
+                mean.alone_squares += square / n;
+                mean.alone_re += re[i] / n;
+                ++real;
+                continue;
+            }
+            mean.re += re[i] / n / (double)(hidden - hidden % 2);
+            mean.squares += square / n / (double)(hidden - hidden % 2);
+            mean.pair_re2 += re[i] * re[i] / n / (double)(hidden - hidden % 2);
+        }
+        assert_int_equal(real, hidden % 2);
+        rs_weights_free(&w);
+    }
+    rs_spec_free(&f.spec);
+    return mean;
+}
+
+/* Uniform in the disk: |eigenvalue|^2 is U(0, 1), and the angle is uniform. */
+static void eigenvalues_of_normal_fill_the_disk(void **state) {
+    enum { DRAWS = 3000 };
+    double const error = 5.0 / sqrt(DRAWS);
+    (void)state;
+    for (size_t h = 4; h <= 5; ++h) {
+        disk const mean = eigenvalues_of(h, DRAWS);
+        double const pairs = error / sqrt(2.0); /* two of them in each draw */
+        expect_near(mean.re, 0.0, pairs * sqrt(0.25));
+        expect_near(mean.squares, 0.5, pairs * sqrt(1.0 / 12.0));
+        expect_near(mean.pair_re2, 0.25, pairs * sqrt(0.125 - 0.0625));
+        if (h % 2 == 0) continue;
+        expect_near(mean.alone_squares, 0.5, error * sqrt(1.0 / 12.0));
+        expect_near(mean.alone_re, 0.0, error * sqrt(0.5));
+    }
+}
+
+static void sparse_keeps_a_part_of_the_elements(void **state) {
+    enum { H = 100, GATES = 4, N = GATES * H * H };
+    double const density = 0.1;
+    fixture dense = make(RS_GAUSSIAN, H), f = make(RS_SPARSE, H);
+    size_t kept = 0;
+    (void)state;
+    dense.one.cell = f.one.cell = RS_LSTM;
+    set(&dense, "rho", "native");
+    set(&f, "rho", "native");
+    f.one.ensemble.density = density;
+    rs_weights all = weights_of(&dense, NULL), w = weights_of(&f, NULL);
+    f.one.ensemble.density = 0.6;
+    rs_weights more = weights_of(&f, NULL);
+    f.one.ensemble.density = 1.0;
+    rs_weights whole = weights_of(&f, NULL);
+    for (size_t i = 0; i < N; ++i) {
+        kept += w.weight_hh[i] != 0.0;
+        if (w.weight_hh[i] != 0.0)
+            expect_near(w.weight_hh[i] * sqrt(density), all.weight_hh[i], 1e-15);
+        assert_true(w.weight_hh[i] == 0.0 || more.weight_hh[i] != 0.0);
+    }
+    assert_true(same(N, whole.weight_hh, all.weight_hh));
+    expect_near((double)kept / N, density, 5.0 * sqrt(density * (1.0 - density) / N));
+    for (size_t k = 1; k < GATES; ++k) { /* each gate keeps others: 0.18 of them differ */
+        size_t differ = 0;
+        for (size_t i = 0; i < H * H; ++i)
+            differ += (w.weight_hh[i] == 0.0) != (w.weight_hh[k * H * H + i] == 0.0);
+        expect_near((double)differ / (H * H), 0.18, 0.03);
+    }
+    rs_weights_free(&all);
+    rs_weights_free(&w);
+    rs_weights_free(&more);
+    rs_weights_free(&whole);
+    rs_spec_free(&f.spec);
+    rs_spec_free(&dense.spec);
+}
+
+static void a_sparse_matrix_may_be_nilpotent(void **state) {
+    fixture f = make(RS_SPARSE, 8);
+    (void)state;
+    f.one.ensemble.density = 1e-12;
+    expect_refused(&f, NULL, "weight_hh: its spectral radius is 0 (nilpotent)");
+    set(&f, "rho", "native");
+    rs_weights w = weights_of(&f, NULL);
+    assert_true(w.radius == 0.0 && w.coupling == 0.0);
+    rs_weights_free(&w);
+    rs_spec_free(&f.spec);
+}
+
+/* ---- gates ---- */
+
+/* The first block has the numbers that a cell with one gate has, and no two are alike. */
+static void every_gate_is_drawn_by_itself(void **state) {
+    enum { H = 12 };
+    static const rs_ensemble_kind drawn[] = {RS_GAUSSIAN,  RS_UNIFORM, RS_ORTHOGONAL,
+                                             RS_SYMMETRIC, RS_NORMAL,  RS_SPARSE};
+    (void)state;
+    for (size_t e = 0; e < COUNT(drawn); ++e) {
+        fixture f = make(drawn[e], H);
+        set(&f, "rho", "native");
+        rs_weights elman = weights_of(&f, NULL);
+        f.one.cell = RS_LSTM;
+        rs_weights lstm = weights_of(&f, NULL);
+        assert_true(same(H * H, elman.weight_hh, lstm.weight_hh));
+        for (size_t a = 0; a < 4; ++a)
+            for (size_t b = 0; b < a; ++b)
+                assert_false(same(H * H, lstm.weight_hh + a * H * H, lstm.weight_hh + b * H * H));
+        rs_weights_free(&elman);
+        rs_weights_free(&lstm);
+        rs_spec_free(&f.spec);
+    }
+}
+
+/* The candidate, block 2 of either cell, has radius 1; the others its factor, or none. */
+static void a_gated_cell_is_scaled_by_its_candidate(void **state) {
+    enum { H = 20 };
+    static const rs_cell cells[] = {RS_LSTM, RS_GRU};
+    (void)state;
+    for (size_t c = 0; c < COUNT(cells); ++c)
+        for (rs_gate_scale scale = RS_SCALE_SAME; scale <= RS_SCALE_NATIVE; ++scale) {
+            fixture f = make(RS_GAUSSIAN, H);
+            double radius, again;
+            f.one.cell = cells[c];
+            f.one.gate_scale = scale;
+            rs_weights w = weights_of(&f, NULL);
+            rs_case const one = case_of(&f, NULL);
+            set(&f, "rho", "native");
+            rs_weights native = weights_of(&f, NULL);
+            assert_int_equal(rs_spectral_radius(H, native.weight_hh + 2 * H * H, &radius), RS_OK);
+            assert_int_equal(rs_spectral_radius(H, w.weight_hh + 2 * H * H, &again), RS_OK);
+            assert_true(w.drawn_radius == radius && w.radius == again);
+            expect_near(w.radius, 1.0, 1e-13);
+            assert_true(w.coupling == rs_coupling(H, w.weight_hh + 2 * H * H));
+            for (size_t k = 0; k < rs_cell_of(cells[c])->gates; ++k) {
+                bool const scaled = scale == RS_SCALE_SAME || k == 2;
+                for (size_t i = k * H * H; i < (k + 1) * H * H; ++i)
+                    assert_true(w.weight_hh[i] == native.weight_hh[i] / (scaled ? radius : 1.0));
+                assert_true(rs_weights_scale(&one, 0.7, k) == (scaled ? 0.7 : 1.0));
+            }
+            rs_weights_free(&w);
+            rs_weights_free(&native);
+            rs_spec_free(&f.spec);
+        }
+}
+
+/* Both biases of gate k together; those of others are as drawn. */
+static void a_gate_bias_takes_the_place_of_both(void **state) {
+    enum { H = 9 };
+    static const struct {
+        rs_cell cell;
+        size_t memory;
+    } gated[] = {{RS_LSTM, 1}, {RS_GRU, 1}}; /* f of i, f, g, o; z of r, z, n */
+    (void)state;
+    for (size_t c = 0; c < COUNT(gated); ++c)
+        for (int weighted = 0; weighted < 2; ++weighted) {
+            fixture f = make(RS_GAUSSIAN, H);
+            size_t const rows = rs_cell_of(gated[c].cell)->gates * H;
+            f.one.cell = gated[c].cell;
+            set(&f, "input", weighted ? "pytorch" : "zero");
+            rs_weights drawn = weights_of(&f, NULL);
+            f.one.gate_bias = (rs_gate_bias){RS_BIAS_GIVEN, 1.25};
+            rs_weights w = weights_of(&f, NULL);
+            for (size_t i = 0; i < rows; ++i) {
+                double const ih = weighted ? drawn.bias_ih[i] : 0.0;
+                double const hh = weighted ? drawn.bias_hh[i] : 0.0;
+                bool const of_memory = i / H == gated[c].memory;
+                assert_true(w.bias_ih[i] + w.bias_hh[i] == (of_memory ? 1.25 : ih + hh));
+                assert_true(of_memory || w.bias_hh[i] == hh);
+            }
+            assert_true(!weighted || !same(H, drawn.bias_ih, drawn.bias_ih + H));
+            rs_weights_free(&w);
+            rs_weights_free(&drawn);
+            rs_spec_free(&f.spec);
+        }
+}
+
+/* ln U(1, TMAX - 1); SCIENCE G has the mean of -ln sigma(b). */
+static void chrono_biases_have_their_law(void **state) {
+    enum { H = 20000 };
+    static const struct {
+        double horizon, mean;
+    } law[] = {{10.0, 0.2331}, {100.0, 0.0430}, {1000.0, 0.00653}};
+    (void)state;
+    for (size_t i = 0; i < COUNT(law); ++i) {
+        fixture f = make(RS_IDENTITY, 1);
+        double uniform = 0.0, rate = 0.0;
+        f.one.cell = RS_LSTM;
+        f.one.gate_bias = (rs_gate_bias){RS_BIAS_CHRONO, law[i].horizon};
+        for (f.one.seed = 0; f.one.seed < H; ++f.one.seed) {
+            rs_weights w = weights_of(&f, NULL);
+            double const memory = exp(w.bias_ih[1] + w.bias_hh[1]);
+            assert_true(memory >= 1.0 - 1e-12 && memory <= (law[i].horizon - 1.0) * (1.0 + 1e-12));
+            uniform += (memory - 1.0) / (law[i].horizon - 2.0) / H;
+            rate += log1p(1.0 / memory) / H;
+            rs_weights_free(&w);
+        }
+        expect_near(uniform, 0.5, 5.0 / sqrt(12.0 * H));
+        expect_near(rate, law[i].mean, 0.05 * law[i].mean);
+        rs_spec_free(&f.spec);
+    }
+    fixture f = make(RS_IDENTITY, 3); /* units have biases of their own */
+    f.one.cell = RS_GRU;
+    f.one.gate_bias = (rs_gate_bias){RS_BIAS_CHRONO, 50.0};
+    rs_weights w = weights_of(&f, NULL);
+    assert_true(w.bias_ih[3] != w.bias_ih[4] && w.bias_ih[4] != w.bias_ih[5]);
+    rs_weights_free(&w);
+    rs_spec_free(&f.spec);
+}
+
+static void a_drawn_start_has_a_c0_too(void **state) {
+    enum { H = 300, B = 3 };
+    fixture f = make(RS_IDENTITY, H);
+    (void)state;
+    set(&f, "h0", "normal:0.5");
+    rs_weights elman = weights_of(&f, NULL);
+    f.one.cell = RS_LSTM;
+    rs_weights lstm = weights_of(&f, NULL);
+    f.one.cell = RS_GRU;
+    rs_weights gru = weights_of(&f, NULL);
+    assert_true(same(B * H, elman.h0, lstm.h0) && same(B * H, elman.h0, gru.h0));
+    assert_true(!elman.c0 && !gru.c0);
+    moments const m = moments_of(B * H, lstm.c0);
+    expect_near(m.variance, 0.25, 0.25 * 5.0 * sqrt(2.0 / (B * H)));
+    expect_near(dot(B * H, lstm.c0, 1, lstm.h0, 1) / (B * H), 0.0, 0.25 * 5.0 / sqrt(B * H));
+    rs_weights_free(&elman);
+    rs_weights_free(&lstm);
+    rs_weights_free(&gru);
+    rs_spec_free(&f.spec);
+}
+
+static void gates_decide_what_is_shared(void **state) {
+    fixture f = make(RS_SPARSE, 6);
+    (void)state;
+    f.one.cell = RS_LSTM;
+    rs_case const first = case_of(&f, NULL);
+    rs_case other[6] = {first, first, first, first, first, first};
+    other[0].cell = RS_GRU;
+    other[1].cell = RS_TANH;
+    other[2].gate_scale = RS_SCALE_NATIVE;
+    other[3].gate_bias = (rs_gate_bias){RS_BIAS_GIVEN, 0.0};
+    other[4].gate_bias = (rs_gate_bias){RS_BIAS_CHRONO, 9.0};
+    other[5].ensemble.density = 0.25;
+    for (size_t i = 0; i < COUNT(other); ++i)
+        for (size_t k = 0; k < i; ++k) {
+            assert_false(rs_weights_shared(&first, &other[i]));
+            assert_false(rs_weights_shared(&other[k], &other[i]));
+        }
+    rs_case longer = first;
+    longer.steps = 99;
+    assert_true(rs_weights_shared(&first, &longer));
+    rs_case leaky = other[1], tanh = other[1];
+    leaky.leak = 0.5;
+    assert_true(rs_weights_shared(&leaky, &tanh));
+    rs_spec_free(&f.spec);
+}
+
+/* ---- gradients of linear cells ---- */
+
+enum { LAW_H = 256, LAW_B = 8, LAW_T = 10, LAW_SEEDS = 12 };
+
+/* |delta_{T-k}|^2 of a network, the mean over samples, from an engine. */
+static void squares_of(rs_ensemble_kind ensemble, uint64_t seed, double square[LAW_T]) {
+    fixture f = make(ensemble, LAW_H);
+    double delta[LAW_B * LAW_H], one[] = {1.0};
+    set(&f, "rho", "native");
+    f.one.cell = RS_LINEAR;
+    f.one.seed = seed;
+    rs_weights w = weights_of(&f, NULL);
+    rs_loss_gradient(RS_RANDOM, seed, LAW_T, LAW_B, LAW_H, delta);
+    rs_shape const shape = {.groups = 1,
+                            .radii = 1,
+                            .batch = LAW_B,
+                            .hidden = LAW_H,
+                            .steps = LAW_T,
+                            .drive = RS_DRIVE_ZERO,
+                            .cell = RS_LINEAR,
+                            .precision = RS_F64};
+    rs_parameters const parameters = rs_weights_parameters(&w);
+    rs_columns const columns = {.scale = one, .delta = delta};
+    rs_pass const pass = {.shape = shape, .of = &columns};
+    rs_resources const resources = {1};
+    const rs_engine *const engine = rs_engine_named("reference");
+    rs_record record;
+    void *self;
+    assert_int_equal(rs_record_make(&shape, &record), RS_OK);
+    assert_int_equal(engine->open(0, &shape, &resources, &self), RS_OK);
+    assert_int_equal(engine->load(self, &shape, &parameters), RS_OK);
+    assert_int_equal(engine->run(self, &pass, &record), RS_OK);
+    for (size_t k = 0; k < LAW_T; ++k) {
+        square[k] = 0.0;
+        for (size_t b = 0; b < LAW_B; ++b)
+            square[k] += record.norm2[(LAW_T - 1 - k) * LAW_B + b] / LAW_B;
+    }
+    engine->close(self);
+    rs_record_free(&record);
+    rs_weights_free(&w);
+    rs_spec_free(&f.spec);
+}
+
+/* SCIENCE H: alike in their eigenvalues, W with orthogonal eigenvectors loses what a Gaussian one
+ * keeps. Within three standard errors over seeds, which are themselves small. */
+static void normal_matrices_lose_what_gaussian_ones_keep(void **state) {
+    static const struct {
+        rs_ensemble_kind ensemble;
+        double expected[3], most_error[3]; /* at k = 1, 4, 9 */
+    } law[] = {{RS_NORMAL, {0.497, 0.200, 0.103}, {0.012, 0.012, 0.008}},
+               {RS_GAUSSIAN, {0.997, 0.987, 0.965}, {0.01, 0.03, 0.06}}};
+    static const size_t at[] = {1, 4, 9};
+    (void)state;
+    for (size_t e = 0; e < COUNT(law); ++e) {
+        double sum[3] = {0}, squares[3] = {0};
+        for (uint64_t seed = 0; seed < LAW_SEEDS; ++seed) {
+            double square[LAW_T];
+            squares_of(law[e].ensemble, seed, square);
+            expect_near(square[0], 1.0, 1e-12);
+            for (size_t k = 0; k < 3; ++k) {
+                sum[k] += square[at[k]] / LAW_SEEDS;
+                squares[k] += square[at[k]] * square[at[k]] / LAW_SEEDS;
+            }
+        }
+        for (size_t k = 0; k < 3; ++k) {
+            double const error = sqrt((squares[k] - sum[k] * sum[k]) / (LAW_SEEDS - 1));
+            assert_true(error < law[e].most_error[k]);
+            expect_near(sum[k], law[e].expected[k], 3.0 * error);
+        }
+    }
 }
 
 /* An element depends on its place, not on H but for the factor 1/sqrt(H). */
@@ -490,6 +871,79 @@ static void what_a_model_lacks(void **state) {
     rs_spec_free(&f.spec);
 }
 
+static const double gated_hh[4 * MH * MH] = {1.0, 0.0, 0.0,  1.0, 5.0, 6.0, 7.0, 8.0,
+                                             0.0, 3.0, -3.0, 0.0, 0.5, 0.5, 0.5, 0.5};
+static const double gated_ih[4 * MH * MI] = {1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0};
+static const double gated_bias[4 * MH] = {1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0};
+static const double model_c0[] = {1.0, 2.0, 3.0, 4.0, 5.0, 6.0};
+
+/* Its g is 3 J, whose radius is 3. */
+static void a_gated_models_arrays_are_taken(void **state) {
+    fixture f = make_for_model();
+    rs_model m = whole_model();
+    (void)state;
+    m.cell = f.one.cell = RS_LSTM;
+    m.weight_hh = gated_hh;
+    m.weight_ih = gated_ih;
+    m.bias_ih = m.bias_hh = gated_bias;
+    m.c0 = model_c0;
+    rs_weights w = weights_of(&f, &m);
+    expect_near(w.drawn_radius, 3.0, 1e-15);
+    for (size_t i = 0; i < COUNT(gated_hh); ++i)
+        expect_near(w.weight_hh[i], gated_hh[i] / 3.0, 1e-15);
+    assert_true(same(COUNT(gated_ih), w.weight_ih, gated_ih));
+    assert_true(same(COUNT(gated_bias), w.bias_ih, gated_bias));
+    assert_true(same(COUNT(gated_bias), w.bias_hh, gated_bias));
+    assert_true(same(MB * MH, w.h0, model_h0) && same(MB * MH, w.c0, model_c0));
+    rs_weights_free(&w);
+    m.h0 = NULL; /* then it is zero */
+    f.one.gate_bias = (rs_gate_bias){RS_BIAS_GIVEN, -1.0};
+    rs_case one = case_of(&f, &m);
+    one.h0 = (rs_start){.kind = RS_START_MODEL};
+    assert_int_equal(rs_weights_make(&one, &m, NULL, &w), RS_OK);
+    assert_true(!w.h0 && same(MB * MH, w.c0, model_c0));
+    for (size_t i = 0; i < COUNT(gated_bias); ++i)
+        assert_true(w.bias_ih[i] + w.bias_hh[i] == (i / MH == 1 ? -1.0 : 2.0 * gated_bias[i]));
+    rs_weights_free(&w);
+    rs_spec_free(&f.spec);
+}
+
+static void a_model_without_recurrence_runs_native(void **state) {
+    static const double zero[4 * MH * MH];
+    fixture f = make_for_model();
+    rs_model m = whole_model();
+    (void)state;
+    m.cell = f.one.cell = RS_LSTM;
+    m.weight_hh = zero;
+    m.weight_ih = gated_ih;
+    m.bias_ih = m.bias_hh = gated_bias;
+    expect_refused(&f, &m, "weight_hh: its spectral radius is 0");
+    set(&f, "rho", "native");
+    rs_weights w = weights_of(&f, &m);
+    assert_true(w.radius == 0.0 && w.coupling == 0.0 && same(4 * MH * MH, w.weight_hh, zero));
+    rs_weights_free(&w);
+    rs_spec_free(&f.spec);
+}
+
+/* The sum fits f32, but the candidate of a GRU has both by themselves. */
+static void biases_of_a_grus_candidate_must_fit_apart(void **state) {
+    fixture f = make_for_model();
+    rs_model m = whole_model();
+    double large[3 * MH] = {0.0, 0.0, 0.0, 0.0, 1e39, 0.0}, minus[3 * MH] = {[4] = -1e39};
+    (void)state;
+    m.cell = f.one.cell = RS_GRU;
+    m.weight_hh = gated_hh;
+    m.weight_ih = gated_ih;
+    m.bias_ih = large;
+    m.bias_hh = minus;
+    set(&f, "precision", "f32");
+    expect_refused(&f, &m, "bias_ih: 1e+39 is beyond the range of f32");
+    set(&f, "precision", "f64");
+    rs_weights w = weights_of(&f, &m);
+    rs_weights_free(&w);
+    rs_spec_free(&f.spec);
+}
+
 static void a_given_h0_wins_over_the_models(void **state) {
     fixture f = make_for_model();
     rs_model const m = whole_model();
@@ -728,6 +1182,21 @@ int main(void) {
         cmocka_unit_test(symmetric_is_symmetric_to_the_bit),
         cmocka_unit_test(orthogonal_is_orthogonal_and_haar),
         cmocka_unit_test(identity_is_the_identity),
+        cmocka_unit_test(ring_is_the_cyclic_shift),
+        cmocka_unit_test(normal_is_normal),
+        cmocka_unit_test(eigenvalues_of_normal_fill_the_disk),
+        cmocka_unit_test(sparse_keeps_a_part_of_the_elements),
+        cmocka_unit_test(a_sparse_matrix_may_be_nilpotent),
+        cmocka_unit_test(every_gate_is_drawn_by_itself),
+        cmocka_unit_test(a_gated_cell_is_scaled_by_its_candidate),
+        cmocka_unit_test(a_gate_bias_takes_the_place_of_both),
+        cmocka_unit_test(chrono_biases_have_their_law),
+        cmocka_unit_test(a_drawn_start_has_a_c0_too),
+        cmocka_unit_test(gates_decide_what_is_shared),
+        cmocka_unit_test(normal_matrices_lose_what_gaussian_ones_keep),
+        cmocka_unit_test(a_gated_models_arrays_are_taken),
+        cmocka_unit_test(a_model_without_recurrence_runs_native),
+        cmocka_unit_test(biases_of_a_grus_candidate_must_fit_apart),
         cmocka_unit_test(a_larger_matrix_begins_with_the_smaller),
         cmocka_unit_test(the_radius_is_one_after_scaling),
         cmocka_unit_test(native_leaves_the_matrix),

@@ -116,7 +116,7 @@ static rs_status make_normal(const rs_case *one, size_t k, double *w) {
     return status;
 }
 
-/* Takes elements away, each by itself; with a smaller density the same ones and more. */
+/* Takes elements away, each by itself; a smaller density takes the same ones and more. */
 static rs_status thin_out(const rs_case *one, size_t k, double *w) {
     size_t const h = one->hidden;
     double *chance = NULL;
@@ -278,13 +278,15 @@ static void give_gate_bias(const rs_case *one, rs_weights *out) {
     }
 }
 
-/* Engines add the two before they round. */
+/* Engines add the two before they round, but for the candidate of a GRU. */
 static rs_status check_biases(const rs_case *one, const rs_weights *weights) {
-    for (size_t i = 0; weights->bias_ih && i < rows_of(one); ++i) {
+    for (size_t i = 0; i < rows_of(one); ++i) {
         double const sum = weights->bias_ih[i] + weights->bias_hh[i];
         RS_TRY(check_range(one->precision, 1, &sum, "bias_ih + bias_hh"));
     }
-    return RS_OK;
+    if (one->cell != RS_GRU) return RS_OK;
+    RS_TRY(check_range(one->precision, rows_of(one), weights->bias_ih, "bias_ih"));
+    return check_range(one->precision, rows_of(one), weights->bias_hh, "bias_hh");
 }
 
 static rs_status make_input_weights(const rs_case *one, const rs_model *model, rs_weights *out) {
