@@ -5,14 +5,14 @@
 #include <string.h>
 
 /* Columns of its own, counted from the first of them, and the curves in the order of theirs. */
-enum { PROFILE_STEP = 4, PROFILE_MEAN };
-enum { CURVE_MEAN, CURVE_MIN, CURVE_MAX, CURVE_ZERO, CURVES };
+enum { PROFILE_STATE = 3, PROFILE_STEP, PROFILE_MEAN };
+enum { CURVE_MEAN, CURVE_MIN, CURVE_MAX, CURVE_ZERO, CURVES, CURVE_STATE = CURVES };
 
 static const column profile_own[] = {
     {"rho", REAL, ALWAYS, "p.rho"},
     {"g", REAL, ALWAYS, "p.g"},
     {"seed", UNSIGNED, ALWAYS, "c.seed"},
-    {"state", TEXT, IF_VARIES, "'h'"},
+    {"state", TEXT, IF_VARIES, NULL},
     {"step", WHOLE, ALWAYS, NULL},
     {"log10_norm_mean", REAL, ALWAYS, NULL},
     {"log10_norm_min", REAL, ALWAYS, NULL},
@@ -21,17 +21,27 @@ static const column profile_own[] = {
 };
 static const column profile_tail[] = {{"rho_asked", REAL, NEVER, "p.rho_asked"}};
 
-/* One row per point; the columns behind the table's are its id and its case's steps. The curve
- * comes from a statement of its own: points need sorting, and are small without it. */
+/* One row per point; the columns behind the table's are its id and its case's steps. The curves
+ * come from a statement of their own: points need sorting, and are small without them. */
 static const char profile_from[] = ", p.id, c.steps FROM points p JOIN cases c ON c.id = p.case_id"
                                    " ORDER BY %s, p.rho_asked, " SEED_ORDER;
-/* A database of an early build has no column `zero`: there the name is that of the outer query. */
+/* Where the state is a pair, the curves of h, of c and of both; else that of h. A damaged database
+ * may have more than one of a kind, one of an early build has no column `zero` of curves: there the
+ * name is that of the query around. */
+#define ONE_CURVE(zero, state, from)                                                               \
+    "SELECT * FROM (SELECT mean, ifnull(min, mean), ifnull(max, mean), " zero ", " state           \
+    " FROM " from " WHERE point_id = ?1 LIMIT 1)"
+#define OF_STATE(name)                                                                             \
+    ONE_CURVE("zero", name, "(SELECT * FROM state_curves WHERE state = " name ")")
+#define OF_POINT                                                                                   \
+    ONE_CURVE("(SELECT zero FROM curves WHERE point_id = ?1)",                                     \
+              "iif(EXISTS (SELECT 1 FROM state_curves WHERE point_id = ?1), 'both', 'h')",         \
+              "(SELECT NULL AS zero) JOIN curves")
 static const char profile_inner_sql[] =
-    "SELECT mean, ifnull(min, mean), ifnull(max, mean),"
-    " (SELECT zero FROM curves WHERE point_id = ?1)"
-    " FROM (SELECT NULL AS zero) JOIN curves WHERE point_id = ?1";
+    OF_STATE("'h'") " UNION ALL " OF_STATE("'c'") " UNION ALL " OF_POINT;
 
 typedef struct profile_state {
+    bool has_point;            /* whose curves have not all been rows */
     const char *curve[CURVES]; /* `steps` doubles each, unaligned, borrowed from the statement; that
                                 * of CURVE_ZERO may be NULL */
     size_t steps, at;          /* of the curve; those that have been rows */
@@ -58,18 +68,24 @@ static rs_status take_curve(const source *from, profile_state *state) {
     return RS_OK;
 }
 
-/* Goes on to the next point, whose curve may be missing or empty. */
-static rs_status next_curve(source *from, profile_state *state, bool *more) {
-    bool found;
-    state->steps = state->at = 0;
-    RS_TRY(rs_table_step(from, from->outer, more));
-    if (!*more) return RS_OK;
+static rs_status next_point(source *from, profile_state *state) {
+    RS_TRY(rs_table_step(from, from->outer, &state->has_point));
+    if (!state->has_point) return RS_OK;
     sqlite3_reset(from->inner);
     int64_t const id = sqlite3_column_int64(from->outer, (int)from->table->n);
-    if (sqlite3_bind_int64(from->inner, 1, id) != SQLITE_OK)
-        return rs_store_fail(from->store, "reading");
-    RS_TRY(rs_table_step(from, from->inner, &found));
-    return found ? take_curve(from, state) : RS_OK;
+    if (sqlite3_bind_int64(from->inner, 1, id) == SQLITE_OK) return RS_OK;
+    return rs_store_fail(from->store, "reading");
+}
+
+/* Goes on to the next curve, which may be empty. */
+static rs_status next_curve(source *from, profile_state *state, bool *more) {
+    bool found = false;
+    state->steps = state->at = 0;
+    if (state->has_point) RS_TRY(rs_table_step(from, from->inner, &found));
+    if (found) return take_curve(from, state);
+    RS_TRY(next_point(from, state));
+    *more = state->has_point;
+    return RS_OK;
 }
 
 static double curve_value(const profile_state *state, int curve) {
@@ -92,6 +108,9 @@ static rs_status next_profile(source *from, cell *row, bool *more) {
     if (!*more) return RS_OK;
     RS_TRY(rs_table_read_row(from, row));
     cell *const own = row + from->table->own;
+    const char *const name = (const char *)sqlite3_column_text(from->inner, CURVE_STATE);
+    if (!name) return rs_store_fail(from->store, "reading");
+    own[PROFILE_STATE] = (cell){.kind = TEXT, .text = name};
     own[PROFILE_STEP] = rs_whole_cell((int64_t)state->at + 1);
     for (int k = CURVE_MEAN; k < CURVE_ZERO; ++k)
         own[PROFILE_MEAN + k] = rs_real_cell(curve_value(state, k));

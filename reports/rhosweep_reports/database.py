@@ -17,6 +17,7 @@ RUN = ("started", "finished", "outcome", "version", "git_commit", "libraries", "
 TIMING = ("radii", "columns", "device", "threads", "forward_s", "backward_s")
 GRADIENTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # as PyTorch names the parameters
 CURVES = ("log10_norm_mean", "log10_norm_min", "log10_norm_max", "zero_fraction")
+STATES = ("h", "c")  # of a pair
 
 # Version 1 has other names, and wrote h0 'zero' also where a model's own start state was used.
 VERSION_1 = {"c.cell": "c.nonlinearity AS cell",
@@ -135,8 +136,18 @@ def _curve(point, *blobs):
     return curve if len(blobs) == len(CURVES) else _with_zeros(curve)
 
 
+def _curves_of_states(connection):
+    """Point to its curves [4, T] of h and of c, where its state is a pair."""
+    found = {}
+    rows = connection.execute("SELECT point_id, state, mean, ifnull(min, mean), ifnull(max, mean),"
+                              " zero FROM state_curves")
+    for point, state, *blobs in rows:
+        found.setdefault(point, {}).setdefault(state, _curve(point, *blobs))
+    return found
+
+
 def _stored_curves(connection):
-    """Point to its curves [4, T]."""
+    """Point to its curve [4, T], of the whole state."""
     columns = {name for _, name, *_ in connection.execute("PRAGMA table_info(curves)")}
     zero = "zero" if "zero" in columns else "NULL"
     rows = connection.execute("SELECT point_id, mean, ifnull(min, mean), ifnull(max, mean),"
@@ -154,32 +165,45 @@ def _curves_of_version_1(connection):
     return dict(zip(points.astype(int).tolist(), parts, strict=True)) if len(rows) else {}
 
 
+def _by_state(curve, states):
+    """State to curve, in the order of the program's table; `curve` or `states` may be None."""
+    found = {state: states[state] for state in STATES if states and state in states}
+    return found if curve is None else {**found, "both" if states else "h": curve}
+
+
+def _with(own, columns):
+    """The columns with those of `own` behind that of the seed."""
+    names = list(columns)
+    at = names.index("seed") + 1
+    return {name: (columns | own)[name] for name in (*names[:at], *own, *names[at:])}
+
+
 def _points_with_curves(connection, version):
-    """What names the points, as columns, and the curves [4, T] of each; T is 0 where none is
-    stored."""
+    """What names the curves, as columns, and the curves [4, T]; T is 0 where one is empty."""
     points = _query(connection, _points(version))
     curves = (_curves_of_version_1 if version == 1 else _stored_curves)(connection)
-    none = np.empty((len(CURVES), 0))
-    found = [curves.get(point, none) for point in points.pop("id").tolist()]
-    for curve, steps in zip(found, points["steps"].tolist(), strict=True):
-        if curve.shape[1] not in (0, steps):
-            raise ValueError(f"a curve of {curve.shape[1]} steps in a case of {steps}")
-    return {name: values for name, values in points.items()
-            if name not in ("decay_rate", "run", *FINDINGS)}, found
+    of_states = _curves_of_states(connection) if version >= 4 else {}
+    found = [_by_state(curves.get(point), of_states.get(point))
+             for point in points.pop("id").tolist()]
+    for one, steps in zip(found, points["steps"].tolist(), strict=True):
+        for curve in one.values():
+            if curve.shape[1] not in (0, steps):
+                raise ValueError(f"a curve of {curve.shape[1]} steps in a case of {steps}")
+    columns = {name: np.repeat(values, [len(one) for one in found])
+               for name, values in points.items() if name not in ("decay_rate", "run", *FINDINGS)}
+    states = np.array([state for one in found for state in one], object)
+    return _with({"state": states}, columns), [curve for one in found for curve in one.values()]
 
 
 def _profile(connection, version):
-    """A row per curve and step: what names the point, repeated, and its curves end to end."""
-    points, found = _points_with_curves(connection, version)
+    """A row per curve and step: what names the curve, repeated, and the curves end to end."""
+    names, found = _points_with_curves(connection, version)
     lengths = [curve.shape[1] for curve in found]
     values = np.concatenate([np.empty((len(CURVES), 0)), *found], axis=1)
     steps = np.concatenate([np.arange(0), *(np.arange(1, n + 1) for n in lengths)])
-    columns = {name: np.repeat(values, lengths) for name, values in points.items()}
-    names = list(points)
-    at = names.index("seed") + 1
-    states = np.full(len(steps), "h", object)
-    own = {"state": states, "step": steps, **dict(zip(CURVES, values, strict=True))}
-    return {name: (columns | own)[name] for name in (*names[:at], *own, *names[at:])}
+    columns = {name: np.repeat(values, lengths) for name, values in names.items()}
+    return _with({"state": columns.pop("state"), "step": steps,
+                  **dict(zip(CURVES, values, strict=True))}, columns)
 
 
 def _seeds(connection, version):
@@ -272,7 +296,7 @@ def _text(value):
 
 
 def mean_curves(path, name=None):
-    """The points that have a curve as a table of text, and the curves' means over the samples."""
+    """What names the curves as a table of text, and the curves' means over the samples."""
     points, found = _of_one_moment(path, _points_with_curves, name)
     rows = [at for at, curve in enumerate(found) if curve.shape[1]]
     columns = [[_text(values[at]) for at in rows] for values in map(np.ndarray.tolist,
