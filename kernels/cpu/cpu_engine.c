@@ -104,13 +104,6 @@ static tiling cut_items(const rs_cpu_kernel *kernel, const rs_shape *shape, int 
     return cut;
 }
 
-static uint64_t gates_of(const rs_shape *shape) { return rs_cell_of(shape->cell)->gates; }
-
-/* K H */
-static uint64_t gate_rows(const rs_shape *shape) {
-    return rs_size_mul(gates_of(shape), shape->hidden);
-}
-
 static bool driven(const rs_shape *shape) { return shape->drive != RS_DRIVE_ZERO; }
 
 /* Without a drive one step of biases serves all. */
@@ -345,7 +338,7 @@ static void count_seconds(const run_state *r, const rs_cpu_tile *tile, int threa
 /* s_k of columns first .. end, [K][width]. */
 static void fill_scale(const rs_shape *shape, const rs_columns *of, size_t first, size_t end,
                        size_t width, void *scale) {
-    size_t const gates = gates_of(shape);
+    size_t const gates = rs_cell_of(shape->cell)->gates;
     size_t radius = first / shape->batch, sample = first % shape->batch;
     for (size_t c = 0; c < end - first; ++c) {
         for (size_t k = 0; k < gates; ++k)

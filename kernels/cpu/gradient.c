@@ -101,11 +101,6 @@ static size_t q_rows(const vector *of) { return (size_t)q_rows_of(of->tile->shap
 
 static size_t q_blocks(const vector *of) { return blocks_of(q_rows_of(of->tile->shape), Q_ROWS); }
 
-/* K H */
-static size_t gate_rows(const rs_shape *shape) {
-    return rs_cell_of(shape->cell)->gates * shape->hidden;
-}
-
 /* Whether anyone asks for the product of rows of q from i on with those of v before `end`: v of a
  * GRU's candidate is no factor of weight_hh. */
 static bool wanted(const rs_shape *shape, size_t i, size_t end) {
@@ -168,18 +163,26 @@ static vreal largest_x(const vector *of, size_t t) {
     return largest;
 }
 
+/* Of q, and of v of a GRU's candidate behind it. */
+static vreal largest_q(const vector *of, size_t t, vreal of_q) {
+    for (size_t i = gate_rows(of->tile->shape); i < q_rows(of); ++i)
+        of_q = v_at_least(v_abs(v_load(row_at(of, of->q, Q_ROWS, i, t))), of_q);
+    return of_q;
+}
+
 /* Notes the exponents of a step; returns the mask of lanes where q is not shifted. */
 static vint find_range(vector *of, size_t t) {
-    vreal const q = v_load(OF_STEP(of, of->f.largest_q, t));
+    vreal const q = v_load(OF_STEP(of, of->f.largest_q, t)), all = largest_q(of, t, q);
+    vreal const factor[N_KIND] = {[HH] = q, [IH] = all, [BIAS] = all};
     vreal const v[N_KIND] = {
         [HH] = v_load(OF_STEP(of, of->f.largest_h, t)), [IH] = largest_x(of, t), [BIAS] = v_set(1)};
     vint const shift = shift_at(of, t);
     step_range *range = &of->w.range[t];
-    range->q = exponent_of(q);
+    range->q = exponent_of(all);
     for (kind k = 0; k < N_KIND; ++k) {
-        vint const some = ((vint)q != 0) & ((vint)v[k] != 0);
+        vint const some = ((vint)factor[k] != 0) & ((vint)v[k] != 0);
         range->v[k] = exponent_of(v[k]);
-        vint const product = shift + range->q + range->v[k];
+        vint const product = shift + exponent_of(factor[k]) + range->v[k];
         of->exponent[k] = v_select_int(some, v_larger(of->exponent[k], product), of->exponent[k]);
     }
     return shift == 0;
@@ -218,16 +221,18 @@ static void scale_q(const vector *of, size_t t) {
     }
 }
 
-/* Brings v near 1, and then its product with q to the sum's exponent. */
+/* Brings v near 1, and then its product with q to the sum's exponent: upwards where a GRU's v of
+ * the candidate, which weight_hh has not, is larger than all of q. */
 static void scale_v(const vector *of, size_t t) {
     const rs_shape *shape = of->tile->shape;
     const step_range *range = &of->w.range[t];
-    vint const q = shift_at(of, t) + range->q, least = v_set_int(1 - EXPONENT_BIAS);
+    vint const q = shift_at(of, t) + range->q;
+    vint const least = v_set_int(1 - EXPONENT_BIAS), most = v_set_int(EXPONENT_BIAS - 2);
     vreal near_one[N_KIND], rest[N_KIND];
     for (kind k = 0; k < N_KIND; ++k) {
-        vint const below = v_smaller(q + range->v[k] - of->exponent[k], (vint){0});
+        vint const bounded = v_smaller(q + range->v[k] - of->exponent[k], most);
         near_one[k] = power_of(of, -range->v[k]);
-        rest[k] = power_of(of, v_larger(below, least));
+        rest[k] = power_of(of, v_larger(bounded, least));
     }
     for (size_t j = 0; j < v_rows_of(shape); ++j) {
         real *const v = row_at(of, of->v, V_ROWS, j, t);

@@ -3,7 +3,13 @@
 #ifndef RS_CPU_KERNEL_H
 #define RS_CPU_KERNEL_H
 
+#include "../base/sizes.h"
 #include "../drive.h"
+
+/* K H */
+static inline uint64_t gate_rows(const rs_shape *shape) {
+    return rs_size_mul(rs_cell_of(shape->cell)->gates, shape->hidden);
+}
 
 /* A tile is `vectors` SIMD vectors of columns. Arrays called [x][width] have width = vectors *
  * lanes numbers in a row; "real" is float or double. An array with a period holds the B samples

@@ -35,9 +35,10 @@ static uint64_t scratch_bytes(const rs_shape *shape, size_t vectors) {
 /* ---- factors ------------------------------------------------------------------------------- */
 
 /* Copies x [count][width] of a step to blocks of `rows` rows, `size` reals a vector of columns, and
- * notes the largest magnitude of each column. The step after it goes to t + next. */
-INLINE void keep(const rs_cpu_tile *tile, const real *x, size_t count, size_t t, ptrdiff_t next,
-                 size_t rows, size_t size, real *blocks, real *largest) {
+ * notes the largest magnitude of each column in the first `noted` rows. The step after it goes to
+ * t + next. */
+INLINE void keep(const rs_cpu_tile *tile, const real *x, size_t count, size_t noted, size_t t,
+                 ptrdiff_t next, size_t rows, size_t size, real *blocks, real *largest) {
     size_t const row = tile->vectors * LANES;
     size_t const stride = block_steps(tile->shape) * rows * LANES;
     for (size_t v = 0; v < tile->vectors; ++v) {
@@ -46,7 +47,7 @@ INLINE void keep(const rs_cpu_tile *tile, const real *x, size_t count, size_t t,
         for (size_t i = 0; i < count; i += rows, to += stride)
             for (size_t n = 0; n < rows && i + n < count; ++n) {
                 vreal const a = v_load(x + (i + n) * row + v * LANES);
-                most = v_at_least(v_abs(a), most);
+                if (i + n < noted) most = v_at_least(v_abs(a), most);
                 v_store(to + n * LANES, a);
                 __builtin_prefetch(to + (next * (ptrdiff_t)rows + (ptrdiff_t)n) * (ptrdiff_t)LANES,
                                    1);
@@ -57,16 +58,16 @@ INLINE void keep(const rs_cpu_tile *tile, const real *x, size_t count, size_t t,
 
 /* h_t, which step t + 1 begins with. */
 static void keep_h(const rs_cpu_tile *tile, const trace *s, size_t t, const real *h) {
-    keep(tile, h, tile->shape->hidden, t, 1, V_ROWS, (size_t)v_size(tile->shape), s->factors.v,
-         s->factors.largest_h);
+    size_t const rows = tile->shape->hidden, size = (size_t)v_size(tile->shape);
+    keep(tile, h, rows, rows, t, 1, V_ROWS, size, s->factors.v, s->factors.largest_h);
 }
 
 /* q of step t, and its exponents. */
 static void keep_q(const rs_cpu_tile *tile, const trace *s, size_t t, const real *q,
                    const int32_t *exponent) {
-    size_t const width = tile->vectors * LANES;
-    keep(tile, q, (size_t)q_rows_of(tile->shape), t - 1, -1, Q_ROWS, (size_t)q_size(tile->shape),
-         s->factors.q, s->factors.largest_q);
+    size_t const width = tile->vectors * LANES, size = (size_t)q_size(tile->shape);
+    keep(tile, q, (size_t)q_rows_of(tile->shape), (size_t)gate_rows(tile->shape), t - 1, -1, Q_ROWS,
+         size, s->factors.q, s->factors.largest_q);
     memcpy(s->factors.exponent + (t - 1) * width, exponent, width * sizeof *exponent);
 }
 

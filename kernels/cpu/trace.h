@@ -16,8 +16,7 @@ enum { Q_ROWS = 2, V_ROWS = 4 };
 
 /* Rows of q: K H, and H of v = dL/du of a GRU's candidate, which its q is not. */
 static inline uint64_t q_rows_of(const rs_shape *shape) {
-    uint64_t const gates = rs_cell_of(shape->cell)->gates;
-    return rs_size_mul(gates + (shape->cell == RS_GRU), shape->hidden);
+    return rs_size_add(gate_rows(shape), shape->cell == RS_GRU ? shape->hidden : 0);
 }
 
 /* Coefficients of the backward pass that forward keeps of each unit and step: see cells.h. */
