@@ -3,8 +3,8 @@
     python3 bench/peers/compare.py ratios RAW --results DIR       ours against the rest
     python3 bench/peers/compare.py scaling RAW --results DIR --base H,B,R,T
 
-RAW holds, for every round and shape, <round>-<H>x<B>x<R>x<T>-ours.json from rhosweep-bench and,
-where there are peers, ...-torch.json from torch_peer.py and ...-jax.json from jax_peer.py. A ratio
+RAW holds, for every round, cell and shape, <round>-<cell>-<H>x<B>x<R>x<T>-ours.json from
+rhosweep-bench and, where there are peers, ...-torch.json and ...-jax.json from theirs. A ratio
 is taken within a round, where both sides met the same disturbances; of these ratios the median, the
 least and the greatest are kept. Needs nothing beyond Python's own library.
 """
@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # With and without the weights' gradients.
 OURS = {False: "bptt/cpu", True: "bptt+gradients/cpu"}
 BASELINE = "baseline/blas_stepwise"
+CELLS = ("tanh", "lstm", "gru")  # in the order of the tables
 # Who is compared with us, in the order of the columns, and what it computes.
 RIVALS = {
     BASELINE: "C and BLAS: one product per step for all radii, and a tanh loop; norms",
@@ -36,13 +37,17 @@ RIVALS = {
     "bmm_hooks": "PyTorch, baddbmm and hooks: one call per step for all radii; norms",
     "nn_rnn_loop": "PyTorch, nn.RNN once per radius, no TF32: forward and backward, no norms, "
                    "as it has no dL/dh_t",
+    "nn_lstm_loop": "PyTorch, nn.LSTM once per radius: forward and backward, no norms",
+    "nn_gru_loop": "PyTorch, nn.GRU once per radius: forward and backward, no norms",
     "cell_hooks": "PyTorch, nn.RNNCell and hooks: one call per step and radius; norms",
 }
 AXES = {"B": 1, "R": 2, "T": 3}  # of a shape H, B, R, T: those the cost is linear in
 LINEAR = 0.1  # cost per unit may differ by so much from the base shape's
 
-NAME = re.compile(r"(?P<body>[\w+]+/\w+)/f32/tanh/H:(\d+)/B:(\d+)/R:(\d+)/T:(\d+)(/|$)")
-FILE = re.compile(r"(?P<round>\d+)-(?P<shape>\d+x\d+x\d+x\d+)-(?P<side>ours|torch|jax)\.json")
+NAME = re.compile(r"(?P<body>[\w+]+/\w+)/f32/(?P<cell>\w+)/"
+                  r"H:(?P<h>\d+)/B:(?P<b>\d+)/R:(?P<r>\d+)/T:(?P<t>\d+)(/|$)")
+FILE = re.compile(r"(?P<round>\d+)-(?P<cell>tanh|lstm|gru)-(?P<shape>\d+x\d+x\d+x\d+)"
+                  r"-(?P<side>ours|torch|jax)\.json")
 MS_PER_UNIT = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}
 TOLD_BY_ENVIRONMENT = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "RHOSWEEP_")
 
@@ -51,7 +56,7 @@ class CompareError(Exception):
     """Says "what: why" to the user."""
 
 
-def our_rows(document):
+def our_rows(document, cell):
     """Body ("bptt/cpu", ...) and shape to its time and counters, from Google Benchmark's JSON.
     Of several repetitions, the one in the middle."""
     repetitions = defaultdict(list)
@@ -59,11 +64,11 @@ def our_rows(document):
         if run.get("error_occurred"):
             raise CompareError(f"{run['name']}: {run['error_message']}")
         match = NAME.match(run["name"])
-        if not match or run.get("run_type") == "aggregate":
+        if not match or match["cell"] != cell or run.get("run_type") == "aggregate":
             continue
         row = {"ms": run["real_time"] * MS_PER_UNIT[run["time_unit"]]}
         row.update({name: run[name] for name in ("gflops", "peak_fraction") if name in run})
-        repetitions[match["body"], tuple(map(int, match.groups()[1:5]))].append(row)
+        repetitions[match["body"], tuple(map(int, match.group(*"hbrt")))].append(row)
     return {
         key: sorted(rows, key=lambda row: row["ms"])[(len(rows) - 1) // 2]
         for key, rows in repetitions.items()
@@ -82,11 +87,11 @@ def peers_of(sides):
     return [document for side, document in sides.items() if side != "ours"]
 
 
-def load_round(sides, shape, base=None, gradients=False):
-    """What one round measured at one shape, flat. `sides` are the documents of "ours" and of the
-    peers; `base` is the shape measured beside it for scaling. With `gradients`, all sides compute
-    the weights' gradients too, and plain_ms is our time without them."""
-    rows = our_rows(sides["ours"])
+def load_round(sides, shape, base=None, gradients=False, cell="tanh"):
+    """What one round measured of one cell at one shape, flat. `sides` are the documents of "ours"
+    and of the peers; `base` is the shape measured beside it for scaling. With `gradients`, all
+    sides compute the weights' gradients too, and plain_ms is our time without them."""
+    rows = our_rows(sides["ours"], cell)
     own = own_row(rows, shape, gradients)
     found = {"ours_ms": own["ms"], "gflops": own["gflops"], "peak_fraction": own["peak_fraction"]}
     rivals = {}
@@ -94,7 +99,8 @@ def load_round(sides, shape, base=None, gradients=False):
         rivals = {body: row["ms"] for (body, at), row in rows.items() if at == shape}
     for document in peers_of(sides):
         rivals.update({r["peer"]: r["median_ms"] for r in document["results"]
-                       if tuple(r["shape"]) == shape and r["weight_gradients"] == gradients})
+                       if tuple(r["shape"]) == shape and r["cell"] == cell
+                       and r["weight_gradients"] == gradients})
     if base is not None:
         found["base_ms"] = own_row(rows, base)["ms"]
     if gradients:
@@ -198,11 +204,12 @@ def column_name(rival):
     return rival.rpartition("/")[2]
 
 
-def legend(summary):
-    """What each rival of the table computes."""
-    lines = [f"- {column_name(name)}: {RIVALS[name]}" for name in rivals_in(summary)]
-    return "\nAll run forward and backward. Norms are those of every dL/dh_t.\n\n" \
-           + "\n".join(lines) + "\n"
+def legend(*summaries):
+    """What each rival of the tables computes."""
+    named = {name for summary in summaries for name in rivals_in(summary)}
+    lines = [f"- {column_name(name)}: {RIVALS[name]}" for name in RIVALS if name in named]
+    return "\nAll run forward and backward. Norms are those of every dL/dh_t, and of an LSTM's " \
+           "dL/dc_t.\n\n" + "\n".join(lines) + "\n"
 
 
 def ratio_table(summary):
@@ -223,9 +230,11 @@ WITH = ("\nWith the gradients of weights and biases at every radius, on all side
         "the product that dL/dW_hh takes, too:\n\n")
 
 
-def both_tables(plain, gradients):
-    """The page of two summaries, without the weights' gradients and with them."""
-    return WITHOUT + ratio_table(plain) + WITH + ratio_table(gradients) + legend(plain)
+def page_of(of_cells):
+    """The page of each cell's two summaries, without the weights' gradients and with them."""
+    text = "".join(f"## {cell}\n\n{WITHOUT}{ratio_table(plain)}{WITH}{ratio_table(gradients)}\n"
+                   for cell, (plain, gradients) in of_cells.items())
+    return text.rstrip("\n") + "\n" + legend(*(plain for plain, _ in of_cells.values()))
 
 
 def scaling_table(rows):
@@ -241,29 +250,31 @@ def scaling_table(rows):
 
 
 def load_raw(folder):
-    """Shape to the documents of its rounds, in order."""
+    """Cell and shape to the documents of its rounds, in order."""
     documents = defaultdict(dict)
     for path in sorted(folder.iterdir()):
         match = FILE.fullmatch(path.name)
         if match:
             shape = Shape(*map(int, match["shape"].split("x")))
-            documents[shape, int(match["round"])][match["side"]] = read_json(path)
+            key = CELLS.index(match["cell"]), shape, int(match["round"])
+            documents[key][match["side"]] = read_json(path)
     if not documents:
         raise CompareError(f"{folder}: holds no measurements")
-    raw = defaultdict(list)
-    for (shape, number), sides in sorted(documents.items()):
+    raw = defaultdict(lambda: defaultdict(list))
+    for (cell, shape, number), sides in sorted(documents.items()):
         if "ours" not in sides:
-            raise CompareError(f"{folder}: round {number} of {shape_text(shape)} lacks our side")
-        raw[shape].append(sides)
-    if len({len(rounds) for rounds in raw.values()}) > 1:
+            raise CompareError(f"{folder}: round {number} of {CELLS[cell]} {shape_text(shape)} "
+                               "lacks our side")
+        raw[CELLS[cell]][shape].append(sides)
+    if len({len(rounds) for shapes in raw.values() for rounds in shapes.values()}) > 1:
         raise CompareError(f"{folder}: some shapes have more rounds than others")
-    return dict(raw)
+    return raw
 
 
-def load_rounds(raw, base=None, gradients=False):
-    """Shape to what its rounds measured."""
-    return {shape: [load_round(sides, shape, base, gradients) for sides in rounds]
-            for shape, rounds in raw.items()}
+def load_rounds(of_shapes, base=None, gradients=False, cell="tanh"):
+    """Shape to what its rounds measured, from its documents."""
+    return {shape: [load_round(sides, shape, base, gradients, cell) for sides in rounds]
+            for shape, rounds in of_shapes.items()}
 
 
 def read_json(path):
@@ -354,14 +365,13 @@ def peer_text(peer):
     return "{library} {version}, radii {} to {}".format(*peer["radii"], **peer)
 
 
-def write_results(options, name, table, document):
+def write_results(options, name, table, document, rounds):
     """Prints the table; writes it and the JSON to the folder of this CPU."""
     folder = options.results / slug(document["machine"]["cpu"])
     folder.mkdir(parents=True, exist_ok=True)
     suffix = "-scaling" if name == "summary-scaling.md" else ""
     path = folder / f"{document['run']['date']}{suffix}.json"
     path.write_text(json.dumps(document, indent=1) + "\n")
-    rounds = len(next(iter(document["measured"].values())))
     text = heading(document["machine"], document["run"], rounds) + table
     (folder / name).write_text(text)
     print(text)
@@ -381,23 +391,37 @@ def parse_arguments(arguments):
     return options
 
 
+def scaling(raw, base):
+    """The table, and what the JSON holds."""
+    measured = load_rounds(raw["tanh"], base)
+    rows = summarise_scaling(measured, base)
+    return scaling_table(rows), {"scaling": rows, "measured": by_text(measured)}
+
+
+def ratios(raw):
+    """The same. Tanh units are at the top of the JSON, where `rhosweep report --bench` reads them,
+    and other cells in a part of their own each."""
+    of_cells, records = {}, {}
+    for cell, of_shapes in raw.items():
+        measured, with_gradients = (load_rounds(of_shapes, gradients=gradients, cell=cell)
+                                    for gradients in (False, True))
+        of_cells[cell] = summarise(measured), summarise(with_gradients)
+        records[cell] = {"summary": by_text(of_cells[cell][0]),
+                         "summary_with_gradients": by_text(of_cells[cell][1]),
+                         "measured_with_gradients": by_text(with_gradients),
+                         "measured": by_text(measured)}
+    return page_of(of_cells), records.pop("tanh", {"measured": {}}) | {"cells": records}
+
+
 def sum_up(options):
     raw = load_raw(options.raw)
-    measured = load_rounds(raw, options.base)
-    document = {"machine": describe_machine(options.build),
-                "run": describe_run(next(iter(raw.values()))[0])}
+    rounds = next(iter(next(iter(raw.values())).values()))
+    document = {"machine": describe_machine(options.build), "run": describe_run(rounds[0])}
     if options.command == "scaling":
-        rows = summarise_scaling(measured, options.base)
-        document["scaling"] = rows
-        table, name = scaling_table(rows), "summary-scaling.md"
+        (table, found), name = scaling(raw, options.base), "summary-scaling.md"
     else:
-        with_gradients = load_rounds(raw, gradients=True)
-        summaries = summarise(measured), summarise(with_gradients)
-        document["summary"], document["summary_with_gradients"] = map(by_text, summaries)
-        document["measured_with_gradients"] = by_text(with_gradients)
-        table, name = both_tables(*summaries), "summary.md"
-    document["measured"] = by_text(measured)
-    write_results(options, name, table, document)
+        (table, found), name = ratios(raw), "summary.md"
+    write_results(options, name, table, document | found, len(rounds))
 
 
 def main():
