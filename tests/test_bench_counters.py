@@ -11,7 +11,11 @@ import pytest
 
 H, B, R, T, SEEDS = 12, 3, 4, 7, 5
 SHAPE = f"H:{H}/B:{B}/R:{R}/T:{T}"
-FLOPS = 2 * H * H * R * B * T  # of one part: a product for every column and step
+FLOPS = 2 * H * H * R * B * T  # of one part and gate: a product for every column and step
+GATES = {"tanh": 1, "relu": 1, "linear": 1, "lstm": 4, "gru": 3}
+STATES = {"lstm": 2}  # others have one
+# Reals of a unit and step that go from the forward pass to the backward pass.
+TRACE = {"tanh": 1, "relu": 1, "linear": 0, "lstm": 5, "gru": 5}
 # Which of the parts a row times: forward and backward pass, gradients of weights.
 PARTS = {"bptt": (1, 1, 0), "forward": (1, 0, 0), "backward": (0, 1, 0), "baseline": (1, 1, 0),
          "bptt+gradients": (1, 1, 1), "gradient": (0, 0, 1)}
@@ -59,12 +63,14 @@ def amount(row, counter):
 
 
 def test_every_engine_row_is_here(rows):
-    assert len(list(passes(rows))) == 2 * (5 * 3 + 1)  # precisions; parts, cells, baseline
+    # Precisions; parts, cells, baseline.
+    assert len(list(passes(rows))) == 2 * (5 * len(GATES) + 1)
 
 
 def test_flops_are_those_of_the_products(rows):
-    for name, row, _, _, which in passes(rows):
-        assert amount(row, "gflops") == pytest.approx(1e-9 * FLOPS * sum(which), rel=1e-6), name
+    for name, row, _, cell, which in passes(rows):
+        right = 1e-9 * GATES[cell] * FLOPS * sum(which)
+        assert amount(row, "gflops") == pytest.approx(right, rel=1e-6), name
 
 
 def test_column_steps(rows):
@@ -82,9 +88,12 @@ def test_bytes_are_traces_input_and_norms(rows):
     for name, row, precision, cell, which in passes(rows):
         if name.startswith("baseline"):
             continue  # keeps its states in its own way
-        trace = R * B * T * H * REAL[precision]
-        slopes, states = (cell != "linear") * trace, which[2] * trace
-        each = (slopes + states + B * T * H * REAL[precision], slopes + R * B * T * 12, states)
+        plane = R * B * T * H * REAL[precision]
+        trace, states = TRACE[cell] * plane, which[2] * plane
+        kept = 0 if cell == "gru" else states  # a GRU's trace has them
+        drive = GATES[cell] * B * T * H * REAL[precision]
+        norms = R * B * T * (8 * STATES.get(cell, 1) + 4)
+        each = (trace + kept + drive, trace + norms, states)
         right = sum(part * bytes_ for part, bytes_ in zip(which, each))
         assert amount(row, "bytes_per_s") == pytest.approx(right, rel=1e-6), name
 

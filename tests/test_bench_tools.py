@@ -23,36 +23,43 @@ sys.path.insert(0, str(PEERS))
 common, compare, shapes = map(importlib.import_module, ("common", "compare", "shapes"))
 
 SHAPE = (64, 16, 32, 100)
-SUFFIX = "f32/tanh/H:64/B:16/R:32/T:100/manual_time"
+
+
+def suffix(cell="tanh"):
+    return f"f32/{cell}/H:64/B:16/R:32/T:100/manual_time"
+
+
+SUFFIX = suffix()
 
 
 def run_of(name, time, unit="us", **more):
     return {"name": name, "run_type": "iteration", "real_time": time, "time_unit": unit, **more}
 
 
-def ours(milliseconds, blas):
+def ours(milliseconds, blas, cell="tanh"):
     """What rhosweep-bench writes, as far as it is read."""
+    named = suffix(cell)
     return {
         "context": {"load_avg": [0.5, 0.4, 0.3], "rhosweep_commit": "abc123", "threads": "2"},
         "benchmarks": [
-            run_of(f"bptt/cpu/{SUFFIX}", 1000 * milliseconds, gflops=800 / milliseconds,
+            run_of(f"bptt/cpu/{named}", 1000 * milliseconds, gflops=800 / milliseconds,
                    peak_fraction=2 / milliseconds),
-            run_of(f"bptt+gradients/cpu/{SUFFIX}", 2000 * milliseconds, gflops=600 / milliseconds,
+            run_of(f"bptt+gradients/cpu/{named}", 2000 * milliseconds, gflops=600 / milliseconds,
                    peak_fraction=1.5 / milliseconds),
-            run_of(f"baseline/blas_stepwise/{SUFFIX}", 1e6 * blas, "ns"),
+            *([run_of(f"baseline/blas_stepwise/{named}", 1e6 * blas, "ns")] if blas else []),
             run_of("peak/fma/f32/manual_time", 1.0, gflops=400.0),
         ],
     }
 
 
-def peer(library, version, **milliseconds):
+def peer(library, version, cell="tanh", **milliseconds):
     """What a peer's program writes, as far as it is read. With the weights' gradients everything
     takes three times as long."""
     return {
         "library": library, "version": version, "device": "cpu", "threads": 2,
         "radii": [0.9, 1.5],
-        "results": [{"peer": name, "shape": list(SHAPE), "weight_gradients": gradients,
-                     "median_ms": factor * value}
+        "results": [{"peer": name, "cell": cell, "shape": list(SHAPE),
+                     "weight_gradients": gradients, "median_ms": factor * value}
                     for gradients, factor in ((False, 1.0), (True, 3.0))
                     for name, value in milliseconds.items()],
     }
@@ -74,6 +81,12 @@ ROUNDS = [
 ]
 
 
+# An LSTM's, which BLAS has not.
+GATED = {"ours": ours(10.0, None, "lstm"),
+         "torch": peer("PyTorch", "2.8.0", "lstm", bmm_hooks=50.0, nn_lstm_loop=20.0),
+         "jax": peer("JAX", "0.10.2", "lstm", jax_vmap_grad=30.0)}
+
+
 @pytest.fixture
 def rounds():
     return [compare.load_round(documents, SHAPE) for documents in ROUNDS]
@@ -85,6 +98,18 @@ def test_a_round(rounds):
         "rival_ms": {"baseline/blas_stepwise": 8.0, "jax_vmap_grad": 32.0, "jax_shared_w0": 16.0,
                      "bmm_hooks": 40.0, "nn_rnn_loop": 100.0, "cell_hooks": 200.0},
     }
+
+
+def test_a_round_of_another_cell():
+    """Beside rows of tanh units, which are none of its own."""
+    both = copy.deepcopy(GATED)
+    for side, documents in (("ours", "benchmarks"), ("torch", "results"), ("jax", "results")):
+        both[side][documents] += ROUNDS[0][side][documents]
+    found = compare.load_round(both, SHAPE, cell="lstm")
+    assert found == {
+        "ours_ms": 10.0, "gflops": 80.0, "peak_fraction": 0.2,
+        "rival_ms": {"jax_vmap_grad": 30.0, "bmm_hooks": 50.0, "nn_lstm_loop": 20.0}}
+    assert compare.load_round(both, SHAPE) == compare.load_round(ROUNDS[0], SHAPE)
 
 
 def with_gradients(sides):
@@ -181,7 +206,7 @@ def test_repetitions_and_aggregates():
     name = f"bptt/cpu/{SUFFIX}"
     document = {"benchmarks": [run_of(name, time) for time in (7000.0, 5000.0, 6000.0)]
                 + [{**run_of(name + "_mean", 1.0), "run_type": "aggregate"}]}
-    assert compare.our_rows(document) == {("bptt/cpu", SHAPE): {"ms": 6.0}}
+    assert compare.our_rows(document, "tanh") == {("bptt/cpu", SHAPE): {"ms": 6.0}}
 
 
 def test_other_shapes_precisions_and_engines_are_told_apart():
@@ -259,7 +284,10 @@ def write_raw(folder):
     folder.mkdir()
     for number, documents in enumerate(ROUNDS, start=1):
         for side, document in documents.items():
-            path = folder / f"{number}-64x16x32x100-{side}.json"
+            path = folder / f"{number}-tanh-64x16x32x100-{side}.json"
+            path.write_text(json.dumps(document))
+        for side, document in GATED.items():
+            path = folder / f"{number}-lstm-64x16x32x100-{side}.json"
             path.write_text(json.dumps(document))
     return folder
 
@@ -282,6 +310,11 @@ def test_results_are_written(tmp_path):
     assert "Without gradients of weights:" in text and "With the gradients of weights" in text
     assert "| 64,16,32,100 | 5.00 (4.00 to 8.00)" in text
     assert "| 64,16,32,100 | 10.0 (8.00 to 16.0)" in text
+    of_tanh, _, of_lstm = text.partition("## lstm")
+    assert "## tanh" in of_tanh and "nn_lstm_loop" not in of_tanh
+    assert "| 64,16,32,100 | 10.0 (10.0 to 10.0) | 80.0" in of_lstm
+    assert "| 2.00 (2.00 to 2.00) |\n" in of_lstm and "- nn_lstm_loop: PyTorch" in of_lstm
+    assert text.count("All run forward and backward") == 1
     (path,) = folder.glob("*.json")
     document = json.loads(path.read_text())
     assert document["summary"]["64,16,32,100"]["ratios"]["bmm_hooks"]["median"] == 11.0
@@ -290,6 +323,11 @@ def test_results_are_written(tmp_path):
     assert gradients["to_plain"]["median"] == 2.0
     assert gradients["ratios"]["bmm_hooks"]["median"] == 16.5
     assert len(document["measured_with_gradients"]["64,16,32,100"]) == 3
+    assert list(document["cells"]) == ["lstm"]
+    lstm = document["cells"]["lstm"]
+    assert lstm["summary"]["64,16,32,100"]["ratios"]["nn_lstm_loop"]["median"] == 2.0
+    assert lstm["summary_with_gradients"]["64,16,32,100"]["ratios"]["nn_lstm_loop"]["median"] == 3.0
+    assert len(lstm["measured"]["64,16,32,100"]) == 3
     assert document["machine"]["cpu"] and document["machine"]["kernel"]
     assert document["run"]["threads"] == 2
     assert [said["library"] for said in document["run"]["peers"]] == ["JAX", "PyTorch"]
@@ -297,12 +335,25 @@ def test_results_are_written(tmp_path):
 
 def test_an_incomplete_round_is_refused(tmp_path):
     raw = write_raw(tmp_path / "raw")
-    (raw / "2-64x16x32x100-ours.json").unlink()
+    (raw / "2-tanh-64x16x32x100-ours.json").unlink()
     done = run_compare("ratios", raw, "--results", tmp_path / "results")
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        f"compare: {raw}: round 2 of 64,16,32,100 lacks our side"]
+        f"compare: {raw}: round 2 of tanh 64,16,32,100 lacks our side"]
     assert not (tmp_path / "results").exists()
+
+
+def test_results_without_tanh(tmp_path):
+    """The report reads no rows of it."""
+    raw = write_raw(tmp_path / "raw")
+    for path in raw.glob("*-tanh-*"):
+        path.unlink()
+    done = run_compare("ratios", raw, "--results", tmp_path / "results")
+    assert done.returncode == 0, done.stderr
+    assert "## lstm" in done.stdout and "## tanh" not in done.stdout
+    (path,) = (tmp_path / "results").glob("*/*.json")
+    document = json.loads(path.read_text())
+    assert document["measured"] == {} and list(document["cells"]) == ["lstm"]
 
 
 def test_rounds_are_in_order_beyond_nine(tmp_path):
@@ -310,8 +361,8 @@ def test_rounds_are_in_order_beyond_nine(tmp_path):
     raw.mkdir()
     for number in range(1, 12):
         document = json.dumps(ours(float(number), 1.0))
-        (raw / f"{number}-64x16x32x100-ours.json").write_text(document)
-    measured = compare.load_rounds(compare.load_raw(raw))
+        (raw / f"{number}-tanh-64x16x32x100-ours.json").write_text(document)
+    measured = compare.load_rounds(compare.load_raw(raw)["tanh"])
     assert [r["ours_ms"] for r in measured[SHAPE]] == [float(n) for n in range(1, 12)]
 
 
@@ -323,6 +374,8 @@ def test_rounds_are_in_order_beyond_nine(tmp_path):
     (["--base", "1,2,3,x"], "--base: 1,2,3,x: not four positive numbers"),
     (["--peers", "torch tensorflow"], "--peers: tensorflow: not one of torch and jax"),
     (["--peers", " "], "--peers: names no peer"),
+    (["--cells", "lstm relu"], "--cells: relu: not one of tanh, lstm and gru"),
+    (["--cells", " "], "--cells: names no cell"),
     (["--quick"], "--quick: not understood")])
 def test_script_refuses(arguments, message):
     done = subprocess.run([SCRIPT, *arguments], capture_output=True, text=True, check=False)
@@ -379,19 +432,20 @@ def test_growing_curves_are_compared_in_f64_alone():
 
 def library_of(peers):
     """A library of plain NumPy."""
-    return common.Library(name="NumPy", peers=peers, configure=None, about=None, put=None,
-                          fetch=np.asarray, wait=lambda computed, device: None)
+    return common.Library(name="NumPy", peers=dict.fromkeys(common.CELLS, peers), configure=None,
+                          about=None, put=None, fetch=np.asarray,
+                          wait=lambda computed, device: None)
 
 
-def task_of_one_radius(weight_gradients):
+def task_of_one_radius(weight_gradients, cell="tanh"):
     shape = shapes.Shape(hidden=2, batch=1, radii=1, steps=3)
-    return common.Task(shape, np.array([1.0]), [1.0], {}, weight_gradients)
+    return common.Task(cell, shape, np.array([1.0]), [1.0], {}, weight_gradients)
 
 
 def check_numpy(norms_factor, start_factor):
     """A peer with norms and dL/dh_0 beside one with dL/dh_0 alone, in f64 on one curve."""
-    norms = 10.0 ** np.array([[[-2.0], [-1.0], [0.0]]])
-    start = np.array([[[3e-3, 4e-3]]])
+    norms = 10.0 ** np.array([[[[-2.0]], [[-1.0]], [[0.0]]]])
+    start = np.array([[[[3e-3, 4e-3]]]])
     library = library_of({
         "start_alone": lambda task: lambda: (None, start * start_factor, None),
         "both": lambda task: lambda: (norms * norms_factor, start, None)})
@@ -401,7 +455,7 @@ def check_numpy(norms_factor, start_factor):
 def test_a_peer_without_norms_is_compared_at_its_start(capsys):
     check_numpy(1.0, 1.0)
     assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == [
-        "f64 2,1,1,3 both and Rhosweep", "f64 2,1,1,3 start_alone and both at h_0"]
+        "f64 tanh 2,1,1,3 both and Rhosweep", "f64 tanh 2,1,1,3 start_alone and both at h_0"]
 
 
 @pytest.mark.parametrize("factors, message", [
@@ -410,6 +464,25 @@ def test_a_peer_without_norms_is_compared_at_its_start(capsys):
 def test_a_wrong_peer_is_found(factors, message):
     with pytest.raises(common.PeerError, match=message):
         check_numpy(*factors)
+
+
+def check_numpy_pair(**wrong):
+    """A peer of an LSTM, whose dL/dc_T is 0; `wrong` norms of h or c are at the first step."""
+    norms = 10.0 ** np.array([[[[-2.0], [-3.0]], [[-1.0], [-2.0]], [[0.0], [-np.inf]]]])
+    for state, factor in wrong.items():
+        norms[0, 0, "hc".index(state)] *= factor
+    start = np.array([[[[3e-3, 4e-3]], [[3e-4, 4e-4]]]])
+    ours = np.concatenate([curve(-2.0, -1.0, 0.0), curve(-3.0, -2.0, -np.inf)], axis=-1)
+    library = library_of({"both": lambda task: lambda: (norms, start, None)})
+    common.check_task(library, ours, None, task_of_one_radius(False, "lstm"), "f64")
+
+
+def test_both_states_of_an_lstm_are_compared(capsys):
+    check_numpy_pair()
+    assert "f64 lstm 2,1,1,3 both and Rhosweep: 1 of 1 curves" in capsys.readouterr().out
+    for state in "hc":
+        with pytest.raises(common.PeerError, match="both and Rhosweep: log10"):
+            check_numpy_pair(**{state: 1.001})
 
 
 def check_numpy_gradients(**factors):
@@ -425,7 +498,7 @@ def check_numpy_gradients(**factors):
 def test_gradients_of_weights_are_compared(capsys):
     check_numpy_gradients()
     assert capsys.readouterr().out.startswith(
-        "f64 2,1,1,3 peer and Rhosweep: weight gradients of 1 of 1 radii within ")
+        "f64 tanh 2,1,1,3 peer and Rhosweep: weight gradients of 1 of 1 radii within ")
 
 
 @pytest.mark.parametrize("name", common.GRADIENTS)
@@ -464,51 +537,55 @@ def run_peer(module, *arguments):
                           text=True, check=False)
 
 
-OWN_PEERS = {"torch": ["bmm_hooks", "nn_rnn_loop", "cell_hooks"],
-             "jax": ["jax_vmap_grad", "jax_shared_w0"]}
+OWN_PEERS = {("torch", "tanh"): ["bmm_hooks", "nn_rnn_loop", "cell_hooks"],
+             ("torch", "lstm"): ["bmm_hooks", "nn_lstm_loop"],
+             ("torch", "gru"): ["bmm_hooks", "nn_gru_loop"],
+             ("jax", "tanh"): ["jax_vmap_grad", "jax_shared_w0"],
+             ("jax", "lstm"): ["jax_vmap_grad"],
+             ("jax", "gru"): ["jax_vmap_grad"]}
 
 
-@pytest.mark.parametrize("module", OWN_PEERS)
-@pytest.mark.parametrize("extra, gradients", [
-    ([], [False]), (["--precision", "f64"], [False]), (["--weight-gradients"], [True]),
-    (["--weight-gradients", "both"], [False, True])])
-def test_a_peer_is_timed(module, extra, gradients):
-    done = run_peer(module, "--shape", "5,2,3,4", "--repetitions", 2, *extra)
+def check_timed(module, cell, extra, gradients):
+    done = run_peer(module, "--shape", "5,2,3,4", "--cell", cell, "--repetitions", 2, *extra)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert [(row["weight_gradients"], row["peer"]) for row in document["results"]] == [
-        (wanted, name) for wanted in gradients for name in OWN_PEERS[module]]
-    assert all(row["shape"] == [5, 2, 3, 4] and row["median_ms"] > 0.0
+        (wanted, name) for wanted in gradients for name in OWN_PEERS[module, cell]]
+    assert all(row["shape"] == [5, 2, 3, 4] and row["cell"] == cell and row["median_ms"] > 0.0
                for row in document["results"])
     assert document["device"] == "cpu" and document["version"]
-    assert set(OWN_PEERS[module]) <= set(compare.RIVALS)
+    assert set(OWN_PEERS[module, cell]) <= set(compare.RIVALS)
 
 
-@pytest.mark.parametrize("module", OWN_PEERS)
-def test_a_peer_agrees_with_the_program(module, tmp_path):
+@pytest.mark.parametrize("module", ["torch", "jax"])
+@pytest.mark.parametrize("extra, gradients", [
+    ([], [False]), (["--precision", "f64"], [False]), (["--weight-gradients"], [True])])
+def test_a_peer_is_timed(module, extra, gradients):
+    check_timed(module, "tanh", extra, gradients)
+
+
+@pytest.mark.parametrize("module, cell", OWN_PEERS)
+def test_a_peer_is_timed_without_and_with_gradients_of_weights(module, cell):
+    check_timed(module, cell, ["--weight-gradients", "both"], [False, True])
+
+
+@pytest.mark.parametrize("module, cell", OWN_PEERS)
+def test_a_peer_agrees_with_the_program(module, cell, tmp_path):
+    """In the norms at every step, and in the weights' gradients."""
     program = os.environ.get("RHOSWEEP")
     if not program:
         pytest.skip("RHOSWEEP names no program to compare with")
     done = run_peer(module, "--check", tmp_path, "--rhosweep", program, "--shape", "10,2,4,30",
-                    "--threads", 1)
+                    "--cell", cell, "--threads", 1, "--weight-gradients", "both")
     assert done.returncode == 0, done.stderr
-    for name in OWN_PEERS[module]:
-        assert f"f64 10,2,4,30 {name} and " in done.stdout or f"and {name} at h_0" in done.stdout
+    for name in OWN_PEERS[module, cell]:
+        where = f"f64 {cell} 10,2,4,30 {name} and "
+        with_whom = "bmm_hooks at h_0" if name.startswith("nn_") else "Rhosweep"
+        assert f"{where}{with_whom}: 4 of 4 curves" in done.stdout
+        assert f"{where}Rhosweep: weight gradients of 4 of 4 radii" in done.stdout
 
 
-@pytest.mark.parametrize("module", OWN_PEERS)
-def test_a_peers_gradients_of_weights_agree_with_the_program(module, tmp_path):
-    program = os.environ.get("RHOSWEEP")
-    if not program:
-        pytest.skip("RHOSWEEP names no program to compare with")
-    done = run_peer(module, "--check", tmp_path, "--rhosweep", program, "--shape", "10,2,4,30",
-                    "--threads", 1, "--weight-gradients")
-    assert done.returncode == 0, done.stderr
-    for name in OWN_PEERS[module]:
-        assert f"f64 10,2,4,30 {name} and Rhosweep: weight gradients of 4 of 4 radii" in done.stdout
-
-
-@pytest.mark.parametrize("module", OWN_PEERS)
+@pytest.mark.parametrize("module", ["torch", "jax"])
 def test_a_peer_refuses(module):
     done = run_peer(module, "--shape", "5,2,3,4", "--peers", "nobody")
     assert done.returncode == 2

@@ -221,8 +221,9 @@ def our_norms(options, model, task, precision):
     database.unlink(missing_ok=True)  # a sweep does not repeat what its database holds
     clip = ("--clip", 1) if task.weight_gradients else ()
     rhosweep(options.rhosweep, "sweep", "--quiet", "--output", database, "--model", path,
-             "--cell", task.cell, "--rho", ",".join(map(repr, map(float, task.radii))), "--precision", precision,
-             "--loss", "last-mean", "--seeds", 0, "--threads", options.threads, *clip)
+             "--cell", task.cell, "--rho", ",".join(map(repr, map(float, task.radii))),
+             "--precision", precision, "--loss", "last-mean", "--seeds", 0,
+             "--threads", options.threads, *clip)
     profiles = our_profiles(options, database, task)
     if not task.weight_gradients:
         return profiles, None

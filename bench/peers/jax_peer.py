@@ -5,8 +5,9 @@ The peers, each compiled whole by jax.jit:
     jax_vmap_grad   vmap over the radii of grad of scan. dL/dh_t is the gradient with respect to a
                     zero that is added to h_t, and an LSTM's dL/dc_t likewise; norms are taken when
                     all are there.
-    jax_shared_w0   of tanh units: the backward pass written by hand, as a scan: one product with W0 per step for
-                    all radii, forward and back, and the norms taken as the gradients are made.
+    jax_shared_w0   of tanh units: the backward pass written by hand, as a scan: one product with W0
+                    per step for all radii, forward and back, and the norms taken as the gradients
+                    are made.
 
 Both do the work of one of our runs and no more: dL/dh_t, per sample norms summed in double, and no
 gradients of weights unless --weight-gradients asks for them: then those of every radius, which

@@ -7,8 +7,8 @@ The peers:
     cell_hooks    nn.RNNCell per step and radius, a hook on every h_t that takes its norm.
     bmm_hooks     one baddbmm per step over all radii at once, with the same hooks.
 
-and with --cell lstm or gru nn_lstm_loop, nn_gru_loop and bmm_hooks, which of an LSTM takes the norms
-of dL/dh_t and dL/dc_t.
+and with --cell lstm or gru bmm_hooks and nn_lstm_loop or nn_gru_loop. The hooks of an LSTM take the
+norms of dL/dh_t and of dL/dc_t, the latter while h_t is held fixed.
 
 All do the work of one of our runs and no more: dL/dh_t, per sample norms summed in double, and no
 gradients of weights unless --weight-gradients asks for them: then weights and biases of every
