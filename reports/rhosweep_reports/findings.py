@@ -7,6 +7,8 @@ import math
 
 import numpy as np
 
+from .table import CELL, OF_CELLS
+
 # A format's gradients leave its range where norm / sqrt(H) rounds to 0 or exceeds the largest
 # finite number, as in host/fit/fit.h.
 LIMITS = {
@@ -15,6 +17,10 @@ LIMITS = {
     "bf16": (2.0**-134, 3.3895313892515355e38),
 }
 VANISHED = 3.0  # decades below the start: "1e-3 of the start"
+PAIR = "both"  # the state of an LSTM
+# Names for people, in the order in which cells are shown; and the blocks of W_hh of those with gates.
+CELLS = {"tanh": "tanh", "relu": "relu", "linear": "linear", "lstm": "LSTM", "gru": "GRU"}
+GATES = {"lstm": 4, "gru": 3}
 
 
 def limits_log10(hidden):
@@ -60,9 +66,16 @@ def radii(table):
     return sorted(found, key=lambda one: one[0])
 
 
+def states(profile):
+    """A part for each state that gradients are kept of; first the one that decay rates are fitted
+    to: the pair (h, c) of an LSTM, else h."""
+    return sorted(profile.split(("state",)), key=lambda part: part.one("state") != PAIR)
+
+
 def curves(profile):
-    """Radius (mean over seeds) to log10 norms [seeds, T], from step 1 to T, radii ascending."""
-    return [(radius, np.array(part.curves)) for radius, part in radii(profile)]
+    """Radius (mean over seeds) to log10 norms [seeds, T] of the state that decay rates are fitted
+    to, from step 1 to T, radii ascending."""
+    return [(radius, np.array(part.curves)) for radius, part in radii(states(profile)[0])]
 
 
 def horizon(log10_norm):
@@ -166,10 +179,73 @@ def seeds(table):
     return f"{count} seed" + ("" if count == 1 else "s")
 
 
+def cell(table):
+    """Its name for people."""
+    return CELLS.get(table.one("cell"), table.one("cell"))
+
+
 def kind(table):
-    """ "tanh, gaussian": or the name of the imported weights."""
-    model = table.one("model")
-    return f"{table.one('cell')}, {model or table.one('ensemble')}"
+    """ "tanh, gaussian": or the name of the imported weights; without a cell where there are
+    several."""
+    weights = table.one("model") or table.one("ensemble")
+    return weights if table.varies("cell") else f"{cell(table)}, {weights}"
+
+
+_USUAL = {"gate_bias": "drawn", "gate_scale": "same", "leak": "1"}
+
+
+def is_usual(column, table):
+    """Whether a setting of cells needs no mention."""
+    return {*table.values(column)} <= {_USUAL[column]}
+
+
+def name_of(column):
+    return column.replace("_", " ")
+
+
+def _of_cells(table):
+    """The settings of cells that all rows share as far as they have them."""
+    return [f"{name_of(column)} {table.values(column)[0]}" for column in OF_CELLS
+            if len(table.values(column)) == 1
+            and (column == "gate_bias" or not is_usual(column, table))]
+
+
+def settings_of(part, whole):
+    """The cell's settings by which it differs from others of `whole`."""
+    return ", ".join(f"{name_of(column)} {part.one(column)}" for column in OF_CELLS
+                     if _differs(column, part, whole))
+
+
+def variant(part, whole):
+    """The cell with these settings."""
+    return ", ".join(filter(None, (cell(part), settings_of(part, whole))))
+
+
+def setting_order(text):
+    """Numbers ascending, before words, which come with their own number."""
+    word, _, number = text.rpartition(":")
+    try:
+        return word, float(number)
+    except ValueError:
+        return text, 0.0
+
+
+def variants(table, columns=CELL):
+    """A part for each cell and its settings, in the order of CELLS."""
+    known = list(CELLS)
+
+    def place(part):
+        name, *settings = key(part, columns)
+        at = known.index(name) if name in known else len(known)
+        return at, name, *map(setting_order, settings)
+
+    return sorted(table.split(columns), key=place)
+
+
+def radius_asked(table):
+    """ "ρ = 1.5", of rows that asked for the same."""
+    asked = table.one("rho_asked")
+    return f"ρ = {number(float(asked), 4)}" if asked else "ρ native"
 
 
 def setting(table):
@@ -183,10 +259,11 @@ def setting(table):
     return ", ".join(told)
 
 
-def describe(table):
-    """Two lines for the head of a figure: the network, and how it was run."""
-    return (f"{kind(table)}, {units(table)}, {units(table, 'steps')}, {seeds(table)}\n"
-            f"{setting(table)}")
+def describe(table, *more):
+    """Lines for the head of a figure: the network, how it was run, and what else is to be told."""
+    lines = [f"{kind(table)}, {units(table)}, {units(table, 'steps')}, {seeds(table)}",
+             setting(table), ", ".join([*_of_cells(table), *more])]
+    return "\n".join(filter(None, lines))
 
 
 def plain(text):
@@ -194,16 +271,22 @@ def plain(text):
     return "".join(c if c.isalnum() or c in ".+" else "-" for c in text).strip("-")
 
 
+def _differs(column, part, whole):
+    """Whether rows of `whole` differ in a column, and `part` has a value there."""
+    return len(whole.values(column)) > 1 and bool(part.one(column)) if column in OF_CELLS \
+        else whole.varies(column)
+
+
 def slug(part, whole, columns):
     """A file name's part that tells `part` from all others of `whole` split by `columns`."""
-    told = [plain(part.one("cell")),
-            plain(part.one("model").removesuffix(".npz") or part.one("ensemble"))]
+    told = [plain(part.one("cell"))] if "cell" in columns else []
+    told.append(plain(part.one("model").removesuffix(".npz") or part.one("ensemble")))
     if "hidden" in columns:
         told.append("H" + part.one("hidden"))
     told.append("T" + part.one("steps"))
     named = ("cell", "ensemble", "hidden", "steps", "model")
     told += [plain(f"{column}-{part.one(column)}") for column in columns
-             if column not in named and whole.varies(column)]
+             if column not in named and _differs(column, part, whole)]
     return "_".join(told)
 
 

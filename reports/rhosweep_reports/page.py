@@ -5,21 +5,22 @@ import html
 from importlib.resources import files
 from urllib.parse import quote
 
-from . import summary
+from . import findings, summary
 from .style import FORMATS
+from .table import OF_CELLS
 from .text import printable
 
 # Columns that only programs need stay in the files.
 _CONTRACT = {
-    "decay": ("cell", "ensemble", "model", "hidden", "steps", "rho", "g", "seeds",
+    "decay": ("cell", "ensemble", "model", "hidden", "steps", *OF_CELLS, "rho", "g", "seeds",
               "decay_rate", "decay_rate_ci95", "decay_rate_min", "decay_rate_max", "gain",
               "growing_fraction", "regime", "attempts", "predicted_rate", "prediction", "decay_rate_bound"),
-    "clip": ("cell", "ensemble", "model", "hidden", "steps", "rho", "seed", "loss", "max_norm",
+    "clip": ("cell", "ensemble", "model", "hidden", "steps", *OF_CELLS, "rho", "seed", "loss", "max_norm",
              "weight_ih", "weight_hh", "bias_ih", "bias_hh", "total", "clip_coef", "total_clipped"),
 }
 _LONG = {"command_line", "spec", "libraries", "reason"}
 # Text, also where it reads as a number, as the commit 1234e56 does.
-_TEXT = {"cell", "ensemble", "model", "model_digest", "input", "h0", "loss", "precision", "engine",
+_TEXT = {"cell", "ensemble", *OF_CELLS, "model", "model_digest", "input", "h0", "loss", "precision", "engine",
          "device", "host", "system", "driver", "version", "git_commit", "commit", "body", "regime",
          "prediction", "started", "finished", "outcome"}
 _TITLES = {"decay": "Decay rates", "clip": "Clipping", "profile": "Profiles", "throughput": "Throughput",
@@ -69,7 +70,8 @@ def _cell(column, text):
 
 def _columns(table):
     chosen = [c for c in _CONTRACT.get(table.name, table.header) if c in table]
-    return [c for c in chosen if any(table.text(c))]
+    return [c for c in chosen if any(table.text(c))
+            and not (c in OF_CELLS and findings.is_usual(c, table))]
 
 
 def _table(table):
@@ -123,7 +125,8 @@ def _summary(tables):
     decay, runs = tables["decay"], tables["runs"]
     parts = [f"<p>{escape(summary.swept(decay))}</p>"]
     parts += [f"<p>{escape(line)}</p>" for line in summary.ran(runs)]
-    for heading, lines in summary.came_out(decay, tables.get("clip", ())):
+    for heading, lines in (*summary.came_out(decay, tables.get("clip", ())),
+                           *summary.side_by_side(decay)):
         items = "".join(f"<li>{escape(line)}</li>" for line in lines)
         parts.append(f"<h3>{escape(heading)}</h3><ul>{items}</ul>")
     failures = tables.get("failures", ())

@@ -68,6 +68,8 @@ def plan(tables, wanted=None):
             continue
         whole = tables[figure.tables[0]]
         for parts in _parts(figure, tables):
+            if wanted is None and not figure.asked(*parts):
+                continue
             if whole.name == "bench" and not bench.has_times(parts[0]):
                 continue  # ceilings alone, such as those of a precision
             name = _own_name(_name(figure, parts[0], whole), taken)

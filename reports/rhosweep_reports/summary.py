@@ -1,8 +1,10 @@
 """What was swept, on what, and what came out: sentences made from the tables."""
 
+import math
+
 from . import findings
 from .findings import number
-from .table import FAMILY, NETWORK
+from .table import CELL, FAMILY, NETWORK, OF_CELLS
 
 _VERB = {"vanishing": "vanish", "exploding": "explode", "steady": "keep their norm",
          "mixed": "stay between the two (the 95% interval holds 0)"}
@@ -12,6 +14,21 @@ def _count(n, what):
     return f"{n} {what}" + ("" if n == 1 else "s")
 
 
+def _settings(decay):
+    """Of the cells, where there are several."""
+    told = [f"{findings.name_of(column)} {', '.join(sorted(values, key=findings.setting_order))}"
+            for column in OF_CELLS if len(values := decay.values(column)) > 1]
+    return f" Cells differ in {'; '.join(told)}." if told else ""
+
+
+def _gated(decay):
+    """What a radius and a gradient are, of cells with gates."""
+    if findings.GATES.keys().isdisjoint(decay.text("cell")):
+        return ""
+    pair = " The gradient of an LSTM is that of the pair (h, c)." if "lstm" in decay.text("cell") else ""
+    return f" ρ of a cell with gates is the spectral radius of its candidate's block.{pair}"
+
+
 def swept(decay):
     """One sentence on the plan."""
     radii = sorted(set(decay.numbers("rho").round(6)))
@@ -19,7 +36,8 @@ def swept(decay):
                                     for part in decay.split(("cell", "ensemble", "model"))))
     return (f"{kinds}; {findings.units(decay)}, {findings.units(decay, 'steps')}, "
             f"{_count(len(set(decay.text('rho_asked'))), 'spectral radius').replace('radiuss', 'radii')}"
-            f" from {number(radii[0], 4)} to {number(radii[-1], 4)}, {findings.seeds(decay)} each.")
+            f" from {number(radii[0], 4)} to {number(radii[-1], 4)}, {findings.seeds(decay)} each."
+            + _settings(decay) + _gated(decay))
 
 
 def ran(runs):
@@ -94,3 +112,35 @@ def came_out(decay, clip=()):
             if findings.key(part, NETWORK) in clips:
                 lines[-1] += "".join(_clipping(clips[findings.key(part, NETWORK)], part))
         yield findings.describe(family).replace("\n", "; "), lines
+
+
+def _crossings(group):
+    """Where the rate of each cell crosses 0."""
+    told = []
+    for part in findings.variants(group):
+        rho, rate = (part.numbers(name)[findings.by_radius(part)] for name in ("rho", "decay_rate"))
+        radius = findings.critical_radius(rho, rate)
+        place = "at no radius" if radius is None else f"at ρ = {number(radius, 4)}"
+        told.append(f"{place} for {findings.variant(part, group)}")
+    yield f"H = {group.one('hidden')}: the decay rate crosses 0 {'; '.join(told)}."
+
+
+def _rates(group):
+    """The rate of each cell at the only radius, and how far that carries a gradient."""
+    for part in findings.variants(group):
+        rate, half = (part.numbers(name)[0] for name in ("decay_rate", "decay_rate_ci95"))
+        told = f"{number(rate)} ± {number(half, 2)} nats per step"
+        if part.one("regime") == "vanishing":
+            told += f", 1e-3 of the start after {number(math.log(1000.0) / rate)} steps"
+        yield (f"H = {group.one('hidden')}, {findings.radius_asked(group)}, "
+               f"{findings.variant(part, group)}: decay rate {told}.")
+
+
+def side_by_side(decay):
+    """(heading, sentences): what sets the cells apart."""
+    for family in decay.split([column for column in FAMILY if column not in CELL]):
+        sizes = sorted(family.split(("hidden",)), key=lambda one: int(one.one("hidden")))
+        lines = [line for group in sizes if len(group.split(CELL)) > 1
+                 for line in (_crossings if group.varies("rho_asked") else _rates)(group)]
+        if lines:
+            yield "Cells side by side: " + findings.describe(family).replace("\n", "; "), lines

@@ -13,10 +13,13 @@ from .text import printable
 # What tells cases apart besides the seed, in the order of the program's tables (host/plan/case.c);
 # `model` is a name for `model_digest`.
 SHAPE = ("cell", "ensemble", "hidden", "steps")
-SETTINGS = ("batch", "input", "input_size", "h0", "warmup", "loss", "fit_skip", "gate_bias",
-            "gate_scale", "leak", "precision", "raw", "engine", "model", "model_digest")
+# Settings that only some cells have: empty for the others.
+OF_CELLS = ("gate_bias", "gate_scale", "leak")
+SETTINGS = ("batch", "input", "input_size", "h0", "warmup", "loss", "fit_skip", *OF_CELLS,
+            "precision", "raw", "engine", "model", "model_digest")
 NETWORK = (*SHAPE, *SETTINGS)
 FAMILY = tuple(column for column in NETWORK if column != "hidden")
+CELL = ("cell", *OF_CELLS)
 
 _LINES = {"spec": "\n"}  # columns whose text has lines
 # A spec that lists every seed is longer than the csv module's own limit.
@@ -92,6 +95,10 @@ class Table:
 
     def _part(self, at):
         return _Part(self, at)
+
+    def values(self, column):
+        """What the column holds where it is not empty, each once, in the order of the rows."""
+        return [cell for cell in dict.fromkeys(self.text(column)) if cell]
 
     def varies(self, column):
         if column not in self._varies:

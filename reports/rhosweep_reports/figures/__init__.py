@@ -7,8 +7,12 @@ name in `tables`, cut down to one picture's rows; it may raise Absent with a rea
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..table import FAMILY, NETWORK
-from . import bench, flow, weights
+from ..table import CELL, FAMILY, NETWORK
+from . import bench, cells, flow, weights
+
+
+def _without(*columns):
+    return tuple(column for column in NETWORK if column not in columns)
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,7 @@ class Figure:
     split: tuple[str, ...]  # a picture for each set of values of these columns
     draw: Callable
     caption: str
+    asked: Callable = lambda *_parts: True  # whether the rows call for it; else nobody misses it
 
 
 FIGURES = (
@@ -26,10 +31,12 @@ FIGURES = (
            "Mean over seeds with its 95% interval (Student's t); above 0 gradients vanish, below "
            "they explode. Predictions and bounds are those of the decay table: no gradient can shrink "
            "more slowly than the largest singular value allows. Strokes across the zero line: "
-           "critical radius, linear between the two rows around it."),
+           "critical radius, linear between the two rows around it. ρ of LSTM and GRU is the spectral "
+           "radius of the candidate's block."),
     Figure("profile", "Gradient norm against time step", ("profile",), NETWORK, flow.profile,
            "|dL/dh_t|, the mean over the batch of its log10; lines are means over seeds, bands reach "
-           "from the least to the greatest seed. The loss is at the right. Dotted: where gradients "
+           "from the least to the greatest seed. Of an LSTM the pair (h, c), and below it each by "
+           "itself, the other held fixed. The loss is at the right. Dotted: where gradients "
            "of a number format, spread evenly over the units, become 0 or infinite."),
     Figure("heatmap", "Gradient norm over radius and steps back", ("profile",), NETWORK,
            flow.heatmap,
@@ -41,6 +48,30 @@ FIGURES = (
            "range of a number format. No mark: not within the recorded steps."),
     Figure("growing", "Fraction of seeds whose gradient grows", ("decay",), FAMILY, flow.growing,
            "Part of the seeds with a decay rate below 0."),
+    Figure("cells", "Decay rates of cells side by side", ("decay",), _without(*CELL), cells.cells,
+           "Mean over seeds with its 95% interval (Student's t); above 0 gradients vanish, below they "
+           "explode. ρ of LSTM and GRU is the spectral radius of the candidate's block; the gradient "
+           "of an LSTM is that of the pair (h, c). Predictions are those of the decay table.",
+           cells.has_several_cells),
+    Figure("cell-profiles", "Gradient norm of cells side by side", ("profile",), _without(*CELL),
+           cells.cell_profiles,
+           "Norm of dL/dh_t, for an LSTM of the pair dL/d(h_t, c_t), as the mean over the batch of its "
+           "log10; lines are medians over seeds, bands reach from the 10% to the 90% quantile. The loss "
+           "is at the left. Dotted: where gradients of a number format, spread evenly over the units, "
+           "become 0 or infinite.",
+           cells.has_cells_at_one_radius),
+    Figure("gate-bias", "Decay rate against the bias of the memory gate", ("decay",),
+           _without("cell", "gate_bias"), cells.against("gate_bias"),
+           "The bias of an LSTM's forget gate or a GRU's update gate, the sum of bias_ih and bias_hh. "
+           "Mean over seeds with its 95% interval (Student's t). Filled: drawn as PyTorch does, and "
+           "chrono initialisation, ln U(1, TMAX - 1) with its TMAX. Dashed: the rate of a gate that its "
+           "bias alone opens, which is exact where W_hh and the input are 0.",
+           cells.has_several("gate_bias")),
+    Figure("leak", "Decay rate against the leak", ("decay",), _without("cell", "leak"),
+           cells.against("leak"),
+           "Cells with h_t = (1 - A) h_(t-1) + A phi(a_t). Mean over seeds with its 95% interval "
+           "(Student's t). Dashed: the rate of a unit that only leaks, which is exact where W_hh is "
+           "0.", cells.has_several("leak")),
     Figure("clipping", "Gradient norm before and after clipping", ("clip",), NETWORK,
            weights.clipping,
            "Norm of the gradient of all weights and biases, before and after it is scaled down to "

@@ -5,7 +5,10 @@ import textwrap
 
 import numpy as np
 from matplotlib import rcParams
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.font_manager import FontProperties
+from matplotlib.gridspec import GridSpec
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
@@ -14,6 +17,9 @@ from .. import findings, style
 
 
 RADIUS = "spectral radius ρ of Wₕₕ"
+BACK = "steps back from the loss"
+RATE = "decay rate, nats per step"
+BAND = (0.1, 0.5, 0.9)  # quantiles over networks: the line is in the middle
 
 
 class Absent(Exception):
@@ -23,6 +29,62 @@ class Absent(Exception):
 def finite(values):
     """Values as a line or a band shows them: it breaks where one is not finite."""
     return np.where(np.isfinite(values), values, np.nan)
+
+
+def stacked(axes, heights, **shared):
+    """Axes one below the other that share their x axis; `axes` is the first. The figure, which has
+    room for a height of 1, gets higher by most of what is beyond."""
+    figure = axes.figure
+    figure.set_figheight((1.0 + 0.8 * (sum(heights) - 1.0)) * figure.get_figheight())
+    grid = GridSpec(len(heights), 1, figure, height_ratios=heights)
+    axes.set_subplotspec(grid[0])
+    every = [axes, *(figure.add_subplot(grid[at], sharex=axes, **shared)
+                    for at in range(1, len(heights)))]
+    for one in every[:-1]:
+        one.tick_params(labelbottom=False)
+    return every
+
+
+PANEL = 0.68  # height of one of several axes in that of one alone
+
+
+def panels(axes, count):
+    """So many axes one below the other that share both scales, so that they can be compared."""
+    return stacked(axes, [PANEL] * count, sharey=axes) if count > 1 else [axes]
+
+
+def radius_colours(radii):
+    """Colours of spectral radii, also for a bar that tells them."""
+    low, high = min(radii), max(radii)
+    if low == high:
+        low, high = 0.99 * low, 1.01 * high
+    return ScalarMappable(Normalize(low, high), style.RADIUS)
+
+
+def radius_bar(every, colours):
+    """A bar of colours above axes."""
+    every[0].figure.colorbar(colours, ax=every, label=RADIUS, location="top", pad=0.02, aspect=35)
+
+
+_NORMS = {"h": "|dL/dhₜ|", "c": "|dL/dcₜ|", findings.PAIR: "|dL/d(hₜ, cₜ)|"}
+
+
+def norm_of(profile):
+    """What the norms of one state are of."""
+    return _NORMS[profile.one("state")]
+
+
+def zero_line(axes):
+    axes.axhline(0.0, color="#000000", linewidth=style.stroke(0.7), zorder=1.6)
+
+
+def quantile_band(axes, places, samples, look, label):
+    """Median and band of the samples at each place, one array for each."""
+    low, middle, high = np.transpose([findings.quantiles(values, BAND) for values in samples])
+    axes.fill_between(places, finite(low), finite(high), color=look["color"], alpha=0.18,
+                      linewidth=style.stroke(0.5))  # a stroke where there is one place alone
+    axes.plot(places, finite(middle), label=label, markerfacecolor="white", **look)
+    return np.isfinite(middle).any()
 
 
 def range_ends_log10(elements):
@@ -62,20 +124,26 @@ def _points(size):
     return FontProperties(size=rcParams[size]).get_size_in_points()
 
 
-def value_ticks(axes, values):
-    """Ticks of a logarithmic x axis at each of the values; named as far as there is room."""
-    values = sorted(set(values))
+def named_ticks(axes, names, scale=float):
+    """Ticks of the x axis at each place of `names`; named as far as there is room. `scale` is that of
+    the axis."""
+    places = sorted(names)
     # Lengths in ems. The axes take at least three quarters of the figure's width.
     em = 0.75 * 72.0 * axes.figure.get_figwidth() / _points("xtick.labelsize")
-    em /= math.log(values[-1] / values[0]) or 1.0
-    names, taken = [], -math.inf
-    for value in values:
-        name, place = f"{value:g}", em * math.log(value / values[0])
-        half = 0.32 * len(name) + 0.2  # digits are 0.64 wide
-        names.append(name if place - half >= taken else "")
-        taken = place + half if names[-1] else taken
-    axes.set_xticks(values, names)
+    em /= (scale(places[-1]) - scale(places[0])) or 1.0
+    shown, taken = [], -math.inf
+    for value in places:
+        place = em * (scale(value) - scale(places[0]))
+        half = 0.32 * max(map(len, names[value].split("\n"))) + 0.2  # digits are 0.64 wide
+        shown.append(names[value] if place - half >= taken else "")
+        taken = place + half if shown[-1] else taken
+    axes.set_xticks(places, shown)
     axes.minorticks_off()
+
+
+def value_ticks(axes, values):
+    """Ticks of a logarithmic x axis at each of the values."""
+    named_ticks(axes, {value: f"{value:g}" for value in values}, math.log)
 
 
 def _width(line):
@@ -111,6 +179,11 @@ def network_head(axes, table):
     return head(axes.figure, findings.describe(table))
 
 
+def name_network_above(axes, table):
+    """A title above a bar of colours too."""
+    axes.figure.suptitle(network_head(axes, table), fontsize=rcParams["axes.titlesize"])
+
+
 def _columns(labels, room):
     """How many columns of a legend fit into `room` ems. Labels run down the columns."""
     width = [max(_width(line) for line in label.split("\n")) for label in labels]
@@ -129,18 +202,21 @@ LETTERS = 54  # in the widest label that fits a column
 
 
 def legend_below(axes):
-    """Under the axes, where it covers no data; left out where it would name nothing. A long one
-    makes the figure higher, not the axes smaller."""
-    handles, labels = axes.get_legend_handles_labels()
-    if not handles:
+    """Of all axes, each name once. Under them, where it covers no data; left out where it would name
+    nothing. A long one makes the figure higher, not the axes smaller."""
+    named = {}
+    for one in axes.figure.axes:
+        for handle, label in zip(*one.get_legend_handles_labels(), strict=True):
+            named.setdefault(textwrap.fill(label, LETTERS), handle)
+    if not named:
         return
-    labels = [textwrap.fill(label, LETTERS) for label in labels]
+    labels = list(named)
     figure, inches = axes.figure, _points("legend.fontsize") / 72.0
     columns = _columns(labels, figure.get_figwidth() / inches - 1.5)
     lines = [1 + label.count("\n") for label in labels]
     rows = max(sum(column) for column in np.array_split(lines, columns))
     figure.set_figheight(figure.get_figheight() + max(0, rows - ROWS) * ROW * inches)
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+    figure.legend(named.values(), labels, loc="outside lower center", ncols=columns)
 
 
 def spread(values, gap):

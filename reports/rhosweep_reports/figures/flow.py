@@ -1,28 +1,31 @@
 """Figures of gradient flow, from the tables decay and profile."""
 
 import numpy as np
-from matplotlib import rcParams
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from .. import findings, style
 from .drawing import (
+    BACK,
     RADIUS,
+    RATE,
     Absent,
     finite,
     legend_below,
     mark_levels,
+    name_network_above,
     network_head,
+    norm_of,
     number_axis,
+    panels,
     power_axis,
+    radius_bar,
+    radius_colours,
     range_ends_log10,
+    zero_line,
 )
 
-BACK = "steps back from the loss"
 
-
-def _ordered(table, *columns):
+def ordered(table, *columns):
     order = findings.by_radius(table)
     return [table.numbers(column)[order] for column in columns]
 
@@ -31,14 +34,14 @@ def _sizes(decay):
     return sorted(decay.split(("hidden",)), key=lambda part: int(part.one("hidden")))
 
 
-def _need_rates(decay):
+def need_rates(decay):
     if not np.isfinite(decay.numbers("decay_rate")).any():
         raise Absent("no decay rate: all curves are too short, or not finite")
 
 
 # --- rate -----------------------------------------------------------------------------------------
 
-def _predictions(axes, part, colour, named):
+def predictions(axes, part, colour, named):
     """One dashed line per law; returns the laws named so far."""
     if "predicted_rate" not in part:
         return named
@@ -55,7 +58,7 @@ def _predictions(axes, part, colour, named):
 def _laws(axes, decay):
     """ln rho for linear cells, and the bound of the largest singular value. Both depend on the
     size through the radius alone, so that those of the largest network stand for all."""
-    rho, bound = _ordered(_sizes(decay)[-1], "rho", "decay_rate_bound")
+    rho, bound = ordered(_sizes(decay)[-1], "rho", "decay_rate_bound")
     law = -np.log(rho)
     same = np.allclose(bound, law, rtol=0.0, atol=1e-9)
     axes.plot(rho, law, color=style.REFERENCE, linestyle=":", linewidth=style.stroke(1.1), zorder=1.8,
@@ -66,13 +69,14 @@ def _laws(axes, decay):
 
 
 def rate(axes, decay):
-    _need_rates(decay)
-    axes.axhline(0.0, color="#000000", linewidth=style.stroke(0.7), zorder=1.6)
-    _laws(axes, decay)
+    need_rates(decay)
+    zero_line(axes)
+    if decay.one("leak") == "1":  # gates and leaks carry gradients past W_hh
+        _laws(axes, decay)
     named = frozenset()
     for at, part in enumerate(_sizes(decay)):
         look = style.series(at)
-        rho, value, half = _ordered(part, "rho", "decay_rate", "decay_rate_ci95")
+        rho, value, half = ordered(part, "rho", "decay_rate", "decay_rate_ci95")
         critical = findings.critical_radius(rho, value)
         label = f"H = {part.one('hidden')}"
         if critical is not None:
@@ -80,20 +84,20 @@ def rate(axes, decay):
         axes.errorbar(rho, value, yerr=np.where(np.isfinite(half), half, 0.0), label=label,
                       color=look["color"], marker=look["marker"], linestyle="none", capsize=1.5,
                       markerfacecolor="white", elinewidth=style.stroke(0.8), zorder=3)
-        named = _predictions(axes, part, look["color"], named)
+        named = predictions(axes, part, look["color"], named)
         if critical is not None:
             axes.plot([critical], [0.0], marker="|", color=look["color"], markersize=style.stroke(11),
                       markeredgewidth=style.stroke(1.3), zorder=4, linestyle="none")
-    axes.set(xlabel=RADIUS, ylabel="decay rate, nats per step", title=network_head(axes, decay))
+    axes.set(xlabel=RADIUS, ylabel=RATE, title=network_head(axes, decay))
     legend_below(axes)
 
 
 # --- growing --------------------------------------------------------------------------------------
 
 def growing(axes, decay):
-    _need_rates(decay)
+    need_rates(decay)
     for at, part in enumerate(_sizes(decay)):
-        rho, fraction = _ordered(part, "rho", "growing_fraction")
+        rho, fraction = ordered(part, "rho", "growing_fraction")
         axes.plot(rho, fraction, label=f"H = {part.one('hidden')}", markerfacecolor="white",
                   **style.series(at))
     axes.set(xlabel=RADIUS, ylabel="seeds whose gradient grows", ylim=(-0.04, 1.04),
@@ -104,19 +108,8 @@ def growing(axes, decay):
 
 # --- profile --------------------------------------------------------------------------------------
 
-def _radius_colours(curves):
-    radii = [radius for radius, _ in curves]
-    low, high = min(radii), max(radii)
-    if low == high:
-        low, high = 0.99 * low, 1.01 * high
-    return ScalarMappable(Normalize(low, high), style.RADIUS)
-
-
-def profile(axes, profile):
-    curves = findings.curves(profile)
-    if not any(np.isfinite(values).any() for _, values in curves):
-        raise Absent("no norm is finite")
-    colours = _radius_colours(curves)
+def _state(axes, profile, curves, colours):
+    """The curves of one state, a line for each radius."""
     for radius, values in curves:
         step = np.arange(1, values.shape[1] + 1)
         shown = finite(values)
@@ -127,15 +120,28 @@ def profile(axes, profile):
         axes.plot(step, shown.mean(axis=0), color=colour, linewidth=style.stroke(0.9))
     power_axis(axes.yaxis)
     axes.margins(x=0)
-    axes.set(xlabel="time step t (the loss is at the right end)", ylabel="|dL/dhₜ|")
-    axes.figure.suptitle(network_head(axes, profile), fontsize=rcParams["axes.titlesize"])
+    axes.set_ylabel(norm_of(profile))
+
+
+def profile(axes, profile):
+    parts = findings.states(profile)
+    states = [findings.curves(part) for part in parts]
+    if not any(np.isfinite(values).any() for curves in states for _, values in curves):
+        raise Absent("no norm is finite")
+    radii = [radius for radius, _ in states[0]]
+    colours = radius_colours(radii)
+    every = panels(axes, len(parts))
+    for one, part, curves in zip(every, parts, states, strict=True):
+        _state(one, part, curves, colours)
+    for one in every:  # once all have taken part in their common scale
+        mark_levels(one, range_ends_log10(int(profile.one("hidden"))))
+    every[-1].set_xlabel("time step t (the loss is at the right end)")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-    mark_levels(axes, range_ends_log10(int(profile.one("hidden"))))
-    if len(curves) > 1:
-        axes.figure.colorbar(colours, ax=axes, label=RADIUS, location="top", pad=0.02, aspect=35)
+    name_network_above(axes, profile)
+    if len(radii) > 1:
+        radius_bar(every, colours)
     else:
-        axes.plot([], [], color=colours.to_rgba(curves[0][0]),
-                  label=f"ρ = {findings.number(curves[0][0], 4)}")
+        axes.plot([], [], color=colours.to_rgba(radii[0]), label=f"ρ = {findings.number(radii[0], 4)}")
         legend_below(axes)
 
 
@@ -166,7 +172,8 @@ def heatmap(axes, profile):
                      linewidths=style.stroke(1.0), linestyles="--")
         axes.plot([], [], color="black", linestyle="--", linewidth=style.stroke(1.0),
                   label="1e-3 of the norm at the loss")
-    bar = axes.figure.colorbar(mesh, ax=axes, label="|dL/dhₜ|", pad=0.02, aspect=25)
+    bar = axes.figure.colorbar(mesh, ax=axes, label=norm_of(findings.states(profile)[0]), pad=0.02,
+                               aspect=25)
     power_axis(bar.ax.yaxis)
     axes.set(xlabel=RADIUS, ylabel=BACK, title=network_head(axes, profile),
              ylim=(-0.5, grid.shape[0] - 0.5))
@@ -202,7 +209,7 @@ def _range_ends(decay):
     for end, sign in (("underflow", "0"), ("overflow", "∞")):
         seen = {}
         for name in findings.LIMITS:
-            (steps,) = _ordered(decay, f"{name}_{end}")
+            (steps,) = ordered(decay, f"{name}_{end}")
             if not np.isnan(steps).all():
                 seen.setdefault(steps.tobytes(), (steps, []))[1].append(name)
         found += [(f"{', '.join(names)} → {sign}", steps) for steps, names in seen.values()]
@@ -214,7 +221,7 @@ def horizon(axes, decay, profile):
     ends = _range_ends(decay)
     if not reached and not ends:
         raise Absent("no gradient falls to 1e-3 of its start or leaves a format's range")
-    (rho,) = _ordered(decay, "rho")
+    (rho,) = ordered(decay, "rho")
     for at, (label, steps) in enumerate(ends, start=1):
         axes.plot(rho, steps, label=label, markerfacecolor="white", **style.series(at))
     length = int(decay.one("steps"))

@@ -3,32 +3,26 @@
 import math
 
 import numpy as np
-from matplotlib.gridspec import GridSpec
 from matplotlib.ticker import PercentFormatter
 
 from .. import findings, style
 from .drawing import (
     RADIUS,
     Absent,
-    finite,
     legend_below,
     mark_levels,
     network_head,
+    norm_of,
     power_axis,
+    quantile_band,
     range_ends_log10,
+    stacked,
 )
-
-BAND = (0.1, 0.5, 0.9)  # quantiles over networks: the line is in the middle
 
 
 def _draw_band(axes, at, label, rho, samples):
-    """Median and band of the log10 norms at each radius, one array for each."""
-    low, middle, high = np.transpose([findings.quantiles(values, BAND) for values in samples])
-    look = style.series(at)
-    axes.fill_between(rho, finite(low), finite(high), color=look["color"], alpha=0.18,
-                      linewidth=style.stroke(0.5))  # a stroke where there is one radius alone
-    axes.plot(rho, finite(middle), label=label, markerfacecolor="white", **look)
-    return np.isfinite(middle).any()
+    """Of the log10 norms at each radius, one array for each."""
+    return quantile_band(axes, rho, samples, style.series(at), label)
 
 
 def _by_radius(clip, column):
@@ -84,19 +78,10 @@ def _shares(axes, named, clip):
 LOWER = 0.45  # height of the lower axes in that of the upper ones
 
 
-def _axes_below(axes):
-    """Axes that share their radii with `axes`, in a higher figure."""
-    figure = axes.figure
-    figure.set_figheight((1.0 + 0.8 * LOWER) * figure.get_figheight())
-    grid = GridSpec(2, 1, figure, height_ratios=(1.0, LOWER))
-    axes.set_subplotspec(grid[0])
-    axes.tick_params(labelbottom=False)
-    return figure.add_subplot(grid[1], sharex=axes)
-
-
 def clipping(axes, clip):
     _norms(axes, clip)
-    _shares(_axes_below(axes), axes, clip)
+    _, below = stacked(axes, (1.0, LOWER))
+    _shares(below, axes, clip)
     legend_below(axes)
 
 
@@ -105,11 +90,12 @@ def clipping(axes, clip):
 def gradients(axes, clip, profile):
     curves = findings.curves(profile)
     drawn = [_draw_band(axes, 0, "|dL/dWₕₕ|", *_by_radius(clip, "weight_hh")),
-             _draw_band(axes, 1, "|dL/dhₜ|, t = 1", [radius for radius, _ in curves],
+             _draw_band(axes, 1, f"{norm_of(findings.states(profile)[0])}, t = 1", [radius for radius, _ in curves],
                         [values[:, 0] for _, values in curves])]
     if not any(drawn):
         raise Absent("no norm is finite and above 0")
     _norm_axis(axes, clip)
     axes.set_xlabel(RADIUS)
-    mark_levels(axes, range_ends_log10(int(clip.one("hidden")) ** 2))
+    blocks = findings.GATES.get(clip.one("cell"), 1)
+    mark_levels(axes, range_ends_log10(blocks * int(clip.one("hidden")) ** 2))
     legend_below(axes)

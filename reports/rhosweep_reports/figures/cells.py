@@ -1,0 +1,250 @@
+"""Figures that set cells and their settings side by side, from the tables decay and profile."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import findings, style
+from ..table import CELL
+from .drawing import (
+    BACK,
+    RADIUS,
+    RATE,
+    Absent,
+    head,
+    legend_below,
+    mark_levels,
+    name_network_above,
+    named_ticks,
+    network_head,
+    panels,
+    power_axis,
+    quantile_band,
+    radius_bar,
+    radius_colours,
+    range_ends_log10,
+    value_ticks,
+    zero_line,
+)
+from .flow import need_rates, ordered, predictions
+
+
+def has_several_cells(table):
+    """Or several settings of one."""
+    return any(len(table.values(column)) > 1 for column in CELL)
+
+
+def has_cells_at_one_radius(profile):
+    return has_several_cells(profile) and not profile.varies("rho_asked")
+
+
+def has_several(column):
+    return lambda decay: len(decay.values(column)) > 1
+
+
+def _need_several_cells(table):
+    if not has_several_cells(table):
+        raise Absent("needs several cells, or several settings of one")
+
+
+def _radius_head(axes, table):
+    """A title that names the network and its only radius."""
+    return head(axes.figure, findings.describe(table, findings.radius_asked(table)))
+
+
+def _laid_out(axes, table):
+    """(axes, part, look, name) for each cell and its settings: all in the same axes or, where a cell
+    has several settings, each cell in its own; there the same settings look the same."""
+    parts = findings.variants(table)
+    cells = list(dict.fromkeys(map(findings.cell, parts)))
+    if len(cells) == len(parts):
+        return [(axes, part, style.series(at), findings.cell(part)) for at, part in enumerate(parts)]
+    own = dict(zip(cells, panels(axes, len(cells)), strict=True))
+    settings = [findings.settings_of(part, table) for part in parts]
+    at = {told: place for place, told in enumerate(dict.fromkeys(settings))}
+    return [(own[findings.cell(part)], part, style.series(at[told]), told or findings.cell(part))
+            for part, told in zip(parts, settings, strict=True)]
+
+
+def _name_axes(laid_out, whole, of_one):
+    """Labels of the y axes: a panel's with its cell."""
+    every = {own: findings.cell(part) for own, part, *_ in laid_out}
+    for own, name in every.items():
+        own.set_ylabel(whole if len(every) == 1 else f"{name}: {of_one}")
+    return list(every)
+
+
+# --- cells ----------------------------------------------------------------------------------------
+
+def _over_radii(axes, decay):
+    laid_out = _laid_out(axes, decay)
+    named = frozenset()
+    for own, part, look, name in laid_out:
+        rho, value, half = ordered(part, "rho", "decay_rate", "decay_rate_ci95")
+        own.fill_between(rho, value - half, value + half, color=look["color"], alpha=0.2, linewidth=0)
+        own.plot(rho, value, label=name, markerfacecolor="white", zorder=3, **look)
+        named = predictions(own, part, look["color"], named)
+    every = _name_axes(laid_out, RATE, "nats per step")
+    for own in every:
+        zero_line(own)
+    every[-1].set_xlabel(RADIUS)
+    axes.set_title(network_head(axes, decay))
+
+
+ROOM = 6  # rows of names that a figure's height has room for
+
+
+def _at_one_radius(axes, decay):
+    """A row for each cell and its settings."""
+    parts = findings.variants(decay)
+    cells = list(dict.fromkeys(map(findings.cell, parts)))
+    axes.figure.set_figheight(axes.figure.get_figheight() * (0.5 + 0.5 * max(1.0, len(parts) / ROOM)))
+    for place, part in enumerate(parts):
+        look = style.series(cells.index(findings.cell(part))) | {"linestyle": "none"}
+        value, half = (part.numbers(name)[0] for name in ("decay_rate", "decay_rate_ci95"))
+        axes.errorbar([value], [place], xerr=[half if np.isfinite(half) else 0.0], capsize=2.0,
+                      markerfacecolor="white", **look)
+    axes.axvline(0.0, color="#000000", linewidth=style.stroke(0.7), zorder=1.6)
+    axes.set_yticks(range(len(parts)), [findings.variant(part, decay) for part in parts])
+    axes.set(xlabel=RATE, ylim=(len(parts) - 0.5, -0.5), title=_radius_head(axes, decay))
+
+
+def cells(axes, decay):
+    need_rates(decay)
+    _need_several_cells(decay)
+    (_over_radii if decay.varies("rho_asked") else _at_one_radius)(axes, decay)
+    legend_below(axes)
+
+
+# --- cell-profiles --------------------------------------------------------------------------------
+
+MARKS = 8  # on a line, to tell it from others
+
+
+def cell_profiles(axes, profile):
+    _need_several_cells(profile)
+    if profile.varies("rho_asked"):
+        raise Absent("needs one radius for all")
+    laid_out = _laid_out(axes, profile)
+    drawn = False
+    for own, part, look, name in laid_out:
+        ((_, values),) = findings.curves(part)
+        back = values.T[::-1]  # steps back, seeds
+        look = look | {"markevery": max(1, len(back) // MARKS)}
+        drawn |= quantile_band(own, np.arange(len(back)), back, look, name)
+    if not drawn:
+        raise Absent("no norm is finite and above 0")
+    every = _name_axes(laid_out, "norm of the gradient", "norm")
+    for own in every:
+        power_axis(own.yaxis)
+        mark_levels(own, range_ends_log10(int(profile.one("hidden"))))
+    every[-1].set_xlabel(BACK)
+    axes.set_title(_radius_head(axes, profile))
+    legend_below(axes)
+
+
+# --- gate-bias, leak ------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class _Setting:
+    label: str  # of the x axis
+    law: Callable  # the decay rate without W_hh
+    validity: str
+
+
+_SETTINGS = {
+    "gate_bias": _Setting("bias b of the memory gate", lambda bias: np.logaddexp(0.0, -bias),
+                          "−ln σ(b): exact at Wₕₕ = 0 without input"),
+    "leak": _Setting("leak A", lambda leak: -np.log1p(-leak), "−ln(1 − A): exact at Wₕₕ = 0"),
+}
+WORD = 0.18  # room for a word on the x axis
+
+
+def _is_number(text):
+    return findings.setting_order(text)[0] == ""
+
+
+def _places(texts):
+    """Text to its place on the x axis: numbers where they are, words to the right of them."""
+    numbers = [float(text) for text in texts if _is_number(text)]
+    words = sorted((text for text in texts if not _is_number(text)), key=findings.setting_order)
+    for_numbers = max(1.0 - WORD * len(words), WORD)
+    room = WORD / for_numbers * float(np.ptp(numbers or [0.0])) or 1.0
+    places = {word: max(numbers, default=0.0) + room * at for at, word in enumerate(words, start=1)}
+    return {text: places[text] if text in places else float(text) for text in texts}
+
+
+def _draw_law(axes, setting, numbers):
+    with np.errstate(divide="ignore"):
+        ends = [value for value in numbers if np.isfinite(setting.law(value))]
+        along = np.linspace(min(ends), max(ends), 200) if ends else np.empty(0)
+    axes.plot(along, setting.law(along), color=style.REFERENCE, linestyle="--",
+              linewidth=style.stroke(1.0), zorder=1.8, label=setting.validity if ends else "")
+
+
+def _draw_rates(axes, rows, column, places, look, label):
+    """The rates of one cell at one radius. Words are filled marks, and no part of the line."""
+    texts = rows.text(column)
+    order = sorted(range(len(rows)), key=lambda at: places[texts[at]])
+    for numbers in (True, False):
+        chosen = [at for at in order if _is_number(texts[at]) == numbers]
+        value, half = (rows.numbers(name)[chosen] for name in ("decay_rate", "decay_rate_ci95"))
+        if chosen:
+            how = look if numbers else look | {"linestyle": "none"}
+            axes.errorbar([places[texts[at]] for at in chosen], value,
+                          yerr=np.where(np.isfinite(half), half, 0.0), capsize=1.5, label=label,
+                          markerfacecolor="white" if numbers else look["color"], **how)
+
+
+def _tick(text):
+    return text.replace(":", "\n")
+
+
+def _scale(axes, column, places):
+    """The x axis: leaks are fractions, which a logarithmic one spreads."""
+    axes.set_xlabel(_SETTINGS[column].label)
+    if column == "leak":
+        axes.set_xscale("log")
+        value_ticks(axes, places.values())
+    else:
+        named_ticks(axes, {place: _tick(text) for text, place in places.items()})
+
+
+def against(column):
+    def draw(axes, decay):
+        need_rates(decay)
+        if not has_several(column)(decay):
+            raise Absent(f"needs several values of {findings.name_of(column)}")
+        places = _places(decay.values(column))
+        radii = [radius for radius, _ in findings.radii(decay)]
+        draw_cells = _by_radius if len(radii) > 1 else _by_cell
+        every = draw_cells(axes, decay, column, places, radii)
+        for own in every:
+            zero_line(own)
+            _draw_law(own, _SETTINGS[column], [places[text] for text in places if _is_number(text)])
+        _scale(every[-1], column, places)
+        legend_below(axes)
+    return draw
+
+
+def _by_cell(axes, decay, column, places, _radii):
+    for at, part in enumerate(findings.variants(decay, ("cell",))):
+        _draw_rates(axes, part, column, places, style.series(at), findings.cell(part))
+    axes.set(ylabel=RATE, title=_radius_head(axes, decay))
+    return [axes]
+
+
+def _by_radius(axes, decay, column, places, radii):
+    """A panel for each cell, and a line for each radius."""
+    cells = findings.variants(decay, ("cell",))
+    colours = radius_colours(radii)
+    every = panels(axes, len(cells))
+    for own, part in zip(every, cells, strict=True):
+        for radius, rows in findings.radii(part):
+            look = {"color": colours.to_rgba(radius), "marker": "o"}
+            _draw_rates(own, rows, column, places, look, "")
+    _name_axes(list(zip(every, cells, strict=True)), RATE, "nats per step")
+    name_network_above(axes, decay)
+    radius_bar(every, colours)
+    return every
