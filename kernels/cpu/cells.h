@@ -238,12 +238,24 @@ INLINE void add_products(size_t gates, size_t vectors, const backward_units *u, 
     }
 }
 
+/* The loss's own term and the sums of squares, to be kept in registers. */
+INLINE void copy_range(size_t states, size_t vectors, const ranges *from, ranges *to) {
+    EACH(vectors) to->own[v] = from->own[v];
+    UNROLL
+    for (size_t s = 0; s < states; ++s) EACH(vectors) to->norm2[s][v] = from->norm2[s][v];
+}
+
+INLINE void put_norms(size_t states, size_t vectors, const ranges *from, ranges *to) {
+    UNROLL
+    for (size_t s = 0; s < states; ++s) EACH(vectors) to->norm2[s][v] = from->norm2[s][v];
+}
+
 /* Reads a unit's coefficients ahead: the step after this one reads them from where no prefetcher
  * looks, further down. */
 INLINE void prefetch_step_before(const real *kept, size_t count, size_t vectors, size_t hidden) {
     UNROLL
     for (size_t i = 0; i < count * vectors; ++i)
-        __builtin_prefetch(kept + i * LANES - hidden * count * vectors * LANES);
+        __builtin_prefetch(kept + i * LANES - hidden * count * vectors * LANES, 0, 2);
 }
 
 /* phi' delta. A raw relu passes a gradient or not, whatever it is: 0 times inf would be NaN. */
@@ -256,20 +268,19 @@ INLINE void backward_plain(rs_cell cell, bool raw, bool leaky, size_t vectors,
                            const rs_cpu_tile *tile, const backward_units *u, ranges *range) {
     size_t const width = vectors * LANES, hidden = tile->shape->hidden;
     vreal const leak = v_set((real)tile->shape->leak), stay = v_set((real)(1 - tile->shape->leak));
-    vreal scale[1][MAX_VECTORS], own[MAX_VECTORS];
-    vwide norm2[MAX_VECTORS];
+    vreal scale[1][MAX_VECTORS];
+    ranges r; /* what is changed in registers */
     load_scales(1, vectors, u->scale, scale);
-    EACH(vectors) own[v] = range->own[v];
-    EACH(vectors) norm2[v] = range->norm2[0][v];
+    copy_range(1, vectors, range, &r);
     for (size_t i = 0; i < u->count; ++i) {
         const real *kept = u->kept + i * width;
         real *carry = u->carry + i * width;
         vreal delta[MAX_VECTORS];
-        EACH(vectors) delta[v] = leaky ? own[v] + v_load(carry + v * LANES) : own[v];
+        EACH(vectors) delta[v] = leaky ? r.own[v] + v_load(carry + v * LANES) : r.own[v];
         add_products(1, vectors, u, i, scale, delta);
         if (cell != RS_LINEAR) prefetch_step_before(kept, 1, vectors, hidden);
         EACH(vectors) {
-            add_squares(raw, delta[v], &range->norm_factor[v], &norm2[v]);
+            add_squares(raw, delta[v], &range->norm_factor[v], &r.norm2[0][v]);
             vreal q = delta[v];
             if (cell != RS_LINEAR)
                 q = passed(raw && cell == RS_RELU, v_load(kept + v * LANES), delta[v]);
@@ -279,27 +290,29 @@ INLINE void backward_plain(rs_cell cell, bool raw, bool leaky, size_t vectors,
             if (leaky) v_store(carry + v * LANES, stay * delta[v]);
         }
     }
-    EACH(vectors) range->norm2[0][v] = norm2[v];
+    put_norms(1, vectors, &r, range);
 }
 
 INLINE void backward_lstm(bool raw, size_t vectors, const rs_cpu_tile *tile,
                           const backward_units *u, ranges *range) {
     size_t const width = vectors * LANES, hidden = tile->shape->hidden;
     vreal scale[RS_MAX_GATES][MAX_VECTORS];
+    ranges r;
     load_scales(4, vectors, u->scale, scale);
+    copy_range(2, vectors, range, &r);
     for (size_t i = 0; i < u->count; ++i) {
         const real *kept = u->kept + i * LSTM_KEPT * width;
         real *carry = u->carry + i * width, *q = u->q + i * width;
         vreal delta[MAX_VECTORS];
-        EACH(vectors) delta[v] = range->own[v];
+        EACH(vectors) delta[v] = r.own[v];
         add_products(4, vectors, u, i, scale, delta);
         prefetch_step_before(kept, LSTM_KEPT, vectors, hidden);
         EACH(vectors) {
             const real *at = kept + v * LANES;
             vreal const dc = v_load(carry + v * LANES);
             vreal const total = v_fma(delta[v], v_load(at + LSTM_A * width), dc);
-            add_squares(raw, delta[v], &range->norm_factor[v], &range->norm2[0][v]);
-            add_squares(raw, dc, &range->norm_factor[v], &range->norm2[1][v]);
+            add_squares(raw, delta[v], &range->norm_factor[v], &r.norm2[0][v]);
+            add_squares(raw, dc, &range->norm_factor[v], &r.norm2[1][v]);
             real *to = q + v * LANES;
             v_store(to + RS_LSTM_I * hidden * width, total * v_load(at + LSTM_I * width));
             v_store(to + RS_LSTM_F * hidden * width, total * v_load(at + LSTM_F * width));
@@ -308,25 +321,28 @@ INLINE void backward_lstm(bool raw, size_t vectors, const rs_cpu_tile *tile,
             v_store(carry + v * LANES, total * v_load(at + LSTM_FORGET * width));
         }
     }
+    put_norms(2, vectors, &r, range);
 }
 
 INLINE void backward_gru(bool raw, size_t vectors, const rs_cpu_tile *tile, const backward_units *u,
                          ranges *range) {
     size_t const width = vectors * LANES, hidden = tile->shape->hidden;
     vreal scale[RS_MAX_GATES][MAX_VECTORS];
+    ranges r;
     load_scales(3, vectors, u->scale, scale);
+    copy_range(1, vectors, range, &r);
     for (size_t i = 0; i < u->count; ++i) {
         const real *kept = u->kept + i * GRU_KEPT * width;
         real *carry = u->carry + i * width, *q = u->q + i * width;
         vreal delta[MAX_VECTORS];
-        EACH(vectors) delta[v] = range->own[v] + v_load(carry + v * LANES);
+        EACH(vectors) delta[v] = r.own[v] + v_load(carry + v * LANES);
         add_products(3, vectors, u, i, scale, delta);
         prefetch_step_before(kept, GRU_KEPT, vectors, hidden);
         EACH(vectors) {
             const real *at = kept + v * LANES;
             real *to = q + v * LANES;
             vreal const candidate = delta[v] * v_load(at + GRU_N * width);
-            add_squares(raw, delta[v], &range->norm_factor[v], &range->norm2[0][v]);
+            add_squares(raw, delta[v], &range->norm_factor[v], &r.norm2[0][v]);
             v_store(to + RS_GRU_R * hidden * width, delta[v] * v_load(at + GRU_R * width));
             v_store(to + RS_GRU_Z * hidden * width, delta[v] * v_load(at + GRU_Z * width));
             v_store(to + RS_GRU_N * hidden * width, candidate * v_load(at + GRU_RESET * width));
@@ -334,6 +350,7 @@ INLINE void backward_gru(bool raw, size_t vectors, const rs_cpu_tile *tile, cons
             v_store(carry + v * LANES, delta[v] * v_load(at + GRU_KEEP * width));
         }
     }
+    put_norms(1, vectors, &r, range);
 }
 
 /* ---- which cell ---------------------------------------------------------------------------- */
