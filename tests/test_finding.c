@@ -95,6 +95,46 @@ static void test_inputs_are_not_averaged(void **state) {
     rs_finding_free(&finding);
 }
 
+/* Named where the sweep has several of them; a leak is that of cells without gates alone. */
+static void test_gate_biases_and_leaks_have_their_lines(void **state) {
+    (void)state;
+    static double const rates[2][2] = {{1.0, 0.5}, {-1.0, -0.5}};
+    rs_gate_bias const bias[] = {{RS_BIAS_DRAWN, 0.0}, {RS_BIAS_GIVEN, 1.0}, {RS_BIAS_CHRONO, 50}};
+    rs_case const one[] = {
+        {.cell = RS_LSTM, .hidden = 8, .gate_bias = bias[0], .leak = 1.0},
+        {.cell = RS_LSTM, .hidden = 8, .gate_bias = bias[1], .leak = 1.0},
+        {.cell = RS_GRU, .hidden = 8, .gate_bias = bias[2], .leak = 1.0},
+        {.cell = RS_GRU, .hidden = 8, .gate_bias = {RS_BIAS_CHRONO, 100}, .leak = 1.0},
+        {.cell = RS_TANH, .hidden = 8, .leak = 0.5},
+        {.cell = RS_TANH, .hidden = 8, .leak = 1.0},
+    };
+    rs_spec spec = {.rho = rho, .n_rho = 2, .n_gate_bias = 4, .n_leak = 2};
+    rs_finding finding;
+    assert_int_equal(rs_finding_make(&spec, &finding), RS_OK);
+    for (size_t i = 0; i < sizeof one / sizeof *one; ++i)
+        assert_int_equal(rs_finding_add(&finding, &one[i], rates[i % 2]), RS_OK);
+    char *several = printed(&finding);
+    assert_string_equal(several,
+                        "lstm, gaussian, gate bias drawn: gradients vanish at every radius, by at "
+                        "least 0.5 nats per "
+                        "step\n"
+                        "lstm, gaussian, gate bias 1: gradients explode at every radius\n"
+                        "gru, gaussian, gate bias chrono:50: gradients vanish at every radius, by "
+                        "at least 0.5 nats "
+                        "per step\n"
+                        "gru, gaussian, gate bias chrono:100: gradients explode at every radius\n"
+                        "tanh, gaussian, leak 0.5: gradients vanish at every radius, by at least "
+                        "0.5 nats per step\n"
+                        "tanh, gaussian, leak 1: gradients explode at every radius\n");
+    free(several);
+    spec.n_gate_bias = spec.n_leak = 1;
+    char *single = printed(&finding);
+    assert_null(strstr(single, "leak"));
+    assert_null(strstr(single, "bias"));
+    free(single);
+    rs_finding_free(&finding);
+}
+
 static void test_every_cell_and_ensemble_has_its_line(void **state) {
     (void)state;
     expect("tanh, gaussian: gradients vanish at every radius, by at least 0.5 nats per step\n"
@@ -190,6 +230,7 @@ int main(void) {
         cmocka_unit_test(test_radii_may_come_in_any_order),
         cmocka_unit_test(test_sizes_give_a_range),
         cmocka_unit_test(test_inputs_are_not_averaged),
+        cmocka_unit_test(test_gate_biases_and_leaks_have_their_lines),
         cmocka_unit_test(test_every_cell_and_ensemble_has_its_line),
         cmocka_unit_test(test_a_steady_radius_is_where_vanishing_stops),
         cmocka_unit_test(test_shapes_that_differ_are_counted),

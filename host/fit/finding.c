@@ -1,5 +1,6 @@
 #include "finding.h"
 
+#include "../spec/words.h"
 #include "fit.h"
 
 #include <math.h>
@@ -37,10 +38,16 @@ void rs_finding_free(rs_finding *finding) {
     *finding = (rs_finding){0};
 }
 
-static bool same_curve(const rs_case *a, const rs_case *b) {
+/* What has a line of its own. */
+static bool same_kind(const rs_case *a, const rs_case *b) {
     return rs_compare_ensembles(a->ensemble, b->ensemble) == 0 && a->cell == b->cell &&
-           a->hidden == b->hidden && a->steps == b->steps && a->input.kind == b->input.kind &&
-           a->input.sigma == b->input.sigma;
+           rs_compare_gate_biases(a->gate_bias, b->gate_bias) == 0 &&
+           a->gate_scale == b->gate_scale && a->leak == b->leak;
+}
+
+static bool same_curve(const rs_case *a, const rs_case *b) {
+    return same_kind(a, b) && a->hidden == b->hidden && a->steps == b->steps &&
+           rs_compare_inputs(a->input, b->input) == 0;
 }
 
 static rs_status new_curve(rs_finding *f, const rs_case *one) {
@@ -198,9 +205,7 @@ static void add_curve(const rs_finding *f, const rs_rate_curve *curve, tally *t)
 static tally count(const rs_finding *f, const rs_case *like) {
     tally t = {0};
     for (size_t i = 0; i < f->n; ++i) {
-        const rs_case *one = &f->curve[i].one;
-        if (rs_compare_ensembles(one->ensemble, like->ensemble) == 0 && one->cell == like->cell)
-            add_curve(f, &f->curve[i], &t);
+        if (same_kind(&f->curve[i].one, like)) add_curve(f, &f->curve[i], &t);
     }
     return t;
 }
@@ -246,12 +251,20 @@ static void print_tally(const rs_finding *f, const tally *t, FILE *out) {
 }
 
 static bool is_first_of_its_kind(const rs_finding *f, size_t i) {
-    const rs_case *one = &f->curve[i].one;
     for (size_t k = 0; k < i; ++k)
-        if (rs_compare_ensembles(f->curve[k].one.ensemble, one->ensemble) == 0 &&
-            f->curve[k].one.cell == one->cell)
-            return false;
+        if (same_kind(&f->curve[k].one, &f->curve[i].one)) return false;
     return true;
+}
+
+/* "lstm, uniform, gate bias 1:", with what the sweep has several of. */
+static void print_kind(const rs_finding *f, const rs_case *one, FILE *out) {
+    char text[64], leak[RS_REAL_TEXT];
+    bool const gated = rs_case_is_gated(one);
+    fprintf(out, "%s, %s", rs_cell_name(one->cell), rs_ensemble_text(one->ensemble, text));
+    if (gated && f->spec->n_gate_bias > 1)
+        fprintf(out, ", gate bias %s", rs_gate_bias_text(one->gate_bias, text));
+    if (!gated && f->spec->n_leak > 1) fprintf(out, ", leak %s", rs_real_text(one->leak, leak));
+    fputs(":", out);
 }
 
 void rs_finding_print(const rs_finding *finding, FILE *out) {
@@ -259,9 +272,8 @@ void rs_finding_print(const rs_finding *finding, FILE *out) {
         if (!is_first_of_its_kind(finding, i)) continue;
         const rs_case *one = &finding->curve[i].one;
         tally const t = count(finding, one);
-        char ensemble[64];
         if (t.all == 0) continue;
-        fprintf(out, "%s, %s:", rs_cell_name(one->cell), rs_ensemble_text(one->ensemble, ensemble));
+        print_kind(finding, one, out);
         print_tally(finding, &t, out);
     }
 }

@@ -1,5 +1,5 @@
-/* finding: what the decay rates of a sweep say, in a sentence for each cell and
- * ensemble. */
+/* finding: what the decay rates of a sweep say, in a sentence for each cell,
+ * ensemble, gate bias and leak. */
 #ifndef RS_FINDING_H
 #define RS_FINDING_H
 
@@ -29,10 +29,10 @@ void rs_finding_free(rs_finding *finding);
 /* Adds one case: rates [n_rho] in the order of spec->rho, NaN where there is none. RS_EMEMORY. */
 rs_status rs_finding_add(rs_finding *finding, const rs_case *one, const double *rates);
 
-/* Writes a line for each cell and ensemble that has rates. Gradients are said to vanish, to
- * explode or to keep their norm at a radius where the table `decay` calls it so: where the 95%
- * interval of the mean rate over seeds excludes 0. Between clear radii the mean changes its sign,
- * by linear interpolation, where they stop vanishing. */
+/* Writes a line for each of them that has rates, and names what the spec has several of. Gradients
+ * are said to vanish, to explode or to keep their norm at a radius where the table `decay` calls it
+ * so: where the 95% interval of the mean rate over seeds excludes 0. Between clear radii the mean
+ * changes its sign, by linear interpolation, where they stop vanishing. */
 void rs_finding_print(const rs_finding *finding, FILE *out);
 
 #endif
