@@ -107,7 +107,8 @@ static void test_critical_couplings_of_cases(void **state) {
                             .hidden = 256,
                             .steps = 100,
                             .input = {RS_INPUT_NOISE, 0.5},
-                            .loss = RS_RANDOM};
+                            .loss = RS_RANDOM,
+                            .leak = 1.0};
     assert_true(rs_predict_critical(&theory, &driven) == rs_critical_coupling(&theory, 0.5));
     rs_case other[6] = {driven, driven, driven, driven, driven, driven};
     other[0].cell = RS_RELU;
@@ -195,7 +196,8 @@ static query driven_tanh(rs_ensemble_kind ensemble) {
                            .input = {RS_INPUT_NOISE, 1.0},
                            .loss = RS_RANDOM,
                            .hidden = 512,
-                           .steps = 300},
+                           .steps = 300,
+                           .leak = 1.0},
                    .rho = 1.25,
                    .g = 1.2};
 }
@@ -354,6 +356,175 @@ static void test_relu_networks(void **state) {
     assert_no_law(&q);
 }
 
+/* --- cells that keep a part of their state ---------------------------------------------------- */
+
+static query at_rest(rs_cell cell, rs_ensemble_kind ensemble) {
+    query q = driven_tanh(ensemble);
+    q.one.cell = cell;
+    q.one.input = (rs_input){.kind = RS_INPUT_ZERO};
+    return q;
+}
+
+static query gated(rs_cell cell, rs_ensemble_kind ensemble, double bias) {
+    query q = at_rest(cell, ensemble);
+    q.one.gate_bias = (rs_gate_bias){RS_BIAS_GIVEN, bias};
+    return q;
+}
+
+static double sigmoid(double x) { return 1.0 / (1.0 + exp(-x)); }
+
+/* -ln sigma(b): SCIENCE.md, section G, and the digits of large biases. */
+static void test_memory_gates_alone(void **state) {
+    (void)state;
+    static double const value[][2] = {
+        {-1, 1.3133}, {0, .6931}, {1, .3133}, {2, .1269}, {5, .00672}};
+    for (size_t i = 0; i < sizeof value / sizeof *value; ++i)
+        for (rs_cell cell = RS_LSTM; cell <= RS_GRU; ++cell) {
+            query q = gated(cell, RS_MODEL, value[i][0]); /* no other W_hh is 0 */
+            q.rho = q.g = 0.0;
+            assert_near(predict(&q).decay_rate, value[i][1], 0.50001e-4);
+            assert_law(&q, cell == RS_LSTM ? "ln f" : "ln z", -log(sigmoid(value[i][0])));
+        }
+    query q = gated(RS_LSTM, RS_MODEL, 30.0);
+    q.rho = q.g = 0.0;
+    assert_near(predict(&q).decay_rate / 9.3576229688397e-14, 1.0, 1e-12);
+    q.one.gate_bias = (rs_gate_bias){.kind = RS_BIAS_DRAWN}; /* 0 without input */
+    assert_law(&q, "ln f", log(2.0));
+    q.one.gate_bias = (rs_gate_bias){RS_BIAS_CHRONO, 50.0};
+    assert_no_law(&q);
+    q = gated(RS_GRU, RS_MODEL, 1.0);
+    q.rho = q.g = 0.0;
+    q.one.h0.kind = RS_START_MODEL; /* the other blocks need not be 0 */
+    assert_no_law(&q);
+    q.one.h0.kind = RS_START_ZERO;
+    q.one.input.kind = RS_INPUT_NOISE; /* the gate moves */
+    assert_no_law(&q);
+}
+
+static void test_gated_cells_at_the_zero_state(void **state) {
+    (void)state;
+    static rs_ensemble_kind const iid[] = {RS_GAUSSIAN, RS_UNIFORM};
+    static rs_ensemble_kind const normal[] = {RS_ORTHOGONAL, RS_RING, RS_IDENTITY};
+    double const f = sigmoid(1.0);
+    for (size_t i = 0; i < 2; ++i) {
+        query q = gated(RS_LSTM, iid[i], 1.0);
+        assert_law(&q, "ln(f + g/4)", -log(f + 0.3));
+        q.one.gate_scale = RS_SCALE_NATIVE; /* of blocks that count for nothing */
+        assert_law(&q, "ln(f + g/4)", -log(f + 0.3));
+        q = gated(RS_GRU, iid[i], 1.0);
+        assert_law(&q, "ln(z + (1 - z) g/2)", -log(f + (1.0 - f) * 0.6));
+    }
+    for (size_t i = 0; i < 3; ++i) {
+        query q = gated(RS_LSTM, normal[i], 1.0);
+        assert_law(&q, "ln(f + rho/4)", -log(f + 1.25 / 4.0));
+        q = gated(RS_GRU, normal[i], 1.0);
+        assert_law(&q, "ln(z + (1 - z) rho/2)", -log(f + (1.0 - f) * 0.625));
+    }
+    query q = gated(RS_LSTM, RS_SYMMETRIC, 1.0);
+    assert_no_law(&q);
+    q = gated(RS_GRU, RS_GAUSSIAN, 1.0);
+    q.one.gate_bias.kind = RS_BIAS_CHRONO;
+    assert_no_law(&q);
+    q = gated(RS_GRU, RS_GAUSSIAN, 1.0);
+    q.one.h0 = (rs_start){RS_START_NORMAL, 1.0};
+    assert_no_law(&q);
+    q = gated(RS_GRU, RS_GAUSSIAN, 1.0);
+    q.one.loss = RS_ALL_MEAN;
+    assert_no_law(&q);
+    q = gated(RS_LSTM, RS_GAUSSIAN, 1.0);
+    assert_true(isnan(rs_decay_bound(&q.one, q.rho, q.g)));
+}
+
+/* Where the stated tolerance was measured, and the identity everywhere. */
+static void test_zero_states_need_many_units_and_steps(void **state) {
+    (void)state;
+    static rs_ensemble_kind const ensemble[] = {RS_GAUSSIAN, RS_ORTHOGONAL};
+    for (size_t i = 0; i < 2; ++i) {
+        query q = gated(RS_LSTM, ensemble[i], 0.0);
+        q.one.hidden = 32;
+        q.one.steps = 50;
+        q.g = q.rho = 18.0; /* a tenth of the gain is kept */
+        assert_non_null(predict(&q).law);
+        q.g = q.rho = 18.1;
+        assert_no_law(&q);
+        q.g = q.rho = 1.0;
+        q.one.hidden = 31;
+        assert_no_law(&q);
+        q.one.hidden = 32;
+        q.one.steps = 49;
+        assert_no_law(&q);
+    }
+    query q = gated(RS_LSTM, RS_IDENTITY, 0.0);
+    q.one.hidden = 1;
+    q.one.steps = 2;
+    q.rho = 100.0;
+    assert_law(&q, "ln(f + rho/4)", -log(25.5));
+}
+
+static void test_leaky_cells(void **state) {
+    (void)state;
+    query q = driven_tanh(RS_GAUSSIAN);
+    q.one.leak = 0.25;
+    assert_no_law(&q); /* in motion */
+    q.one.cell = RS_LINEAR;
+    assert_law(&q, "ln(1 - A + A g)", -log(0.75 + 0.25 * 1.2));
+    assert_near(rs_decay_bound(&q.one, q.rho, q.g), -log(0.75 + 0.25 * 2.4), 1e-15);
+    q.one.ensemble.kind = RS_ORTHOGONAL;
+    assert_law(&q, "ln(1 - A + A rho)", -log(0.75 + 0.25 * 1.25));
+    assert_near(rs_decay_bound(&q.one, q.rho, q.g), -log(0.75 + 0.25 * 1.25), 1e-15);
+    q.g = q.rho = 0.0;
+    assert_law(&q, "ln(1 - A)", -log(0.75));
+    q.one.cell = RS_RELU;
+    assert_law(&q, "ln(1 - A)", -log(0.75));
+    q = at_rest(RS_TANH, RS_UNIFORM);
+    q.one.leak = 0.25;
+    assert_law(&q, "ln(1 - A + A g)", -log(0.75 + 0.25 * 1.2));
+    q.one.cell = RS_RELU; /* relu'(0) is 0 */
+    assert_no_law(&q);
+    q = at_rest(RS_TANH, RS_IDENTITY);
+    q.one.leak = 0.25;
+    q.one.h0 = (rs_start){RS_START_NORMAL, 1.0};
+    double const slope = exp(-rs_identity_tanh_decay(1.25));
+    assert_law(&q, "identity fixed point", -log(0.75 + 0.25 * slope));
+}
+
+static void test_critical_couplings_at_the_zero_state(void **state) {
+    (void)state;
+    static double const forget[][2] = {{0.0, 2.0}, {1.0, 1.0758}};
+    for (size_t i = 0; i < 2; ++i) {
+        query const lstm = gated(RS_LSTM, RS_GAUSSIAN, forget[i][0]);
+        assert_near(rs_predict_critical(&theory, &lstm.one), forget[i][1], 0.50001e-4);
+    }
+    for (double bias = -2.0; bias <= 3.0; bias += 0.5) { /* whatever is kept */
+        query const gru = gated(RS_GRU, RS_UNIFORM, bias);
+        assert_near(rs_predict_critical(&theory, &gru.one), 2.0, 1e-14);
+    }
+    query q = at_rest(RS_TANH, RS_GAUSSIAN);
+    assert_true(isnan(rs_predict_critical(&theory, &q.one)));
+    q.one.leak = 0.5;
+    assert_true(rs_predict_critical(&theory, &q.one) == 1.0);
+    q.one.input = (rs_input){RS_INPUT_NOISE, 1.0};
+    assert_true(isnan(rs_predict_critical(&theory, &q.one)));
+    q = gated(RS_GRU, RS_GAUSSIAN, 1.0);
+    q.one.hidden = 10;
+    assert_true(isnan(rs_predict_critical(&theory, &q.one)));
+    q = gated(RS_LSTM, RS_SYMMETRIC, 1.0);
+    assert_true(isnan(rs_predict_critical(&theory, &q.one)));
+}
+
+static void test_rings_are_isometries(void **state) {
+    (void)state;
+    query q = linear_of(RS_RING, 60);
+    assert_law(&q, "ln rho", -log(1.25));
+    assert_near(rs_decay_bound(&q.one, q.rho, q.g), -log(1.25), 1e-15);
+    q = linear_of(RS_NORMAL, 60);
+    assert_no_law(&q);
+    assert_near(rs_decay_bound(&q.one, q.rho, q.g), -log(1.25), 1e-15);
+    q = linear_of(RS_SPARSE, 60);
+    assert_no_law(&q);
+    assert_true(isnan(rs_decay_bound(&q.one, q.rho, q.g)));
+}
+
 static void test_a_loss_at_every_step_has_no_law(void **state) {
     (void)state;
     query q = linear_of(RS_ORTHOGONAL, 100);
@@ -398,6 +569,12 @@ int main(void) {
         cmocka_unit_test(test_mean_field_needs_a_spread_of_slopes),
         cmocka_unit_test(test_quiet_tanh_networks),
         cmocka_unit_test(test_relu_networks),
+        cmocka_unit_test(test_memory_gates_alone),
+        cmocka_unit_test(test_gated_cells_at_the_zero_state),
+        cmocka_unit_test(test_zero_states_need_many_units_and_steps),
+        cmocka_unit_test(test_leaky_cells),
+        cmocka_unit_test(test_critical_couplings_at_the_zero_state),
+        cmocka_unit_test(test_rings_are_isometries),
         cmocka_unit_test(test_a_loss_at_every_step_has_no_law),
         cmocka_unit_test(test_bound),
     };

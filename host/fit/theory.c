@@ -152,6 +152,11 @@ static bool has_iid_entries(rs_ensemble ensemble) {
     return ensemble.kind == RS_GAUSSIAN || ensemble.kind == RS_UNIFORM;
 }
 
+/* Up to its scale. */
+static bool is_isometry(rs_ensemble ensemble) {
+    return ensemble.kind == RS_ORTHOGONAL || ensemble.kind == RS_RING;
+}
+
 /* A state that never leaves 0. */
 static bool is_at_rest(const rs_case *one) {
     return one->input.kind == RS_INPUT_ZERO && one->h0.kind == RS_START_ZERO;
@@ -164,6 +169,7 @@ static rs_prediction predict_linear(const rs_case *one, double rho, double g) {
     bool const soon = steps <= root, late = steps >= 5.0 * root;
     switch (one->ensemble.kind) {
     case RS_ORTHOGONAL:
+    case RS_RING:
     case RS_IDENTITY: return ln_rho; /* exactly */
     case RS_SYMMETRIC: return late ? ln_rho : none;
     case RS_GAUSSIAN:
@@ -196,6 +202,71 @@ static rs_prediction predict_mean_field(const rs_case *one, const rs_mean_field 
     return (rs_prediction){"mean field", decay_rate};
 }
 
+/* --- cells that keep a part of their state ---------------------------------------------------- */
+
+/* The Jacobian of a step is (1 - lose) I + pass W_hh, of the candidate: that of leaky cells whose
+ * slope is 1, and of gated ones at the zero state. The laws are named by their formulas. */
+typedef struct mixture {
+    double lose, pass;
+    const char *of_none, *of_rho, *of_g; /* where W_hh is 0, normal, or of iid entries */
+} mixture;
+
+static mixture leaky_mixture(double leak) {
+    return (mixture){leak, leak, "ln(1 - A)", "ln(1 - A + A rho)", "ln(1 - A + A g)"};
+}
+
+/* All biases are 0 but that of the memory gate, and all sums of gates without input and state. */
+static mixture gated_mixture(const rs_case *one) {
+    double const lose = 1.0 / (1.0 + exp(one->gate_bias.value)); /* 1 - sigma(bias) */
+    if (one->cell == RS_LSTM) return (mixture){lose, 0.25, "ln f", "ln(f + rho/4)", "ln(f + g/4)"};
+    return (mixture){lose, 0.5 * lose, "ln z", "ln(z + (1 - z) rho/2)", "ln(z + (1 - z) g/2)"};
+}
+
+/* -ln(1 - lose + pass x), with all digits where next to nothing is lost. */
+static double mixture_decay(const mixture *of, double x) {
+    return 0.0 - log1p(of->pass * x - of->lose);
+}
+
+/* Bounds that were measured for the mean over seeds: see theory.h. */
+static bool mixes_evenly(const rs_case *one, const mixture *of, double x) {
+    bool const keeps_enough = of->pass * x <= 9.0 * (1.0 - of->lose);
+    return one->hidden >= 32 && one->steps >= 50 && keeps_enough;
+}
+
+static rs_prediction predict_mixture(const rs_case *one, const mixture *of, double rho, double g) {
+    rs_prediction const of_rho = {of->of_rho, mixture_decay(of, rho)};
+    if (one->ensemble.kind == RS_IDENTITY) return of_rho; /* exactly */
+    if (!mixes_evenly(one, of, g)) return none;
+    if (is_isometry(one->ensemble)) return of_rho;
+    if (!has_iid_entries(one->ensemble)) return none;
+    return (rs_prediction){of->of_g, mixture_decay(of, g)};
+}
+
+static bool is_leaky(const rs_case *one) { return !rs_case_is_gated(one) && one->leak < 1.0; }
+
+static rs_prediction predict_leaky(const rs_case *one, double rho, double g) {
+    mixture const leaky = leaky_mixture(one->leak);
+    bool const has_fixed_point = one->cell == RS_TANH && one->input.kind == RS_INPUT_ZERO &&
+                                 one->ensemble.kind == RS_IDENTITY;
+    if (g == 0.0) return (rs_prediction){leaky.of_none, mixture_decay(&leaky, 0.0)};
+    if (one->cell == RS_LINEAR || (one->cell == RS_TANH && is_at_rest(one)))
+        return predict_mixture(one, &leaky, rho, g);
+    if (!has_fixed_point) return none;
+    double const slope = exp(-rs_identity_tanh_decay(rho)); /* in the place of rho */
+    return (rs_prediction){"identity fixed point", mixture_decay(&leaky, slope)};
+}
+
+/* At the zero state only the candidate's block counts, whatever the others are. Units of different
+ * biases decay at rates of their own, of which no one exponential comes. */
+static rs_prediction predict_gated(const rs_case *one, double rho, double g) {
+    mixture const gated = gated_mixture(one);
+    if (!is_at_rest(one) || one->gate_bias.kind == RS_BIAS_CHRONO) return none;
+    if (g == 0.0) return (rs_prediction){gated.of_none, mixture_decay(&gated, 0.0)};
+    return predict_mixture(one, &gated, rho, g);
+}
+
+/* --- all of them ------------------------------------------------------------------------------ */
+
 static rs_prediction predict_tanh(const rs_theory *theory, const rs_case *one, double rho,
                                   double g) {
     bool const is_quiet = one->input.kind == RS_INPUT_ZERO;
@@ -223,6 +294,8 @@ static rs_prediction predict_relu(const rs_case *one, double rho, double g) {
 
 rs_prediction rs_predict(const rs_theory *theory, const rs_case *one, double rho, double g) {
     if (one->loss == RS_ALL_MEAN) return none; /* what every step adds does not decay */
+    if (rs_case_is_gated(one)) return predict_gated(one, rho, g);
+    if (is_leaky(one)) return predict_leaky(one, rho, g);
     switch (one->cell) {
     case RS_TANH: return predict_tanh(theory, one, rho, g);
     case RS_RELU: return predict_relu(one, rho, g);
@@ -230,22 +303,41 @@ rs_prediction rs_predict(const rs_theory *theory, const rs_case *one, double rho
     }
 }
 
-double rs_predict_critical(const rs_theory *theory, const rs_case *one) {
+/* Where the law of the case, whichever it is, would have its rate 0. */
+static double critical_coupling(const rs_theory *theory, const rs_case *one) {
     static double const most_noise = 100.0; /* of rs_critical_coupling() */
-    if (one->cell != RS_TANH || one->input.kind != RS_INPUT_NOISE || one->input.sigma > most_noise)
-        return NAN;
-    double const g = rs_critical_coupling(theory, one->input.sigma);
-    return rs_predict(theory, one, g, g).law ? g : NAN;
+    if (rs_case_is_gated(one)) {
+        mixture const gated = gated_mixture(one);
+        return gated.lose / gated.pass;
+    }
+    if (is_leaky(one)) return 1.0;
+    bool const is_driven = one->cell == RS_TANH && one->input.kind == RS_INPUT_NOISE;
+    if (!is_driven || one->input.sigma > most_noise) return NAN;
+    return rs_critical_coupling(theory, one->input.sigma);
+}
+
+double rs_predict_critical(const rs_theory *theory, const rs_case *one) {
+    double const g = critical_coupling(theory, one);
+    return isfinite(g) && rs_predict(theory, one, g, g).law ? g : NAN;
+}
+
+/* Of W_hh; NaN where it is not known. */
+static double largest_singular_value(const rs_case *one, double rho, double g) {
+    switch (one->ensemble.kind) {
+    case RS_ORTHOGONAL:
+    case RS_RING:
+    case RS_IDENTITY:
+    case RS_NORMAL:
+    case RS_SYMMETRIC: return rho;
+    case RS_GAUSSIAN:
+    case RS_UNIFORM: return 2.0 * g;
+    default: return NAN;
+    }
 }
 
 double rs_decay_bound(const rs_case *one, double rho, double g) {
-    if (one->loss == RS_ALL_MEAN) return NAN;
-    switch (one->ensemble.kind) {
-    case RS_ORTHOGONAL:
-    case RS_IDENTITY:
-    case RS_SYMMETRIC: return 0.0 - log(rho);
-    case RS_GAUSSIAN:
-    case RS_UNIFORM: return 0.0 - log(2.0 * g);
-    default: return NAN;
-    }
+    if (one->loss == RS_ALL_MEAN || rs_case_is_gated(one)) return NAN;
+    double const largest = largest_singular_value(one, rho, g);
+    mixture const leaky = leaky_mixture(one->leak);
+    return is_leaky(one) ? mixture_decay(&leaky, largest) : 0.0 - log(largest);
 }

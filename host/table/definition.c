@@ -58,13 +58,38 @@ const cell *rs_cell_named(const table *of, const cell *row, const char *name) {
     return &row[i];
 }
 
-/* Reads the words of a row as the spec file's are read: the columns have the names of the keys. */
+/* Columns of a case that theory needs, and the keys of a spec that have their words. */
+static const struct {
+    const char *column, *key;
+    bool of_model, optional; /* may be a model's, which no spec can say; some cells have none */
+} setting[] = {
+    {"cell", "cell", false, false},
+    {"ensemble", "ensemble", true, false},
+    {"input", "input", false, false},
+    {"h0", "h0", true, false},
+    {"loss", "loss", false, false},
+    {"gate_bias", "gate-bias", false, true},
+    {"gate_scale", "gate-scale", false, true},
+    {"leak", "leak", false, true},
+};
+
+static const char *word_of(const table *of, const cell *row, const char *column) {
+    const cell *const found = rs_cell_named(of, row, column);
+    return found->kind == TEXT ? found->text : "";
+}
+
+static bool is_of_model(const char *word) {
+    return strcmp(word, "model") == 0 || strcmp(word, "unrecorded") == 0;
+}
+
+/* Reads the words of a row as the spec file's are read. */
 static rs_status understand(const table *of, const cell *row, rs_spec *spec) {
-    static const char *const key[] = {"cell", "ensemble", "input", "h0", "loss"};
     RS_TRY(rs_spec_init(spec));
-    for (size_t i = 0; i < sizeof key / sizeof *key; ++i) {
-        const cell *const word = rs_cell_named(of, row, key[i]);
-        RS_TRY(rs_spec_set(spec, key[i], word->kind == TEXT ? word->text : "", RS_FROM_FILE));
+    for (size_t i = 0; i < sizeof setting / sizeof *setting; ++i) {
+        const char *const word = word_of(of, row, setting[i].column);
+        if (setting[i].of_model && is_of_model(word)) continue;
+        if (setting[i].optional && *word == '\0') continue;
+        RS_TRY(rs_spec_set(spec, setting[i].key, word, RS_FROM_FILE));
     }
     return RS_OK;
 }
@@ -82,7 +107,13 @@ rs_status rs_table_read_case(const table *of, const cell *row, rs_case *out, boo
             .input = spec.input[0],
             .h0 = spec.h0,
             .loss = spec.loss,
+            .gate_bias = spec.gate_bias[0],
+            .gate_scale = spec.gate_scale,
+            .leak = spec.leak[0],
         };
+    if (*known && is_of_model(word_of(of, row, "ensemble")))
+        out->ensemble = (rs_ensemble){.kind = RS_MODEL};
+    if (*known && is_of_model(word_of(of, row, "h0"))) out->h0 = (rs_start){.kind = RS_START_MODEL};
     rs_spec_free(&spec);
     return status == RS_EINPUT ? RS_OK : status;
 }

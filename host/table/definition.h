@@ -110,8 +110,8 @@ cell rs_power_cell(double log10);
 /* The cell of the column of that name, which there is. */
 const cell *rs_cell_named(const table *of, const cell *row, const char *name);
 
-/* What theory needs of a row's case: cell, ensemble, sizes, input, h0 and loss. Not *known where no
- * spec can name it, as with imported networks. */
+/* What theory needs of a row's case: cell, ensemble, sizes, input, h0, loss, gates and leak. Not
+ * *known where the words are none of today's. */
 rs_status rs_table_read_case(const table *of, const cell *row, rs_case *out, bool *known);
 
 #endif
