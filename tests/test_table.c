@@ -81,6 +81,29 @@ static void put_model(rs_store *store, int64_t run) {
     put(store, run, &f, 1);
 }
 
+/* Identities, which have predictions at any size. */
+static void put_lstm(rs_store *store, int64_t run) {
+    fixture f = fixture_make(1);
+    fixture_gate(&f, 1.0);
+    f.one.ensemble.kind = RS_IDENTITY;
+    f.one.input = (rs_input){.kind = RS_INPUT_ZERO};
+    f.one.input_size = 0;
+    fixture_point(&f, 0, 0.5, 0.25)->range.fp16_underflow = 4;
+    fixture_point(&f, 1, 2.0, -0.125);
+    fixture_states(&f, 0);
+    fixture_states(&f, 1);
+    put(store, run, &f, 2);
+}
+
+static void put_leaky(rs_store *store, int64_t run) {
+    fixture f = fixture_make(1);
+    f.one.cell = RS_LINEAR;
+    f.one.ensemble.kind = RS_IDENTITY;
+    f.one.leak = 0.25;
+    fixture_point(&f, 0, 0.5, 0.125);
+    put(store, run, &f, 1);
+}
+
 static void put_failure(rs_store *store, int64_t run) {
     fixture const f = fixture_make(9);
     rs_case_result const failure =
@@ -111,6 +134,8 @@ static rs_store *make_database(bool backwards) {
     for (uint64_t k = 1; k <= 3; ++k) put_gaussian(store, first, backwards ? 4 - k : k);
     put_failure(store, first);
     put_raw(store, first);
+    put_lstm(store, first);
+    put_leaky(store, first);
     if (!backwards) put_model(store, first);
     assert_ok(rs_store_finish_run(store, first, "some cases failed", 0.75, 1.0));
     begin_run(store); /* killed before it stored a case */
@@ -194,6 +219,13 @@ static double csv_field(const char *csv, size_t line, size_t at) {
     for (; line > 0; --line) csv = strchr(csv, '\n') + 1;
     for (; at > 0; --at) csv = strchr(csv, ',') + 1;
     return strtod(csv, NULL);
+}
+
+/* Number of the first line that begins so, or of lines where none does; the header's is 0. */
+static size_t line_of(const char *csv, const char *start) {
+    size_t line = 0;
+    for (; *csv && strncmp(csv, start, strlen(start)) != 0; ++line) csv = strchr(csv, '\n') + 1;
+    return line;
 }
 
 static void test_points_without_a_curve(void **state) {
@@ -336,14 +368,14 @@ static void test_decay_is_that_of_the_fit(void **state) {
     (void)state;
     rs_store *const store = make_database(false);
     char *const csv = table_text(store, "decay", RS_CSV);
-    /* lines: header, raw, gaussian at 0.1 and 2, model */
+    size_t const line = line_of(csv, "tanh,gaussian,10,5,0.102");
     double const rates[] = {0.25, 0.5, 0.75};
     rs_seed_summary const summary = rs_fit_seeds(rates, 3);
-    assert_true(csv_field(csv, 2, 4) == ((0.1 + 1e-3) + (0.1 + 2e-3) + (0.1 + 3e-3)) / 3.0);
-    assert_true(csv_field(csv, 2, 6) == 3.0);
-    assert_true(csv_field(csv, 2, 7) == summary.mean);
-    assert_true(csv_field(csv, 2, 8) == summary.ci95);
-    assert_true(csv_field(csv, 2, 11) == summary.gain);
+    assert_true(csv_field(csv, line, 4) == ((0.1 + 1e-3) + (0.1 + 2e-3) + (0.1 + 3e-3)) / 3.0);
+    assert_true(csv_field(csv, line, 6) == 3.0);
+    assert_true(csv_field(csv, line, 7) == summary.mean);
+    assert_true(csv_field(csv, line, 8) == summary.ci95);
+    assert_true(csv_field(csv, line, 11) == summary.gain);
     free(csv);
     rs_store_close(store);
 }
@@ -549,7 +581,8 @@ static void test_predictions_are_those_of_theory(void **state) {
                          .input = {RS_INPUT_NOISE, 0.7},
                          .loss = RS_RANDOM,
                          .hidden = 128,
-                         .steps = FIXTURE_STEPS};
+                         .steps = FIXTURE_STEPS,
+                         .leak = 1.0};
     char *const csv = table_text(store, "decay", RS_CSV);
     assert_true(csv_field(csv, 1, PREDICTED) == rs_predict(&theory, &one, 2.0, 1.5).decay_rate);
     assert_true(csv_field(csv, 1, BOUND) == rs_decay_bound(&one, 2.0, 1.5));
@@ -564,20 +597,113 @@ static void test_predictions_are_those_of_theory(void **state) {
     rs_store_close(store);
 }
 
+/* Cases that differ in a gate bias, in what is scaled or in a leak are no seeds of one another, and
+ * each has the prediction of its own words. */
+static void test_gates_and_leaks_of_cases(void **state) {
+    (void)state;
+    rs_theory theory;
+    assert_ok(rs_theory_make(&theory));
+    rs_store *store;
+    assert_ok(rs_store_open(path, &store));
+    int64_t const run = begin_run(store);
+    fixture f = fixture_make(1);
+    f.one.ensemble.kind = RS_IDENTITY;
+    f.one.input = (rs_input){.kind = RS_INPUT_ZERO};
+    rs_case one[6] = {f.one, f.one, f.one, f.one, f.one, f.one};
+    one[0].cell = one[1].cell = one[2].cell = RS_LSTM;
+    one[3].cell = RS_GRU;
+    one[1].gate_bias = one[3].gate_bias = (rs_gate_bias){RS_BIAS_GIVEN, -1.5};
+    one[2].gate_scale = RS_SCALE_NATIVE;
+    one[4].leak = 0.25;
+    for (size_t i = 0; i < 6; ++i) {
+        f.one = one[i];
+        fixture_point(&f, 0, 0.5, 0.25);
+        put(store, run, &f, 1);
+    }
+    char *const csv = table_text(store, "decay", RS_CSV);
+    static const char *const settings[] = {",drawn,same,,", ",-1.5,same,,", ",drawn,native,,",
+                                           ",-1.5,same,,",  ",,,0.25,",     ",,,1,"};
+    static size_t const line[] = {4, 2, 3, 1, 5, 6}; /* gru; lstm by bias and scale; tanh */
+    assert_int_equal(line_of(csv, "nothing"), 7);
+    for (size_t i = 0; i < 6; ++i) {
+        rs_prediction const law = rs_predict(&theory, &one[i], 0.5, 0.375);
+        assert_true(csv_field(csv, line[i], PREDICTED) == law.decay_rate);
+        const char *at = csv;
+        for (size_t k = 0; k < line[i]; ++k) at = strchr(at, '\n') + 1;
+        const char *const found = strstr(at, settings[i]);
+        assert_true(found && found < strchr(at, '\n'));
+    }
+    free(csv);
+    char *const critical = table_text(store, "critical", RS_CSV);
+    assert_int_equal(line_of(critical, "nothing"), 7);
+    free(critical);
+    rs_store_close(store);
+}
+
+/* The one law of imported networks: W_hh = 0 leaves the memory gate alone. */
+static void test_an_imported_network_of_zeros(void **state) {
+    (void)state;
+    rs_store *store;
+    assert_ok(rs_store_open(path, &store));
+    fixture f = fixture_make(1);
+    fixture_gate(&f, 1.0);
+    fixture_import(&f);
+    f.one.native = true;
+    f.one.input = (rs_input){.kind = RS_INPUT_ZERO};
+    rs_point *const point = fixture_point(&f, 0, NAN, 0.25);
+    point->rho = point->g = 0.0;
+    int64_t const run = begin_run(store);
+    put(store, run, &f, 1);
+    f.one.h0.kind = RS_START_MODEL;
+    put(store, run, &f, 1);
+    char *const csv = table_text(store, "decay", RS_CSV);
+    size_t const moving = 1, at_rest = 2; /* "model" before "zero" */
+    assert_near(csv_field(csv, at_rest, PREDICTED), log1p(exp(-1.0)));
+    assert_non_null(strstr(csv, ",ln f,"));
+    assert_true(csv_field(csv, moving, PREDICTED) == 0.0); /* an empty field */
+    free(csv);
+    rs_store_close(store);
+}
+
+/* Two products of K H x H with a column in every step. */
+static void test_operations_of_all_gates(void **state) {
+    (void)state;
+    static struct {
+        rs_cell cell;
+        double gates;
+    } const row[] = {{RS_GRU, 3.0}, {RS_LSTM, 4.0}, {RS_TANH, 1.0}}; /* as they are sorted */
+    enum { GFLOPS = 8 };
+    rs_store *store;
+    assert_ok(rs_store_open(path, &store));
+    int64_t const run = begin_run(store);
+    for (size_t i = 0; i < 3; ++i) {
+        fixture f = fixture_make(1);
+        f.one.cell = row[i].cell;
+        fixture_point(&f, 0, 0.5, 0.25);
+        put(store, run, &f, 1);
+    }
+    char *const csv = table_text(store, "throughput", RS_CSV);
+    double const plain = 4e-9 * 10.0 * 10.0 * 4.0 * FIXTURE_STEPS / (0.25 + 0.75);
+    for (size_t i = 0; i < 3; ++i) assert_near(csv_field(csv, i + 1, GFLOPS) / plain, row[i].gates);
+    free(csv);
+    rs_store_close(store);
+}
+
 enum { RHO_CRITICAL = 5, RHO_LOW, RHO_HIGH, G_CRITICAL, G_PREDICTED = 11, CRITICAL_SEEDS, RADII };
 
-/* Lines of the critical table: raw, gaussian, model. The gaussian networks' mean rates are 0.5 at
+/* The gaussian networks' mean rates are 0.5 at
  * 0.102 and -11/36 at 2; their interval was computed in Python as in test_critical.c. */
 static void test_critical_radius_by_hand(void **state) {
     (void)state;
     rs_store *const store = make_database(false);
     char *const csv = table_text(store, "critical", RS_CSV);
+    size_t const line = line_of(csv, "tanh,gaussian,10,5,");
     double const share = 0.5 / (0.5 + 11.0 / 36.0);
-    assert_near(csv_field(csv, 2, RHO_CRITICAL), 0.102 + share * (2.0 - 0.102));
-    assert_near(csv_field(csv, 2, G_CRITICAL), 0.075 + share * (1.5 - 0.075));
-    assert_near(csv_field(csv, 2, RHO_LOW), 0.734);
-    assert_near(csv_field(csv, 2, RHO_HIGH), 1.6550909090909092);
-    assert_true(csv_field(csv, 2, CRITICAL_SEEDS) == 3.0 && csv_field(csv, 2, RADII) == 2.0);
+    assert_near(csv_field(csv, line, RHO_CRITICAL), 0.102 + share * (2.0 - 0.102));
+    assert_near(csv_field(csv, line, G_CRITICAL), 0.075 + share * (1.5 - 0.075));
+    assert_near(csv_field(csv, line, RHO_LOW), 0.734);
+    assert_near(csv_field(csv, line, RHO_HIGH), 1.6550909090909092);
+    assert_true(csv_field(csv, line, CRITICAL_SEEDS) == 3.0 && csv_field(csv, line, RADII) == 2.0);
     /* a network without a rate, and one with its radius as drawn */
     assert_non_null(strstr(csv, "\nlinear,orthogonal,10,5,noise:0.5,,,,,,,,0,0,"));
     assert_non_null(strstr(csv, "\ntanh,model,10,5,pytorch,,,,,,,,0,0,"));
@@ -749,6 +875,9 @@ int main(void) {
         WITH_PATH(test_clip_by_hand),
         WITH_PATH(test_clip_of_norms_that_are_no_doubles),
         WITH_PATH(test_predictions_are_those_of_theory),
+        WITH_PATH(test_gates_and_leaks_of_cases),
+        WITH_PATH(test_an_imported_network_of_zeros),
+        WITH_PATH(test_operations_of_all_gates),
         WITH_PATH(test_critical_radius_by_hand),
         WITH_PATH(test_critical_radius_of_a_partial_sweep),
         WITH_PATH(test_critical_coupling_beside_that_of_theory),

@@ -1,5 +1,9 @@
 #include "definition.h"
 
+#include <string.h>
+
+enum { THROUGHPUT_GFLOPS = 8 }; /* of its own columns */
+
 static const column throughput_own[] = {
     {"engine", TEXT, ALWAYS, "c.engine"},
     {"device", TEXT, ALWAYS, "t.device"},
@@ -10,7 +14,7 @@ static const column throughput_own[] = {
     {"forward_ms", REAL, ALWAYS, "avg(t.forward_s) * 1e3"},
     {"backward_ms", REAL, ALWAYS, "avg(t.backward_s) * 1e3"},
     /* Two products of H x H with a column in every recorded step, one forward, one backward: 4 H^2
-     * operations. SQLite yields NULL for x / 0. */
+     * operations for each gate. SQLite yields NULL for x / 0. */
     {"gflops", REAL, ALWAYS,
      "4e-9 * c.hidden * c.hidden * t.columns * c.steps / avg(t.forward_s + t.backward_s)"},
     {"column_steps_per_s", REAL, ALWAYS,
@@ -29,10 +33,26 @@ static const column throughput_own[] = {
 static const char throughput_from[] = " FROM timings t JOIN cases c ON c.id = t.case_id"
                                       " GROUP BY " THROUGHPUT_ORDER " ORDER BY " THROUGHPUT_ORDER;
 
+/* Of a cell by name; 1 where there is no such cell. */
+static double gates_of(const cell *name) {
+    for (int k = 0; k < RS_N_CELL; ++k)
+        if (name->kind == TEXT && strcmp(name->text, rs_cell_name((rs_cell)k)) == 0)
+            return (double)rs_cell_of((rs_cell)k)->gates;
+    return 1.0;
+}
+
+static rs_status next_throughput(source *from, cell *row, bool *more) {
+    RS_TRY(rs_table_next_plain(from, row, more));
+    cell *const gflops = row + from->table->own + THROUGHPUT_GFLOPS;
+    if (*more && gflops->kind == REAL)
+        gflops->real *= gates_of(rs_cell_named(from->table, row, "cell"));
+    return RS_OK;
+}
+
 const definition rs_throughput_table = {
     .name = "throughput",
     .about = "times and rates of the engines",
     OWN_COLUMNS(throughput_own),
     .from = throughput_from,
-    .next = rs_table_next_plain,
+    .next = next_throughput,
 };
