@@ -1,7 +1,9 @@
-"""Writes models/, small crafted .npz files that no command may crash or hang on:
+"""Writes models/, small crafted .npz and .safetensors files that no command may crash or hang on:
 python make_models.py"""
 
 import io
+import json
+import struct
 import zipfile
 from pathlib import Path
 
@@ -27,8 +29,26 @@ def header(shape="(4, 4)", kind="'<f8'", order="False"):
     return f"{{'descr': {kind}, 'fortran_order': {order}, 'shape': {shape}, }}"
 
 
+def gated_model(gates):
+    model = good_model()
+    for name in ("weight_hh_l0", "weight_ih_l0", "bias_ih_l0", "bias_hh_l0"):
+        model[name] = np.concatenate(gates * [model[name]])
+    return model
+
+
+LSTM, GRU = gated_model(4), gated_model(3)
 CHANGED = {
     "good": {},
+    "good_lstm": LSTM | {"c0": np.ones((1, 2, 4))},
+    "good_gru": GRU,
+    "lstm_without_recurrence": LSTM | {"weight_hh_l0": np.zeros((16, 4))},
+    "c0_of_a_gru": GRU | {"c0": np.ones((2, 4))},
+    "c0_of_an_rnn": {"c0": np.ones((2, 4))},
+    "c0_of_another_batch": LSTM | {"c0": np.ones((3, 4))},
+    "bias_of_one_gate": LSTM | {"bias_hh_l0": np.ones(4)},
+    "two_gates": {"weight_hh_l0": np.ones((8, 4))},
+    "projection": LSTM | {"weight_hr_l0": np.ones((4, 4))},
+    "reversed_gru": GRU | {"weight_hh_l0_reverse": np.ones((12, 4))},
     "no_weight_hh": {"weight_hh_l0": None},
     "not_square": {"weight_hh_l0": np.ones((4, 3))},
     "lstm": {"weight_hh_l0": np.ones((16, 4))},
@@ -79,6 +99,74 @@ def write(name, model):
     np.savez(FOLDER / f"{name}.npz", **{k: v for k, v in model.items() if v is not None})
 
 
+def tensors_of(model):
+    """The header of a .safetensors file as a dict, and the numbers as bytes."""
+    header, data = {"__metadata__": {"format": "np"}}, b""
+    for name, array in model.items():
+        begin = len(data)
+        data += array.tobytes()
+        header[name] = {"dtype": {4: "F32", 8: "F64"}[array.itemsize], "shape": list(array.shape),
+                        "data_offsets": [begin, len(data)]}
+    return header, data
+
+
+def write_tensors(name, header, data, length=None):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    length = len(text) if length is None else length
+    (FOLDER / f"{name}.safetensors").write_bytes(struct.pack("<Q", length) + text + data)
+
+
+def changed_tensors():
+    """(name, header, data) of files that lie in one place."""
+    header, data = tensors_of(good_model())
+    weight = header["weight_hh_l0"]
+
+    def with_weight(**changes):
+        return header | {"weight_hh_l0": weight | changes}
+
+    text = json.dumps(header).encode()
+    end = len(data)
+    yield "another_type", with_weight(dtype="I64"), data
+    yield "type_of_control_bytes", with_weight(dtype="\x1b[2J\n"), data
+    yield "shape_too_large", with_weight(shape=[2**32, 2**32]), data
+    yield "shape_beyond_integers", with_weight(shape=[2**64, 2]), data
+    yield "shape_negative", with_weight(shape=[-4, -4]), data
+    yield "shape_of_fractions", with_weight(shape=[4.0, 4.0]), data
+    yield "shape_of_five_dimensions", with_weight(shape=[1, 1, 1, 4, 4]), data
+    yield "shape_of_fewer", with_weight(shape=[4, 3]), data
+    yield "place_beyond_the_end", with_weight(data_offsets=[end, end + 128]), data
+    yield "place_of_another", with_weight(data_offsets=header["input"]["data_offsets"]), data
+    yield "place_before_the_start", with_weight(data_offsets=[-128, 0]), data
+    yield "place_backwards", with_weight(data_offsets=[128, 0]), data
+    yield "gap", header | {"bias_ih_l0": header["bias_hh_l0"]}, data
+    yield "less_data", header, data[:-8]
+    yield "more_data", header, data + bytes(8)
+    yield "no_weight_hh", {"decoder.weight": weight}, data[:128]
+    yield "no_offsets", header | {"h0": {"dtype": "F64", "shape": [2, 4]}}, data
+    yield "array_that_is_a_number", header | {"h0": 1}, data
+    yield "name_of_control_bytes", {"\x1b[2J\n": weight}, data[:128]
+    yield "name_twice", text[:-1] + b', "h0": ' + json.dumps(header["h0"]).encode() + b"}", data
+    yield "deep", b'{"a":' + 20000 * b"[", b""
+    yield "no_json", b"{" + 64 * b"\xff", b""
+    yield "text_after_the_json", text + b" {}", data
+    yield "spaces_after_the_json", text + 9 * b" ", data
+
+
+def write_all_tensors():
+    for name, model in {"good": good_model(), "good_lstm": LSTM | {"c0": np.ones((2, 4))},
+                        "good_gru": GRU, "nan": good_model() | {"h0": np.full((2, 4), np.nan)},
+                        "c0_of_a_gru": GRU | {"c0": np.ones((2, 4))}}.items():
+        write_tensors(name, *tensors_of(model))
+    for name, header, data in changed_tensors():
+        write_tensors(name, header, data)
+    header, data = tensors_of(good_model())
+    write_tensors("header_beyond_the_end", header, data, 10**6)
+    write_tensors("header_beyond_integers", header, data, 2**64 - 1)
+    write_tensors("header_cut", header, data, 100)
+    write_tensors("header_of_nothing", b"{", b"", 0)
+    write_tensors("single", *tensors_of({k: v.astype("<f4") for k, v in LSTM.items()}))
+
+
 def write_members(name, members, **options):
     with zipfile.ZipFile(FOLDER / f"{name}.npz", "w", **options) as archive:
         for member, content in members:
@@ -117,12 +205,13 @@ def write_damaged():
 
 def main():
     FOLDER.mkdir(exist_ok=True)
-    for path in FOLDER.glob("*.npz"):
+    for path in [*FOLDER.glob("*.npz"), *FOLDER.glob("*.safetensors")]:
         path.unlink()
     for name, changes in CHANGED.items():
         write(name, good_model() | changes)
     write_lies()
     write_damaged()
+    write_all_tensors()
 
 
 if __name__ == "__main__":
