@@ -47,7 +47,8 @@ typedef struct block {
     const rs_array *array;
     const char *gate; /* NULL for all of it */
     const double *weight;
-    size_t n; /* rows */
+    size_t n;          /* rows */
+    bool is_candidate; /* whose radius is the layer's */
 } block;
 
 /* The array that a sweep scales. */
@@ -98,11 +99,11 @@ static rs_status measure(const block *b, spectrum *out) {
     return status;
 }
 
-static void print_values(const spectrum *values, FILE *out) {
+static void print_values(const block *b, const spectrum *values, FILE *out) {
     fprintf(out, "  spectral radius rho          %.8g\n", values->radius);
     fprintf(out, "  largest singular value       %.8g\n", values->largest);
     fprintf(out, "  smallest singular value      %.8g\n", values->smallest);
-    if (values->radius == 0.0)
+    if (values->radius == 0.0 && b->is_candidate)
         fputs("  All eigenvalues are 0: it cannot be scaled, take --rho native.\n", out);
 }
 
@@ -136,7 +137,7 @@ static rs_status print_spectrum(const block *b, double *left, double *radius, FI
         return RS_OK;
     }
     RS_TRY(rs_fail_in(status, "%s", b->array->name));
-    print_values(&values, out);
+    print_values(b, &values, out);
     *radius = values.radius;
     return RS_OK;
 }
@@ -147,10 +148,11 @@ static rs_status print_spectra(const rs_array *array, double *left, double *radi
     if (!has_spectrum(array) || !cell_of(array, &cell)) return RS_OK;
     size_t const n = array->shape[1];
     for (size_t k = 0; k < rs_cell_of(cell)->gates; ++k) {
-        block const b = {array, gate_name(cell, k), array->data + k * n * n, n};
+        block const b = {array, gate_name(cell, k), array->data + k * n * n, n,
+                         k == rs_cell_of(cell)->candidate};
         double its_radius = 0.0;
         RS_TRY(print_spectrum(&b, left, &its_radius, out));
-        if (is_layer(array) && k == rs_cell_of(cell)->candidate) *radius = its_radius;
+        if (is_layer(array) && b.is_candidate) *radius = its_radius;
     }
     return RS_OK;
 }

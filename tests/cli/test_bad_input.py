@@ -1,12 +1,15 @@
 """Bad input: one clear line, exit 2, nothing written and nothing overwritten."""
 
+import json
 import os
 import sqlite3
+import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from conftest import SMALL, assert_one_line, rhosweep, small_with, sweep
+from conftest import SMALL, assert_one_line, rhosweep, small_with, sweep, table
 
 BAD_OPTIONS = {
     "unknown option": ["--rhoo", "1"],
@@ -50,6 +53,23 @@ BAD_OPTIONS = {
     "range of too many values": ["--rho", "1:2:1e-300"],
     "fractional range without step": ["--rho", "0.5:1.5"],
     "range through zero": ["--rho", "0:1:0.5"],
+    "sparse without its density": ["--ensemble", "sparse"],
+    "density 0": ["--ensemble", "sparse:0"],
+    "density above 1": ["--ensemble", "sparse:1.5"],
+    "a density twice": ["--ensemble", "sparse:0.1,sparse:1e-1"],
+    "gate bias without gates": ["--gate-bias", "1"],
+    "gate bias not a number": ["--cell", "lstm", "--gate-bias", "one"],
+    "NaN gate bias": ["--cell", "lstm", "--gate-bias", "nan"],
+    "infinite gate bias": ["--cell", "lstm", "--gate-bias", "-inf"],
+    "a gate bias twice": ["--cell", "gru", "--gate-bias", "0,1,-0"],
+    "chrono without a horizon": ["--cell", "gru", "--gate-bias", "chrono:"],
+    "chrono of too short a horizon": ["--cell", "gru", "--gate-bias", "chrono:2"],
+    "gate scale without gates": ["--gate-scale", "native"],
+    "unknown gate scale": ["--cell", "lstm", "--gate-scale", "all"],
+    "leak of a cell with gates": ["--cell", "lstm,gru", "--leak", "0.5"],
+    "leak 0": ["--leak", "0"],
+    "leak above 1": ["--leak", "0.5,1.5"],
+    "NaN leak": ["--leak", "nan"],
     "seeds range of wrong sign": ["--seeds", "5:1"],
     "seeds step 0": ["--seeds", "1:5:0"],
     "negative seed": ["--seeds", "-1"],
@@ -152,6 +172,9 @@ BAD_MODELS = {
     "no weight_hh": lambda model: model.pop("weight_hh_l0"),
     "not square": with_entry("weight_hh_l0", np.ones((5, 4))),
     "an LSTM": with_entry("weight_hh_l0", np.ones((20, 5))),
+    "two gates": with_entry("weight_hh_l0", np.ones((10, 5))),
+    "projection": with_entry("weight_hr_l0", np.ones((5, 5))),
+    "c0": with_entry("c0", np.ones((4, 5))),
     "one dimension": with_entry("weight_hh_l0", np.ones(25)),
     "empty": with_entry("weight_hh_l0", np.ones((0, 0))),
     "NaN": with_entry("weight_hh_l0", np.full((5, 5), np.nan)),
@@ -184,9 +207,117 @@ def test_bad_model(change, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def gated_model(gates):
+    model = good_model()
+    for name in ("weight_hh_l0", "weight_ih_l0", "bias_ih_l0", "bias_hh_l0"):
+        model[name] = np.concatenate([(1 + k) * model[name] for k in range(gates)])
+    return model
+
+
+# Changes of good ones, and what the line says.
+BAD_GATED = {
+    "c0 of a GRU": (3, {"c0": np.ones((4, 5))}, "c0: a GRU has none"),
+    "c0 of another batch": (4, {"c0": np.ones((3, 5))}, "c0: B is 3, must be 4"),
+    "c0 of h0's other batch": (4, {"input": None, "h0": np.ones((2, 5)), "c0": np.ones((3, 5))},
+                               "c0: B is 3, must be 2"),
+    "biases of one gate": (4, {"bias_hh_l0": np.ones(5)}, "bias_hh_l0: the number of rows is 5, must be 20"),
+    "weight_ih of a GRU": (4, {"weight_ih_l0": np.ones((15, 2))}, "is 15, must be 20"),
+    "two layers": (4, {"weight_ih_l1": np.ones((20, 5))}, "more than one layer or direction is not supported"),
+    "two directions": (3, {"bias_ih_l0_reverse": np.ones(15)}, "layer or direction is not supported"),
+    "projection": (4, {"weight_hr_l0": np.ones((3, 5))}, "projections is not supported"),
+    "infinite c0": (4, {"c0": np.full((4, 5), np.inf)}, "c0: value 1 of 20 is inf"),
+    "nilpotent candidate": (4, {"weight_hh_l0": np.concatenate(
+        [np.eye(5), np.eye(5), np.triu(np.ones((5, 5)), 1), np.eye(5)])}, "--rho native"),
+}
+
+
+@pytest.mark.parametrize(("gates", "changes", "part"), BAD_GATED.values(), ids=BAD_GATED.keys())
+def test_bad_gated_model(gates, changes, part, tmp_path):
+    path = tmp_path / "bad.npz"
+    np.savez(path, **{k: v for k, v in (gated_model(gates) | changes).items() if v is not None})
+    done = rhosweep("sweep", "--model", path, "--rho", "1", "-o", tmp_path / "results.db")
+    assert part in assert_one_line(done, 2)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_cell_against_model(tmp_path):
+    path = tmp_path / "model.npz"
+    for gates, asked, line in (
+            (4, "tanh", "cell: tanh asked for, but model.npz is an LSTM (weight_hh is [4 x 5][5]): leave --cell out"),
+            (3, "lstm", "cell: lstm asked for, but model.npz is a GRU (weight_hh is [3 x 5][5]): leave --cell out"),
+            (1, "gru", "cell: gru asked for, but model.npz is an nn.RNN (weight_hh is [5][5]): leave --cell out")):
+        np.savez(path, **gated_model(gates))
+        done = rhosweep("sweep", "--model", path, "--cell", asked, "-o", tmp_path / "results.db")
+        assert assert_one_line(done, 2) == f"rhosweep: {line}"
+    done = rhosweep("sweep", "--model", path, "--gate-bias", "1", "-o", tmp_path / "results.db")
+    assert "gate-bias: tanh has no gates" in assert_one_line(done, 2)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def tensors(model):
+    """A .safetensors file of these arrays, by its definition."""
+    header, data = {}, b""
+    for name, array in model.items():
+        header[name] = {"dtype": "F64", "shape": list(array.shape),
+                        "data_offsets": [len(data), len(data) + array.nbytes]}
+        data += array.tobytes()
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+@pytest.mark.parametrize("command", ["sweep", "inspect"])
+@pytest.mark.parametrize("keep", [1, 8, 9, 40, 0.3, 0.5, 0.9, -1])
+def test_truncated_tensors(command, keep, tmp_path):
+    path = tmp_path / "cut.safetensors"
+    whole = tensors(gated_model(4))
+    path.write_bytes(whole[: int(keep * len(whole)) if isinstance(keep, float) else keep])
+    arguments = {
+        "sweep": ["--model", path, "--rho", "1", "-o", tmp_path / "results.db"],
+        "inspect": [path],
+    }[command]
+    assert "cut.safetensors" in assert_one_line(rhosweep(command, *arguments), 2)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+CRAFTED = sorted((Path(__file__).resolve().parents[1] / "corpus" / "models").glob("*.safetensors"))
+WHOLE = {"good", "good_lstm", "good_gru", "single", "spaces_after_the_json"}
+READ = {"nan", "c0_of_a_gru", "no_weight_hh"}  # whole too, but nothing to sweep
+
+
+def test_there_are_crafted_tensors():
+    assert len(CRAFTED) > 30 and WHOLE | READ <= {path.stem for path in CRAFTED}
+
+
+@pytest.mark.parametrize("path", CRAFTED, ids=[path.stem for path in CRAFTED])
+def test_crafted_tensors(path, tmp_path):
+    inspected = rhosweep("inspect", path)
+    done = rhosweep("sweep", "--quiet", "--model", path, "--rho", "1", "-o", tmp_path / "results.db")
+    if path.stem in WHOLE:
+        assert (inspected.returncode, done.returncode) == (0, 0), done.stderr
+        return
+    if path.stem in READ:
+        assert inspected.returncode == 0
+    else:
+        assert path.name in assert_one_line(inspected, 2)
+    line = assert_one_line(done, 2)
+    assert path.name in line and "\x1b" not in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_without_recurrence_runs_native(tmp_path, database):
+    np.savez(tmp_path / "zero.npz", **gated_model(4) | {"weight_hh_l0": np.zeros((20, 5))})
+    sweep(database, "--model", tmp_path / "zero.npz", "--rho", "native")
+    assert [(row["cell"], row["rho"]) for row in table("seeds", database)] == 10 * [("lstm", "0")]
+    done = rhosweep("sweep", "--model", tmp_path / "zero.npz", "--rho", "1", "-o", tmp_path / "x.db")
+    assert "spectral radius is 0" in assert_one_line(done, 2)
+
+
 def test_the_model_these_are_made_from_is_good(tmp_path, database):
     np.savez(tmp_path / "good.npz", **good_model())
     sweep(database, "--model", tmp_path / "good.npz", "--rho", "1")
+    for gates in (3, 4):
+        np.savez(tmp_path / "good.npz", **gated_model(gates))
+        sweep(database, "--model", tmp_path / "good.npz", "--rho", "1")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """What a result depends on is part of its case's identity: another setting is another case."""
 
+import json
 import os
+import struct
 
 import numpy as np
 import pytest
@@ -67,6 +69,92 @@ def test_cell_and_nonlinearity_are_one_option(tmp_path, database):
     sweep(database, spec, *SETTINGS, "--hidden", "6")
     assert [run["points"] for run in table("runs", database)] == ["1", "0", "0", "1"]
     assert [row["cell"] for row in table("decay", database)] == ["relu", "tanh"]
+
+
+def test_variants_are_the_sweeps_of_each(tmp_path, database):
+    """Gate biases of cells with gates, leaks of the others, and densities: none twice, none missing."""
+    shape = [*SETTINGS, "--hidden", "8", "--steps", "30"]
+    sweep(database, *shape, "--cell", "tanh,lstm,gru", "--gate-bias", "drawn,-1,chrono:20", "--leak", "0.5,1",
+          "--ensemble", "sparse:0.5,gaussian,sparse:0.7")
+    rows = table("decay", database)
+    assert len(rows) == 3 * (2 + 3 + 3)
+    for cell, key, values in (("tanh", "leak", ["0.5", "1"]), ("lstm", "gate_bias", ["-1", "chrono:20", "drawn"]),
+                              ("gru", "gate_bias", ["-1", "chrono:20", "drawn"])):
+        for ensemble in ("gaussian", "sparse:0.5", "sparse:0.7"):
+            found = decay(database, cell=cell, ensemble=ensemble)
+            assert sorted(row[key] for row in found) == values
+            assert len(set(numbers(found))) == len(values)
+    alone = sweep(tmp_path / "alone.db", *shape, "--cell", "gru", "--gate-bias", "chrono:20",
+                  "--ensemble", "sparse:0.7")
+    assert numbers(table("decay", alone)) == numbers(
+        decay(database, cell="gru", gate_bias="chrono:20", ensemble="sparse:0.7"))
+    sweep(database, *shape, "--cell", "lstm,tanh", "--gate-bias=-1", "--leak", "0.5", "--ensemble", "sparse:0.5")
+    assert [run["points"] for run in table("runs", database)] == [str(len(rows)), "0"]
+
+
+def test_the_gate_scale_is_part_of_a_case(database):
+    shape = [*SETTINGS, "--hidden", "8", "--cell", "tanh,lstm", "--steps", "30"]
+    for scale in ("same", "native"):
+        sweep(database, *shape, "--gate-scale", scale)
+    assert len(decay(database, cell="tanh")) == 1
+    assert len(set(numbers(decay(database, cell="lstm")))) == 2
+    assert {row["gate_scale"] for row in decay(database, cell="lstm")} == {"same", "native"}
+
+
+def lstm(hidden=6, batch=3):
+    random = np.random.default_rng(2)
+    return {"weight_hh_l0": random.normal(size=(4 * hidden, hidden)),
+            "weight_ih_l0": random.normal(size=(4 * hidden, 2)),
+            "bias_ih_l0": random.normal(size=4 * hidden), "bias_hh_l0": random.normal(size=4 * hidden),
+            "h0": random.normal(size=(batch, hidden)), "c0": random.normal(size=(batch, hidden))}
+
+
+def write_tensors(path, arrays, dtype):
+    header, data = {"__metadata__": {"format": "np"}}, b""
+    for name, array in arrays.items():
+        content = array.astype("<f4" if dtype == "F32" else "<f8").tobytes()
+        header[name] = {"dtype": dtype, "shape": list(array.shape),
+                        "data_offsets": [len(data), len(data) + len(content)]}
+        data += content
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def test_a_model_is_the_same_out_of_either_kind_of_file(tmp_path, database):
+    np.savez(tmp_path / "a.npz", **lstm())
+    write_tensors(tmp_path / "b.safetensors", lstm(), "F64")
+    write_tensors(tmp_path / "c.safetensors", lstm(), "F32")
+    np.savez(tmp_path / "d.npz", **{name: array.astype("<f4") for name, array in lstm().items()})
+    for name in ("a.npz", "b.safetensors", "c.safetensors", "d.npz"):
+        sweep(database, "--model", tmp_path / name, *SETTINGS)
+    assert [run["points"] for run in table("runs", database)] == ["1", "0", "1", "0"]
+    assert {row["cell"] for row in table("decay", database)} == {"lstm"}
+
+
+def test_c0_is_part_of_a_model(tmp_path, database):
+    """And so is its absence; a start state that the spec asks for takes the place of both."""
+    for name, changes in (("a", {}), ("b", {"c0": np.ones((3, 6))}), ("c", {"c0": None})):
+        model = {key: value for key, value in (lstm() | changes).items() if value is not None}
+        np.savez(tmp_path / f"{name}.npz", **model)
+        sweep(database, "--model", tmp_path / f"{name}.npz", *SETTINGS)
+        sweep(database, "--model", tmp_path / f"{name}.npz", *SETTINGS, "--h0", "normal:1", "--batch", "3")
+    assert len(set(numbers(decay(database, h0="model")))) == 3
+    drawn = numbers(decay(database, h0="normal:1"))
+    assert len(drawn) == 3 and len(set(drawn)) == 1
+
+
+def test_a_gate_bias_takes_the_place_of_an_imported_one(tmp_path, database):
+    """An LSTM whose biases of f add up to 2 is that LSTM with --gate-bias 2."""
+    model = lstm()
+    other = {name: array.copy() for name, array in model.items()}
+    other["bias_ih_l0"][6:12] = 1.5
+    other["bias_hh_l0"][6:12] = 0.5
+    for name, arrays, option in (("a", model, ["--gate-bias", "2"]), ("b", other, [])):
+        np.savez(tmp_path / f"{name}.npz", **arrays)
+        sweep(database, "--model", tmp_path / f"{name}.npz", *SETTINGS, *option)
+    assert len(set(numbers(table("decay", database)))) == 1
+    assert [row["gate_bias"] for row in table("decay", database)] == ["2", "drawn"]
 
 
 def test_a_model_without_a_start_state_begins_at_zero(tmp_path, database):

@@ -1,13 +1,17 @@
 """Slips of the pen, names that mean something to a shell, and files that are not where they should be."""
 
+import csv
+import io
 import os
+import re
 import shlex
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from conftest import SMALL, assert_one_line, rhosweep, succeed, sweep, table_text
+from conftest import SMALL, assert_one_line, rhosweep, small_with, succeed, sweep, table_text
 from test_failures import open_folder, run_as_nobody  # noqa: F401 (a fixture)
 
 NEAR = {
@@ -17,6 +21,9 @@ NEAR = {
     "command": (["sweeep"], "sweep?"),
     "swapped letters": (["tabel", "decay", "x.db"], "table?"),
     "value": (["sweep", "--cell", "tahn"], "tanh?"),
+    "cell with gates": (["sweep", "--cell", "tanh,ltsm"], "lstm?"),
+    "ensemble": (["sweep", "--ensemble", "sparse"], "sparse:P?"),
+    "key of gates": (["sweep", "--gatebias", "1"], "--gate-bias?"),
     "format": (["table", "decay", "x.db", "--format", "jsn"], "json?"),
     "help on": (["help", "inspct"], "inspect?"),
 }
@@ -68,6 +75,52 @@ def test_a_value_that_looks_like_an_option_may_be_meant(tmp_path):
     succeed("sweep", "--quiet", "--output=--quiet", *SMALL, cwd=tmp_path)
     assert (tmp_path / "--quiet").exists()
     assert "not above 0" in assert_one_line(rhosweep("sweep", "--rho", "-1"), 2)
+
+
+def test_biases_below_0_are_values(tmp_path):
+    for words in (["--gate-bias", "-1,0"], ["--gate-bias=-1,0"]):
+        sweep(tmp_path / "x.db", *small_with("--cell", "gru", *words))
+    text = table_text("runs", tmp_path / "x.db")
+    assert text.count("gate-bias = -1,0") == 2
+
+
+def test_the_spec_that_is_kept_has_the_keys_of_all_cells(tmp_path, database):
+    sweep(database, *small_with("--cell", "lstm,tanh", "--gate-bias", "chrono:9,1", "--leak", "1,0.5",
+                                "--gate-scale", "native", "--ensemble", "sparse:0.5,ring"))
+    spec = tmp_path / "again.ini"
+    runs = list(csv.DictReader(io.StringIO(table_text("runs", database))))
+    spec.write_text(runs[0]["spec"])
+    sweep(database, spec)
+    runs = list(csv.DictReader(io.StringIO(table_text("runs", database))))
+    assert [run["points"] for run in runs] == [str(2 * 4 * 3 * 3), "0"]
+    assert runs[0]["spec"] == runs[1]["spec"]
+
+
+@pytest.mark.parametrize("kind", ["npz", "safetensors"])
+def test_inspect_shows_every_gate(kind, tmp_path):
+    path = Path(__file__).resolve().parents[1] / "corpus" / "models" / f"good_lstm.{kind}"
+    text = succeed("inspect", path)
+    for gate in ("i, input", "f, forget", "g, candidate", "o, output"):
+        assert f"weight_hh_l0, gate {gate}\n" in text
+    assert text.count("spectral radius rho") == text.count("largest singular value") == 4
+    assert "A recurrent layer, an LSTM of 4 units and 2 inputs, with 6 steps of input, with h0 and c0." in text
+    assert "--rho 0.5:1.5:0.1" in text
+    text = succeed("inspect", path.with_name(f"good_gru.{kind}"))
+    assert "weight_hh_l0, gate z, update\n" in text and text.count("spectral radius rho") == 3
+    assert "a GRU of 4 units" in text
+
+
+def test_inspect_measures_the_block_of_its_gate(tmp_path):
+    blocks = [rho * np.eye(3) for rho in (0.25, 2, 0, 4)]
+    np.savez(tmp_path / "lstm.npz", weight_hh=np.concatenate(blocks))
+    text = succeed("inspect", tmp_path / "lstm.npz")
+    assert re.findall(r"spectral radius rho +(\S+)", text) == ["0.25", "2", "0", "4"]
+    assert "0.5:1.5:0.1" not in text  # the candidate's radius is 0
+    assert text.count("All eigenvalues are 0") == 1
+    blocks[0] = np.zeros((3, 3))
+    np.savez(tmp_path / "gru.npz", weight_hh=np.concatenate([blocks[k] for k in (0, 1, 3)]))
+    text = succeed("inspect", tmp_path / "gru.npz")
+    assert "0.5:1.5:0.1" in text and "All eigenvalues are 0" not in text
 
 
 @pytest.mark.parametrize("option", ["-o", "--figure"])
