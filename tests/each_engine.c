@@ -71,13 +71,14 @@ bool takes(const rs_engine *engine, const rs_shape *shape) {
 void describe(const rs_engine *engine, const rs_shape *s, char text[160]) {
     const char *isa = getenv("RHOSWEEP_ISA"), *path = getenv("RHOSWEEP_CUDA_PATH");
     static const char *const driven[] = {"", " noise", " driven"};
-    snprintf(
-        text, 160, "%s %s %s %s H=%zu I=%zu B=%zu R=%zu T=%zu G=%zu warmup=%zu%s%s", engine->name,
-        isa    ? isa
-        : path ? path
-               : "",
-        rs_precision_name(s->precision), rs_cell_name(s->cell), s->hidden, s->input_size, s->batch,
-        s->radii, s->steps, s->groups, s->warmup, s->raw ? " raw" : "", driven[s->drive]);
+    snprintf(text, 160, "%s %s %s %s leak=%g H=%zu I=%zu B=%zu R=%zu T=%zu G=%zu warmup=%zu%s%s",
+             engine->name,
+             isa    ? isa
+             : path ? path
+                    : "",
+             rs_precision_name(s->precision), rs_cell_name(s->cell), s->leak, s->hidden,
+             s->input_size, s->batch, s->radii, s->steps, s->groups, s->warmup,
+             s->raw ? " raw" : "", driven[s->drive]);
 }
 
 bool few_shapes(void) { return getenv("RHOSWEEP_TEST_SMALL") != NULL; }

@@ -8,6 +8,11 @@
 
 enum { INPUT_SIZE = 2 };
 
+cell_kind cell_kind_at(size_t i) {
+    static const cell_kind leaky[] = {{RS_TANH, 0.3}, {RS_RELU, 0.6}, {RS_LINEAR, 0.45}};
+    return i < RS_N_CELL ? (cell_kind){.cell = (rs_cell)i} : leaky[i - RS_N_CELL];
+}
+
 /* Without a test library, which a cross compiler need not have: an error ends the program. */
 static void must(bool done, const char *what) {
     if (done) return;
@@ -73,7 +78,8 @@ engine_case engine_case_make(rs_shape shape, double low, double high, uint64_t s
     must(c.parameters && c.columns && c.numbers && c.scale, "no memory");
     for (size_t i = 0; i < shape.radii * gates; ++i) {
         double const part = (double)(i / gates) / (double)(shape.radii - 1);
-        c.scale[i] = shape.radii > 1 ? low + (high - low) * part : high;
+        double const scale = shape.radii > 1 ? low + (high - low) * part : high;
+        c.scale[i] = scale * (1.0 + 0.25 * (double)(i % gates));
     }
     for (size_t g = 0; g < shape.groups; ++g)
         make_group(&shape, seed * 1000 + g, c.numbers + g * size, c.scale, &c.parameters[g],
@@ -115,6 +121,11 @@ rs_record run_case(const rs_engine *engine, const engine_case *c, int threads) {
 bool engine_takes(const rs_engine *engine, const rs_shape *shape) {
     uint64_t bytes;
     return engine->bytes(0, shape, &(rs_resources){.threads = 1}, &bytes) == RS_OK;
+}
+
+bool paths_cancel(const rs_shape *shape) {
+    bool const gated = rs_cell_of(shape->cell)->gates > 1;
+    return gated && shape->hidden < 5 && shape->precision == RS_F32;
 }
 
 double log_state_norm(const rs_shape *shape, const rs_record *record, size_t g, size_t t, size_t c,

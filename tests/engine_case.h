@@ -4,6 +4,14 @@
 
 #include "../kernels/record.h"
 
+/* Every cell, and after them those of one gate that leak. */
+typedef struct cell_kind {
+    rs_cell cell;
+    double leak;
+} cell_kind;
+enum { N_CELL_KIND = RS_N_CELL + 3 };
+cell_kind cell_kind_at(size_t i);
+
 typedef struct engine_case {
     rs_pass pass;
     rs_parameters *parameters; /* [G] */
@@ -12,10 +20,10 @@ typedef struct engine_case {
     double *scale;             /* [R][K] of all groups */
 } engine_case;
 
-/* Gaussian W0 with g = 1 in every block, radii spread evenly over [low, high] and the same for all
- * gates, h0 and c0 ~ N(0, 1/4), a random unit loss vector; a weighted input, where the shape has
- * one, is of size 2 unless it says another, with a bias; gated cells have both biases whatever the
- * input. Everything from `seed`. */
+/* Gaussian W0 with g = 1 in every block; scales of the first gate spread evenly over [low, high],
+ * those of gate k larger by 1 + k / 4; h0 and c0 ~ N(0, 1/4), a random unit loss vector; a weighted
+ * input, where the shape has one, is of size 2 unless it says another, with a bias; gated cells
+ * have both biases whatever the input. Everything from `seed`. */
 engine_case engine_case_make(rs_shape shape, double low, double high, uint64_t seed);
 void engine_case_free(engine_case *c);
 
@@ -30,6 +38,9 @@ rs_record run_case(const rs_engine *engine, const engine_case *c, int threads);
 
 /* Whether the engine can run such shapes; rs_message() says why not. */
 bool engine_takes(const rs_engine *engine, const rs_shape *shape);
+
+/* Whether a few gated units, whose paths may cancel, leave a float fewer digits than others. */
+bool paths_cancel(const rs_shape *shape);
 
 /* log10 |delta_t| of group g, step t, column c: of the pair where the state is one, and of one of
  * its states alone. */

@@ -8,19 +8,30 @@
 
 /* ---- differences ----------------------------------------------------------------------------- */
 
-/* Numbers that a loss depends on: the weights, each apart, W_hh with its scale in it. */
+/* Numbers that a loss depends on: the weights, each apart, W_hh with its scales in it. */
 typedef struct model {
     const rs_shape *shape;
     const rs_columns *of;
     long double *number[RS_N_GRADIENT];
-    long double *start; /* [B][H] after the warm-up */
-    long double *h, *a; /* [H] */
-    long double kink;   /* least |a| so far */
+    long double *start;  /* [B][S H] after the warm-up */
+    long double *state;  /* [S H] */
+    long double *fed;    /* [K H] weight_ih x + bias_ih, and noise */
+    long double *looped; /* [K H] W_hh h + bias_hh */
+    long double kink;    /* least |a| of one gate's cells so far */
 } model;
 
+static size_t rows_of(const rs_shape *shape) {
+    return rs_cell_of(shape->cell)->gates * shape->hidden;
+}
+
+static size_t state_size(const rs_shape *shape) {
+    return rs_cell_of(shape->cell)->states * shape->hidden;
+}
+
 static size_t count_of(const rs_shape *shape, int kind) {
-    if (kind == RS_WEIGHT_IH) return shape->hidden * shape->input_size;
-    return kind == RS_WEIGHT_HH ? shape->hidden * shape->hidden : shape->hidden;
+    size_t const rows = rows_of(shape);
+    if (kind == RS_WEIGHT_IH) return rows * shape->input_size;
+    return kind == RS_WEIGHT_HH ? rows * shape->hidden : rows;
 }
 
 static long double *numbers(size_t n) {
@@ -29,8 +40,8 @@ static long double *numbers(size_t n) {
     return made;
 }
 
-static void take(const double *from, size_t n, long double scale, long double *out) {
-    for (size_t i = 0; i < n; ++i) out[i] = from ? scale * (long double)from[i] : 0.0L;
+static void take(const double *from, size_t n, long double *out) {
+    for (size_t i = 0; i < n; ++i) out[i] = from ? (long double)from[i] : 0.0L;
 }
 
 static double drawn(const rs_columns *of, rs_stream stream, size_t step, size_t sample, size_t i) {
@@ -47,13 +58,21 @@ static double input_at(const model *m, size_t step, size_t sample, size_t i) {
     return drawn(m->of, RS_STREAM_INPUT, step, sample, i);
 }
 
-static long double input_of_unit(const model *m, size_t step, size_t sample, size_t unit) {
-    long double sum = m->number[RS_BIAS_IH][unit] + m->number[RS_BIAS_HH][unit];
+static long double fed_to(const model *m, size_t step, size_t sample, size_t row) {
+    size_t const inputs = m->shape->input_size;
+    long double sum = m->number[RS_BIAS_IH][row];
     if (m->shape->drive == RS_DRIVE_NOISE)
-        sum += m->of->drive.sigma * drawn(m->of, RS_STREAM_NOISE, step, sample, unit);
-    for (size_t i = 0; i < m->shape->input_size; ++i)
-        sum += m->number[RS_WEIGHT_IH][unit * m->shape->input_size + i] *
-               (long double)input_at(m, step, sample, i);
+        sum += m->of->drive.sigma * drawn(m->of, RS_STREAM_NOISE, step, sample, row);
+    for (size_t i = 0; i < inputs; ++i)
+        sum += m->number[RS_WEIGHT_IH][row * inputs + i] * input_at(m, step, sample, i);
+    return sum;
+}
+
+static long double looped_to(const model *m, size_t row) {
+    size_t const hidden = m->shape->hidden;
+    long double sum = m->number[RS_BIAS_HH][row];
+    for (size_t j = 0; j < hidden; ++j)
+        sum += m->number[RS_WEIGHT_HH][row * hidden + j] * m->state[j];
     return sum;
 }
 
@@ -62,36 +81,69 @@ static long double phi(rs_cell cell, long double a) {
     return cell == RS_RELU && a < 0.0L ? 0.0L : a;
 }
 
-/* h_t in the place of h_{t-1}. */
-static void advance(model *m, size_t step, size_t sample) {
-    size_t const hidden = m->shape->hidden;
-    for (size_t i = 0; i < hidden; ++i) {
-        m->a[i] = input_of_unit(m, step, sample, i);
-        for (size_t j = 0; j < hidden; ++j)
-            m->a[i] += m->number[RS_WEIGHT_HH][i * hidden + j] * m->h[j];
-        m->kink = fminl(m->kink, fabsl(m->a[i]));
-    }
-    for (size_t i = 0; i < hidden; ++i) m->h[i] = phi(m->shape->cell, m->a[i]);
+static long double sigma(long double a) { return 0.5L + 0.5L * tanhl(0.5L * a); }
+
+static void advance_plain(model *m, size_t i) {
+    long double const a = m->fed[i] + m->looped[i], after = phi(m->shape->cell, a);
+    long double const leak = m->shape->leak > 0.0 ? m->shape->leak : 1.0;
+    m->kink = fminl(m->kink, fabsl(a));
+    m->state[i] += leak * (after - m->state[i]);
 }
 
+/* Gates i, f, g, o. */
+static void advance_lstm(model *m, size_t unit) {
+    size_t const hidden = m->shape->hidden;
+    long double a[4];
+    for (size_t k = 0; k < 4; ++k) a[k] = m->fed[k * hidden + unit] + m->looped[k * hidden + unit];
+    long double *const c = &m->state[hidden + unit];
+    *c = sigma(a[1]) * *c + sigma(a[0]) * tanhl(a[2]);
+    m->state[unit] = sigma(a[3]) * tanhl(*c);
+}
+
+/* Gates r, z, n. */
+static void advance_gru(model *m, size_t unit) {
+    size_t const hidden = m->shape->hidden, n = 2 * hidden + unit;
+    long double const r = sigma(m->fed[unit] + m->looped[unit]);
+    long double const z = sigma(m->fed[hidden + unit] + m->looped[hidden + unit]);
+    long double const candidate = tanhl(m->fed[n] + r * m->looped[n]);
+    m->state[unit] = candidate + z * (m->state[unit] - candidate);
+}
+
+/* The state of step t in the place of that before. */
+static void advance(model *m, size_t step, size_t sample) {
+    for (size_t row = 0; row < rows_of(m->shape); ++row) {
+        m->fed[row] = fed_to(m, step, sample, row);
+        m->looped[row] = looped_to(m, row);
+    }
+    for (size_t i = 0; i < m->shape->hidden; ++i) switch (m->shape->cell) {
+        case RS_LSTM: advance_lstm(m, i); break;
+        case RS_GRU: advance_gru(m, i); break;
+        default: advance_plain(m, i); break;
+        }
+}
+
+/* No gradient goes through these steps. */
 static void warm_up(model *m) {
-    size_t const hidden = m->shape->hidden, row = hidden * sizeof *m->h;
+    size_t const hidden = m->shape->hidden, size = state_size(m->shape);
     for (size_t b = 0; b < m->shape->batch; ++b) {
-        take(m->of->start[0] ? m->of->start[0] + b * hidden : NULL, hidden, 1.0L, m->h);
+        for (size_t k = 0; k < size / hidden; ++k) {
+            const double *from = m->of->start[k];
+            take(from ? from + b * hidden : NULL, hidden, m->state + k * hidden);
+        }
         for (size_t step = 0; step < m->shape->warmup; ++step) advance(m, step, b);
-        memcpy(m->start + b * hidden, m->h, row);
+        memcpy(m->start + b * size, m->state, size * sizeof *m->state);
     }
 }
 
 static long double sample_loss(model *m, size_t sample) {
-    size_t const hidden = m->shape->hidden;
+    size_t const hidden = m->shape->hidden, size = state_size(m->shape);
     long double sum = 0.0L;
-    memcpy(m->h, m->start + sample * hidden, hidden * sizeof *m->h);
+    memcpy(m->state, m->start + sample * size, size * sizeof *m->state);
     for (size_t t = 1; t <= m->shape->steps; ++t) {
         bool const last = t == m->shape->steps;
         advance(m, m->shape->warmup + t - 1, sample);
         for (size_t i = 0; i < hidden; ++i)
-            sum += m->h[i] * (last ? m->of->delta[sample * hidden + i] : m->of->step_delta);
+            sum += m->state[i] * (last ? m->of->delta[sample * hidden + i] : m->of->step_delta);
     }
     return sum;
 }
@@ -129,21 +181,25 @@ static long double norm_of(model *m, int kind) {
 
 static model make(const rs_pass *pass, const rs_parameters *of, size_t group, size_t radius) {
     const rs_shape *shape = &pass->shape;
+    size_t const rows = rows_of(shape), gates = rows / shape->hidden;
     bool const weighted = shape->drive == RS_DRIVE_WEIGHTED;
     model m = {.shape = shape, .of = &pass->of[group], .kink = INFINITY};
     const double *const from[RS_N_GRADIENT] = {[RS_WEIGHT_IH] =
                                                    weighted ? of[group].weight_ih : NULL,
                                                [RS_WEIGHT_HH] = of[group].weight_hh,
-                                               [RS_BIAS_IH] = weighted ? of[group].bias_ih : NULL,
-                                               [RS_BIAS_HH] = weighted ? of[group].bias_hh : NULL};
+                                               [RS_BIAS_IH] = of[group].bias_ih,
+                                               [RS_BIAS_HH] = of[group].bias_hh};
     for (int k = 0; k < RS_N_GRADIENT; ++k) {
         m.number[k] = numbers(count_of(shape, k));
-        take(from[k], count_of(shape, k), k == RS_WEIGHT_HH ? m.of->scale[radius] : 1.0L,
-             m.number[k]);
+        take(from[k], count_of(shape, k), m.number[k]);
     }
-    m.start = numbers(shape->batch * shape->hidden);
-    m.h = numbers(shape->hidden);
-    m.a = numbers(shape->hidden);
+    for (size_t i = 0; i < rows * shape->hidden; ++i)
+        m.number[RS_WEIGHT_HH][i] *=
+            m.of->scale[radius * gates + i / (shape->hidden * shape->hidden)];
+    m.start = numbers(shape->batch * state_size(shape));
+    m.state = numbers(state_size(shape));
+    m.fed = numbers(rows);
+    m.looped = numbers(rows);
     return m;
 }
 
@@ -154,8 +210,9 @@ double differenced_gradients(const rs_pass *pass, const rs_parameters *of, size_
     for (int k = 0; k < RS_N_GRADIENT; ++k) norm[k] = norm_of(&m, k);
     for (int k = 0; k < RS_N_GRADIENT; ++k) free(m.number[k]);
     free(m.start);
-    free(m.h);
-    free(m.a);
+    free(m.state);
+    free(m.fed);
+    free(m.looped);
     return (double)m.kink;
 }
 
