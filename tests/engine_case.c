@@ -77,8 +77,8 @@ engine_case engine_case_make(rs_shape shape, double low, double high, uint64_t s
     c.scale = calloc(shape.radii * gates, sizeof *c.scale);
     must(c.parameters && c.columns && c.numbers && c.scale, "no memory");
     for (size_t i = 0; i < shape.radii * gates; ++i) {
-        double const part = (double)(i / gates) / (double)(shape.radii - 1);
-        double const scale = shape.radii > 1 ? low + (high - low) * part : high;
+        double const radius = (double)(i / gates), last = (double)(shape.radii - 1);
+        double const scale = shape.radii > 1 ? low + (high - low) * radius / last : high;
         c.scale[i] = scale * (1.0 + 0.25 * (double)(i % gates));
     }
     for (size_t g = 0; g < shape.groups; ++g)

@@ -165,6 +165,7 @@ static bool differentiable(const rs_shape *s) {
 
 static void expect_differences_of(cell_kind kind, rs_drive_kind drive, bool given) {
     static const size_t hidden[] = {1, 3, 5}, batch[] = {1, 2, 4}, steps[] = {1, 2, 9};
+    bool const simple = rs_cell_of(kind.cell)->gates == 1 && kind.leak == 0.0; /* and quick */
     for (size_t i = 0; i < 27; ++i) {
         rs_shape const shape = {.groups = 1,
                                 .radii = 3,
@@ -179,7 +180,8 @@ static void expect_differences_of(cell_kind kind, rs_drive_kind drive, bool give
                                 .precision = RS_F64};
         if (!differentiable(&shape)) continue;
         for (loss_kind loss = LAST_MEAN; loss < N_LOSS; ++loss)
-            expect_differences(shape, given, loss);
+            if (simple || (i + i / 3 + i / 9 + loss) % 3 == 0)
+                expect_differences(shape, given, loss);
     }
 }
 
@@ -230,6 +232,7 @@ static void check_sizes(const rs_engine *engine) {
         size_t const others = turn / N_CELL_KIND; /* precision, drive, warm-up */
         rs_drive_kind const drive = (rs_drive_kind)(others / 2 % 3);
         cell_kind const kind = cell_kind_at(turn % N_CELL_KIND);
+        if (turn % N_CELL_KIND > RS_LINEAR && (i + others) % 3 != 0) continue;
         rs_shape const shape = {.groups = 1 + other % 2,
                                 .radii = radii[other % 4],
                                 .batch = batch[other % 7],
@@ -610,11 +613,11 @@ static void check_independence_of_gates(const rs_engine *engine) {
     static const cell_kind kind[] = {{RS_LSTM, 0.0}, {RS_GRU, 0.0}, {RS_TANH, 0.3}};
     for (size_t i = 0; i < 2 * sizeof kind / sizeof *kind; ++i) {
         rs_shape shape = {.groups = 2,
-                          .radii = few_shapes() ? 3 : 7,
+                          .radii = 3,
                           .batch = few_shapes() ? 3 : 11,
                           .hidden = 37,
                           .input_size = 2,
-                          .steps = few_shapes() ? 9 : 30,
+                          .steps = few_shapes() ? 9 : 16,
                           .warmup = 2,
                           .drive = RS_DRIVE_WEIGHTED,
                           .cell = kind[i / 2].cell,
