@@ -12,11 +12,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-NAME = re.compile(r"(bptt|bptt\+gradients|gradient)/(\w+)/(f32|f64)/tanh/H:(\d+)/B:(\d+)/R:(\d+)/T:(\d+)")
+NAME = re.compile(r"(bptt|bptt\+gradients|gradient)/(\w+)/(f32|f64)/(\w+)"
+                  r"/H:(\d+)/B:(\d+)/R:(\d+)/T:(\d+)")
 GEMM = re.compile(r"peak/\w+/gemm/(f32|f64)/H:(\d+)/columns:(\d+)")
 GROUPS = {"parity": "parity with the reference engine", "paths": "every path at every size",
           "peers": "ours against the peers", "sanitizer": "compute-sanitizer"}
 PATHS = ("small", "cluster", "persistent", "stepwise")
+CELLS = ("tanh", "lstm", "gru")
 SECONDS_OF = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 
 
@@ -45,14 +47,14 @@ def benchmarks_in(folder, name):
     return [row for row in document["benchmarks"] if not row.get("error_occurred")]
 
 
-def timings(rows, body="bptt"):
+def timings(rows, cell, body="bptt"):
     """{(engine, path, precision): {shape: Timing}}; the path is "" where the engine chose. Of
     several timings the last, which is the peers' neighbour."""
     found = {}
     for row in rows:
         match = NAME.match(row["name"])
-        if match and match[1] == body:
-            engine, precision, *sizes = match.groups()[1:]
+        if match and (match[1], match[4]) == (body, cell):
+            engine, precision, _, *sizes = match.groups()[1:]
             ms = 1e3 * SECONDS_OF[row["time_unit"]] * row["real_time"]
             found.setdefault((engine, row.get("path", ""), precision), {})[
                 tuple(map(int, sizes))] = Timing(ms, row["gflops"], row["peak_fraction"])
@@ -66,12 +68,12 @@ def bare_products(rows):
             for match, row in matches if match}
 
 
-def peer_times(folder, gradients=False):
+def peer_times(folder, cell, gradients=False):
     """{peer: {shape: ms}}, a peer named with its library; without the weights' gradients or with
     them."""
     times = {}
     for row in (read_json(folder / "peers.json") or {"results": []})["results"]:
-        if row.get("weight_gradients", False) == gradients:
+        if row.get("weight_gradients", False) == gradients and row.get("cell", "tanh") == cell:
             name = " ".join(filter(None, (row.get("program"), row["peer"])))
             times.setdefault(name, {})[tuple(row["shape"])] = row["median_ms"]
     return times
@@ -79,8 +81,11 @@ def peer_times(folder, gradients=False):
 
 @dataclass(frozen=True)
 class Measured:
+    """Of one cell."""
+
+    cell: str
     timings: dict
-    products: dict
+    products: dict  # of W0 [H][H], which those of several gates are not
     peers: dict
     engine: str  # the device's: cuda, but for a dry run
     with_gradients: dict  # as timings: with the weights' gradients, and these alone
@@ -103,13 +108,13 @@ class Measured:
         return timing.gflops / product if timing and product else None
 
 
-def read_measured(folder):
+def read_measured(folder, cell):
     rows = benchmarks_in(folder, "bench.json") + benchmarks_in(folder, "paths.json")
-    found = timings(rows)
+    found = timings(rows, cell)
     engine = "cuda" if any(key[0] == "cuda" for key in found) else "cpu"
-    return Measured(found, bare_products(rows), peer_times(folder), engine,
-                    timings(rows, "bptt+gradients"), timings(rows, "gradient"),
-                    peer_times(folder, gradients=True))
+    return Measured(cell, found, bare_products(rows) if cell == "tanh" else {},
+                    peer_times(folder, cell), engine, timings(rows, cell, "bptt+gradients"),
+                    timings(rows, cell, "gradient"), peer_times(folder, cell, gradients=True))
 
 
 # ---- tables --------------------------------------------------------------------------------------
@@ -137,13 +142,14 @@ def percent(fraction):
 
 
 def chosen_table(measured, precision):
+    bare = measured.cell == "tanh"
     yield from heading("H,B,R,T", "columns", "ms", "TFLOP/s", "of the FMA ceiling",
-                       "of bare cuBLAS")
+                       *bare * ["of bare cuBLAS"])
     for shape in measured.shapes(precision):
         if timing := measured.at(shape, precision):
             yield line([shape_text(shape), columns_text(shape), f"{timing.ms:.4g}",
                         f"{timing.gflops / 1e3:.3g}", percent(timing.peak_fraction),
-                        percent(measured.of_product(shape, precision))])
+                        *bare * [percent(measured.of_product(shape, precision))]])
 
 
 def path_cell(timing):
@@ -204,7 +210,7 @@ def bar(what, values, least, text, wanted=0):
 
 
 def bars(measured):
-    """DESIGN.md, section 7, for a GPU."""
+    """DESIGN.md, section 7, for a GPU: of tanh units."""
     shapes = measured.shapes("f32")
     ceiling = {shape: timing.peak_fraction for shape in shapes
                if (timing := measured.at(shape)) and shape[0] in (64, 128, 256)
@@ -261,23 +267,30 @@ def section(title, lines):
     return ["", f"## {title}", "", *lines] if len(lines) > 2 else []
 
 
+def cell_sections(measured):
+    for precision in ("f32", "f64"):
+        yield from section(f"{precision}, {measured.cell}: forward, backward and norms",
+                           chosen_table(measured, precision))
+    for precision in ("f32", "f64"):
+        yield from section(f"{precision}, {measured.cell} by each path: ms (of the FMA ceiling)",
+                           path_table(measured, precision))
+    yield from section(f"f32, {measured.cell} against the peers: how many times longer they take",
+                       peer_table(measured))
+    yield from section(f"f32, {measured.cell} with the weights' gradients",
+                       gradient_table(measured))
+
+
 def page(folder):
     machine = folder / "machine.txt"
     steps = (read_json(folder / "steps.json") or {"steps": []})["steps"]
-    measured = read_measured(folder)
+    of_cells = [read_measured(folder, cell) for cell in CELLS]
     text = ["# What a GPU said", "", "```", machine.read_text().strip() if machine.exists() else "",
             "```", "", *step_lines(steps)]
-    if measured.engine == "cuda":
+    if of_cells[0].engine == "cuda":
         text += section("Bars", [*heading("bar", "verdict", "measured"),
-                                 *(line(row) for row in bars(measured))])
-    for precision in ("f32", "f64"):
-        text += section(f"{precision}, tanh: forward, backward and norms",
-                        chosen_table(measured, precision))
-    for precision in ("f32", "f64"):
-        text += section(f"{precision} by each path: ms (of the FMA ceiling)",
-                        path_table(measured, precision))
-    text += section("f32 against the peers: how many times longer they take", peer_table(measured))
-    text += section("f32 with the weights' gradients", gradient_table(measured))
+                                 *(line(row) for row in bars(of_cells[0]))])
+    for measured in of_cells:
+        text += cell_sections(measured)
     text += section("Errors and hazards", sanitizer_table(steps))
     return "\n".join(text) + "\n"
 

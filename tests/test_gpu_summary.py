@@ -20,9 +20,9 @@ def bench(*rows):
     return {"context": {}, "benchmarks": rows}
 
 
-def cuda(shape, time, unit="ms", precision="f32", body="bptt", **counters):
+def cuda(shape, time, unit="ms", precision="f32", body="bptt", cell="tanh", **counters):
     hidden, batch, radii, steps = shape
-    name = f"{body}/cuda/{precision}/tanh/H:{hidden}/B:{batch}/R:{radii}/T:{steps}/manual_time"
+    name = f"{body}/cuda/{precision}/{cell}/H:{hidden}/B:{batch}/R:{radii}/T:{steps}/manual_time"
     return row(name, time, unit, **({"gflops": 30e3, "peak_fraction": 0.55} | counters))
 
 
@@ -83,23 +83,23 @@ def test_whole_page(tmp_path):
     assert "- every path at every size: 1 passed, 1 failed (3 s)" in text
     assert "- ours against the peers: not run" in text
     assert "    - b: failed: exit code 3" in text and "    - d: skipped: no word" in text
-    assert cells(section(text, "f32, tanh"), text_shape) == [
+    assert cells(section(text, "f32, tanh: "), text_shape) == [
         text_shape, "1,024", "0.25", "30", "55%", "75%"]
-    assert cells(section(text, "f64, tanh"), text_shape) == [
+    assert cells(section(text, "f64, tanh: "), text_shape) == [
         text_shape, "1,024", "1", "15", "55%", "50%"]
-    paths = section(text, "f32 by each path")
+    paths = section(text, "f32, tanh by each path")
     assert cells(paths, "H,B,R,T")[2:] == ["as chosen", "small", "cluster", "persistent",
                                            "stepwise", "fastest"]
     assert cells(paths, text_shape)[2:] == ["0.25 (55%)", "", "", "0.2 (70%)", "2 (7%)",
                                             "persistent"]
     assert cells(paths, "512,1,1,1")[2:] == ["", "", "", "", "3 (55%)", "stepwise"]
-    assert cells(section(text, "f64 by each path"), text_shape)[4:] == ["1.5 (55%)", "", "",
+    assert cells(section(text, "f64, tanh by each path"), text_shape)[4:] == ["1.5 (55%)", "", "",
                                                                         "cluster"]
-    peers = section(text, "f32 against the peers")
+    peers = section(text, "f32, tanh against the peers")
     assert cells(peers, "H,B,R,T") == ["H,B,R,T", "ours, ms", "x our CPU engine",
                                        "x PyTorch nn_rnn_loop", "x JAX vmap_scan"]
     assert cells(peers, text_shape) == [text_shape, "0.25", "40", "100", "40"]
-    gradients = section(text, "f32 with the weights' gradients")
+    gradients = section(text, "f32, tanh with the weights' gradients")
     assert cells(gradients, "H,B,R,T")[1:] == [
         "ours, ms", "of the FMA ceiling", "/ ours without", "the gradients alone, of the ceiling",
         "x JAX vmap_scan"]
@@ -107,6 +107,32 @@ def test_whole_page(tmp_path):
     errors = section(text, "Errors and hazards")
     assert cells(errors, "kernels") == ["kernels", "memcheck", "racecheck"]
     assert cells(errors, "small f32") == ["small f32", "passed", "skipped"]
+
+
+def test_cells_with_gates_have_tables_of_their_own(tmp_path):
+    shape, text_shape = (64, 16, 64, 100), "64,16,64,100"
+    write(tmp_path, "bench.json", bench(
+        cuda(shape, 1.0), gemm(64, 1024, 40e3),
+        cuda(shape, 4.0, cell="lstm", gflops=25e3, peak_fraction=0.45),
+        row("bptt/cpu/f32/lstm/H:64/B:16/R:64/T:100/manual_time", 80.0, "ms", gflops=1,
+            peak_fraction=1),
+        cuda(shape, 3.0, cell="gru")))
+    write(tmp_path, "peers.json", {"runs": [], "results": [
+        {"program": "PyTorch", "peer": "nn_rnn_loop", "cell": "tanh", "shape": shape,
+         "median_ms": 10.0},
+        {"program": "PyTorch", "peer": "nn_lstm_loop", "cell": "lstm", "shape": shape,
+         "median_ms": 100.0}]})
+    write(tmp_path, "paths.json", bench(cuda(shape, 5.0, cell="gru", path="stepwise")))
+    text = summary(tmp_path)
+    lstm = section(text, "f32, lstm: forward, backward and norms")
+    assert cells(lstm, "H,B,R,T")[-1] == "of the FMA ceiling"
+    assert cells(lstm, text_shape) == [text_shape, "1,024", "4", "25", "45%"]
+    peers = section(text, "f32, lstm against the peers")
+    assert cells(peers, "H,B,R,T")[3:] == ["x PyTorch nn_lstm_loop"]
+    assert cells(peers, text_shape) == [text_shape, "4", "20", "25"]
+    paths = section(text, "f32, gru by each path")
+    assert cells(paths, text_shape)[2:] == ["3 (55%)", "", "", "", "5 (55%)", "stepwise"]
+    assert "lstm by each path" not in text and "gru against the peers" not in text
 
 
 def verdicts(folder):
@@ -138,7 +164,8 @@ def test_what_is_absent_or_half_written_is_left_out(tmp_path):
     (tmp_path / "peers.json").write_text('{"results": [')
     (tmp_path / "paths.json").write_text("")
     text = summary(tmp_path)
-    assert cells(section(text, "f32, tanh"), "10,1,4,5") == ["10,1,4,5", "4", "1", "30", "55%", ""]
+    assert cells(section(text, "f32, tanh: "), "10,1,4,5") == ["10,1,4,5", "4", "1", "30", "55%",
+                                                               ""]
     assert "by each path" not in text and "against the peers" not in text.split("## ", 1)[1]
 
 

@@ -30,13 +30,18 @@ class Sizes:
     steps: int = 100
     precisions: tuple = ("f32", "f64")
     seconds: float = 0.1  # of each benchmark, at least
+    gated_shapes: tuple = ((64, 128, RADII, 100), (256, 128, RADII, 100), (10, 128, RADII, 100))
+    gated_peer_shapes: tuple = ((64, 128, RADII, 100), (256, 16, RADII, 100))
     peer_shapes: tuple = ((64, 16, RADII, 100), (256, 16, RADII, 100), (64, 128, RADII, 100),
                           (256, 128, RADII, 100), (512, 128, RADII, 100), (10, 16, RADII, 100))
     peer_seconds: float = 1.0
 
 
 DRY_SIZES = Sizes(hidden=(10,), batches=(2, 4), radii=4, steps=5, seconds=0.001,
+                  gated_shapes=((10, 2, 4, 5),), gated_peer_shapes=((10, 2, 4, 5),),
                   peer_shapes=((10, 2, 4, 5),), peer_seconds=0.01)
+
+GATED = ("lstm", "gru")
 
 
 @dataclass(frozen=True)
@@ -71,12 +76,12 @@ def parity(run):
 # ---- paths ---------------------------------------------------------------------------------------
 
 
-def bytes_needed(shape, precision):
+def bytes_needed(shape, precision, cell="tanh"):
     """Of the device, about: the trace and two states with some padding, norms and exponents."""
     hidden, batch, radii, steps = shape
     real = 4 if precision == "f32" else 8
-    columns = batch * radii
-    return columns * (real * (hidden + 8) * (steps + 2) + 12 * steps)
+    columns, kept = batch * radii, 6 if cell in GATED else 1
+    return columns * (real * (hidden + 8) * (kept * steps + 2) + 20 * steps)
 
 
 def judge_bench(outcome):
@@ -99,22 +104,32 @@ def bench_step(run, group, name, shapes, pattern, forced="", limit=40.0):
                 gather=lambda: run.results.add_benchmarks(out, forced))
 
 
-def path_steps(run, hidden, precision, forced):
-    """One H by one path: the shapes that fit the device's memory, and a word on the others."""
-    name = f"paths-{hidden}-{precision}-{forced or 'chosen'}"
-    shapes = [(hidden, batch, run.sizes.radii, run.sizes.steps) for batch in run.sizes.batches]
-    fit = [s for s in shapes if bytes_needed(s, precision) <= run.device.free_bytes]
+def path_steps(run, what, shapes, precision, forced, cell="tanh"):
+    """Shapes by one path: those that fit the device's memory, and a word on the others."""
+    name = f"paths-{what}-{precision}-{forced or 'chosen'}"
+    needed = {shape: bytes_needed(shape, precision, cell) for shape in shapes}
+    fit = [shape for shape in shapes if needed[shape] <= run.device.free_bytes]
     for shape in shapes:
         if shape not in fit:
             yield Step("paths", f"{name}-{shape[1] * shape[2]}-columns",
-                       skip=f"{bytes_needed(shape, precision) / 1e9:.1f} GB, the device has "
+                       skip=f"{needed[shape] / 1e9:.1f} GB, the device has "
                             f"{run.device.free_bytes / 1e9:.1f} GB free")
     engine = run.device.engine
-    pattern = f"^bptt/{engine}/{precision}/tanh/"
-    if not forced:
+    pattern = f"^bptt/{engine}/{precision}/{cell}/"
+    if not forced and cell == "tanh":
         pattern += f"|^peak/{engine}/gemm/{precision}/"
     if fit:
         yield bench_step(run, "paths", name, fit, pattern, forced)
+
+
+def tanh_steps(run, hidden, precision, forced):
+    shapes = [(hidden, batch, run.sizes.radii, run.sizes.steps) for batch in run.sizes.batches]
+    yield from path_steps(run, hidden, shapes, precision, forced)
+
+
+def gated_steps(run, forced):
+    for cell in GATED:
+        yield from path_steps(run, cell, run.sizes.gated_shapes, "f32", forced, cell)
 
 
 def paths(run):
@@ -125,11 +140,15 @@ def paths(run):
     yield bench_step(run, "paths", "ceilings", [(10, 1, 4, 5)], peaks)
     for precision in sizes.precisions:
         for hidden in sizes.hidden:
-            yield from path_steps(run, hidden, precision, "")
+            yield from tanh_steps(run, hidden, precision, "")
+        if precision == "f32":
+            yield from gated_steps(run, "")
         for hidden in sizes.hidden:
             for forced in PATHS:
                 if forced != "small" or hidden <= 16:
-                    yield from path_steps(run, hidden, precision, forced)
+                    yield from tanh_steps(run, hidden, precision, forced)
+        for forced in PATHS if precision == "f32" else ():
+            yield from gated_steps(run, forced)
 
 
 # ---- ours against the peers ----------------------------------------------------------------------
@@ -170,7 +189,8 @@ def peer_step(run, peer, part, shapes, skip):
     out = run.results.work / f"{name}.json"
     command = [run.python, str(run.root / "bench" / "peers" / peer.program),
                "--device", run.device.peers, "--seconds", str(run.sizes.peer_seconds),
-               "--weight-gradients", "yes" if part == GRADIENTS else "no", *peer.options]
+               "--weight-gradients", "yes" if part == GRADIENTS else "no"]
+    command += [f"--cell={cell}" for cell in GATED] if part == "gated" else peer.options
     for shape in shapes:
         command += ["--shape", shape_text(shape)]
     return Step("peers", name, command, limit=75, needs=8, stdout=out, skip=skip,
@@ -181,13 +201,16 @@ GRADIENTS = "gradients"  # the part of the peers with those of the weights
 
 
 def peers(run):
-    """Ours, then each peer, first at the two shapes that matter most, then at the others, then at
-    those two with the weights' gradients: a peer that is cut short loses the latter."""
+    """Ours, then each peer, first at the two shapes that matter most, then with gates, then at the
+    other shapes, then at those two with the weights' gradients: a peer that is cut short loses the
+    latter."""
     every = run.sizes.peer_shapes
     engine = run.device.engine
     engines = "cpu" if engine == "cpu" else "cuda|cpu"
     plain = f"^(bptt|forward|backward)/({engines})/f32/tanh/"
-    parts = ((1, every[:2], plain), (2, every[2:], plain),
+    gated = f"^bptt/({engines})/f32/({'|'.join(GATED)})/"
+    parts = ((1, every[:2], plain), ("gated", run.sizes.gated_peer_shapes, gated),
+             (2, every[2:], plain),
              (GRADIENTS, every[:2], f"^(bptt[+]gradients|gradient)/{engine}/f32/tanh/"))
     skip = {}
     for part, shapes, pattern in parts:
@@ -205,6 +228,8 @@ def peers(run):
 def judge_sanitizer(outcome):
     """Errors have an exit code; a tool that says nothing of errors has not looked."""
     found = sanitizer.found_by(outcome.log)
+    if refused := re.search(r"RHOSWEEP_CUDA_PATH: .* does not take .*", outcome.log):
+        return SKIPPED, refused[0]
     if found is None:
         return FAILED, f"exit code {outcome.code}, and no summary of errors"
     if found > 0 or outcome.code != 0:
@@ -217,10 +242,10 @@ def sanitize(run):
     command = sanitizer.find(run.python) if device.is_real else [sys.executable, sanitizer.STAND_IN]
     facts = sanitizer.Facts(device.capability, *sanitizer.versions(command, run.programs))
     for tool, case, precision in sanitizer.matrix():
-        name = f"{tool}-{case.name}-{precision}"
+        name = f"{tool}-{case.label.replace(' ', '-')}-{precision}"
         database = run.results.work / f"{name}.db"
         target = [run.programs.rhosweep, "sweep", "--engine", device.engine, "--quiet",
-                  "--hidden", case.hidden, "--precision", precision, "--nonlinearity", "tanh,relu",
+                  "--hidden", case.hidden, "--precision", precision, "--cell", case.cells,
                   "--steps", "6", "--batch", "3", "--seeds", "1", "--rho", "0.5,1.5",
                   "--output", str(database)]
         yield Step("sanitizer", name,
@@ -228,7 +253,7 @@ def sanitize(run):
                    limit=30, needs=4, judge=judge_sanitizer,
                    environment=run.programs.environment(RHOSWEEP_CUDA_PATH=case.path),
                    skip=sanitizer.why_not(tool, case, facts),
-                   tags={"tool": tool, "case": case.name, "precision": precision})
+                   tags={"tool": tool, "case": case.label, "precision": precision})
 
 
 GROUPS = {"parity": parity, "paths": paths, "peers": peers, "sanitizer": sanitize}

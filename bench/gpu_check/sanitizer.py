@@ -28,6 +28,12 @@ class Case:
     name: str
     path: str
     hidden: str
+    cells: str = "tanh,relu"
+
+    @property
+    def label(self):
+        """For people. Cells with gates have kernels of their own."""
+        return self.name if self.cells == Case.cells else f"{self.name} with gates"
 
 
 CASES = (
@@ -37,13 +43,21 @@ CASES = (
     Case("cluster", "cluster", "300"),
     Case("stepwise", "stepwise", "70"),
 )
+GATED = (
+    Case("small", "small", "8", "lstm,gru"),
+    Case("persistent", "persistent", "40", "lstm,gru"),
+    Case("streamed", "persistent", "150", "lstm,gru"),
+    Case("cluster", "cluster", "150", "lstm,gru"),
+    Case("stepwise", "stepwise", "70", "lstm,gru"),
+)
 
 
 def matrix():
     """(tool, case, precision), the most telling first."""
-    yield from (("memcheck", case, "f32") for case in CASES)
+    yield from (("memcheck", case, "f32") for case in CASES + GATED)
     yield from (("memcheck", case, "f64") for case in CASES)
     yield from ((tool, case, "f32") for tool in TOOLS[1:] for case in CASES)
+    yield from (("racecheck", case, "f32") for case in GATED)
 
 
 @dataclass(frozen=True)

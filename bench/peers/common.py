@@ -113,15 +113,13 @@ def draw_model(cell, shape, seed):
     }
 
 
-def make_task(library, model, shape, precision, weight_gradients, options):
+def make_task(library, cell, model, shape, precision, weight_gradients, options):
     """All gates of a radius are scaled alike."""
     radii = np.linspace(*options.radii, shape.radii)
-    candidate = np.split(model["weight_hh_l0"], CELLS[options.cell].gates)[
-        CELLS[options.cell].candidate]
-    radius = np.abs(np.linalg.eigvals(candidate)).max()
+    gates = np.split(model["weight_hh_l0"], CELLS[cell].gates)
+    radius = np.abs(np.linalg.eigvals(gates[CELLS[cell].candidate])).max()
     arrays = {name: library.put(value, precision, options.device) for name, value in model.items()}
-    return Task(options.cell, shape, radii, list(map(float, radii / radius)), arrays,
-                weight_gradients)
+    return Task(cell, shape, radii, list(map(float, radii / radius)), arrays, weight_gradients)
 
 
 # ---- timing -------------------------------------------------------------------------------------
@@ -144,8 +142,10 @@ def time_peer(library, run, options):
 
 
 def measure_task(library, task, options):
-    for name in options.peers:
-        times = time_peer(library, library.peers[task.cell][name](task), options)
+    for name, make in library.peers[task.cell].items():
+        if name not in options.peers:
+            continue
+        times = time_peer(library, make(task), options)
         yield {
             "peer": name,
             "cell": task.cell,
@@ -160,10 +160,11 @@ def measure_task(library, task, options):
 
 def measure(library, options):
     results = []
-    for shape in options.shape:
-        model = draw_model(options.cell, shape, options.seed)
+    for cell, shape in itertools.product(options.cell, options.shape):
+        model = draw_model(cell, shape, options.seed)
         for weight_gradients in WEIGHT_GRADIENTS[options.weight_gradients]:
-            task = make_task(library, model, shape, options.precision, weight_gradients, options)
+            task = make_task(library, cell, model, shape, options.precision, weight_gradients,
+                             options)
             results += measure_task(library, task, options)
     return {
         "library": library.name,
@@ -312,11 +313,11 @@ def check_task(library, ours, our_gradients, task, precision):
 
 def check(library, options):
     options.check.mkdir(parents=True, exist_ok=True)
-    for shape in options.shape:
-        model = draw_model(options.cell, shape, options.seed)
+    for cell, shape in itertools.product(options.cell, options.shape):
+        model = draw_model(cell, shape, options.seed)
         for precision, weight_gradients in itertools.product(
                 TOLERANCES, WEIGHT_GRADIENTS[options.weight_gradients]):
-            task = make_task(library, model, shape, precision, weight_gradients, options)
+            task = make_task(library, cell, model, shape, precision, weight_gradients, options)
             check_task(library, *our_norms(options, model, task, precision), task, precision)
 
 
@@ -328,7 +329,8 @@ def parse_arguments(library, description, arguments):
     add = parser.add_argument
     add("--shape", type=Shape.parse, action="append", required=True, metavar="H,B,R,T",
         help="units, batch, radii, steps; may be given several times")
-    add("--cell", choices=CELLS, default="tanh")
+    add("--cell", choices=CELLS, action="append",
+        help="may be given several times; default tanh")
     add("--peers", type=lambda text: text.split(","), metavar="LIST",
         help="; ".join(f"{cell}: of {','.join(peers)}" for cell, peers in library.peers.items())
              + "; default: all of the cell")
@@ -348,8 +350,9 @@ def parse_arguments(library, description, arguments):
         help="compare the gradients with those of the program instead; its files go to DIR")
     add("--rhosweep", default="build/release/rhosweep", metavar="PROGRAM", help="for --check")
     options = parser.parse_args(arguments)
-    known = library.peers[options.cell]
-    options.peers = options.peers or list(known)
+    options.cell = options.cell or ["tanh"]
+    known = list(dict.fromkeys(itertools.chain(*(library.peers[cell] for cell in options.cell))))
+    options.peers = options.peers or known
     unknown = set(options.peers) - set(known)
     if unknown:
         parser.error(f"--peers: {', '.join(sorted(unknown))}: not one of {', '.join(known)}")

@@ -1,11 +1,13 @@
 """A machine with a GPU, made of programs that pretend: each is this file under another name.
 
 What they do wrong is in the environment: FAKE_FAIL is a regular expression of calls that exit with
-3, FAKE_HANG of calls that never end, FAKE_ERRORS of calls in which compute-sanitizer finds errors
-(it then exits with its --error-exitcode); a call is the program's name, "path=...", and its
+3, FAKE_HANG of calls that never end, FAKE_REFUSE of calls of rhosweep whose path does not take the
+shape, FAKE_ERRORS of calls in which compute-sanitizer finds errors (it then exits with its
+--error-exitcode); a call is the program's name, "path=...", and its
 arguments. FAKE_LOG is a file that each adds its call to, with LD_LIBRARY_PATH.
 """
 
+import itertools
 import json
 import os
 import re
@@ -35,8 +37,8 @@ def rows(arguments):
         sizes = "/".join(f"{letter}:{n}" for letter, n in zip("HBRT", shape))
         columns = int(shape[1]) * int(shape[2])
         for precision in ("f32", "f64"):
-            for engine in ("cuda", "cpu"):
-                name = f"bptt/{engine}/{precision}/tanh/{sizes}"
+            for engine, cell in itertools.product(("cuda", "cpu"), ("tanh", "lstm", "gru")):
+                name = f"bptt/{engine}/{precision}/{cell}/{sizes}"
                 yield name, row(name, gflops=30e3, peak_fraction=0.6)
             name = f"peak/cuda/gemm/{precision}/H:{shape[0]}/columns:{columns}"
             yield name, row(name, gflops=33e3)
@@ -45,7 +47,7 @@ def rows(arguments):
 
 def bench(arguments):
     path = os.environ.get("RHOSWEEP_CUDA_PATH", "")
-    if path == "small" and "f64" in value_of("--benchmark_filter", arguments):
+    if path == "small" and re.search("f64|lstm", value_of("--benchmark_filter", arguments)):
         print("rhosweep-bench: bptt/cuda/f64 left out: small does not take 10 units in f64\n"
               "rhosweep-bench: --benchmark_filter: matches no benchmark")
         return 2
@@ -85,8 +87,11 @@ def python(arguments):
             print("usable")
         return 0 if "jax" not in arguments[1] else 1
     shapes = [arguments[i + 1].split(",") for i, a in enumerate(arguments) if a == "--shape"]
-    results = [{"peer": peer, "shape": list(map(int, shape)), "median_ms": ms}
-               for shape in shapes for peer, ms in (("bmm_hooks", 5.0), ("nn_rnn_loop", 25.0))]
+    cells = [a.partition("=")[2] for a in arguments if a.startswith("--cell=")] or ["tanh"]
+    loops = {"tanh": "nn_rnn_loop", "lstm": "nn_lstm_loop", "gru": "nn_gru_loop"}
+    results = [{"peer": peer, "cell": cell, "shape": list(map(int, shape)), "median_ms": ms}
+               for cell in cells for shape in shapes
+               for peer, ms in (("bmm_hooks", 5.0), (loops[cell], 25.0))]
     print(json.dumps({"torch": "9.9", "results": results}))
     return 0
 
@@ -106,6 +111,9 @@ def main():
     if name == "nvidia-smi":
         print(f"Some GPU 9000, 580.1, {os.environ.get('FAKE_FREE', '80000')}, 9.0, 1, 2, 3, 700")
         return 0
+    if name == "rhosweep" and matches("FAKE_REFUSE", call):
+        print(f"rhosweep: RHOSWEEP_CUDA_PATH: {path}: does not take 8 units in f32 on this device")
+        return 2
     if name == "compute-sanitizer":
         return compute_sanitizer(arguments, call)
     made = {"rhosweep": rhosweep, "rhosweep-bench": bench, "python": python,

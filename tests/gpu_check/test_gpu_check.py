@@ -84,11 +84,25 @@ def test_every_path_at_every_size(whole):
                 for batch in (16, 128, 1024):
                     sizes = f"H:{hidden}/B:{batch}/R:64/T:100"
                     assert (path, f"bptt/cuda/{precision}/tanh/{sizes}/manual_time") in names
-    assert {name for path, name in names if path == "small"} == {
+    assert {name for path, name in names if path == "small" and "/tanh/" in name} == {
         f"bptt/cuda/f32/tanh/H:10/B:{batch}/R:64/T:100/manual_time" for batch in (16, 128, 1024)}
     assert whole.steps()["paths-10-f64-small"]["why"].startswith("small does not take 10 units")
     chosen = json.loads((whole.out / "bench.json").read_text())["benchmarks"]
     assert all("path" not in row for row in chosen) and len(chosen) >= 36
+
+
+def test_cells_with_gates_by_every_path_that_takes_them(whole):
+    rows = json.loads((whole.out / "paths.json").read_text())["benchmarks"]
+    names = {(row["path"], row["name"]) for row in rows}
+    for path in ("cluster", "persistent", "stepwise"):
+        for hidden in (10, 64, 256):
+            sizes = f"H:{hidden}/B:128/R:64/T:100"
+            assert (path, f"bptt/cuda/f32/lstm/{sizes}/manual_time") in names
+            assert (path, f"bptt/cuda/f32/gru/{sizes}/manual_time") in names
+    assert whole.steps()["paths-lstm-f32-small"]["status"] == "skipped"
+    assert whole.steps()["paths-gru-f32-chosen"]["status"] == "passed"
+    summary = (whole.out / "summary.md").read_text()
+    assert "## f32, lstm by each path" in summary and "## f32, gru by each path" in summary
 
 
 def test_few_files_and_an_archive_with_all(whole):
@@ -107,11 +121,14 @@ def test_the_commit_needs_no_git(whole):
 
 def test_peers(whole):
     rows = json.loads((whole.out / "peers.json").read_text())["results"]
-    assert {(row["program"], row["peer"]) for row in rows} == {
-        ("PyTorch", "bmm_hooks"), ("PyTorch", "nn_rnn_loop")}
+    assert {(row["program"], row["cell"], row["peer"]) for row in rows} == {
+        ("PyTorch", cell, peer) for cell, loop in
+        (("tanh", "nn_rnn_loop"), ("lstm", "nn_lstm_loop"), ("gru", "nn_gru_loop"))
+        for peer in ("bmm_hooks", loop)}
     skipped = whole.steps()["jax_peer-1"]
     assert skipped["status"] == "skipped" and skipped["why"].startswith("no ")
-    assert "x PyTorch nn_rnn_loop" in (whole.out / "summary.md").read_text()
+    summary = (whole.out / "summary.md").read_text()
+    assert "x PyTorch nn_rnn_loop" in summary and "x PyTorch nn_gru_loop" in summary
 
 
 def test_every_tool_on_every_path(whole):
@@ -119,6 +136,9 @@ def test_every_tool_on_every_path(whole):
     for tool in ("memcheck", "racecheck", "synccheck", "initcheck"):
         for path in ("small", "persistent", "cluster", "stepwise"):
             assert any(f"path={path} --tool {tool} " in call for call in called), (tool, path)
+            if tool in ("memcheck", "racecheck"):
+                assert any(f"path={path} --tool {tool} " in call and "--cell lstm,gru" in call
+                           for call in called), (tool, path)
 
 
 def test_parity_that_fails_stops_nothing(machine):
@@ -143,6 +163,14 @@ def test_a_sanitizer_that_finds_something_fails_the_run(machine, faults, why):
     assert failed["status"] == "failed" and failed["why"] == why
     assert machine.steps()["memcheck-stepwise-f32"]["status"] == "passed"
     assert "| small f32 | failed |" in (machine.out / "summary.md").read_text()
+
+
+def test_a_path_that_does_not_take_the_cells_is_skipped_with_a_word(machine):
+    done = machine.check("--only", "sanitizer", FAKE_REFUSE="path=small .*lstm,gru")
+    assert done.returncode == 0, done.stderr
+    skipped = machine.steps()["memcheck-small-with-gates-f32"]
+    assert skipped["status"] == "skipped" and "small: does not take 8 units" in skipped["why"]
+    assert machine.steps()["memcheck-small-f32"]["status"] == "passed"
 
 
 def test_no_sanitizer_is_no_pass(machine):
