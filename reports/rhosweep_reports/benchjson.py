@@ -69,16 +69,25 @@ def _base_shape(scaled):
     return ",".join(map(str, shape))
 
 
-def _compared(document):
-    """What scripts/bench sums up: our times and the peers', round by round."""
-    about = {"device": document["machine"]["cpu"], "threads": str(document["run"]["threads"]),
-             "commit": str(document["run"]["commit"]), "precision": "f32", "cell": "tanh"}
+def _of_cells(document):
+    """Cell and shape to rounds: of tanh at the document's top, of others below it."""
     measured = dict(document["measured"])
     if "scaling" in document:
         base = [{"ours_ms": r["base_ms"], "rival_ms": {}} for rounds in measured.values()
                 for r in rounds]
         measured[_base_shape(document["scaling"][0])] = base
-    for text, rounds in measured.items():
+    cells = {"tanh": measured} | {cell: found["measured"]
+                                  for cell, found in document.get("cells", {}).items()}
+    return [(cell, shape, rounds) for cell, shapes in cells.items()
+            for shape, rounds in shapes.items()]
+
+
+def _compared(document):
+    """What scripts/bench sums up: our times and the peers', round by round."""
+    machine = {"device": document["machine"]["cpu"], "threads": str(document["run"]["threads"]),
+               "commit": str(document["run"]["commit"]), "precision": "f32"}
+    for cell, text, rounds in _of_cells(document):
+        about = machine | {"cell": cell}
         shape = dict(zip(("hidden", "batch", "radii", "steps"), text.split(","), strict=True))
         yield _row(shape | {"body": "bptt/cpu"}, [r["ours_ms"] for r in rounds],
                    gflops=_median(rounds, "gflops"), **about)

@@ -151,7 +151,7 @@ def test_gradients_mark_where_formats_end_for_all_elements(axes, clipped, tmp_pa
 ROW = dict.fromkeys(NETWORK, "1") | {
     "cell": "tanh", "ensemble": "gaussian", "hidden": "8", "steps": "20", "batch": "4",
     "input": "zero", "h0": "zero", "loss": "random", "precision": "f32", "raw": "0", "model": "",
-    "rho": "1", "rho_asked": "1", "seed": "1", "max_norm": "1", "weight_hh": "0.5", "total": "0.5",
+    "gate_bias": "", "gate_scale": "", "state": "h", "rho": "1", "rho_asked": "1", "seed": "1", "max_norm": "1", "weight_hh": "0.5", "total": "0.5",
     "clip_coef": "1", "total_clipped": "0.5"}
 
 

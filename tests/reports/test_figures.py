@@ -151,7 +151,7 @@ def test_horizon_plots_both_ends_of_a_range(axes):
     ends = {f"{name}_{end}": "" for name in ("fp32", "fp16", "bf16") for end in ("underflow", "overflow")}
     decay = [network | ends | {"rho": rho, "fp16_underflow": low, "fp16_overflow": high}
              for rho, low, high in (("1", "7", ""), ("2", "", "4"))]
-    curves = [network | {"rho": rho, "rho_asked": rho, "seed": "1"} for rho in ("1", "2")]
+    curves = [network | {"rho": rho, "rho_asked": rho, "seed": "1", "state": "h"} for rho in ("1", "2")]
     profile = Table("profile", tuple(curves[0]), list(zip(*(row.values() for row in curves))),
                     [np.zeros(9)] * 2)
     flow.horizon(axes, Table.from_rows("decay", tuple(decay[0]), decay), profile)
@@ -161,9 +161,10 @@ def test_horizon_plots_both_ends_of_a_range(axes):
 
 def test_values_that_are_not_finite_break_the_line(axes):
     header = ("cell", "ensemble", "model", "hidden", "steps", "batch", "input", "h0", "loss",
-              "precision", "raw", "rho", "rho_asked", "seed")
-    row = ("linear", "gaussian", "", "4", "4", "1", "zero", "zero", "random", "f32", "1", "1", "1",
-           "7")
+              "gate_bias", "gate_scale", "leak", "precision", "raw", "rho", "rho_asked", "seed",
+              "state")
+    row = ("linear", "gaussian", "", "4", "4", "1", "zero", "zero", "random", "", "", "1", "f32",
+           "1", "1", "1", "7", "h")
     curve = np.array([-np.inf, np.nan, -2.0, 0.0])
     table = Table("profile", header, [(cell,) for cell in row], [curve])
     flow.profile(axes, table)

@@ -10,7 +10,7 @@ from rhosweep_reports.table import Table  # noqa: E402
 
 NETWORK = {"cell": "tanh", "ensemble": "gaussian", "hidden": "8", "steps": "40", "batch": "3",
            "input": "zero", "input_size": "0", "h0": "zero", "warmup": "0", "loss": "random",
-           "fit_skip": "10", "precision": "f32", "raw": "0", "engine": "cpu", "model": "",
+           "fit_skip": "10", "gate_bias": "", "gate_scale": "", "leak": "1", "precision": "f32", "raw": "0", "engine": "cpu", "model": "",
            "model_digest": "", "rho": "0.5", "rho_asked": "0.5", "g": "0.4", "seeds": "3",
            "decay_rate": "0.7", "regime": "vanishing"}
 RUN = {"device": "A CPU", "engine": "cpu", "host": "here", "version": "1.0", "git_commit": "abc",

@@ -32,7 +32,7 @@ FIGURES = (
            "they explode. Predictions and bounds are those of the decay table: no gradient can shrink "
            "more slowly than the largest singular value allows. Strokes across the zero line: "
            "critical radius, linear between the two rows around it. ρ of LSTM and GRU is the spectral "
-           "radius of the candidate's block."),
+           "radius of the candidate's block.", flow.has_radii_or_is_plain),
     Figure("profile", "Gradient norm against time step", ("profile",), NETWORK, flow.profile,
            "|dL/dh_t|, the mean over the batch of its log10; lines are means over seeds, bands reach "
            "from the least to the greatest seed. Of an LSTM the pair (h, c), and below it each by "
@@ -41,13 +41,14 @@ FIGURES = (
     Figure("heatmap", "Gradient norm over radius and steps back", ("profile",), NETWORK,
            flow.heatmap,
            "log10 of |dL/dh_t|, mean over seeds and batch. The line is where a gradient is 1e-3 of "
-           "what it is at the loss. Grey: not finite."),
+           "what it is at the loss. Grey: not finite.", flow.has_radii_or_is_plain),
     Figure("horizon", "How far back gradients reach", ("decay", "profile"), NETWORK, flow.horizon,
            "Steps back from the loss until the gradient is 1e-3 of its start (median over seeds, "
            "band from the least to the greatest) and until the first seed's gradients leave the "
-           "range of a number format. No mark: not within the recorded steps."),
+           "range of a number format. No mark: not within the recorded steps.",
+           flow.has_radii_or_is_plain),
     Figure("growing", "Fraction of seeds whose gradient grows", ("decay",), FAMILY, flow.growing,
-           "Part of the seeds with a decay rate below 0."),
+           "Part of the seeds with a decay rate below 0.", flow.has_radii_or_is_plain),
     Figure("cells", "Decay rates of cells side by side", ("decay",), _without(*CELL), cells.cells,
            "Mean over seeds with its 95% interval (Student's t); above 0 gradients vanish, below they "
            "explode. ρ of LSTM and GRU is the spectral radius of the candidate's block; the gradient "
@@ -96,7 +97,8 @@ FIGURES = (
       for axis in bench.AXES),
     Figure("roofline", "Roofline", ("bench",), ("device", "threads"), bench.roofline,
            "Floating-point rate against operations per byte of state, input and norms moved; a "
-           "mark for each shape timed, open for f32 and filled for f64. Ceilings measured on the "
+           "mark for each shape timed, open for f32 and filled for f64, in the colour of its cell where "
+           "LSTM or GRU was timed too. Ceilings measured on the "
            "same device: fused multiply-adds in registers, and a triad (on a GPU, a copy) through "
            "memory."),
     Figure("threads", "Scaling with threads", ("bench",), (*bench.KIND, "device"), bench.threads,

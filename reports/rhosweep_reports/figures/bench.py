@@ -4,7 +4,7 @@ import textwrap
 
 import numpy as np
 
-from .. import style
+from .. import findings, style
 from .drawing import Absent, legend_below, number_axis, value_ticks
 
 KIND = ("precision", "cell")
@@ -22,6 +22,8 @@ NAMES = {
     "jax_shared_w0": "JAX, backward pass by hand",
     "bmm_hooks": "PyTorch, baddbmm with hooks",
     "nn_rnn_loop": "PyTorch, nn.RNN per radius, no norms",
+    "nn_lstm_loop": "PyTorch, nn.LSTM per radius, no norms",
+    "nn_gru_loop": "PyTorch, nn.GRU per radius, no norms",
     "cell_hooks": "PyTorch, nn.RNNCell with hooks",
 }
 FILLED = {"f32": False, "f64": True}  # marks of the roofline
@@ -201,30 +203,50 @@ def _ceilings(axes, precision, dash, compute, bandwidth, reach):
               label=f"{precision} ({marks}): {compute:.0f} GFLOP/s, {bandwidth / 1e9:.0f} GB/s")
 
 
-def _points(axes, part, looks):
+def _points(axes, part, looks, colour):
     """A mark for each shape. H is told by its form, for which a legend has room: beside the marks,
-    which stand close where shapes share H, names would cover others. Returns the intensities."""
+    which stand close where shapes share H, names would cover others. `colour` tells the cell, where
+    there are several with gates or without. Returns the intensities."""
     rate, moved = part.numbers("gflops"), part.numbers("bytes_per_s")
     intensity = 1e9 * rate / moved
     hidden = part.numbers("hidden")
     filled = FILLED[part.one("precision")]
     for size, look in looks.items():
+        look = look | ({"color": colour} if colour else {})
         axes.plot(intensity[hidden == size], rate[hidden == size],
                   markerfacecolor=look["color"] if filled else "white", **look)
     return intensity
 
 
-def _looks(axes, sizes):
-    """How each H looks, with its entry of the legend."""
+def _looks(axes, sizes, coloured):
+    """How each H looks, with its entry of the legend; in grey where colours tell cells."""
     looks = {size: style.series(at) | {"linestyle": "none"} for at, size in enumerate(sizes)}
     for size, look in looks.items():
+        look = look | ({} if coloured else {"color": style.REFERENCE})
         axes.plot([], [], label=f"H {size:.0f}", markerfacecolor="white", **look)
     return looks
 
 
+def _kind_of_gates(cell):
+    """What tells the cost of a cell: those without gates differ in little."""
+    return cell if cell in findings.GATES else ""
+
+
+def _colours(axes, timed):
+    """Colour of each kind of cell, with its entry of the legend; none where there is one kind."""
+    kinds = sorted({_kind_of_gates(part.one("cell")) for part in timed})
+    if len(kinds) < 2:
+        return dict.fromkeys(kinds)
+    colours = {kind: style.SERIES[at] for at, kind in enumerate(kinds)}
+    for kind, colour in colours.items():
+        axes.plot([], [], color=colour, linewidth=style.stroke(3.0),
+                  label=findings.CELLS.get(kind, "without gates"))
+    return colours
+
+
 def roofline(axes, bench):
     bandwidth = _peak(bench, ("peak/bandwidth", "peak/cuda/copy"), "bytes_per_s")
-    timed = [part for part in bench.split(("body", "precision"))
+    timed = [part for part in bench.split(("body", "precision", "cell"))
              if part.one("body") in OURS and np.isfinite(part.numbers("bytes_per_s")).any()]
     compute = {precision: _peak(bench, (f"peak/fma/{precision}", f"peak/cuda/fma/{precision}"),
                                 "gflops") for precision in ("f32", "f64")}
@@ -232,10 +254,12 @@ def roofline(axes, bench):
     if bandwidth is None or not timed:
         raise Absent("needs times of an engine beside the ceilings peak/...")
     spans = []
-    looks = _looks(axes, sorted({size for part in timed for size in part.numbers("hidden")}))
+    colours = _colours(axes, timed)
+    sizes = sorted({size for part in timed for size in part.numbers("hidden")})
+    looks = _looks(axes, sizes, len(colours) == 1)
     for part in timed:
         ridge = compute[part.one("precision")] * 1e9 / bandwidth
-        spans += [ridge / 10, ridge * 2, *_points(axes, part, looks)]
+        spans += [ridge / 10, ridge * 2, *_points(axes, part, looks, colours[_kind_of_gates(part.one("cell"))])]
     reach = np.geomspace(0.8 * min(spans), 1.6 * max(spans), 200)
     for dash, precision in zip(style.DASHES, sorted({p.one("precision") for p in timed}),
                                strict=False):

@@ -15,7 +15,7 @@ from .drawing import (
     head,
     legend_below,
     mark_levels,
-    name_network_above,
+    name_above,
     named_ticks,
     network_head,
     panels,
@@ -107,7 +107,8 @@ def _at_one_radius(axes, decay):
                       markerfacecolor="white", **look)
     axes.axvline(0.0, color="#000000", linewidth=style.stroke(0.7), zorder=1.6)
     axes.set_yticks(range(len(parts)), [findings.variant(part, decay) for part in parts])
-    axes.set(xlabel=RATE, ylim=(len(parts) - 0.5, -0.5), title=_radius_head(axes, decay))
+    axes.set(xlabel=RATE, ylim=(len(parts) - 0.5, -0.5))
+    name_above(axes, _radius_head(axes, decay))  # the names of rows take much of the width
 
 
 def cells(axes, decay):
@@ -245,6 +246,6 @@ def _by_radius(axes, decay, column, places, radii):
             look = {"color": colours.to_rgba(radius), "marker": "o"}
             _draw_rates(own, rows, column, places, look, "")
     _name_axes(list(zip(every, cells, strict=True)), RATE, "nats per step")
-    name_network_above(axes, decay)
+    name_above(axes, network_head(axes, decay))
     radius_bar(every, colours)
     return every

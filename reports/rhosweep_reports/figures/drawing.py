@@ -179,9 +179,9 @@ def network_head(axes, table):
     return head(axes.figure, findings.describe(table))
 
 
-def name_network_above(axes, table):
-    """A title above a bar of colours too."""
-    axes.figure.suptitle(network_head(axes, table), fontsize=rcParams["axes.titlesize"])
+def name_above(axes, text):
+    """A title above all, in the middle of the figure."""
+    axes.figure.suptitle(text, fontsize=rcParams["axes.titlesize"])
 
 
 def _columns(labels, room):

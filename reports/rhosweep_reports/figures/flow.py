@@ -12,7 +12,7 @@ from .drawing import (
     finite,
     legend_below,
     mark_levels,
-    name_network_above,
+    name_above,
     network_head,
     norm_of,
     number_axis,
@@ -32,6 +32,12 @@ def ordered(table, *columns):
 
 def _sizes(decay):
     return sorted(decay.split(("hidden",)), key=lambda part: int(part.one("hidden")))
+
+
+def has_radii_or_is_plain(table, *_others):
+    """Whether figures over the radius are called for: one radius of a cell with gates or a leak is
+    shown beside its other settings."""
+    return table.varies("rho_asked") or table.one("leak") == "1"
 
 
 def need_rates(decay):
@@ -137,7 +143,7 @@ def profile(axes, profile):
         mark_levels(one, range_ends_log10(int(profile.one("hidden"))))
     every[-1].set_xlabel("time step t (the loss is at the right end)")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-    name_network_above(axes, profile)
+    name_above(axes, network_head(axes, profile))
     if len(radii) > 1:
         radius_bar(every, colours)
     else:
