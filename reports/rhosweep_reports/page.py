@@ -125,8 +125,8 @@ def _summary(tables):
     decay, runs = tables["decay"], tables["runs"]
     parts = [f"<p>{escape(summary.swept(decay))}</p>"]
     parts += [f"<p>{escape(line)}</p>" for line in summary.ran(runs)]
-    for heading, lines in (*summary.came_out(decay, tables.get("clip", ())),
-                           *summary.side_by_side(decay)):
+    for heading, lines in (*summary.side_by_side(decay),
+                           *summary.came_out(decay, tables.get("clip", ()))):
         items = "".join(f"<li>{escape(line)}</li>" for line in lines)
         parts.append(f"<h3>{escape(heading)}</h3><ul>{items}</ul>")
     failures = tables.get("failures", ())

@@ -102,16 +102,34 @@ def _clipping(clip, decay):
         yield told + _vanishing(*findings.left_alone(part, decay)) + "."
 
 
+def _by_size(parts):
+    return sorted(parts, key=lambda part: int(part.one("hidden")))
+
+
+def _has_several_cells(group):
+    return len(group.split(CELL)) > 1
+
+
+def _told_side_by_side(decay):
+    """Cells with gates or a leak at one radius, which would need a heading for a word."""
+    for group in decay.split([column for column in NETWORK if column not in CELL]):
+        if _has_several_cells(group) and not group.varies("rho_asked"):
+            yield from (part for part in group.split(CELL) if part.one("leak") != "1")
+
+
 def came_out(decay, clip=()):
     """(heading, sentences): what happens to gradients, one line a network."""
     clips = {findings.key(part, NETWORK): part for part in clip.split(NETWORK)} if len(clip) else {}
+    told = set() if clips else {findings.key(part, NETWORK) for part in _told_side_by_side(decay)}
     for family in decay.split(FAMILY):
+        parts = [part for part in family.split(NETWORK) if findings.key(part, NETWORK) not in told]
         lines = []
-        for part in sorted(family.split(NETWORK), key=lambda one: int(one.one("hidden"))):
+        for part in _by_size(parts):
             lines.append(f"H = {part.one('hidden')}: gradients {_ranges(part)}.{_crossing(part)}")
             if findings.key(part, NETWORK) in clips:
                 lines[-1] += "".join(_clipping(clips[findings.key(part, NETWORK)], part))
-        yield findings.describe(family).replace("\n", "; "), lines
+        if lines:
+            yield findings.describe(family).replace("\n", "; "), lines
 
 
 def _crossings(group):
@@ -131,7 +149,8 @@ def _rates(group):
         rate, half = (part.numbers(name)[0] for name in ("decay_rate", "decay_rate_ci95"))
         told = f"{number(rate)} ± {number(half, 2)} nats per step"
         if part.one("regime") == "vanishing":
-            told += f", 1e-3 of the start after {number(math.log(1000.0) / rate)} steps"
+            steps = math.log(1000.0) / rate
+            told += f", 1e-3 of the start after {number(steps) if steps < 100 else round(steps)} steps"
         yield (f"H = {group.one('hidden')}, {findings.radius_asked(group)}, "
                f"{findings.variant(part, group)}: decay rate {told}.")
 
@@ -139,8 +158,7 @@ def _rates(group):
 def side_by_side(decay):
     """(heading, sentences): what sets the cells apart."""
     for family in decay.split([column for column in FAMILY if column not in CELL]):
-        sizes = sorted(family.split(("hidden",)), key=lambda one: int(one.one("hidden")))
-        lines = [line for group in sizes if len(group.split(CELL)) > 1
+        lines = [line for group in _by_size(family.split(("hidden",))) if _has_several_cells(group)
                  for line in (_crossings if group.varies("rho_asked") else _rates)(group)]
         if lines:
             yield "Cells side by side: " + findings.describe(family).replace("\n", "; "), lines

@@ -298,6 +298,13 @@ def test_the_summary_says_how_far_each_cell_carries_a_gradient():
         summary.swept(decay(BIASED, (None,)))
 
 
+def test_the_summary_tells_cells_at_one_radius_once():
+    told = [heading for heading, _ in summary.came_out(decay(BIASED, (None,)))]
+    assert [heading.partition(",")[0] for heading in told] == ["tanh"]
+    assert len(list(summary.came_out(decay(BIASED, RADII)))) == len(BIASED)
+    assert len(list(summary.came_out(decay(THREE[:1], (None,))))) == 1
+
+
 def test_the_summary_of_plain_cells_has_no_word_of_gates():
     table = decay(THREE[-1:], RADII)
     assert "gate" not in summary.swept(table)
