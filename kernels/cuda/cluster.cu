@@ -76,7 +76,7 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
     shared_arrays<real> const s = carve<real>(rs_shared, t);
     int const rank = cluster_rank(), buffer = t.padded * t.width;
     place<RM, RN> const at(p, t, rank);
-    const real *h0 = a.h0 + at.group * a.sheet_stride;
+    const real *h0 = a.start[0] + at.group * a.sheet_stride;
     real *const own = s.state + at.part(t);
     real scale[RN];
     at.scales(p, a.scale + at.group * a.scale_stride, scale);
@@ -86,7 +86,7 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
 #pragma unroll
         for (int j = 0; j < RN; ++j) own[i * t.width + j] = at.sample_value(p, h0, i, j);
     if ((int)threadIdx.x < t.width) s.nonfinite[threadIdx.x] = NEVER;
-    load_rows(s, a.forward_w + at.group * a.weight_stride, t, rank, p.hidden);
+    load_rows(s, a.forward_w.of(at.group), t, rank, p.hidden);
     cluster_sync(); /* all blocks have begun */
     send<real, RM, RN>(own, t.width, rank, t.blocks);
     cluster_sync();
@@ -104,7 +104,7 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
         cluster_arrive();
         size_t const trace = at.slope_at(p, t, step < p.warmup ? 0 : step - p.warmup);
         if (step >= p.warmup && p.cell != RS_LINEAR)
-            keep_part<real, RM, RN>(held, t.width, a.slope + trace);
+            keep_part<real, RM, RN>(held, t.width, a.kept + trace);
         if (step >= p.warmup && p.gradients)
             keep_part<real, RM, RN>(own + now * buffer, t.width, a.history + trace);
         cluster_wait();
@@ -133,14 +133,14 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
     real scale[RN], delta[RM][RN];
     at.scales(p, a.scale + at.group * a.scale_stride, scale);
     if (keeper) s.norm_factor[threadIdx.x] = 1.0;
-    load_rows(s, a.backward_w + at.group * a.weight_stride, t, rank, p.hidden);
+    load_rows(s, a.backward_w.of(at.group), t, rank, p.hidden);
     cluster_sync(); /* all blocks have begun */
 
 #pragma unroll
     for (int i = 0; i < RM; ++i)
 #pragma unroll
         for (int j = 0; j < RN; ++j) delta[i][j] = at.sample_value(p, loss, i, j);
-    real *slope = a.slope + at.slope_at(p, t, p.steps - 1);
+    real *slope = a.kept + at.slope_at(p, t, p.steps - 1);
     for (int step = p.steps, now = 0;; --step, now ^= 1) {
         double *const partial = s.partial + now * (buffer / STRIP);
         real *const own = s.state + now * buffer + at.part(t);
@@ -226,7 +226,7 @@ static bool choose(const device_limits *limits, const rs_shape *shape, tiling *o
 
 template <typename real> static bool takes(const device_limits *limits, const rs_shape *shape) {
     tiling t;
-    return shape->hidden <= 1024 && choose<real>(limits, shape, &t);
+    return is_plain(shape) && shape->hidden <= 1024 && choose<real>(limits, shape, &t);
 }
 
 /* Where W0 fits one processor, or every processor gets a streamed tile, the persistent path needs
@@ -238,13 +238,14 @@ template <typename real> static bool suits(const device_limits *limits, const rs
            alone > limits->shared_most && columns_in_all(shape) <= limits->processors * narrowest;
 }
 
-template <typename real> static int padded(const device_limits *limits, const rs_shape *shape) {
+template <typename real>
+static int padded(const device_limits *limits, const rs_shape *shape, bool) {
     tiling t;
     return choose<real>(limits, shape, &t) ? t.padded : 0;
 }
 
 template <typename real>
-static trace_strides strides(const device_limits *limits, const rs_shape *shape) {
+static trace_strides strides(const device_limits *limits, const rs_shape *shape, size_t) {
     tiling t;
     return choose<real>(limits, shape, &t) ? tile_strides(shape, &t) : trace_strides();
 }

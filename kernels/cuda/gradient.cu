@@ -1,5 +1,6 @@
 #include "gradient.cuh"
 
+#include "cells.cuh"
 #include "check.cuh"
 #include "math.cuh"
 #include "memory.cuh"
@@ -22,22 +23,28 @@ enum { TILE = 64, EACH = 4, ACROSS = TILE / EACH, DEPTH = 16, PITCH = TILE + EAC
 /* The magnitude of zeros. */
 const int NOTHING = INT_MIN;
 
-/* One factor of a sum's terms: q_t, h_{t-1}, x_t, or 1. A column for each of the piece's, or for
- * each sample alone. */
+/* One factor of a sum's terms: q_t, v_t, h_{t-1}, x_t, or 1. A column for each of the piece's, or
+ * for each sample alone. */
 template <typename real> struct factor {
     const real *numbers; /* NULL: ones */
     trace_strides strides;
     int *size; /* [G][T][columns] */
     int rows, columns;
     bool by_sample;
+    int jump_at, jump; /* row jump_at and those behind it are so many rows further on: v_t of a
+                          GRU's candidate is */
+
+    __device__ size_t row(int i) const {
+        return (size_t)(i < jump_at ? i : i + jump) * strides.row;
+    }
 };
 
-/* A kind of sum. */
+/* A kind of sum: of the gates' factor times the other one, transposed. */
 template <typename real> struct terms {
     int groups, radii, batch, steps;
     bool raw;
-    factor<real> q, v;
-    const int *exponent; /* [G][T][columns] of q_t */
+    factor<real> q, v;   /* the gates': dL/dp or dL/du; and the other */
+    const int *exponent; /* [G][T][columns] of the gates' */
     int *largest;        /* [G][R] */
     scaled_square *partial;
 };
@@ -126,7 +133,7 @@ template <typename real> __global__ void size_kernel(factor<real> f, int groups,
     real largest = 0;
     bool any = false;
     for (int i = 0; i < f.rows; ++i) {
-        real const size = fabs(x[i * f.strides.row]);
+        real const size = fabs(x[f.row(i)]);
         any = any || size != 0;
         if (isfinite(size) && size > largest) largest = size;
     }
@@ -220,12 +227,12 @@ template <typename real, int N>
 __device__ static void load_rows(const factor<real> &f, int group, int step, size_t offset,
                                  int first, real scale, real to[N]) {
     size_t const pitch = f.numbers ? f.strides.row : 0;
-    const real *from = f.numbers ? step_of(f, group, step) + offset + first * pitch : NULL;
+    const real *from = f.numbers ? step_of(f, group, step) + offset + f.row(first) : NULL;
 #pragma unroll
     for (int i = 0; i < N; ++i) {
         bool const is_real = first + i < f.rows;
         to[i] = !is_real ? (real)0 : from ? *from * scale : scale;
-        from += pitch;
+        from += first + i + 1 == f.jump_at ? (f.jump + 1) * pitch : pitch;
     }
 }
 
@@ -281,8 +288,7 @@ __device__ static void bring_factor(const factor<real> &f, int group, int step, 
 #pragma unroll
     for (int i = 0; i < EACH; ++i) {
         int const row = (int)threadIdx.x / DEPTH + i * (THREADS / DEPTH);
-        to[row] =
-            is_real && first + row < f.rows ? from[(first + row) * f.strides.row] * scale : (real)0;
+        to[row] = is_real && first + row < f.rows ? from[f.row(first + row)] * scale : (real)0;
     }
 }
 
@@ -339,15 +345,16 @@ template <typename real> __global__ void __launch_bounds__(THREADS) tile_sum_ker
 
 /* ---- norms ----------------------------------------------------------------------------------- */
 
-/* Parts of each kind of sum; 0 where there is no such sum. */
+/* Parts of each kind of sum, 0 where there is no such sum, and where its norm is found. */
 struct part_counts {
-    int of[GRADIENT_KINDS];
+    int of[RS_N_GRADIENT];
+    rs_gradient bias_ih; /* RS_BIAS_HH where v is q */
 };
 
 /* The norm of one kind and radius, parts in ascending order. */
 template <typename real>
-__device__ static void put_norm(const gradient_arrays<real> &g, int kind, int parts, int radii,
-                                bool raw, size_t item, rs_gradient place) {
+__device__ static void put_norm(const gradient_arrays<real> &g, rs_gradient kind, int parts,
+                                int radii, bool raw, size_t item, rs_gradient place) {
     size_t const group = item / radii, radius = item % radii;
     scaled_square all = {0.0, 0};
     for (int i = 0; i < parts; ++i)
@@ -363,10 +370,10 @@ __global__ void gradient_norm_kernel(gradient_arrays<real> g, part_counts parts,
                                      int radii, bool raw) {
     size_t const item = (size_t)blockIdx.x * THREADS + threadIdx.x;
     if (item >= (size_t)groups * radii) return;
-    put_norm(g, INPUT_SUM, parts.of[INPUT_SUM], radii, raw, item, RS_WEIGHT_IH);
-    put_norm(g, STATE_SUM, parts.of[STATE_SUM], radii, raw, item, RS_WEIGHT_HH);
-    put_norm(g, BIAS_SUM, parts.of[BIAS_SUM], radii, raw, item, RS_BIAS_IH);
-    put_norm(g, BIAS_SUM, parts.of[BIAS_SUM], radii, raw, item, RS_BIAS_HH);
+    put_norm(g, RS_WEIGHT_IH, parts.of[RS_WEIGHT_IH], radii, raw, item, RS_WEIGHT_IH);
+    put_norm(g, RS_WEIGHT_HH, parts.of[RS_WEIGHT_HH], radii, raw, item, RS_WEIGHT_HH);
+    put_norm(g, parts.bias_ih, parts.of[parts.bias_ih], radii, raw, item, RS_BIAS_IH);
+    put_norm(g, RS_BIAS_HH, parts.of[RS_BIAS_HH], radii, raw, item, RS_BIAS_HH);
 }
 
 /* x [steps][B][I] to [steps][I][B]. */
@@ -398,10 +405,10 @@ template <typename real> int parts_of(const terms<real> &s) {
 }
 
 template <typename real>
-rs_status measure(cudaStream_t stream, const factor<real> &f, const terms<real> &s) {
+rs_status measure(cudaStream_t stream, const factor<real> &f, const rs_shape *shape) {
     return launch("size_kernel", size_kernel<real>,
-                  blocks_for((size_t)s.groups * s.steps * f.columns), dim3(THREADS), 0, stream, f,
-                  s.groups, s.steps);
+                  blocks_for(shape->groups * shape->steps * f.columns), dim3(THREADS), 0, stream, f,
+                  (int)shape->groups, (int)shape->steps);
 }
 
 template <typename real> rs_status add_up(cudaStream_t stream, const terms<real> &s) {
@@ -423,30 +430,52 @@ trace_strides input_strides(const rs_shape *shape) {
     return {sheet, shape->steps * sheet, 0, shape->batch, (int)shape->batch};
 }
 
-/* What multiplies q_t. */
+/* Whether v_t is not q_t. */
+bool has_own_v(const rs_shape *shape) { return shape->cell == RS_GRU; }
+
+/* q_t, or v_t for the sums over the drive. */
+template <typename real>
+factor<real> gate_factor(const rs_shape *shape, const arrays<real> &a, const trace_strides &kept,
+                         const gradient_arrays<real> &g, rs_gradient kind) {
+    int const hidden = (int)shape->hidden, rows = (int)gates_of(shape) * hidden;
+    bool const is_v = has_own_v(shape) && (kind == RS_WEIGHT_IH || kind == RS_BIAS_IH);
+    factor<real> f = {};
+    f.numbers = a.kept;
+    f.strides = kept;
+    f.size = is_v ? g.v_size : g.q_size;
+    f.rows = rows;
+    f.columns = (int)(shape->radii * shape->batch);
+    f.jump_at = is_v ? RS_GRU_N * hidden : rows;
+    f.jump = is_v ? (GRU_V_ROW - RS_GRU_N) * hidden : 0;
+    return f;
+}
+
+/* What multiplies it. */
 template <typename real>
 factor<real> second_factor(const rs_shape *shape, const arrays<real> &a,
-                           const trace_strides &strides, const gradient_arrays<real> &g,
-                           gradient_kind kind) {
+                           const trace_strides &history, const gradient_arrays<real> &g,
+                           rs_gradient kind) {
     int const batch = (int)shape->batch, columns = (int)shape->radii * batch;
-    if (kind == STATE_SUM)
-        return {a.history, strides, g.state_size, (int)shape->hidden, columns, false};
-    if (kind == INPUT_SUM)
-        return {g.input, input_strides(shape), g.input_size, (int)shape->input_size, batch, true};
-    return {NULL, strides, NULL, 1, batch, true};
+    int const hidden = (int)shape->hidden, inputs = (int)shape->input_size;
+    if (kind == RS_WEIGHT_HH)
+        return {a.history, history, g.state_size, hidden, columns, false, hidden, 0};
+    if (kind == RS_WEIGHT_IH)
+        return {g.input, input_strides(shape), g.input_size, inputs, batch, true, inputs, 0};
+    return {NULL, history, NULL, 1, batch, true, 1, 0};
 }
 
 template <typename real>
-terms<real> terms_of(const rs_shape *shape, const arrays<real> &a, const trace_strides &strides,
-                     const gradient_arrays<real> &g, gradient_kind kind) {
+terms<real> terms_of(const rs_shape *shape, const arrays<real> &a, const trace_strides &kept,
+                     const trace_strides &history, const gradient_arrays<real> &g,
+                     rs_gradient kind) {
     terms<real> s = {};
     s.groups = (int)shape->groups;
     s.radii = (int)shape->radii;
     s.batch = (int)shape->batch;
     s.steps = (int)shape->steps;
     s.raw = shape->raw;
-    s.q = {a.slope, strides, g.gate_size, (int)shape->hidden, s.radii * s.batch, false};
-    s.v = second_factor(shape, a, strides, g, kind);
+    s.q = gate_factor(shape, a, kept, g, kind);
+    s.v = second_factor(shape, a, history, g, kind);
     s.exponent = a.exponent;
     s.largest = g.largest[kind];
     s.partial = g.partial[kind];
@@ -459,20 +488,23 @@ template <typename real>
 gradient_arrays<real> gradient_deal(const rs_shape *shape, rs_block *block) {
     gradient_arrays<real> g = {};
     uint64_t const radii = rs_size_mul(shape->groups, shape->radii), hidden = shape->hidden;
+    uint64_t const rows = rs_size_mul(gates_of(shape), hidden);
     uint64_t const inputs = shape->drive == RS_DRIVE_WEIGHTED ? shape->input_size : 0;
     uint64_t const steps = rs_size_mul(shape->groups, shape->steps);
     uint64_t const samples = rs_size_mul(steps, shape->batch);
     uint64_t const columns = rs_size_mul(samples, shape->radii);
     /* Lanes have more parts than tiles: bytes must not decrease as the batch grows. */
-    uint64_t parts[GRADIENT_KINDS];
-    parts[INPUT_SUM] = parts_of(hidden, inputs, LANE_ROWS, LANE_COLUMNS);
-    parts[STATE_SUM] = parts_of(hidden, hidden, LANE_ROWS, LANE_COLUMNS);
-    parts[BIAS_SUM] = parts_of(hidden, 1, LANE_ROWS, 1);
+    uint64_t parts[RS_N_GRADIENT];
+    parts[RS_WEIGHT_IH] = parts_of(rows, inputs, LANE_ROWS, LANE_COLUMNS);
+    parts[RS_WEIGHT_HH] = parts_of(rows, hidden, LANE_ROWS, LANE_COLUMNS);
+    parts[RS_BIAS_HH] = parts_of(rows, 1, LANE_ROWS, 1);
+    parts[RS_BIAS_IH] = has_own_v(shape) ? parts[RS_BIAS_HH] : 0;
     g.input = take<real>(block, rs_size_mul(samples, inputs));
-    g.gate_size = take<int>(block, columns);
+    g.q_size = take<int>(block, columns);
+    g.v_size = take<int>(block, has_own_v(shape) ? columns : 0);
     g.state_size = take<int>(block, columns);
     g.input_size = take<int>(block, inputs ? samples : 0);
-    for (int kind = 0; kind < GRADIENT_KINDS; ++kind) {
+    for (int kind = 0; kind < RS_N_GRADIENT; ++kind) {
         g.largest[kind] = take<int>(block, radii);
         g.partial[kind] = take<scaled_square>(block, rs_size_mul(radii, parts[kind]));
     }
@@ -492,14 +524,20 @@ rs_status gradient_keep_input(cudaStream_t stream, const rs_shape *shape, int fi
 
 template <typename real>
 rs_status gradient_run(cudaStream_t stream, const rs_shape *shape, const arrays<real> &a,
-                       const trace_strides &strides, const gradient_arrays<real> &g) {
+                       const trace_strides &kept, const trace_strides &history,
+                       const gradient_arrays<real> &g) {
+    bool const own_v = has_own_v(shape);
     part_counts parts = {};
-    for (gradient_kind kind : {STATE_SUM, INPUT_SUM, BIAS_SUM}) {
-        if (kind == INPUT_SUM && shape->drive != RS_DRIVE_WEIGHTED) continue;
-        terms<real> const s = terms_of(shape, a, strides, g, kind);
+    parts.bias_ih = own_v ? RS_BIAS_IH : RS_BIAS_HH;
+    if (!shape->raw) RS_TRY(measure(stream, gate_factor(shape, a, kept, g, RS_BIAS_HH), shape));
+    if (!shape->raw && own_v)
+        RS_TRY(measure(stream, gate_factor(shape, a, kept, g, RS_BIAS_IH), shape));
+    for (rs_gradient kind : {RS_WEIGHT_HH, RS_BIAS_HH, RS_WEIGHT_IH, RS_BIAS_IH}) {
+        if (kind == RS_WEIGHT_IH && shape->drive != RS_DRIVE_WEIGHTED) continue;
+        if (kind == RS_BIAS_IH && !own_v) continue;
+        terms<real> const s = terms_of(shape, a, kept, history, g, kind);
         parts.of[kind] = parts_of(s);
-        if (!s.raw && kind == STATE_SUM) RS_TRY(measure(stream, s.q, s)); /* for all kinds */
-        if (!s.raw && s.v.numbers) RS_TRY(measure(stream, s.v, s));
+        if (!s.raw && s.v.numbers) RS_TRY(measure(stream, s.v, shape));
         RS_TRY(add_up(stream, s));
     }
     return launch("gradient_norm_kernel", gradient_norm_kernel<real>,
@@ -512,6 +550,7 @@ rs_status gradient_run(cudaStream_t stream, const rs_shape *shape, const arrays<
     template rs_status gradient_keep_input(cudaStream_t, const rs_shape *, int, int,               \
                                            const double *, real *);                                \
     template rs_status gradient_run(cudaStream_t, const rs_shape *, const arrays<real> &,          \
-                                    const trace_strides &, const gradient_arrays<real> &);
+                                    const trace_strides &, const trace_strides &,                  \
+                                    const gradient_arrays<real> &);
 INSTANTIATE(float)
 INSTANTIATE(double)

@@ -86,22 +86,45 @@ __device__ inline float reciprocal(float d) {
 }
 __device__ inline double reciprocal(double d) { return 1 / d; }
 
-/* tanh and sech^2 from one exponential: see kernels/cpu/tanh.h. NaN goes through. */
-template <typename real> __device__ inline void tanh_and_slope(real a, real *h, real *slope) {
+/* exp(2 y), exp(2 y) - 1 and 1 / (1 + exp(2 y)) of y <= 0, from one exponential: see
+ * kernels/cpu/tanh.h. NaN goes through. */
+template <typename real> struct decay { real e, minus_one, share; };
+
+template <typename real> __device__ inline decay<real> decay_of(real y) {
     real const one = 1;
-    real minus_abs = -fabs(a);
-    if (minus_abs < least_y(one)) minus_abs = least_y(one);
+    if (y < least_y(one)) y = least_y(one);
     int whole;
-    real const n = nearest(times_two_log2_e(minus_abs), &whole);
-    real const q = expm1_2y(reduce(minus_abs, n));
+    real const n = nearest(times_two_log2_e(y), &whole);
+    real const q = expm1_2y(reduce(y, n));
     int const half = whole >> 1; /* both halves of 2^n are normal where n itself is not */
     real const first = power_of_two(one, half), second = power_of_two(one, whole - half);
     real const power = first * second;
-    real const e = (q + one) * first * second;
-    real const p = fma(q, power, power - one); /* exp(-2 |a|) - 1, in [-1, 0] */
-    real const d = reciprocal(2 + p);
-    *h = copysign(p * d, a);
-    *slope = e * (d + d) * (d + d);
+    decay<real> d;
+    d.e = (q + one) * first * second;
+    d.minus_one = fma(q, power, power - one); /* in [-1, 0] */
+    d.share = reciprocal(2 + d.minus_one);
+    return d;
+}
+
+/* tanh and sech^2. */
+template <typename real> __device__ inline void tanh_and_slope(real a, real *h, real *slope) {
+    decay<real> const d = decay_of(-fabs(a));
+    *h = copysign(d.minus_one * d.share, a);
+    *slope = d.e * (d.share + d.share) * (d.share + d.share);
+}
+
+/* sigma(a) = 1 / (1 + exp(-a)), 1 - sigma(a) and sigma'(a). A difference to 1 would lose its digits
+ * as the gate saturates. */
+template <typename real> struct gate_values { real open, shut, slope; };
+
+template <typename real> __device__ inline gate_values<real> gate_of(real a) {
+    decay<real> const d = decay_of(-fabs(a) / 2);
+    real const small = d.e * d.share;
+    gate_values<real> g;
+    g.open = a < 0 ? small : d.share;
+    g.shut = a < 0 ? d.share : small;
+    g.slope = small * d.share;
+    return g;
 }
 
 /* ---- activations: phi(a) and its slope ---------------------------------------------------------

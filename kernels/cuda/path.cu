@@ -53,9 +53,9 @@ rs_status choose_path(const device_limits *limits, const rs_shape *shape,
     }
     return rs_fail(
         RS_EINPUT,
-        "RHOSWEEP_CUDA_PATH: %s: does not take %zu units in %s on this device: use another path "
+        "RHOSWEEP_CUDA_PATH: %s: does not take %zu %s units in %s on this device: use another path "
         "or unset it",
-        wanted, shape->hidden, rs_precision_name(shape->precision));
+        wanted, shape->hidden, rs_cell_name(shape->cell), rs_precision_name(shape->precision));
 }
 
 template rs_status choose_path(const device_limits *, const rs_shape *, const cuda_path<float> **);
@@ -70,6 +70,10 @@ problem problem_of(const rs_shape *shape) {
     p.steps = (int)shape->steps;
     p.warmup = (int)shape->warmup;
     p.columns = p.radii * p.batch;
+    p.gates = (int)gates_of(shape);
+    p.states = (int)rs_cell_of(shape->cell)->states;
+    p.slots = (int)slots_of(shape);
+    p.kept = (int)kept_of(shape);
     p.cell = shape->cell;
     p.raw = shape->raw;
     p.gradients = shape->gradients;

@@ -7,7 +7,7 @@
 
 #include "../base/status.h"
 
-/* Rows of packed weights are at most this much longer than H. */
+/* Rows of packed weights are at most this much longer than the numbers in them. */
 enum { MOST_PADDING = 72 };
 
 /* Blocks of a cluster, which every device that has clusters takes, and blocks of it that are
@@ -43,13 +43,14 @@ template <typename real> struct cuda_path {
     /* Whether it is the one to choose, unless a path before it is. */
     bool (*suits)(const device_limits *limits, const rs_shape *shape);
 
-    /* Row length Hp of the packed weights, H or more. */
-    int (*padded)(const device_limits *limits, const rs_shape *shape);
+    /* Row length of the weights as they are packed for either pass: that of its product's sums, or
+     * up to MOST_PADDING more. */
+    int (*padded)(const device_limits *limits, const rs_shape *shape, bool back);
 
-    /* Numbers of a sheet of the slopes, or of the history: a step of all groups; never fewer when a
-     * size grows. And how they are laid out. */
-    uint64_t (*sheet)(const device_limits *limits, const rs_shape *shape);
-    trace_strides (*strides)(const device_limits *limits, const rs_shape *shape);
+    /* Numbers of a sheet of the coefficients, of kept_of() H rows, or of the history, of H: a step
+     * of all groups; never fewer when a size grows. And how they are laid out. */
+    uint64_t (*sheet)(const device_limits *limits, const rs_shape *shape, size_t rows);
+    trace_strides (*strides)(const device_limits *limits, const rs_shape *shape, size_t rows);
 
     /* Bytes of whatever else the path keeps. */
     uint64_t (*scratch_bytes)(const rs_shape *shape);

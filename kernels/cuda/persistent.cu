@@ -50,8 +50,8 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
     forward_kernel(problem p, arrays<real> a, tiling t) {
     shared_arrays<real> const s = carve<real>(rs_shared, t);
     place<RM, RN> const at(p, t, 0);
-    const real *weights = a.forward_w + at.group * a.weight_stride;
-    const real *h0 = a.h0 + at.group * a.sheet_stride;
+    const real *weights = a.forward_w.of(at.group);
+    const real *h0 = a.start[0] + at.group * a.sheet_stride;
     real *state = s.state + at.part(t);
     real scale[RN];
     at.scales(p, a.scale + at.group * a.scale_stride, scale);
@@ -76,7 +76,7 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
         product<real, RM, RN>(s, stream, t, p.hidden, at, step + 1 < all, acc);
         if (!drive_is_early<RM>()) load_drive<real, RM, RN>(p, at, drive, 0, u);
         activate_part<real, RM, RN>(p, at, scale, drive, u, acc, step, t.width, state,
-                                    a.slope + trace, s.nonfinite);
+                                    a.kept + trace, s.nonfinite);
         __syncthreads();
     }
     int const column = at.tile * t.width + threadIdx.x;
@@ -89,7 +89,7 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
     backward_kernel(problem p, arrays<real> a, tiling t) {
     shared_arrays<real> const s = carve<real>(rs_shared, t);
     place<RM, RN> const at(p, t, 0);
-    const real *weights = a.backward_w + at.group * a.weight_stride;
+    const real *weights = a.backward_w.of(at.group);
     const real *loss = a.loss + at.group * a.sheet_stride;
     bool const keeper = (int)threadIdx.x < t.width; /* looks after column threadIdx.x of the tile */
     column_range<real> range = column_range_start(a.own[at.group]);
@@ -104,7 +104,7 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
     for (int i = 0; i < RM; ++i)
 #pragma unroll
         for (int j = 0; j < RN; ++j) delta[i][j] = at.sample_value(p, loss, i, j);
-    real *slope = a.slope + at.slope_at(p, t, p.steps - 1);
+    real *slope = a.kept + at.slope_at(p, t, p.steps - 1);
     for (int step = p.steps;; --step) {
         begin_step<real, RM, RN>(p, at, t, slope, s.norm_factor, delta, p.gradients, s.partial,
                                  s.state + at.part(t));
@@ -197,7 +197,8 @@ static int rows_of(const tiling *t) { return t->rows / t->tr; }
 
 /* If a tile of any width fits, then the narrowest does: no more columns change the answer. */
 template <typename real> static bool takes(const device_limits *limits, const rs_shape *shape) {
-    if (shape->hidden > 4096) return false; /* keeps the sums below inside int */
+    if (!is_plain(shape) || shape->hidden > 4096)
+        return false; /* keeps the sums below inside int */
     tiling const t = choose<real>(limits, shape);
     return fits(limits, &t);
 }
@@ -212,12 +213,13 @@ template <typename real> static bool suits(const device_limits *limits, const rs
     return fits(limits, &half);
 }
 
-template <typename real> static int padded(const device_limits *limits, const rs_shape *shape) {
+template <typename real>
+static int padded(const device_limits *limits, const rs_shape *shape, bool) {
     return choose<real>(limits, shape).padded;
 }
 
 template <typename real>
-static trace_strides strides(const device_limits *limits, const rs_shape *shape) {
+static trace_strides strides(const device_limits *limits, const rs_shape *shape, size_t) {
     tiling const t = choose<real>(limits, shape);
     return tile_strides(shape, &t);
 }

@@ -12,8 +12,9 @@ namespace {
 bool sizes_fit(const rs_shape *s) {
     uint64_t const columns = rs_size_mul(s->groups, rs_size_mul(s->radii, s->batch));
     uint64_t const steps = rs_size_add(s->steps, s->warmup);
-    return columns < INT_MAX / 64 && s->hidden < INT_MAX / 64 && steps < INT_MAX / 64 &&
-           rs_size_mul(s->batch, s->hidden) < INT_MAX && s->input_size < INT_MAX / 64 &&
+    uint64_t const rows = rs_size_mul(slots_of(s), s->hidden);
+    return columns < INT_MAX / 64 && rows < INT_MAX / 64 && steps < INT_MAX / 64 &&
+           rs_size_mul(s->batch, rows) < INT_MAX && s->input_size < INT_MAX / 64 &&
            (!s->gradients || rs_size_mul(s->batch, steps) < INT_MAX / 64);
 }
 
@@ -26,7 +27,7 @@ enum { SLAB = RS_CUDA_SLAB };
 
 /* The arrays of a piece. Those of a kind are neighbours, group after group. */
 template <typename real> struct layout {
-    int driven_steps; /* 1 where u = 0 throughout */
+    int driven_steps; /* 1 where u is the same throughout */
     int slab;         /* steps of input that are staged at a time */
     arrays<real> a;
     gradient_arrays<real> gradient; /* where they are asked for */
@@ -45,9 +46,22 @@ uint64_t measure_stage(const rs_shape *s, int driven_steps, int *slab) {
     uint64_t const step = rs_size_mul(s->batch, s->input_size), most = SLAB / sizeof(double);
     uint64_t const all = rs_size_mul((uint64_t)driven_steps, step);
     uint64_t const input = all < most ? all : step > most ? step : most;
-    uint64_t const sheet = units > s->radii ? units : s->radii;
+    uint64_t const scales = rs_size_mul(s->radii, gates_of(s));
+    uint64_t const sheet = units > scales ? units : scales;
     *slab = step ? (int)(input / step) : driven_steps;
     return input > sheet ? input : sheet;
+}
+
+/* Of so many rows, each of `numbers` in front of its padding. */
+template <typename real>
+packed_weights<real> deal_weights(rs_block *block, const rs_shape *s, uint64_t rows,
+                                  uint64_t numbers, int padded) {
+    packed_weights<real> packed;
+    packed.stride =
+        stride_of<real>(rs_size_mul(rows, rs_size_add(numbers, (uint64_t)MOST_PADDING)));
+    packed.w = take<real>(block, rs_size_mul(s->groups, packed.stride));
+    packed.padded = padded;
+    return packed;
 }
 
 /* Measures or deals the block. */
@@ -57,27 +71,35 @@ layout<real> lay_out(const device_limits *limits, const cuda_path<real> *path, c
     layout<real> l = {};
     uint64_t const groups = s->groups, h = s->hidden, units = rs_size_mul(h, s->batch);
     uint64_t const columns = rs_size_mul(groups, rs_size_mul(s->radii, s->batch));
-    uint64_t const norms = rs_size_mul(columns, s->steps);
+    uint64_t const rows = rs_size_mul(gates_of(s), h);
+    uint64_t const exponents = rs_size_mul(columns, s->steps);
+    uint64_t const states = rs_cell_of(s->cell)->states;
     l.driven_steps = s->drive != RS_DRIVE_ZERO ? (int)(s->warmup + s->steps) : 1;
-    l.a.padded = path->padded(limits, s);
-    l.a.weight_stride = stride_of<real>(rs_size_mul(h, rs_size_add(h, MOST_PADDING)));
     l.a.sheet_stride = stride_of<real>(units);
-    l.a.drive_stride = stride_of<real>(rs_size_mul((uint64_t)l.driven_steps, units));
-    l.a.scale_stride = stride_of<real>(s->radii);
+    l.a.drive_stride =
+        stride_of<real>(rs_size_mul((uint64_t)l.driven_steps, rs_size_mul(rows, s->batch)));
+    l.a.scale_stride = stride_of<real>(rs_size_mul(s->radii, gates_of(s)));
+    l.a.leak = (real)s->leak;
+    l.a.keep = s->leak > 0.0 ? (real)(1.0 - s->leak) : (real)0;
 
-    l.a.forward_w = take<real>(&block, rs_size_mul(groups, l.a.weight_stride));
-    l.a.backward_w = take<real>(&block, rs_size_mul(groups, l.a.weight_stride));
-    l.a.h0 = take<real>(&block, rs_size_mul(groups, l.a.sheet_stride));
+    l.a.forward_w = deal_weights<real>(&block, s, h, rs_size_mul(slots_of(s), h),
+                                       path->padded(limits, s, false));
+    l.a.backward_w = deal_weights<real>(&block, s, rows, h, path->padded(limits, s, true));
+    for (uint64_t k = 0; k < states; ++k)
+        l.a.start[k] = take<real>(&block, rs_size_mul(groups, l.a.sheet_stride));
     l.a.loss = take<real>(&block, rs_size_mul(groups, l.a.sheet_stride));
     l.a.drive = take<real>(&block, rs_size_mul(groups, l.a.drive_stride));
     l.a.scale = take<real>(&block, rs_size_mul(groups, l.a.scale_stride));
     l.a.own = take<real>(&block, groups);
-    uint64_t const trace = rs_size_mul(s->steps, path->sheet(limits, s));
-    l.a.slope = take<real>(&block, s->gradients || s->cell != RS_LINEAR ? trace : 0);
-    l.a.history = take<real>(&block, s->gradients ? trace : 0);
+    l.a.inside = take<real>(&block, s->cell == RS_GRU ? rs_size_mul(groups, h) : 0);
+    uint64_t const kept = path->sheet(limits, s, kept_of(s) * s->hidden);
+    uint64_t const history = path->sheet(limits, s, s->hidden);
+    l.a.kept =
+        take<real>(&block, s->gradients || s->cell != RS_LINEAR ? rs_size_mul(s->steps, kept) : 0);
+    l.a.history = take<real>(&block, s->gradients ? rs_size_mul(s->steps, history) : 0);
     l.a.scratch = take<unsigned char>(&block, path->scratch_bytes(s));
-    l.a.norm2 = take<double>(&block, norms);
-    l.a.exponent = take<int>(&block, norms);
+    l.a.norm2 = take<double>(&block, rs_size_mul(exponents, states));
+    l.a.exponent = take<int>(&block, exponents);
     l.a.nonfinite = take<unsigned>(&block, columns);
     if (s->gradients) l.gradient = gradient_deal<real>(s, &block);
     l.stage = take<double>(&block, measure_stage(s, l.driven_steps, &l.slab));
@@ -100,18 +122,22 @@ template <typename real> rs_status place(const lane *on, const piece *p, placed<
 
 /* ---- sending --------------------------------------------------------------------------------- */
 
+bool is_packed(const packing *is, const packing *wanted) {
+    return is->load == wanted->load && is->precision == wanted->precision &&
+           is->forward_padded == wanted->forward_padded &&
+           is->backward_padded == wanted->backward_padded && is->memory == wanted->memory;
+}
+
 /* Packs the weights unless the piece before has left them as they are wanted. */
 template <typename real>
 rs_status send_weights(lane *on, const loaded_weights *weights, const rs_shape *s,
                        const arrays<real> *a) {
-    packing const wanted = {weights->number, s->precision, a->padded, on->memory};
-    const packing *is = &on->packed;
-    if (is->load == wanted.load && is->precision == wanted.precision &&
-        is->padded == wanted.padded && is->memory == wanted.memory)
-        return RS_OK;
+    packing const wanted = {weights->number, s->precision, a->forward_w.padded,
+                            a->backward_w.padded, on->memory};
+    if (is_packed(&on->packed, &wanted)) return RS_OK;
     on->packed = packing();
-    RS_TRY(pack_weights(on->context.stream, s, a->padded, a->weight_stride, weights->weight_hh,
-                        (real *)a->forward_w, (real *)a->backward_w));
+    RS_TRY(pack_weights(on->context.stream, problem_of(s), weights->weight_hh, a->forward_w,
+                        a->backward_w));
     on->packed = wanted;
     return RS_OK;
 }
@@ -143,7 +169,7 @@ template <typename real>
 rs_status send_weighted(lane *on, const layout<real> *l, const rs_shape *s, const rs_drive *drive,
                         input_weights w, size_t g) {
     cudaStream_t const stream = on->context.stream;
-    size_t const sheet = s->hidden * s->batch;
+    size_t const sheet = gates_of(s) * s->hidden * s->batch;
     real *const to = (real *)l->a.drive + g * l->a.drive_stride;
     for (int step = 0; step < l->driven_steps; step += l->slab) {
         int const left = l->driven_steps - step;
@@ -158,23 +184,27 @@ rs_status send_weighted(lane *on, const layout<real> *l, const rs_shape *s, cons
     return RS_OK;
 }
 
+input_weights input_weights_of(const loaded_weights *weights, const rs_shape *s, size_t g) {
+    size_t const rows = gates_of(s) * s->hidden;
+    size_t const inside = s->cell == RS_GRU ? RS_GRU_N * s->hidden : rows;
+    bool const weighted = s->drive == RS_DRIVE_WEIGHTED;
+    return {weighted ? weights->weight_ih + g * rows * s->input_size : NULL,
+            weights->bias_ih + g * rows, weights->bias_hh + g * rows, (int)inside};
+}
+
 template <typename real>
 rs_status send_drive(lane *on, const layout<real> *l, const loaded_weights *weights, const piece *p,
                      const rs_columns *of, size_t g) {
     const rs_shape *s = &p->shape;
-    size_t const h = s->hidden, inputs = s->input_size;
-    cudaStream_t const stream = on->context.stream;
+    input_weights const w = input_weights_of(weights, s, g);
     real *const to = (real *)l->a.drive + g * l->a.drive_stride;
     rs_drive drive = of->drive;
     drive.first_sample += p->first_sample;
-    if (s->drive == RS_DRIVE_NOISE) return fill_noise(stream, s, &drive, to);
-    if (s->drive == RS_DRIVE_WEIGHTED)
-        return send_weighted(on, l, s, &drive,
-                             {weights->weight_ih + g * h * inputs, weights->bias_ih + g * h,
-                              weights->bias_hh + g * h},
-                             g);
-    CUDA_TRY(cudaMemsetAsync(to, 0, l->a.drive_stride * sizeof *to, stream));
-    return RS_OK;
+    switch (s->drive) {
+    case RS_DRIVE_NOISE: return fill_noise(on->context.stream, s, w, &drive, to);
+    case RS_DRIVE_WEIGHTED: return send_weighted(on, l, s, &drive, w, g);
+    default: return fill_biases(on->context.stream, s, w, to);
+    }
 }
 
 /* [rows][columns], transposed on demand. */
@@ -200,10 +230,18 @@ template <typename real>
 rs_status send_group(lane *on, const layout<real> *l, const loaded_weights *weights, const piece *p,
                      const rs_columns *of, size_t g) {
     const arrays<real> *a = &l->a;
-    RS_TRY(send_array(on, of->scale + p->first_radius, 1, p->shape.radii, false, l->stage,
+    const rs_shape *s = &p->shape;
+    size_t const gates = gates_of(s);
+    RS_TRY(send_array(on, of->scale + p->first_radius * gates, 1, s->radii * gates, false, l->stage,
                       (real *)a->scale + g * a->scale_stride));
     RS_TRY(send_array(on, &of->step_delta, 1, 1, false, l->stage, (real *)a->own + g));
-    RS_TRY(send_sheet(on, p, of->start, l->stage, (real *)a->h0 + g * a->sheet_stride));
+    if (s->cell == RS_GRU)
+        RS_TRY(pack_array(on->context.stream, 1, (int)s->hidden, false,
+                          weights->bias_hh + (g * gates + RS_GRU_N) * s->hidden,
+                          (real *)a->inside + g * s->hidden));
+    for (size_t k = 0; k < rs_cell_of(s->cell)->states; ++k)
+        RS_TRY(
+            send_sheet(on, p, of->start[k], l->stage, (real *)a->start[k] + g * a->sheet_stride));
     RS_TRY(send_sheet(on, p, of->delta, l->stage, (real *)a->loss + g * a->sheet_stride));
     return send_drive(on, l, weights, p, of, g);
 }
@@ -229,8 +267,11 @@ template <typename real> rs_status run_as(lane *on, const piece *p, bool back) {
 template <typename real> rs_status gradients_as(lane *on, const piece *p) {
     placed<real> at;
     RS_TRY(place(on, p, &at));
-    return gradient_run(on->context.stream, &p->shape, at.l.a,
-                        at.path->strides(&on->context.limits, &p->shape), at.l.gradient);
+    const rs_shape *s = &p->shape;
+    const device_limits *limits = &on->context.limits;
+    trace_strides const kept = at.path->strides(limits, s, kept_of(s) * s->hidden);
+    trace_strides const history = at.path->strides(limits, s, s->hidden);
+    return gradient_run(on->context.stream, s, at.l.a, kept, history, at.l.gradient);
 }
 
 /* ---- receiving ------------------------------------------------------------------------------- */
@@ -276,7 +317,8 @@ rs_status receive_as(lane *on, const rs_pass *pass, const piece *p, rs_record *o
     RS_TRY(place(on, p, &at));
     const arrays<real> *a = &at.l.a;
     size_t const groups = p->shape.groups, rows = groups * p->shape.steps;
-    RS_TRY(receive_columns(on, pass, p, a->norm2, rows, out->norm2));
+    size_t const states = rs_cell_of(p->shape.cell)->states;
+    RS_TRY(receive_columns(on, pass, p, a->norm2, rows * states, out->norm2));
     RS_TRY(receive_columns(on, pass, p, a->exponent, rows, out->exponent));
     RS_TRY(receive_columns(on, pass, p, a->nonfinite, groups, out->nonfinite_step));
     put_zeros(pass, p, out->nonfinite_step);

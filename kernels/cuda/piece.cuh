@@ -23,7 +23,7 @@ struct marks {
 struct packing {
     uint64_t load; /* the number of the weights; 0 where there are none */
     rs_precision precision;
-    int padded;
+    int forward_padded, backward_padded;
     const unsigned char *memory;
 };
 

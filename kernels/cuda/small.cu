@@ -109,13 +109,13 @@ __global__ void __launch_bounds__(THREADS, (blocks_at_once<real, H>))
     small_forward(problem p, arrays<real> a) {
     __shared__ __align__(16) real w[H][H];
     own_column const own(p);
-    load_weights<real, H>(a.forward_w + own.group * a.weight_stride, p.hidden, a.padded, w);
+    load_weights<real, H>(a.forward_w.of(own.group), p.hidden, a.forward_w.padded, w);
     if (!own.is_real) return;
     size_t const sheet = p.driven ? (size_t)p.hidden * p.batch : 0;
     real const scale = a.scale[own.group * a.scale_stride + own.column / p.batch];
     const real *drive = a.drive + own.group * a.drive_stride + own.sample;
     real h[H], u[H];
-    load_units<real, H>(p, a.h0 + own.group * a.sheet_stride + own.sample, p.batch, 0, h);
+    load_units<real, H>(p, a.start[0] + own.group * a.sheet_stride + own.sample, p.batch, 0, h);
     load_units<real, H>(p, drive, p.batch, 0, u);
 
     keep_state<real, H>(p, own, 0, h, a.history);
@@ -132,7 +132,7 @@ __global__ void __launch_bounds__(THREADS, (blocks_at_once<real, H>))
         if (step + 1 < all) load_units<real, H>(p, drive += sheet, p.batch, 0, u);
         bool finite = true;
         with_activation(p.cell, p.raw, [&](auto phi) {
-            finite = activate_units<real, H>(p, phi, argument, h, a.slope + trace);
+            finite = activate_units<real, H>(p, phi, argument, h, a.kept + trace);
         });
         if (recorded && nonfinite == NEVER && !finite) nonfinite = (unsigned)(step - p.warmup + 1);
         keep_state<real, H>(p, own, step + 1, h, a.history);
@@ -147,7 +147,7 @@ template <typename real, int H>
 __device__ static void load_slopes(const problem &p, const arrays<real> &a, const own_column &own,
                                    int t, real slope[H]) {
     if (p.cell != RS_LINEAR) {
-        load_units<real, H>(p, a.slope + own.slope_at(p, t), p.columns, 1, slope);
+        load_units<real, H>(p, a.kept + own.slope_at(p, t), p.columns, 1, slope);
         return;
     }
 #pragma unroll
@@ -160,7 +160,7 @@ __global__ void __launch_bounds__(THREADS, (blocks_at_once<real, H>))
     small_backward(problem p, arrays<real> a) {
     __shared__ __align__(16) real w[H][H];
     own_column const own(p);
-    load_weights<real, H>(a.backward_w + own.group * a.weight_stride, p.hidden, a.padded, w);
+    load_weights<real, H>(a.backward_w.of(own.group), p.hidden, a.backward_w.padded, w);
     if (!own.is_real) return;
     real const scale = a.scale[own.group * a.scale_stride + own.column / p.batch];
     column_range<real> range = column_range_start(a.own[own.group]);
@@ -181,7 +181,7 @@ __global__ void __launch_bounds__(THREADS, (blocks_at_once<real, H>))
         real passed[H];
 #pragma unroll
         for (int i = 0; i < H; ++i) passed[i] = gated(p.selects(), slope[i], delta[i]);
-        if (p.gradients) store_units<real, H>(p, passed, a.slope + own.slope_at(p, step - 1));
+        if (p.gradients) store_units<real, H>(p, passed, a.kept + own.slope_at(p, step - 1));
         if (step == 1) break;
         column_range_update(&range, p.raw, norm2);
         load_slopes<real, H>(p, a, own, step - 2, slope);
@@ -218,18 +218,19 @@ template <> struct kernels<double> {
 };
 
 template <typename real> static bool takes(const device_limits *, const rs_shape *shape) {
-    return shape->hidden <= 2 * kernels<real>::COUNT;
+    return gates_of(shape) == 1 && !(shape->leak > 0.0) &&
+           shape->hidden <= 2 * kernels<real>::COUNT;
 }
 
-static int padded(const device_limits *, const rs_shape *shape) { return (int)shape->hidden; }
+static int padded(const device_limits *, const rs_shape *shape, bool) { return (int)shape->hidden; }
 
-static uint64_t sheet(const device_limits *, const rs_shape *shape) {
+static uint64_t sheet(const device_limits *, const rs_shape *shape, size_t rows) {
     uint64_t const columns = rs_size_mul(shape->groups, rs_size_mul(shape->radii, shape->batch));
-    return rs_size_mul(columns, shape->hidden);
+    return rs_size_mul(columns, rows);
 }
 
-static trace_strides strides(const device_limits *, const rs_shape *shape) {
-    size_t const columns = shape->radii * shape->batch, group = shape->hidden * columns;
+static trace_strides strides(const device_limits *, const rs_shape *shape, size_t rows) {
+    size_t const columns = shape->radii * shape->batch, group = rows * columns;
     return {shape->groups * group, group, 0, columns, (int)columns};
 }
 

@@ -130,9 +130,9 @@ template <typename real, int TALL, int WIDE> struct tile_product {
     staging<real, shape::COLUMNS, shape::THREADS> state;
     int hidden;
 
-    __device__ tile_product(const problem &p, const arrays<real> &a, const step_arrays<real> &s,
-                            shape at, const real *weights, const real *states)
-        : w(weights + at.group * a.weight_stride, p.hidden, a.padded, at.first_row),
+    __device__ tile_product(const problem &p, const step_arrays<real> &s, shape at,
+                            const packed_weights<real> &weights, const real *states)
+        : w(weights.of(at.group), p.hidden, weights.padded, at.first_row),
           state(states + (size_t)at.group * p.hidden * s.pitch, p.hidden, s.pitch, at.first_column),
           hidden(p.hidden) {
 #pragma unroll
@@ -233,7 +233,7 @@ __global__ void start_forward_kernel(problem p, arrays<real> a, step_arrays<real
     if (at >= sheet * p.groups) return;
     int const column = (int)(at % s.pitch);
     size_t const group = at / sheet, row = at % sheet / s.pitch;
-    const real *h0 = a.h0 + group * a.sheet_stride;
+    const real *h0 = a.start[0] + group * a.sheet_stride;
     real const h = column < p.columns ? h0[row * p.batch + column % p.batch] : (real)0;
     real *const kept = history_after(p, a, s, 0);
     s.state[0][at] = h;
@@ -295,7 +295,7 @@ template <typename real, int TALL, int WIDE>
 __global__ void __launch_bounds__(tile<real, TALL, WIDE>::THREADS, tile<real, TALL, WIDE>::RESIDENT)
     stepwise_forward_kernel(problem p, arrays<real> a, step_arrays<real> s, int step) {
     tile<real, TALL, WIDE> const at(p);
-    tile_product<real, TALL, WIDE> product(p, a, s, at, a.forward_w, s.state[step % 2]);
+    tile_product<real, TALL, WIDE> product(p, s, at, a.forward_w, s.state[step % 2]);
     product.finish(at);
 
     size_t const sheet = (size_t)p.hidden * s.pitch, group = at.group * sheet;
@@ -303,7 +303,7 @@ __global__ void __launch_bounds__(tile<real, TALL, WIDE>::THREADS, tile<real, TA
     size_t const row = recorded > 0 ? recorded - 1 : 0; /* the warm-up's is written over */
     real *const kept = history_after(p, a, s, step + 1);
     activate_tile(p, a, s, at, drive_at(p, a, at.group, step), recorded,
-                  s.state[(step + 1) % 2] + group, a.slope + row * p.groups * sheet + group,
+                  s.state[(step + 1) % 2] + group, a.kept + row * p.groups * sheet + group,
                   kept ? kept + group : NULL);
 }
 
@@ -423,14 +423,13 @@ __global__ void __launch_bounds__(tile<real, TALL, WIDE>::THREADS, tile<real, TA
         end_step_before(p, a, s, at, t, terms);
         __syncthreads();
     } else {
-        tile_product<real, TALL, WIDE> product(p, a, s, at, a.backward_w, s.state[(t + 1) % 2]);
+        tile_product<real, TALL, WIDE> product(p, s, at, a.backward_w, s.state[(t + 1) % 2]);
         end_step_before(p, a, s, at, t, terms);
         product.finish(at);
     }
     size_t const sheet = (size_t)p.hidden * s.pitch, group = at.group * sheet;
-    gate_tile(p, a, s, at, terms, t == p.steps,
-              a.slope + (size_t)(t - 1) * p.groups * sheet + group, s.state[t % 2] + group,
-              s.partial[t % 2]);
+    gate_tile(p, a, s, at, terms, t == p.steps, a.kept + (size_t)(t - 1) * p.groups * sheet + group,
+              s.state[t % 2] + group, s.partial[t % 2]);
 }
 
 /* The norms of step 1, which no product follows. */
@@ -447,14 +446,15 @@ static uint64_t pitch_of(const rs_shape *shape, int each) {
     return rs_size_round_up(rs_size_mul(shape->radii, shape->batch), (uint64_t)each);
 }
 
-template <typename real> static uint64_t sheet(const device_limits *, const rs_shape *shape) {
+template <typename real>
+static uint64_t sheet(const device_limits *, const rs_shape *shape, size_t rows) {
     uint64_t const all = rs_size_mul(shape->groups, pitch_of(shape, per_move<real>()));
-    return rs_size_mul(all, shape->hidden);
+    return rs_size_mul(all, rows);
 }
 
 template <typename real>
-static trace_strides strides(const device_limits *, const rs_shape *shape) {
-    size_t const pitch = (size_t)pitch_of(shape, per_move<real>()), group = shape->hidden * pitch;
+static trace_strides strides(const device_limits *, const rs_shape *shape, size_t rows) {
+    size_t const pitch = (size_t)pitch_of(shape, per_move<real>()), group = rows * pitch;
     return {shape->groups * group, group, 0, pitch, (int)pitch};
 }
 
@@ -563,7 +563,7 @@ template <typename real> struct step_launcher {
 
 /* All that the launches of a pass depend on: each array's place follows from these. */
 struct pass_key {
-    enum { NUMBERS = 13 };
+    enum { NUMBERS = 14 };
     uint64_t number[NUMBERS];
 
     pass_key(const rs_shape *s, const void *memory)
@@ -579,7 +579,11 @@ struct pass_key {
                  (uint64_t)s->drive,
                  (uint64_t)s->cell,
                  (uint64_t)s->precision,
-                 (uint64_t)(uintptr_t)memory} {}
+                 (uint64_t)(uintptr_t)memory,
+                 0} {
+        static_assert(sizeof s->leak == sizeof *number, "the last number is the leak");
+        memcpy(&number[NUMBERS - 1], &s->leak, sizeof s->leak);
+    }
     bool operator==(const pass_key &other) const {
         return memcmp(number, other.number, sizeof number) == 0;
     }
@@ -611,7 +615,7 @@ static rs_status record(const path_context *context, const step_launcher<real> &
 template <typename real>
 static rs_status capture(const path_context *context, const rs_shape *shape, const arrays<real> &a,
                          bool back, captured *kept) {
-    pass_key const key(shape, a.forward_w);
+    pass_key const key(shape, a.forward_w.w);
     if (kept->graph && kept->key == key) return RS_OK;
     if (kept->graph) (void)cudaGraphExecDestroy(kept->graph);
     kept->graph = NULL;
@@ -662,11 +666,12 @@ static rs_status backward(path_context *context, const rs_shape *shape, const ar
     return run(context, shape, a, true);
 }
 
-static bool takes(const device_limits *limits, const rs_shape *) {
-    return tile<double, 4, 2>::BYTES <= limits->shared_most; /* the most of all */
+static bool takes(const device_limits *limits, const rs_shape *shape) {
+    return is_plain(shape) &&
+           tile<double, 4, 2>::BYTES <= limits->shared_most; /* the most of all */
 }
 
-static int padded(const device_limits *, const rs_shape *shape) {
+static int padded(const device_limits *, const rs_shape *shape, bool) {
     return (int)rs_size_round_up(shape->hidden, per_move<float>());
 }
 

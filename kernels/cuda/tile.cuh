@@ -288,7 +288,7 @@ __device__ static void activate_part(const problem &p, const place<RM, RN> &at,
 template <typename real>
 __device__ static const real *drive_at(const problem &p, const arrays<real> &a, int group,
                                        int step) {
-    size_t const sheet = (size_t)p.hidden * p.batch;
+    size_t const sheet = (size_t)p.gates * p.hidden * p.batch;
     return a.drive + group * a.drive_stride + (p.driven ? step : 0) * sheet;
 }
 
@@ -409,10 +409,15 @@ static inline size_t columns_in_all(const rs_shape *shape) {
 template <typename real> constexpr int columns_of() { return 16 / (int)sizeof(real); }
 
 /* Room for any tiling there may be: bytes must not decrease as columns grow. */
-static inline uint64_t tile_sheet(const device_limits *, const rs_shape *shape) {
+static inline uint64_t tile_sheet(const device_limits *, const rs_shape *shape, size_t rows) {
     uint64_t const columns = rs_size_mul(shape->radii, shape->batch);
     uint64_t const most = rs_size_mul(shape->groups, rs_size_add(columns, MOST_WIDTH));
-    return rs_size_mul(most, rs_size_add(shape->hidden, MOST_PADDING));
+    return rs_size_mul(most, rs_size_add(rows, MOST_PADDING));
+}
+
+/* Cells that these paths know. */
+static inline bool is_plain(const rs_shape *shape) {
+    return gates_of(shape) == 1 && !(shape->leak > 0.0);
 }
 
 static inline trace_strides tile_strides(const rs_shape *shape, const tiling *t) {

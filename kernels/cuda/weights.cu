@@ -2,19 +2,19 @@
 
 #include "check.cuh"
 #include "memory.cuh"
+#include "problem.cuh"
 
 namespace {
 
 /* Measures or deals the arrays. */
 loaded_weights lay_out(const rs_shape *s, rs_block block) {
     loaded_weights w = {};
-    uint64_t const groups = s->groups, units = rs_size_mul(groups, s->hidden);
-    w.weight_hh = take<double>(&block, rs_size_mul(units, s->hidden));
-    if (s->drive == RS_DRIVE_WEIGHTED) {
-        w.weight_ih = take<double>(&block, rs_size_mul(units, s->input_size));
-        w.bias_ih = take<double>(&block, units);
-        w.bias_hh = take<double>(&block, units);
-    }
+    uint64_t const rows = rs_size_mul(s->groups, rs_size_mul(gates_of(s), s->hidden));
+    w.weight_hh = take<double>(&block, rs_size_mul(rows, s->hidden));
+    w.bias_ih = take<double>(&block, rows);
+    w.bias_hh = take<double>(&block, rows);
+    if (s->drive == RS_DRIVE_WEIGHTED)
+        w.weight_ih = take<double>(&block, rs_size_mul(rows, s->input_size));
     w.bytes = block.used;
     return w;
 }
@@ -27,12 +27,12 @@ rs_status send_or_clear(channel *c, const double *from, size_t count, double *to
 
 rs_status send_network(channel *c, const rs_shape *s, const rs_parameters *of, size_t g,
                        const loaded_weights *to) {
-    size_t const h = s->hidden, inputs = s->input_size;
-    RS_TRY(send_numbers(c, of->weight_hh, h * h, to->weight_hh + g * h * h));
+    size_t const h = s->hidden, rows = gates_of(s) * h, inputs = s->input_size;
+    RS_TRY(send_numbers(c, of->weight_hh, rows * h, to->weight_hh + g * rows * h));
+    RS_TRY(send_or_clear(c, of->bias_ih, rows, to->bias_ih + g * rows));
+    RS_TRY(send_or_clear(c, of->bias_hh, rows, to->bias_hh + g * rows));
     if (s->drive != RS_DRIVE_WEIGHTED) return RS_OK;
-    RS_TRY(send_numbers(c, of->weight_ih, h * inputs, to->weight_ih + g * h * inputs));
-    RS_TRY(send_or_clear(c, of->bias_ih, h, to->bias_ih + g * h));
-    return send_or_clear(c, of->bias_hh, h, to->bias_hh + g * h);
+    return send_numbers(c, of->weight_ih, rows * inputs, to->weight_ih + g * rows * inputs);
 }
 
 } // namespace

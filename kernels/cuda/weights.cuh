@@ -7,13 +7,13 @@
 
 #include "../engine.h"
 
-/* Device arrays in double. The last three are those of a weighted drive. */
+/* Device arrays in double. */
 struct loaded_weights {
     uint64_t number;           /* of the load, from 1 */
     uint64_t bytes;            /* of all arrays */
-    double *weight_hh;         /* [G][H][H] */
-    double *weight_ih;         /* [G][H][I] */
-    double *bias_ih, *bias_hh; /* [G][H] */
+    double *weight_hh;         /* [G][K H][H] */
+    double *weight_ih;         /* [G][K H][I] of a weighted drive */
+    double *bias_ih, *bias_hh; /* [G][K H]; zeros where there are none */
 };
 
 /* Bytes of the arrays, each of which begins on a boundary. */

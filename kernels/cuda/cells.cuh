@@ -1,0 +1,126 @@
+/* One step of a unit of each cell, forward and back, by the formulas of kernels/cell.h: every path
+ * calls these.
+ *
+ * On the way back everything is linear in delta. A step forward keeps the coefficients, and no
+ * exponential is left for the way back. With delta = (dL/dh_t, dL/dc_t), and in this order:
+ *
+ *     lstm   i f g o   B_i = g sigma'_i, B_f = c_{t-1} sigma'_f, B_g = i tanh'_g,
+ *                      B_o = tanh(c_t) sigma'_o
+ *            4         A = o tanh'(c_t)
+ *            5         f
+ *                      total = dc + dh A,  q_k = total B_k,  q_o = dh B_o,  dc_{t-1} = total f
+ *
+ *     gru    r z n     C_r = m p_n sigma'_r, C_z = (h_{t-1} - n) sigma'_z,
+ *                      C_n = m = (1 - z) tanh'_n
+ *            3         r
+ *            4         z
+ *                      q_r = dh C_r,  q_z = dh C_z,  v_n = dh C_n,  q_n = v_n r,
+ *                      dh_{t-1} = dh z + ..
+ *
+ * With gradients q takes the place of the first K, and v_n, which is dL/du where q_n is dL/dp, that
+ * of r. */
+#ifndef RS_CUDA_CELLS_CUH
+#define RS_CUDA_CELLS_CUH
+
+#include "math.cuh"
+#include "problem.cuh"
+
+/* Where a GRU's v_n is written among its coefficients. */
+enum { GRU_V_ROW = RS_GRU_N + 1 };
+
+/* ---- one gate -------------------------------------------------------------------------------- */
+
+/* h_t of a cell with one gate, from phi(a_t) and h_{t-1}. */
+template <typename real>
+__device__ inline real leaked(const arrays<real> &a, real before, real phi) {
+    return a.leaky() ? fma(a.keep, before, a.leak * phi) : phi;
+}
+
+/* dL/da by delta, from phi'(a_t). */
+template <typename real> __device__ inline real leaked_slope(const arrays<real> &a, real slope) {
+    return a.leaky() ? a.leak * slope : slope;
+}
+
+/* ---- several gates --------------------------------------------------------------------------- */
+
+/* A gate and its slope; those of a raw pass are made from the value alone. */
+template <typename real> __device__ inline gate_values<real> sigmoid(bool raw, real a) {
+    gate_values<real> g = gate_of(a);
+    if (!raw) return g;
+    g.shut = 1 - g.open;
+    g.slope = g.open * g.shut;
+    return g;
+}
+
+template <typename real> __device__ inline void squash(bool raw, real a, real *h, real *slope) {
+    tanh_and_slope(a, h, slope);
+    if (raw) *slope = 1 - *h * *h;
+}
+
+/* What kernels for cells with several gates are made of. step() takes a_k = p_k + u_k, of a GRU's
+ * candidate p_n with its bias and u_n apart; the state before, (h, c), gives way to the one after.
+ * back() takes delta and the coefficients; it gives q of all gates, dL/du of a GRU's candidate, and
+ * in the place of delta what reaches the state before by other ways than the product. */
+struct lstm {
+    static constexpr int GATES = 4, STATES = 2, KEPT = LSTM_KEPT;
+
+    template <typename real>
+    __device__ static void step(bool raw, const real a[GATED_SLOTS], real, real state[STATES],
+                                real kept[KEPT]) {
+        gate_values<real> const in = sigmoid(raw, a[RS_LSTM_I]);
+        gate_values<real> const forget = sigmoid(raw, a[RS_LSTM_F]);
+        gate_values<real> const out = sigmoid(raw, a[RS_LSTM_O]);
+        real g, g_slope, squashed, c_slope;
+        squash(raw, a[RS_LSTM_G], &g, &g_slope);
+        kept[RS_LSTM_I] = g * in.slope;
+        kept[RS_LSTM_F] = state[1] * forget.slope;
+        kept[RS_LSTM_G] = in.open * g_slope;
+        state[1] = fma(forget.open, state[1], in.open * g);
+        squash(raw, state[1], &squashed, &c_slope);
+        kept[RS_LSTM_O] = squashed * out.slope;
+        kept[4] = out.open * c_slope;
+        kept[5] = forget.open;
+        state[0] = out.open * squashed;
+    }
+
+    template <typename real>
+    __device__ static void back(const real kept[KEPT], real delta[STATES], real q[GATES], real *) {
+        real const total = fma(delta[0], kept[4], delta[1]);
+        q[RS_LSTM_I] = total * kept[RS_LSTM_I];
+        q[RS_LSTM_F] = total * kept[RS_LSTM_F];
+        q[RS_LSTM_G] = total * kept[RS_LSTM_G];
+        q[RS_LSTM_O] = delta[0] * kept[RS_LSTM_O];
+        delta[0] = 0;
+        delta[1] = total * kept[5];
+    }
+};
+
+struct gru {
+    static constexpr int GATES = 3, STATES = 1, KEPT = GRU_KEPT;
+
+    template <typename real>
+    __device__ static void step(bool raw, const real a[GATED_SLOTS], real u_n, real state[STATES],
+                                real kept[KEPT]) {
+        gate_values<real> const reset = sigmoid(raw, a[RS_GRU_R]), keep = sigmoid(raw, a[RS_GRU_Z]);
+        real n, n_slope;
+        squash(raw, fma(reset.open, a[RS_GRU_N], u_n), &n, &n_slope);
+        kept[RS_GRU_N] = keep.shut * n_slope;
+        kept[RS_GRU_R] = kept[RS_GRU_N] * a[RS_GRU_N] * reset.slope;
+        kept[RS_GRU_Z] = (state[0] - n) * keep.slope;
+        kept[GRU_V_ROW] = reset.open;
+        kept[4] = keep.open;
+        state[0] = fma(keep.open, state[0], keep.shut * n);
+    }
+
+    template <typename real>
+    __device__ static void back(const real kept[KEPT], real delta[STATES], real q[GATES],
+                                real *v_n) {
+        *v_n = delta[0] * kept[RS_GRU_N];
+        q[RS_GRU_R] = delta[0] * kept[RS_GRU_R];
+        q[RS_GRU_Z] = delta[0] * kept[RS_GRU_Z];
+        q[RS_GRU_N] = *v_n * kept[GRU_V_ROW];
+        delta[0] *= kept[4];
+    }
+};
+
+#endif
