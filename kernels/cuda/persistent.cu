@@ -2,6 +2,7 @@
  * memory, and so does W0 where it fits; otherwise W0 streams through shared memory from L2, a few
  * rows at a time, ahead of the arithmetic. Blocks never talk to each other. */
 #include "stream.cuh"
+#include "tile_cells.cuh"
 
 namespace {
 
@@ -11,20 +12,19 @@ enum { SHORT = 4, TALL = 8 };
 
 /* ---- the product ----------------------------------------------------------------------------- */
 
-/* The thread's part of W times the tile's states. Ends with all threads past their last read.
- * `another`: this is not the last product. */
-template <typename real, int RM, int RN>
+/* The thread's part of W times the tile's states, added to acc. Ends with all threads past their
+ * last read. `row`: its first one. `another`: this is not the last product. */
+template <typename real, int RM, int RN, int GATES>
 __device__ static void product(const shared_arrays<real> &s, weight_stream<real> &stream,
-                               const tiling &t, int hidden, const place<RM, RN> &at, bool another,
+                               const tiling &t, int row, int local, bool another,
                                real acc[RM][RN]) {
-    clear<real, RM, RN>(acc);
     if (t.resident)
-        multiply<real, RM, RN>(s.w + at.row, s.state + at.local, hidden, t.padded, t.width, acc);
-    for (int k = 0; !t.resident && k < hidden; k += t.stage_rows) {
+        multiply<real, RM, RN, GATES>(s.w + row, s.state + local, t.terms, t.padded, t.width, acc);
+    for (int k = 0; !t.resident && k < t.terms; k += t.stage_rows) {
         const real *const rows = stream.take(k, another);
-        int const count = hidden - k < t.stage_rows ? hidden - k : t.stage_rows;
-        multiply<real, RM, RN>(rows + at.row, s.state + k * t.width + at.local, count, t.padded,
-                               t.width, acc);
+        int const count = t.terms - k < t.stage_rows ? t.terms - k : t.stage_rows;
+        multiply<real, RM, RN, GATES>(rows + row, s.state + k * t.width + local, count, t.padded,
+                                      t.width, acc);
         stream.give_back();
     }
     __syncthreads();
@@ -32,9 +32,9 @@ __device__ static void product(const shared_arrays<real> &s, weight_stream<real>
 
 template <typename real>
 __device__ static void load_resident(const shared_arrays<real> &s, const real *weights,
-                                     const tiling &t, int hidden) {
+                                     const tiling &t) {
     if (!t.resident) return;
-    fetch(s.w, weights, hidden * t.padded);
+    fetch(s.w, weights, t.terms * t.padded);
     __pipeline_wait_prior(0);
     __syncthreads();
 }
@@ -45,38 +45,43 @@ __device__ static void load_resident(const shared_arrays<real> &s, const real *w
  * it needs there beside TALL rows. */
 template <int RM> __device__ constexpr bool drive_is_early() { return RS_SM90 || RM < TALL; }
 
-template <typename real, int RM, int RN>
+template <typename real, int RM, int RN, cell_kind KIND>
 __global__ void __launch_bounds__(MOST_THREADS, 1)
     forward_kernel(problem p, arrays<real> a, tiling t) {
+    using part_type = forward_part<real, RM, RN, KIND>;
+    using cell = cell_of_kind<KIND>;
+    constexpr int units = part_type::UNITS;
     shared_arrays<real> const s = carve<real>(rs_shared, t);
-    place<RM, RN> const at(p, t, 0);
+    place<units, RN> const at(p, t, 0);
     const real *weights = a.forward_w.of(at.group);
     const real *h0 = a.start[0] + at.group * a.sheet_stride;
     real *state = s.state + at.part(t);
-    real scale[RN];
-    at.scales(p, a.scale + at.group * a.scale_stride, scale);
+    part_type part(p, a, t, s, at);
 
 #pragma unroll
-    for (int i = 0; i < RM; ++i)
+    for (int i = 0; i < units; ++i)
 #pragma unroll
         for (int j = 0; j < RN; ++j) state[i * t.width + j] = at.sample_value(p, h0, i, j);
     if ((int)threadIdx.x < t.width) s.nonfinite[threadIdx.x] = NEVER;
-    load_resident(s, weights, t, p.hidden);
+    load_resident(s, weights, t);
     int const all = p.warmup + p.steps;
-    weight_stream<real> stream(s, weights, t, p.hidden, true);
+    weight_stream<real> stream(s, weights, t, true);
     __syncthreads();
 
     for (int step = 0; step < all; ++step) {
         const real *const drive = drive_at(p, a, at.group, step);
-        size_t const trace = at.slope_at(p, t, step < p.warmup ? 0 : step - p.warmup);
-        real acc[RM][RN], u[STRIP][RN];
+        int const recorded = step < p.warmup ? 0 : step - p.warmup;
+        real acc[RM][RN];
         if (p.gradients && step >= p.warmup)
-            keep_part<real, RM, RN>(state, t.width, a.history + trace);
-        if (drive_is_early<RM>()) load_drive<real, RM, RN>(p, at, drive, 0, u);
-        product<real, RM, RN>(s, stream, t, p.hidden, at, step + 1 < all, acc);
-        if (!drive_is_early<RM>()) load_drive<real, RM, RN>(p, at, drive, 0, u);
-        activate_part<real, RM, RN>(p, at, scale, drive, u, acc, step, t.width, state,
-                                    a.kept + trace, s.nonfinite);
+            keep_part<real, units, RN>(
+                state, t.width, a.history + at.trace_at(p, t, trace_rows<1>(p, t), recorded));
+        if (drive_is_early<RM>()) part.load_drive(p, at, drive);
+        clear<real, RM, RN>(acc);
+        product<real, RM, RN, rows_used<KIND>()>(s, stream, t, at.row * cell::SLOTS, at.local,
+                                                 step + 1 < all, acc);
+        if (!drive_is_early<RM>()) part.load_drive(p, at, drive);
+        part.finish(p, a, t, s, at, drive, acc, step, state, state,
+                    a.kept + at.trace_at(p, t, trace_rows<cell::KEPT>(p, t), recorded));
         __syncthreads();
     }
     int const column = at.tile * t.width + threadIdx.x;
@@ -84,38 +89,40 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
         a.nonfinite[at.group * p.columns + column] = s.nonfinite[threadIdx.x];
 }
 
-template <typename real, int RM, int RN>
+template <typename real, int RM, int RN, cell_kind KIND>
 __global__ void __launch_bounds__(MOST_THREADS, 1)
     backward_kernel(problem p, arrays<real> a, tiling t) {
+    using cell = cell_of_kind<KIND>;
     shared_arrays<real> const s = carve<real>(rs_shared, t);
     place<RM, RN> const at(p, t, 0);
     const real *weights = a.backward_w.of(at.group);
     const real *loss = a.loss + at.group * a.sheet_stride;
     bool const keeper = (int)threadIdx.x < t.width; /* looks after column threadIdx.x of the tile */
+    int const rows = trace_rows<cell::KEPT>(p, t);
     column_range<real> range = column_range_start(a.own[at.group]);
-    real scale[RN], delta[RM][RN];
-    at.scales(p, a.scale + at.group * a.scale_stride, scale);
+    backward_part<real, RM, RN, KIND> part(p, a, t, s, at);
+    real delta[RM][RN];
     if (keeper) s.norm_factor[threadIdx.x] = 1.0;
-    load_resident(s, weights, t, p.hidden);
-    weight_stream<real> stream(s, weights, t, p.hidden, p.steps > 1);
+    load_resident(s, weights, t);
+    weight_stream<real> stream(s, weights, t, p.steps > 1);
     __syncthreads();
 
 #pragma unroll
     for (int i = 0; i < RM; ++i)
 #pragma unroll
         for (int j = 0; j < RN; ++j) delta[i][j] = at.sample_value(p, loss, i, j);
-    real *slope = a.kept + at.slope_at(p, t, p.steps - 1);
+    real *kept = a.kept + at.trace_at(p, t, rows, p.steps - 1);
     for (int step = p.steps;; --step) {
-        begin_step<real, RM, RN>(p, at, t, slope, s.norm_factor, delta, p.gradients, s.partial,
-                                 s.state + at.part(t));
+        part.begin(p, a, t, s, at, kept, p.gradients, delta, s.partial,
+                   s.state + at.row * cell::GATES * t.width + at.local);
         __syncthreads();
         if (keeper)
-            end_column(p, a, t, s, s.partial, at.group, at.tile * t.width + (int)threadIdx.x, true,
-                       step, &range);
+            end_column<cell::STATES>(p, a, t, s, s.partial, at.group,
+                                     at.tile * t.width + (int)threadIdx.x, true, step, &range);
         if (step == 1) break;
-        slope -= at.slope_step(p, t);
-        product<real, RM, RN>(s, stream, t, p.hidden, at, step > 2, delta);
-        finish_delta<real, RM, RN>(p, at, s, scale, delta);
+        kept -= at.trace_step(p, t, rows);
+        product<real, RM, RN, STRIP>(s, stream, t, at.row, at.local, step > 2, delta);
+        part.finish(p, s, at, delta);
     }
 }
 
@@ -136,40 +143,45 @@ template <typename real> static void make_ring(const device_limits *limits, tili
     }
 }
 
+/* One pass's tiling. Threads of cells with several gates have short parts of the way back: their
+ * rows are a quarter of the forward ones. */
 template <typename real>
-static tiling tile_with(const device_limits *limits, const rs_shape *shape, int rm, int tc) {
-    tiling t;
-    int const rn = columns_of<real>(), tr = ((int)shape->hidden + rm - 1) / rm;
-    t.tc = tc;
-    t.tr = tr < rn ? rn : tr; /* a thread for every column of the tile */
-    t.threads = t.tr * tc;
-    t.width = tc * rn;
-    t.tiles = (int)((shape->radii * shape->batch + t.width - 1) / t.width);
-    t.blocks = 1;
-    t.padded = t.rows = t.tr * rm;
+static tiling tile_with(const device_limits *limits, const rs_shape *shape, bool back, int rm,
+                        int tc) {
+    bool const plain = gates_of(shape) == 1;
+    int const units = padded_units<real>(shape, plain ? rm : (int)STRIP, 1);
+    tiling t = tiling_of<real>(shape, back, units, 1, back && !plain ? (int)SHORT : rm, tc);
     t.buffers = 1;
-    t.w_rows = (int)shape->hidden;
-    t.stages = t.stage_rows = 0;
     t.shared = shared_bytes<real>(&t);
     t.resident = t.shared <= limits->shared_most;
     if (!t.resident) make_ring<real>(limits, &t);
     return t;
 }
 
+template <typename real>
+static tilings tiles_with(const device_limits *limits, const rs_shape *shape, int rm, int tc) {
+    return {tile_with<real>(limits, shape, false, rm, tc),
+            tile_with<real>(limits, shape, true, rm, tc)};
+}
+
 static bool fits(const device_limits *limits, const tiling *t) {
     return t->threads <= MOST_THREADS && t->shared <= limits->shared_most;
+}
+static bool fit(const device_limits *limits, const tilings *t) {
+    return fits(limits, &t->forward) && fits(limits, &t->back);
 }
 
 /* Wide tiles use each row of W0 more often; narrow ones give every processor a tile. The narrowest
  * where none that fits does both. */
 template <typename real>
-static tiling widest(const device_limits *limits, const rs_shape *shape, int rm) {
+static tilings widest(const device_limits *limits, const rs_shape *shape, int rm) {
     for (int tc = 16; tc > 4; tc /= 2) {
-        tiling const t = tile_with<real>(limits, shape, rm, tc);
-        if (fits(limits, &t) && (size_t)t.tiles * shape->groups >= (size_t)limits->processors)
+        tilings const t = tiles_with<real>(limits, shape, rm, tc);
+        if (fit(limits, &t) &&
+            (size_t)t.forward.tiles * shape->groups >= (size_t)limits->processors)
             return t;
     }
-    return tile_with<real>(limits, shape, rm, 4);
+    return tiles_with<real>(limits, shape, rm, 4);
 }
 
 /* Threads that run on a processor at once, where the work is spread evenly. The launch bounds give
@@ -183,67 +195,99 @@ static int threads_at_once(const device_limits *limits, const rs_shape *shape, c
     return (int)(blocks < most ? blocks : most) * t->threads;
 }
 
-/* Tall parts for large H, unless they leave a scheduler fewer than two warps. No bit depends on
+/* Tall parts for many rows, unless they leave a scheduler fewer than two warps. No bit depends on
  * it. */
-template <typename real> static tiling choose(const device_limits *limits, const rs_shape *shape) {
-    tiling const short_parts = widest<real>(limits, shape, SHORT);
-    if (sizeof(real) > sizeof(float) || shape->hidden <= 32) return short_parts;
-    tiling const tall_parts = widest<real>(limits, shape, TALL);
-    bool const starved = threads_at_once(limits, shape, &tall_parts) < 2 * SCHEDULERS * WARP;
-    return starved && fits(limits, &short_parts) ? short_parts : tall_parts;
+template <typename real> static tilings choose(const device_limits *limits, const rs_shape *shape) {
+    tilings const short_parts = widest<real>(limits, shape, SHORT);
+    bool const few = slots_of(shape) * shape->hidden <= 32;
+    if (kind_of(shape) == LEAKY || few || (kind_of(shape) == PLAIN && sizeof(real) > sizeof(float)))
+        return short_parts;
+    tilings const tall_parts = widest<real>(limits, shape, TALL);
+    int const threads = threads_at_once(limits, shape, &tall_parts.forward);
+    bool const starved = threads < 2 * SCHEDULERS * WARP;
+    return starved && fit(limits, &short_parts) ? short_parts : tall_parts;
 }
 
 static int rows_of(const tiling *t) { return t->rows / t->tr; }
 
 /* If a tile of any width fits, then the narrowest does: no more columns change the answer. */
 template <typename real> static bool takes(const device_limits *limits, const rs_shape *shape) {
-    if (!is_plain(shape) || shape->hidden > 4096)
-        return false; /* keeps the sums below inside int */
-    tiling const t = choose<real>(limits, shape);
-    return fits(limits, &t);
+    if (shape->hidden > 4096) return false; /* keeps the sums below inside int */
+    tilings const t = choose<real>(limits, shape);
+    return fit(limits, &t);
 }
 
 /* Beyond, the stepwise path's larger tiles use each number more often once it is on the processor:
- * from 512 units of f64 on, and of f32 where not even half the widest tile fits. By H, precision
- * and device alone: the stepwise path sums norms in another order. */
+ * from so many units of f64 on, and of f32 where not even half the widest tile fits. By H,
+ * precision and device alone: the stepwise path sums norms in another order. */
 template <typename real> static bool suits(const device_limits *limits, const rs_shape *shape) {
-    if (shape->hidden < 512) return true;
-    if (shape->hidden > 512 || sizeof(real) > sizeof(float)) return false;
-    tiling const half = tile_with<real>(limits, shape, TALL, 8);
-    return fits(limits, &half);
+    size_t const many = many_units(shape);
+    if (shape->hidden < many) return true;
+    if (shape->hidden > many || sizeof(real) > sizeof(float)) return false;
+    tilings const half = tiles_with<real>(limits, shape, TALL, 8);
+    return fit(limits, &half);
 }
 
 template <typename real>
-static int padded(const device_limits *limits, const rs_shape *shape, bool) {
-    return choose<real>(limits, shape).padded;
+static int padded(const device_limits *limits, const rs_shape *shape, bool back) {
+    tilings const t = choose<real>(limits, shape);
+    return back ? t.back.padded : t.forward.padded;
 }
 
 template <typename real>
-static trace_strides strides(const device_limits *limits, const rs_shape *shape, size_t) {
-    tiling const t = choose<real>(limits, shape);
-    return tile_strides(shape, &t);
+static trace_strides strides(const device_limits *limits, const rs_shape *shape, size_t rows) {
+    tilings const t = choose<real>(limits, shape);
+    return tile_strides(shape, &t.forward, rows);
 }
 
-/* The kernel for parts of so many rows; f64 has short ones alone. */
-static tile_kernel<float> forward_of(float, int rows) {
-    return rows == TALL ? forward_kernel<float, TALL, 4> : forward_kernel<float, SHORT, 4>;
+/* Which kinds of cells have kernels with tall parts. */
+template <typename real, cell_kind KIND> constexpr bool tall_forward() {
+    return KIND == LSTM || KIND == GRU || (KIND == PLAIN && sizeof(real) == sizeof(float));
 }
-static tile_kernel<double> forward_of(double, int) { return forward_kernel<double, SHORT, 2>; }
-static tile_kernel<float> backward_of(float, int rows) {
-    return rows == TALL ? backward_kernel<float, TALL, 4> : backward_kernel<float, SHORT, 4>;
+template <typename real, cell_kind KIND> constexpr bool tall_back() {
+    return KIND == PLAIN && tall_forward<real, KIND>();
 }
-static tile_kernel<double> backward_of(double, int) { return backward_kernel<double, SHORT, 2>; }
+
+template <typename real, cell_kind KIND> static tile_kernel<real> forward_with(int rows) {
+    constexpr int rn = columns_of<real>(), tall = tall_forward<real, KIND>() ? TALL : SHORT;
+    return rows == TALL ? forward_kernel<real, tall, rn, KIND>
+                        : forward_kernel<real, SHORT, rn, KIND>;
+}
+template <typename real, cell_kind KIND> static tile_kernel<real> backward_with(int rows) {
+    constexpr int rn = columns_of<real>(), tall = tall_back<real, KIND>() ? TALL : SHORT;
+    return rows == TALL ? backward_kernel<real, tall, rn, KIND>
+                        : backward_kernel<real, SHORT, rn, KIND>;
+}
+
+template <typename real> static tile_kernel<real> forward_of(cell_kind kind, int rows) {
+    switch (kind) {
+    case LSTM: return forward_with<real, LSTM>(rows);
+    case GRU: return forward_with<real, GRU>(rows);
+    case LEAKY: return forward_with<real, LEAKY>(rows);
+    default: return forward_with<real, PLAIN>(rows);
+    }
+}
+template <typename real> static tile_kernel<real> backward_of(cell_kind kind, int rows) {
+    switch (kind) {
+    case LSTM: return backward_with<real, LSTM>(rows);
+    case GRU: return backward_with<real, GRU>(rows);
+    case LEAKY: return backward_with<real, LEAKY>(rows);
+    default: return backward_with<real, PLAIN>(rows);
+    }
+}
 
 template <typename real>
 static rs_status forward(path_context *context, const rs_shape *shape, const arrays<real> &a) {
-    tiling const t = choose<real>(&context->limits, shape);
-    return run_tiles(context, shape, a, t, "forward_kernel", forward_of(real(), rows_of(&t)));
+    tiling const t = choose<real>(&context->limits, shape).forward;
+    return run_tiles(context, shape, a, t, "forward_kernel",
+                     forward_of<real>(kind_of(shape), rows_of(&t)));
 }
 
 template <typename real>
 static rs_status backward(path_context *context, const rs_shape *shape, const arrays<real> &a) {
-    tiling const t = choose<real>(&context->limits, shape);
-    return run_tiles(context, shape, a, t, "backward_kernel", backward_of(real(), rows_of(&t)));
+    tiling const t = choose<real>(&context->limits, shape).back;
+    return run_tiles(context, shape, a, t, "backward_kernel",
+                     backward_of<real>(kind_of(shape), rows_of(&t)));
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 /* W0 streamed through shared memory where it does not fit: a ring of stages, each with a few rows,
- * which copies fill ahead of the arithmetic. Rows go round and round, H of them for every product,
- * and copies do not stop between products: a step's last work hides the next one's first copies.
+ * which copies fill ahead of the arithmetic. Rows go round and round, all of them for every
+ * product, and copies do not stop between products: a step's last work hides the next one's first
+ * copies.
  *
  *     s.ring                                      s.filled, s.emptied
  *     +-----------------------------------+
@@ -14,7 +15,7 @@
  *       stages x stage_rows x padded numbers      2 x stages mbarriers
  *
  * Chunk i of the stream, counted over all products, lies in stage i % stages in round i / stages. A
- * product's last chunk has fewer rows where stage_rows does not divide H.
+ * product's last chunk has fewer rows where stage_rows does not divide their number.
  *
  * Both streams below have the same use, by all threads of the block:
  *
@@ -31,12 +32,12 @@
 
 /* W0 as it is streamed: chunks of stage_rows rows, a power of two, again and again. */
 template <typename real> struct streamed_weights {
-    const real *weights; /* packed, [hidden][padded] */
-    int hidden, padded, stage_rows;
+    const real *weights; /* packed, [terms][padded] */
+    int terms, padded, stage_rows;
 
     __device__ const real *from(int row) const { return weights + (size_t)row * padded; }
     __device__ int count(int row) const {
-        return (hidden - row < stage_rows ? hidden - row : stage_rows) * padded;
+        return (terms - row < stage_rows ? terms - row : stage_rows) * padded;
     }
     __device__ int stage_size() const { return stage_rows * padded; }
 
@@ -44,8 +45,8 @@ template <typename real> struct streamed_weights {
      * the next product, if there is `another`. -1 where there is none. */
     __device__ int ahead(int row, int chunks, bool another) const {
         int const next = row + chunks * stage_rows;
-        if (next < hidden) return next;
-        return another ? next - ((hidden + stage_rows - 1) & -stage_rows) : -1;
+        if (next < terms) return next;
+        return another ? next - ((terms + stage_rows - 1) & -stage_rows) : -1;
     }
 };
 
@@ -89,9 +90,9 @@ template <typename real> class bulk_stream {
   public:
     /* The kernel synchronises the block before the first take. `any`: there is a product. */
     __device__ bulk_stream(const shared_arrays<real> &s, const real *weights, const tiling &t,
-                           int hidden, bool any)
+                           bool any)
         : ring_(s.w), filled_((mbarrier *)s.stage_barriers),
-          emptied_(filled_ + t.stages), place_{t.stages, 0, 0}, w_{weights, hidden, t.padded,
+          emptied_(filled_ + t.stages), place_{t.stages, 0, 0}, w_{weights, t.terms, t.padded,
                                                                    t.stage_rows} {
         if (threadIdx.x != 0 || t.resident || !any) return;
 #pragma unroll 1
@@ -145,8 +146,8 @@ template <typename real> class bulk_stream {
 template <typename real> class copied_stream {
   public:
     __device__ copied_stream(const shared_arrays<real> &s, const real *weights, const tiling &t,
-                             int hidden, bool any)
-        : ring_(s.w), place_{t.stages, 0, 0}, w_{weights, hidden, t.padded, t.stage_rows} {
+                             bool any)
+        : ring_(s.w), place_{t.stages, 0, 0}, w_{weights, t.terms, t.padded, t.stage_rows} {
         if (t.resident || !any) return;
 #pragma unroll 1
         for (int i = 0; i < t.stages - 1; ++i) fill(i, i * t.stage_rows);

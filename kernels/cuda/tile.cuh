@@ -4,6 +4,7 @@
 #ifndef RS_CUDA_TILE_CUH
 #define RS_CUDA_TILE_CUH
 
+#include "cells.cuh"
 #include "check.cuh"
 #include "math.cuh"
 #include "move.cuh"
@@ -21,16 +22,40 @@ enum { WARP = 32, MOST_THREADS = 512, MOST_WIDTH = 64 };
 /* Squares are summed in strips of so many rows, and these from the first row to the last: the same
  * bits, whatever the tiling. */
 enum { STRIP = 4 };
+static_assert((int)GATED_SLOTS == (int)STRIP,
+              "the gates of a unit are a strip of a product's rows");
 
-/* How a piece is laid over blocks. */
+/* What a thread's rows of the product are, forward: units, or the gates of units. A cell with one
+ * gate that leaks is a kind of its own, so that others need no registers for it. */
+enum cell_kind { PLAIN, LEAKY, LSTM, GRU };
+
+template <cell_kind KIND> struct cell_of_kind {
+    static constexpr int GATES = 1, STATES = 1, SLOTS = 1, KEPT = PLAIN_KEPT;
+};
+template <> struct cell_of_kind<LSTM> : lstm { static constexpr int SLOTS = GATED_SLOTS; };
+template <> struct cell_of_kind<GRU> : gru { static constexpr int SLOTS = GATED_SLOTS; };
+
+static inline cell_kind kind_of(const rs_shape *shape) {
+    if (shape->cell == RS_LSTM) return LSTM;
+    if (shape->cell == RS_GRU) return GRU;
+    return shape->leak > 0.0 ? LEAKY : PLAIN;
+}
+
+/* How one pass of a piece is laid over blocks. Cells with one gate have the same tiling both ways;
+ * of others the product has 4 H rows and H terms forward, H rows and K H terms on the way back. */
 struct tiling {
     int tc, tr, threads, width;
-    int tiles;  /* of each group */
-    int blocks; /* that share a tile */
-    int rows;   /* of a block: TR * RM */
-    int padded; /* of all its blocks: H and some zeros */
-    int w_rows; /* rows of packed weights that a block has room for */
-    int stages; /* of the ring that streams W0; 0 where it is resident */
+    int tiles;      /* of each group */
+    int blocks;     /* that share a tile */
+    int rows;       /* of a block's product: TR * RM */
+    int padded;     /* of all its blocks: length of a packed row of weights */
+    int units;      /* of all its blocks: H and some padding, in both passes the same */
+    int terms;      /* of a sum: packed rows of weights */
+    int w_rows;     /* of these, what a block has room for */
+    int state_rows; /* of what the product multiplies: a row for each term, and some padding */
+    int sums;       /* of squares, of every column: one for each state, or none */
+    int scales;     /* of every column that lie in shared memory: of cells with several gates */
+    int stages;     /* of the ring that streams W0; 0 where it is resident */
     int stage_rows;
     int buffers; /* of the states and of what is summed: two where other blocks write them */
     bool resident;
@@ -42,16 +67,18 @@ struct tiling {
 /* clang-format off */
 /* A block's shared memory, each array behind the one before it:
  *
- *     w               [w_rows][rows]               W0: row k holds what unit k gives to the block's
- *                                                  rows; all of it, or the stages of a stream
- *     stage_barriers  [2][stages]                  of a stream only
- *     state           [buffers][padded][width]     a row for each unit, a column for each of the tile's
- *     partial         [buffers][padded / 4][width] backward only
- *     norm_factor     [width]                      backward only
- *     factor          [width]                      backward; nonfinite on the way forward
- *     own             [width]                      backward only
+ *     w               [w_rows][rows]                     W0: row k holds what term k gives to the block's
+ *                                                        rows; all of it, or the stages of a stream
+ *     stage_barriers  [2][stages]                        of a stream only
+ *     state           [buffers][state_rows][width]       a row for each unit, or of q for each gate of a
+ *                                                        unit: K u + g; a column for each of the tile's
+ *     partial         [buffers][sums][units / 4][width]  backward only
+ *     norm_factor     [width]                            backward only
+ *     factor          [width]                            backward; nonfinite on the way forward
+ *     own             [width]                            backward only
+ *     scale           [scales][width]                    of cells with several gates
  *
- * A thread's part of `state` (and of a block of slopes) is RM rows x RN columns of it:
+ * A thread's part of a state of cells with one gate (and of a block of slopes) is RM rows x RN columns:
  *
  *              column  0   4   8  ..  60
  *       row 0 .. 7     t0  t2  t4 ..  t30        f32, 8 x 4 a thread, 64 columns: threads 0 to 31
@@ -61,31 +88,41 @@ struct tiling {
 template <typename real> struct shared_arrays {
     real *w;                  /* [w_rows][rows]; of a stream its ring of stages */
     uint64_t *stage_barriers; /* [2][stages]: see stream.cuh */
-    real *state;              /* [buffers][padded][width] h, or phi' * delta on the way back */
-    double *partial;          /* [buffers][padded / STRIP][width] sums of squares */
+    real *state;              /* [buffers][state_rows][width] h, or s q on the way back */
+    double *partial;          /* [buffers][sums][units / STRIP][width] sums of squares */
     double *norm_factor;      /* [width] */
     real *factor, *own;       /* [width] */
+    real *scale;              /* [scales][width] */
     unsigned *nonfinite;      /* [width], in the room of `factor` */
 };
 
+/* Numbers of one buffer of the states, and of the sums of squares. */
+__host__ __device__ static inline int state_numbers(const tiling &t) {
+    return t.state_rows * t.width;
+}
+__host__ __device__ static inline int sum_numbers(const tiling &t) {
+    return t.sums * (t.units / STRIP) * t.width;
+}
+
 template <typename real> static size_t shared_bytes(const tiling *t) {
-    size_t const area = (size_t)t->padded * t->width;
+    size_t const states = (size_t)t->state_rows * t->width;
+    size_t const sums = (size_t)t->sums * (t->units / STRIP) * t->width;
     return (size_t)t->w_rows * t->rows * sizeof(real) + 2 * t->stages * sizeof(uint64_t) +
-           t->buffers * (area * sizeof(real) + area / STRIP * sizeof(double)) +
-           t->width * (sizeof(double) + 2 * sizeof(real));
+           t->buffers * (states * sizeof(real) + sums * sizeof(double)) +
+           t->width * (sizeof(double) + (2 + t->scales) * sizeof(real));
 }
 
 template <typename real>
 __device__ static shared_arrays<real> carve(unsigned char *base, const tiling &t) {
-    size_t const area = (size_t)t.padded * t.width;
     shared_arrays<real> s;
     s.w = (real *)base;
     s.stage_barriers = (uint64_t *)(s.w + (size_t)t.w_rows * t.rows);
     s.state = (real *)(s.stage_barriers + 2 * t.stages);
-    s.partial = (double *)(s.state + t.buffers * area);
-    s.norm_factor = s.partial + t.buffers * (area / STRIP);
+    s.partial = (double *)(s.state + t.buffers * state_numbers(t));
+    s.norm_factor = s.partial + t.buffers * sum_numbers(t);
     s.factor = (real *)(s.norm_factor + t.width);
     s.own = s.factor + t.width;
+    s.scale = s.own + t.width;
     static_assert(sizeof(real) >= sizeof(unsigned), "room for nonfinite");
     s.nonfinite = (unsigned *)s.factor;
     return s;
@@ -117,10 +154,11 @@ struct thread_place {
     }
 };
 
-template <int RM, int RN> struct place {
+/* UNITS x RN of the tile's units and columns. */
+template <int UNITS, int RN> struct place {
     int group, tile;
-    int row;          /* its first row of the tile */
-    int local_row;    /* that, counted from the block's first row */
+    int row;          /* its first unit of the tile */
+    int local_row;    /* that, counted from the block's first one */
     int local;        /* its first column of the tile */
     int column;       /* that, counted from the group's first column */
     int first_sample; /* of its first column */
@@ -131,8 +169,8 @@ template <int RM, int RN> struct place {
         thread_place const thread(t);
         group = number / t.tiles;
         tile = number % t.tiles;
-        local_row = thread.row * RM;
-        row = rank * t.rows + local_row;
+        local_row = thread.row * UNITS;
+        row = rank * (t.units / t.blocks) + local_row;
         local = thread.column * RN;
         column = tile * t.width + local;
         columns = p.columns;
@@ -163,28 +201,34 @@ template <int RM, int RN> struct place {
         return row + i < p.hidden && is_real(j) ? array[(row + i) * p.batch + sample(j)] : (real)0;
     }
 
-    /* Start of the thread's part of a [padded][width] array. */
+    /* Start of the thread's part of a [units][width] array. */
     __device__ int part(const tiling &t) const { return row * t.width + local; }
 
-    /* Start of the thread's part of the slopes of step t (from 0): [T][G][tiles][padded][width]. So
-     * is the history. */
-    __device__ size_t slope_at(const problem &p, const tiling &t, int step) const {
+    /* Start of the thread's part of step t (from 0) of the coefficients or the history, whose
+     * sheets are [G][tiles][trace_rows()][width]. */
+    __device__ size_t trace_at(const problem &p, const tiling &t, int rows, int step) const {
         size_t const block = ((size_t)step * p.groups + group) * t.tiles + tile;
-        return (block * t.padded + row) * t.width + local;
+        return (block * rows + row) * t.width + local;
     }
 
     /* Numbers from there to the next step's. */
-    __device__ static size_t slope_step(const problem &p, const tiling &t) {
-        return (size_t)p.groups * t.tiles * t.padded * t.width;
+    __device__ static size_t trace_step(const problem &p, const tiling &t, int rows) {
+        return (size_t)p.groups * t.tiles * rows * t.width;
     }
 };
 
-/* Copies the thread's part of a [padded][width] array of shared memory, from its start on, to the
+/* Rows of a tile that keeps so many numbers of every unit. Those of a kind have H rows, the last
+ * ones some padding behind. */
+template <int NUMBERS> __device__ static int trace_rows(const problem &p, const tiling &t) {
+    return NUMBERS == 1 ? t.units : (NUMBERS - 1) * p.hidden + t.units;
+}
+
+/* Copies the thread's part of a [units][width] array of shared memory, from its start on, to the
  * same place of a step's slopes or history. */
-template <typename real, int RM, int RN>
+template <typename real, int UNITS, int RN>
 __device__ static void keep_part(const real *part, int width, real *to) {
 #pragma unroll
-    for (int i = 0; i < RM; ++i) {
+    for (int i = 0; i < UNITS; ++i) {
         real row[RN];
         load<real, RN>(part + i * width, row);
         store<real, RN>(to + i * width, row);
@@ -201,8 +245,8 @@ template <typename real, int RM, int RN> __device__ static void clear(real acc[R
 }
 
 /* acc += `count` rows of w, `pitch` apart, times those of state [count][width]: k ascending, one
- * fma each. */
-template <typename real, int RM, int RN>
+ * fma each. Of each four rows of acc only the first GATES are used. */
+template <typename real, int RM, int RN, int GATES = STRIP>
 __device__ static void multiply(const real *w, const real *state, int count, int pitch, int width,
                                 real acc[RM][RN]) {
 #pragma unroll 4
@@ -213,75 +257,9 @@ __device__ static void multiply(const real *w, const real *state, int count, int
 #pragma unroll
         for (int i = 0; i < RM; ++i)
 #pragma unroll
-            for (int j = 0; j < RN; ++j) acc[i][j] = fma(a[i], b[j], acc[i][j]);
+            for (int j = 0; j < RN && i % STRIP < GATES; ++j)
+                acc[i][j] = fma(a[i], b[j], acc[i][j]);
     }
-}
-
-/* ---- forward --------------------------------------------------------------------------------- */
-
-/* Of the thread's part of u, a step's drive [H][B], the strip whose first row is its row `first`: 0
- * beyond the drive. Whole rows at a time where B allows: then the RN columns of a thread are
- * neighbouring samples, all of them real or none. */
-template <typename real, int RM, int RN>
-__device__ static void load_drive(const problem &p, const place<RM, RN> &at, const real *drive,
-                                  int first, real u[STRIP][RN]) {
-    bool const whole_rows = p.batch % RN == 0;
-    const real *row = drive + (at.row + first) * p.batch;
-#pragma unroll
-    for (int i = 0; i < STRIP; ++i, row += p.batch) {
-        bool const is_real = at.row + first + i < p.hidden;
-#pragma unroll
-        for (int j = 0; j < RN; ++j)
-            u[i][j] = !whole_rows && is_real && at.is_real(j) ? row[at.sample(j)] : (real)0;
-        if (whole_rows && is_real && at.is_real(0)) load<real, RN>(row + at.sample(0), u[i]);
-    }
-}
-
-/* h = phi(a) in place of a, and phi' to `slope`. `fault` is NaN afterwards in columns with an h
- * that is not finite. */
-template <typename real, int RM, int RN, typename Activation>
-__device__ static void activate_rows(Activation phi, int width, bool sloped, real *state,
-                                     real *slope, real fault[RN]) {
-#pragma unroll 1
-    for (int i = 0; i < RM; ++i) {
-        real h[RN], gain[RN];
-        load<real, RN>(state + i * width, h);
-#pragma unroll
-        for (int j = 0; j < RN; ++j) {
-            phi(h[j], &h[j], &gain[j]);
-            fault[j] = add_fault(h[j], fault[j]);
-        }
-        store<real, RN>(state + i * width, h);
-        if (sloped) store<real, RN>(slope + i * width, gain);
-    }
-}
-
-/* Ends a step: the thread's part of h = phi(s acc + u) into `state`, and of phi' into `slope`. What
- * phi takes goes through `state`, so that a row at a time is in registers and not all of them. `u`
- * is the first strip of the drive, which was on its way during the product. */
-template <typename real, int RM, int RN>
-__device__ static void activate_part(const problem &p, const place<RM, RN> &at,
-                                     const real scale[RN], const real *drive, real u[STRIP][RN],
-                                     const real acc[RM][RN], int step, int width, real *state,
-                                     real *slope, unsigned *nonfinite) {
-#pragma unroll
-    for (int i = 0; i < RM; ++i) {
-        if (i > 0 && i % STRIP == 0) load_drive<real, RM, RN>(p, at, drive, i, u);
-        real a[RN];
-#pragma unroll
-        for (int j = 0; j < RN; ++j) a[j] = fma(scale[j], acc[i][j], u[i % STRIP][j]);
-        store<real, RN>(state + i * width, a);
-    }
-    real fault[RN];
-#pragma unroll
-    for (int j = 0; j < RN; ++j) fault[j] = 0;
-    with_activation(p.cell, p.raw, [&](auto phi) {
-        activate_rows<real, RM, RN>(phi, width, p.cell != RS_LINEAR, state, slope, fault);
-    });
-    if (step < p.warmup) return;
-#pragma unroll
-    for (int j = 0; j < RN; ++j)
-        if (isnan(fault[j])) atomicMin(&nonfinite[at.local + j], (unsigned)(step - p.warmup + 1));
 }
 
 /* Drive of a step, counted from the first of the warm-up. */
@@ -292,118 +270,19 @@ __device__ static const real *drive_at(const problem &p, const arrays<real> &a, 
     return a.drive + group * a.drive_stride + (p.driven ? step : 0) * sheet;
 }
 
-/* ---- backward -------------------------------------------------------------------------------- */
-
-/* The thread's part of phi', to multiply delta with: 1 where phi is linear. */
-template <typename real, int RM, int RN>
-__device__ static void load_slopes(const problem &p, const real *slope, int width,
-                                   real out[RM][RN]) {
-#pragma unroll
-    for (int i = 0; i < RM; ++i)
-        if (p.cell != RS_LINEAR)
-            load<real, RN>(slope + i * width, out[i]);
-        else
-#pragma unroll
-            for (int j = 0; j < RN; ++j) out[i][j] = 1;
-}
-
-/* Sums the thread's squares, a strip at a time, into partial [padded / STRIP][width]. */
-template <typename real, int RM, int RN>
-__device__ static void add_squares(const real delta[RM][RN], bool raw, const double *norm_factor,
-                                   const place<RM, RN> &at, int width, double *partial) {
-    double factor[RN];
-#pragma unroll
-    for (int j = 0; j < RN; ++j) factor[j] = raw ? norm_factor[at.local + j] : 1.0;
-#pragma unroll
-    for (int strip = 0; strip < RM / STRIP; ++strip) {
-        double sum[RN];
-#pragma unroll
-        for (int j = 0; j < RN; ++j) {
-            sum[j] = 0.0;
-#pragma unroll
-            for (int i = strip * STRIP; i < (strip + 1) * STRIP; ++i) {
-                double const x = raw ? (double)delta[i][j] * factor[j] : (double)delta[i][j];
-                sum[j] = fma(x, x, sum[j]);
-            }
-        }
-        store<double, RN>(partial + (at.row / STRIP + strip) * width + at.local, sum);
-    }
-}
-
-/* phi' * delta, which the next product multiplies; to `kept` too where it `keeps` them. */
-template <typename real, int RM, int RN>
-__device__ static void gate(bool selects, const real slope[RM][RN], const real delta[RM][RN],
-                            int width, real *state, bool keeps, real *kept) {
-#pragma unroll
-    for (int i = 0; i < RM; ++i) {
-        real passed[RN];
-#pragma unroll
-        for (int j = 0; j < RN; ++j) passed[j] = gated(selects, slope[i][j], delta[i][j]);
-        store<real, RN>(state + i * width, passed);
-        if (keeps) store<real, RN>(kept + i * width, passed);
-    }
-}
-
-/* What every step back begins with: the thread's squares into `partial`, and its part of
- * phi' * delta into `state`, and into the slopes' place where it `keeps` them. `slope` is the
- * step's, from the thread's part on; slopes are under way while squares are summed. */
-template <typename real, int RM, int RN>
-__device__ static void begin_step(const problem &p, const place<RM, RN> &at, const tiling &t,
-                                  real *slope, const double *norm_factor, const real delta[RM][RN],
-                                  bool keeps, double *partial, real *state) {
-    real slopes[RM][RN];
-    load_slopes<real, RM, RN>(p, slope, t.width, slopes);
-    add_squares<real, RM, RN>(delta, p.raw, norm_factor, at, t.width, partial);
-    gate<real, RM, RN>(p.selects(), slopes, delta, t.width, state, keeps, slope);
-}
-
-/* Ends a step of column threadIdx.x of the tile: its norm goes out, and its range is looked after.
- */
-template <typename real>
-__device__ static void end_column(const problem &p, const arrays<real> &a, const tiling &t,
-                                  const shared_arrays<real> &s, const double *partial, int group,
-                                  int column, bool writes, int step, column_range<real> *range) {
-    double norm2 = 0.0;
-    for (int i = 0; i < t.padded / STRIP; ++i) norm2 += partial[i * t.width + threadIdx.x];
-    if (writes && column < p.columns) {
-        size_t const out = ((size_t)group * p.steps + step - 1) * p.columns + column;
-        a.norm2[out] = norm2;
-        a.exponent[out] = range->exponent;
-    }
-    column_range_update(range, p.raw, norm2);
-    s.factor[threadIdx.x] = range->factor;
-    s.own[threadIdx.x] = range->own;
-    s.norm_factor[threadIdx.x] = range->norm_factor;
-}
-
-/* delta of the step before, from the product. Rows beyond H stay 0, and so do columns beyond the
- * tile's last, whose scale is 0. */
-template <typename real, int RM, int RN>
-__device__ static void finish_delta(const problem &p, const place<RM, RN> &at,
-                                    const shared_arrays<real> &s, const real scale[RN],
-                                    real delta[RM][RN]) {
-    real factor[RN], term[RN];
-    load<real, RN>(s.factor + at.local, factor);
-    load<real, RN>(s.own + at.local, term);
-#pragma unroll
-    for (int j = 0; j < RN; ++j) {
-        if (!at.is_real(j)) term[j] = 0;
-#pragma unroll
-        for (int i = 0; i < RM; ++i) delta[i][j] = fma(scale[j], delta[i][j] * factor[j], term[j]);
-    }
-    if (at.row + RM <= p.hidden) return;
-#pragma unroll
-    for (int i = 0; i < RM; ++i)
-#pragma unroll
-        for (int j = 0; j < RN; ++j)
-            if (at.row + i >= p.hidden) delta[i][j] = 0;
-}
-
 /* ---- launching ------------------------------------------------------------------------------- */
 
 static inline size_t columns_in_all(const rs_shape *shape) {
     return shape->groups * shape->radii * shape->batch;
 }
+
+static inline bool is_plain(const rs_shape *shape) {
+    return gates_of(shape) == 1 && !(shape->leak > 0.0);
+}
+
+/* H from which on the stepwise path takes over: cells with several gates have the product of one
+ * with twice the units. */
+static inline size_t many_units(const rs_shape *shape) { return gates_of(shape) > 1 ? 256 : 512; }
 
 /* Columns of the product that a thread holds. */
 template <typename real> constexpr int columns_of() { return 16 / (int)sizeof(real); }
@@ -415,14 +294,46 @@ static inline uint64_t tile_sheet(const device_limits *, const rs_shape *shape, 
     return rs_size_mul(most, rs_size_add(rows, MOST_PADDING));
 }
 
-/* Cells that these paths know. */
-static inline bool is_plain(const rs_shape *shape) {
-    return gates_of(shape) == 1 && !(shape->leak > 0.0);
+/* `rows`: H for each kind of number; the last ones have the padding behind. */
+static inline trace_strides tile_strides(const rs_shape *shape, const tiling *t, size_t rows) {
+    size_t const row = (size_t)t->width, tile = (rows - shape->hidden + t->units) * row,
+                 group = t->tiles * tile;
+    return {shape->groups * group, group, tile, row, t->width};
 }
 
-static inline trace_strides tile_strides(const rs_shape *shape, const tiling *t) {
-    size_t const row = (size_t)t->width, tile = t->padded * row, group = t->tiles * tile;
-    return {shape->groups * group, group, tile, row, t->width};
+/* Both passes of a piece. */
+struct tilings {
+    tiling forward, back;
+};
+
+/* Sizes of a pass's tiling, all but the room for W0, from units, and from rows and columns of a
+ * thread. */
+template <typename real>
+static tiling tiling_of(const rs_shape *shape, bool back, int units, int blocks, int rm, int tc) {
+    int const gates = (int)gates_of(shape), states = (int)rs_cell_of(shape->cell)->states;
+    tiling t = {};
+    t.units = units;
+    t.padded = back ? units : units * (int)slots_of(shape);
+    t.rows = t.padded / blocks;
+    t.tr = t.rows / rm;
+    t.tc = tc;
+    t.threads = t.tr * tc;
+    t.width = tc * columns_of<real>();
+    t.tiles = (int)((shape->radii * shape->batch + t.width - 1) / t.width);
+    t.blocks = blocks;
+    t.terms = t.w_rows = (int)shape->hidden * (back ? gates : 1);
+    t.state_rows = units * (back ? gates : 1);
+    t.sums = back || gates == 1 ? states : 0;
+    t.scales = gates == 1 ? 0 : gates;
+    return t;
+}
+
+/* Units of all blocks of a tiling whose threads have `part` of them each: at least a thread for
+ * every column of the tile. */
+template <typename real> static int padded_units(const rs_shape *shape, int part, int blocks) {
+    int const parts = ((int)shape->hidden + part - 1) / part, least = columns_of<real>();
+    int const each = (parts + blocks - 1) / blocks;
+    return (each < least ? least : each) * part * blocks;
 }
 
 template <typename real> using tile_kernel = void (*)(problem, arrays<real>, tiling);
