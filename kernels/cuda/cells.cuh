@@ -30,16 +30,21 @@ enum { GRU_V_ROW = RS_GRU_N + 1 };
 
 /* ---- one gate -------------------------------------------------------------------------------- */
 
-/* h_t of a cell with one gate, from phi(a_t) and h_{t-1}. */
+/* What a leak makes of phi(a_t) and its slope, beside h_{t-1}. */
 template <typename real>
-__device__ inline real leaked(const arrays<real> &a, real before, real phi) {
-    return a.leaky() ? fma(a.keep, before, a.leak * phi) : phi;
+__device__ inline void leak(const arrays<real> &a, real before, real *h, real *slope) {
+    *h = fma(a.keep, before, a.leak * *h);
+    *slope *= a.leak;
 }
 
-/* dL/da by delta, from phi'(a_t). */
-template <typename real> __device__ inline real leaked_slope(const arrays<real> &a, real slope) {
-    return a.leaky() ? a.leak * slope : slope;
-}
+/* What kernels for these are made of: one that was compiled for all of them chooses phi itself. */
+struct plain {
+    static constexpr int GATES = 1, SLOTS = 1, STATES = 1, KEPT = PLAIN_KEPT;
+    static constexpr bool LEAKY = false;
+};
+struct leaky : plain {
+    static constexpr bool LEAKY = true;
+};
 
 /* ---- several gates --------------------------------------------------------------------------- */
 
@@ -57,15 +62,16 @@ template <typename real> __device__ inline void squash(bool raw, real a, real *h
     if (raw) *slope = 1 - *h * *h;
 }
 
-/* What kernels for cells with several gates are made of. step() takes a_k = p_k + u_k, of a GRU's
- * candidate p_n with its bias and u_n apart; the state before, (h, c), gives way to the one after.
+/* What kernels for cells with several gates are made of. step() takes a_k = p_k + u_k, but of gate
+ * INSIDE p_k with its bias, and u_k apart; the state before, (h, c), gives way to the one after.
  * back() takes delta and the coefficients; it gives q of all gates, dL/du of a GRU's candidate, and
  * in the place of delta what reaches the state before by other ways than the product. */
 struct lstm {
-    static constexpr int GATES = 4, STATES = 2, KEPT = LSTM_KEPT;
+    static constexpr int GATES = 4, SLOTS = GATED_SLOTS, STATES = 2, KEPT = LSTM_KEPT;
+    static constexpr int INSIDE = -1;
 
     template <typename real>
-    __device__ static void step(bool raw, const real a[GATED_SLOTS], real, real state[STATES],
+    __device__ static void step(bool raw, const real a[GATES], real, real state[STATES],
                                 real kept[KEPT]) {
         gate_values<real> const in = sigmoid(raw, a[RS_LSTM_I]);
         gate_values<real> const forget = sigmoid(raw, a[RS_LSTM_F]);
@@ -96,10 +102,11 @@ struct lstm {
 };
 
 struct gru {
-    static constexpr int GATES = 3, STATES = 1, KEPT = GRU_KEPT;
+    static constexpr int GATES = 3, SLOTS = GATED_SLOTS, STATES = 1, KEPT = GRU_KEPT;
+    static constexpr int INSIDE = RS_GRU_N;
 
     template <typename real>
-    __device__ static void step(bool raw, const real a[GATED_SLOTS], real u_n, real state[STATES],
+    __device__ static void step(bool raw, const real a[GATES], real u_n, real state[STATES],
                                 real kept[KEPT]) {
         gate_values<real> const reset = sigmoid(raw, a[RS_GRU_R]), keep = sigmoid(raw, a[RS_GRU_Z]);
         real n, n_slope;
@@ -122,5 +129,32 @@ struct gru {
         delta[0] *= kept[4];
     }
 };
+
+/* delta_{t-1} of one column's unit: from the product of s_g q_g, from what back() has left in the
+ * place of delta_t (`carried`: the one number of it that is not always 0), from the power of two
+ * that has been taken out since, and from the loss's own term. */
+template <typename Cell, typename real>
+__device__ inline void delta_before(real product, real carried, real factor, real own,
+                                    real delta[Cell::STATES]) {
+    if (Cell::STATES > 1) {
+        delta[0] = fma(product, factor, own);
+        delta[Cell::STATES - 1] = carried * factor;
+    } else {
+        delta[0] = fma(product, factor, fma(carried, factor, own));
+    }
+}
+
+/* A step of one column's unit, from the sums of its gates. `inside`: the bias of gate INSIDE's
+ * product. */
+template <typename Cell, typename real>
+__device__ inline void step_unit(bool raw, const real sum[Cell::GATES],
+                                 const real scale[Cell::GATES], const real u[Cell::GATES],
+                                 real inside, real state[Cell::STATES], real kept[Cell::KEPT]) {
+    real a[Cell::GATES];
+#pragma unroll
+    for (int k = 0; k < Cell::GATES; ++k)
+        a[k] = fma(scale[k], sum[k], k == Cell::INSIDE ? inside : u[k]);
+    Cell::step(raw, a, u[Cell::INSIDE < 0 ? 0 : Cell::INSIDE], state, kept);
+}
 
 #endif

@@ -43,4 +43,17 @@ template <typename T, int N> __device__ static void store(T *to, const T from[N]
     for (int i = 0; i < N; i += per_move<T>()) store_some(to + i, from + i);
 }
 
+/* Column j of rows in registers, and back. */
+template <typename T, int ROWS, int COLUMNS>
+__device__ static void take_column(const T (&from)[ROWS][COLUMNS], int j, T to[ROWS]) {
+#pragma unroll
+    for (int i = 0; i < ROWS; ++i) to[i] = from[i][j];
+}
+
+template <typename T, int ROWS, int COLUMNS>
+__device__ static void put_column(const T from[ROWS], int j, T (&to)[ROWS][COLUMNS]) {
+#pragma unroll
+    for (int i = 0; i < ROWS; ++i) to[i][j] = from[i];
+}
+
 #endif

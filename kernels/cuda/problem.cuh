@@ -88,10 +88,8 @@ template <typename real> struct arrays {
     int *exponent;          /* [G][T][columns] */
     unsigned *nonfinite;    /* [G][columns], NEVER until it happens */
 
-    __device__ bool leaky() const { return leak > 0; }
-
     /* phi' of a linear cell: of all units and steps. */
-    __device__ real constant_slope() const { return leaky() ? leak : (real)1; }
+    __device__ real constant_slope() const { return leak > 0 ? leak : (real)1; }
 };
 
 /* Where the coefficients, or the history, have the number of a step (from 0), group, row and

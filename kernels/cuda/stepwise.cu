@@ -24,6 +24,7 @@
  * shared memory to lanes that are 2 down x 16 across, a row of a piece at a time: few registers,
  * and whole rows in global memory.
  */
+#include "cells.cuh"
 #include "memory.cuh"
 #include "tile.cuh"
 
@@ -41,8 +42,12 @@ enum { ELEMENTWISE_THREADS = 256 };
  */
 template <typename real> struct step_arrays {
     int pitch, strips;
-    real *state[2];               /* [G][H][pitch] h, or phi' * delta on the way back */
-    double *partial[2];           /* [G][strips][pitch] sums of squares of WARP_ROWS rows */
+    real *state[2];               /* [G][H][pitch] h; on the way back [G][K H][pitch] what the
+                                     product multiplies: phi' * delta, or s_g q_g at K u + g */
+    real *carried;                /* [G][H][pitch] of cells with several gates or a leak: c of an
+                                     LSTM; on the way back what step t hands to delta_{t-1} beside
+                                     the product, to dL/dc of an LSTM and dL/dh of others */
+    double *partial[2];           /* [G][S][strips][pitch] sums of squares of WARP_ROWS rows */
     column_range<real> *range[2]; /* [G][pitch] */
 };
 
@@ -66,8 +71,8 @@ template <typename real, int TALL, int WIDE> struct tile {
     int warp_row, warp_column;   /* of the warp, within the tile */
 
     /* Tiles of the same columns are neighbours. */
-    __device__ explicit tile(const problem &p) {
-        int const down = tiles_down(p), across = tiles_across(p), warp = threadIdx.x / WARP;
+    __device__ tile(const problem &p, int rows) {
+        int const down = tiles_down(rows), across = tiles_across(p), warp = threadIdx.x / WARP;
         row_tile = blockIdx.x % down;
         group = blockIdx.x / down / across;
         first_row = row_tile * ROWS;
@@ -76,9 +81,7 @@ template <typename real, int TALL, int WIDE> struct tile {
         warp_column = warp % WIDE * WARP_COLUMNS;
     }
 
-    __host__ __device__ static int tiles_down(const problem &p) {
-        return (p.hidden + ROWS - 1) / ROWS;
-    }
+    __host__ __device__ static int tiles_down(int rows) { return (rows + ROWS - 1) / ROWS; }
     __host__ __device__ static int tiles_across(const problem &p) {
         return (p.columns + COLUMNS - 1) / COLUMNS;
     }
@@ -128,13 +131,14 @@ template <typename real, int TALL, int WIDE> struct tile_product {
     using shape = tile<real, TALL, WIDE>;
     staging<real, shape::ROWS, shape::THREADS> w;
     staging<real, shape::COLUMNS, shape::THREADS> state;
-    int hidden;
+    int depth;
 
-    __device__ tile_product(const problem &p, const step_arrays<real> &s, shape at,
-                            const packed_weights<real> &weights, const real *states)
-        : w(weights.of(at.group), p.hidden, weights.padded, at.first_row),
-          state(states + (size_t)at.group * p.hidden * s.pitch, p.hidden, s.pitch, at.first_column),
-          hidden(p.hidden) {
+    /* Of states [G][terms][pitch]. */
+    __device__ tile_product(const step_arrays<real> &s, shape at,
+                            const packed_weights<real> &weights, const real *states, int terms)
+        : w(weights.of(at.group), terms, weights.padded, at.first_row),
+          state(states + (size_t)at.group * terms * s.pitch, terms, s.pitch, at.first_column),
+          depth(terms) {
 #pragma unroll
         for (int i = 0; i < shape::STAGES - 1; ++i) bring(i);
     }
@@ -159,7 +163,7 @@ template <typename real, int TALL, int WIDE> struct tile_product {
         clear<real, LANE_ROWS, shape::LANE_COLUMNS>(acc);
         int now = 0, next = shape::STAGES - 1;
 #pragma unroll 1
-        for (int k = 0; k < hidden; k += DEPTH) {
+        for (int k = 0; k < depth; k += DEPTH) {
             __pipeline_wait_prior(shape::STAGES - 2);
             __syncthreads(); /* these rows are here, and nobody reads those before them */
             bring(next);
@@ -196,10 +200,10 @@ template <typename real, int TALL, int WIDE> struct tile_product {
     }
 };
 
-/* Scale and sample of the columns of a thread's piece. Those beyond the last column repeat it. */
-template <typename real> struct piece_columns {
+/* Scales and sample of the columns of a thread's piece. Those beyond the last column repeat it. */
+template <typename real, int GATES> struct piece_columns {
     static constexpr int EACH = per_move<real>();
-    real scale[EACH];
+    real scale[GATES][EACH];
     int sample[EACH];
 
     __device__ piece_columns(const problem &p, const arrays<real> &a, int group, int column) {
@@ -207,7 +211,8 @@ template <typename real> struct piece_columns {
 #pragma unroll
         for (int j = 0; j < EACH; ++j) {
             int const some = column + j < p.columns ? column + j : p.columns - 1;
-            scale[j] = scales[some / p.batch];
+#pragma unroll
+            for (int k = 0; k < GATES; ++k) scale[k][j] = scales[some / p.batch * GATES + k];
             sample[j] = some % p.batch;
         }
     }
@@ -225,7 +230,7 @@ __device__ static real *history_after(const problem &p, const arrays<real> &a,
     return a.history + (size_t)recorded * p.groups * p.hidden * s.pitch;
 }
 
-/* h_0, and zeros beyond the last column. Marks all columns as finite. */
+/* h_0 and c_0, and zeros beyond the last column. Marks all columns as finite. */
 template <typename real>
 __global__ void start_forward_kernel(problem p, arrays<real> a, step_arrays<real> s) {
     size_t const at = (size_t)blockIdx.x * ELEMENTWISE_THREADS + threadIdx.x;
@@ -233,100 +238,180 @@ __global__ void start_forward_kernel(problem p, arrays<real> a, step_arrays<real
     if (at >= sheet * p.groups) return;
     int const column = (int)(at % s.pitch);
     size_t const group = at / sheet, row = at % sheet / s.pitch;
-    const real *h0 = a.start[0] + group * a.sheet_stride;
-    real const h = column < p.columns ? h0[row * p.batch + column % p.batch] : (real)0;
+    size_t const from = group * a.sheet_stride + row * p.batch + column % p.batch;
+    real const h = column < p.columns ? a.start[0][from] : (real)0;
     real *const kept = history_after(p, a, s, 0);
     s.state[0][at] = h;
     if (kept) kept[at] = h;
+    if (p.states > 1) s.carried[at] = column < p.columns ? a.start[1][from] : (real)0;
     if (at < (size_t)p.groups * p.columns) a.nonfinite[at] = NEVER;
 }
 
+/* What a step forward reads and writes of one group. */
+template <typename real> struct forward_step {
+    int recorded;        /* its number, from 1; 0 in the warm-up */
+    const real *drive;   /* [K H][B] */
+    const real *inside;  /* [H] of a GRU */
+    const real *before;  /* [H][pitch] h_{t-1} */
+    real *after, *cells; /* likewise h_t, and c of an LSTM */
+    real *kept;          /* coefficients */
+    real *history;       /* h_t, or NULL */
+
+    __device__ forward_step(const problem &p, const arrays<real> &a, const step_arrays<real> &s,
+                            size_t group, int step)
+        : recorded(step < p.warmup ? 0 : step - p.warmup + 1),
+          drive(drive_at(p, a, (int)group, step)), inside(a.inside + group * p.hidden) {
+        size_t const sheet = (size_t)p.hidden * s.pitch;
+        size_t const row = recorded > 0 ? recorded - 1 : 0; /* the warm-up's is written over */
+        real *const kept_h = history_after(p, a, s, step + 1);
+        before = s.state[step % 2] + group * sheet;
+        after = s.state[(step + 1) % 2] + group * sheet;
+        cells = s.carried + group * sheet;
+        kept = a.kept + (row * p.groups + group) * p.kept * sheet;
+        history = kept_h ? kept_h + group * sheet : NULL;
+    }
+};
+
 /* h_t of the warp's rows and the thread's piece. `fault` is NaN afterwards in columns with an h
  * that is not finite. */
-template <typename real, typename shape, typename Activation>
-__device__ static void activate_piece(const problem &p, const step_arrays<real> &s, shape at,
-                                      const piece_columns<real> &columns, Activation phi,
-                                      const real *drive, real *state, real *slopes, real *kept,
-                                      real fault[shape::EACH]) {
+template <typename real, typename shape, typename Cell, typename Activation>
+__device__ static void activate_piece(const problem &p, const arrays<real> &a,
+                                      const step_arrays<real> &s, shape at,
+                                      const piece_columns<real, 1> &columns, Activation phi,
+                                      const forward_step<real> &step, real fault[shape::EACH]) {
     constexpr int each = shape::EACH;
     const real *sums = shape::sums() + at.piece();
     int const first = at.first_row + at.warp_row;
 #pragma unroll 2
     for (int i = at.row(); i < WARP_ROWS; i += LANES_DOWN) {
         if (first + i >= p.hidden) break;
-        real h[each], slope[each];
+        size_t const to = (size_t)(first + i) * s.pitch + at.column();
+        real h[each], slope[each], before[each];
         load_some(sums + i * shape::WARP_COLUMNS, h);
-        const real *u = drive + (size_t)(first + i) * p.batch;
+        if (Cell::LEAKY) load_some(step.before + to, before);
+        const real *u = step.drive + (size_t)(first + i) * p.batch;
 #pragma unroll
         for (int j = 0; j < each; ++j) {
-            phi(fma(columns.scale[j], h[j], u[columns.sample[j]]), &h[j], &slope[j]);
+            phi(fma(columns.scale[0][j], h[j], u[columns.sample[j]]), &h[j], &slope[j]);
+            if (Cell::LEAKY) leak(a, before[j], &h[j], &slope[j]);
             fault[j] = add_fault(h[j], fault[j]);
         }
-        size_t const to = (size_t)(first + i) * s.pitch + at.column();
-        store_some(state + to, h);
-        if (kept) store_some(kept + to, h);
-        if (p.cell != RS_LINEAR) store_some(slopes + to, slope);
+        store_some(step.after + to, h);
+        if (step.history) store_some(step.history + to, h);
+        if (p.sloped()) store_some(step.kept + to, slope);
     }
 }
 
-/* Ends a step. Recorded: a column that is not finite is noted with its step, counted from 1. */
-template <typename real, typename shape>
+/* The same of a cell with several gates, whose rows are a unit's: a unit at a time. */
+template <typename real, typename shape, typename Cell>
+__device__ static void step_piece(const problem &p, const step_arrays<real> &s, shape at,
+                                  const piece_columns<real, Cell::GATES> &columns,
+                                  const forward_step<real> &step, real fault[shape::EACH]) {
+    constexpr int each = shape::EACH, units = WARP_ROWS / Cell::SLOTS;
+    int const first = (at.first_row + at.warp_row) / Cell::SLOTS;
+    size_t const sheet = (size_t)p.hidden * s.pitch;
+#pragma unroll 1
+    for (int i = at.row(); i < units; i += LANES_DOWN) {
+        int const unit = first + i;
+        if (unit >= p.hidden) break;
+        size_t const to = (size_t)unit * s.pitch + at.column();
+        const real *sums = shape::sums() + i * Cell::SLOTS * shape::WARP_COLUMNS + at.piece();
+        real sum[Cell::GATES][each], state[Cell::STATES][each], kept[Cell::KEPT][each];
+#pragma unroll
+        for (int k = 0; k < Cell::GATES; ++k) load_some(sums + k * shape::WARP_COLUMNS, sum[k]);
+        load_some(step.before + to, state[0]);
+        if (Cell::STATES > 1) load_some(step.cells + to, state[Cell::STATES - 1]);
+        real const inside = Cell::INSIDE < 0 ? (real)0 : step.inside[unit];
+#pragma unroll
+        for (int j = 0; j < each; ++j) {
+            real of[Cell::GATES], scale[Cell::GATES], u[Cell::GATES];
+            real own[Cell::STATES], coefficients[Cell::KEPT];
+            take_column(sum, j, of);
+            take_column(columns.scale, j, scale);
+            take_column(state, j, own);
+#pragma unroll
+            for (int k = 0; k < Cell::GATES; ++k)
+                u[k] = step.drive[(k * p.hidden + unit) * p.batch + columns.sample[j]];
+            step_unit<Cell>(p.raw, of, scale, u, inside, own, coefficients);
+#pragma unroll
+            for (int k = 0; k < Cell::STATES; ++k) fault[j] = add_fault(own[k], fault[j]);
+            put_column(own, j, state);
+            put_column(coefficients, j, kept);
+        }
+        store_some(step.after + to, state[0]);
+        if (Cell::STATES > 1) store_some(step.cells + to, state[Cell::STATES - 1]);
+        if (step.history) store_some(step.history + to, state[0]);
+#pragma unroll
+        for (int k = 0; k < Cell::KEPT; ++k) store_some(step.kept + k * sheet + to, kept[k]);
+    }
+}
+
+/* Ends a step: a column whose state is not finite is noted where the step is recorded. */
+template <typename real, typename shape, typename Cell>
 __device__ static void activate_tile(const problem &p, const arrays<real> &a,
-                                     const step_arrays<real> &s, shape at, const real *drive,
-                                     int recorded, real *state, real *slopes, real *kept) {
+                                     const step_arrays<real> &s, shape at,
+                                     const forward_step<real> &step) {
     constexpr int each = shape::EACH;
     if (at.column() >= p.columns) return;
-    piece_columns<real> const columns(p, a, at.group, at.column());
+    piece_columns<real, Cell::GATES> const columns(p, a, at.group, at.column());
     real fault[each];
 #pragma unroll
     for (int j = 0; j < each; ++j) fault[j] = 0;
-    with_activation(p.cell, p.raw, [&](auto phi) {
-        activate_piece<real, shape>(p, s, at, columns, phi, drive, state, slopes, kept, fault);
-    });
+    if constexpr (Cell::GATES > 1)
+        step_piece<real, shape, Cell>(p, s, at, columns, step, fault);
+    else
+        with_activation(p.cell, p.raw, [&](auto phi) {
+            activate_piece<real, shape, Cell>(p, a, s, at, columns, phi, step, fault);
+        });
 #pragma unroll
     for (int j = 0; j < each; ++j)
-        if (recorded > 0 && isnan(fault[j]) && at.column() + j < p.columns)
+        if (step.recorded > 0 && isnan(fault[j]) && at.column() + j < p.columns)
             atomicMin(&a.nonfinite[(size_t)at.group * p.columns + at.column() + j],
-                      (unsigned)recorded);
+                      (unsigned)step.recorded);
 }
 
 /* `step` counts from 0 and includes the warm-up; it reads state[step % 2]. */
-template <typename real, int TALL, int WIDE>
+template <typename real, int TALL, int WIDE, typename Cell>
 __global__ void __launch_bounds__(tile<real, TALL, WIDE>::THREADS, tile<real, TALL, WIDE>::RESIDENT)
     stepwise_forward_kernel(problem p, arrays<real> a, step_arrays<real> s, int step) {
-    tile<real, TALL, WIDE> const at(p);
-    tile_product<real, TALL, WIDE> product(p, s, at, a.forward_w, s.state[step % 2]);
+    using shape = tile<real, TALL, WIDE>;
+    shape const at(p, Cell::SLOTS * p.hidden);
+    tile_product<real, TALL, WIDE> product(s, at, a.forward_w, s.state[step % 2], p.hidden);
     product.finish(at);
-
-    size_t const sheet = (size_t)p.hidden * s.pitch, group = at.group * sheet;
-    int const recorded = step < p.warmup ? 0 : step - p.warmup + 1;
-    size_t const row = recorded > 0 ? recorded - 1 : 0; /* the warm-up's is written over */
-    real *const kept = history_after(p, a, s, step + 1);
-    activate_tile(p, a, s, at, drive_at(p, a, at.group, step), recorded,
-                  s.state[(step + 1) % 2] + group, a.kept + row * p.groups * sheet + group,
-                  kept ? kept + group : NULL);
+    activate_tile<real, shape, Cell>(p, a, s, at, forward_step<real>(p, a, s, at.group, step));
 }
 
 /* ---- backward -------------------------------------------------------------------------------- */
 
+/* The squares of one of a column's states, in rows of WARP_ROWS. */
+template <typename real>
+__device__ static double sum_strips(const problem &p, const step_arrays<real> &s, int group,
+                                    int state, int column, int t) {
+    size_t const first = ((size_t)group * p.states + state) * s.strips;
+    const double *partial = s.partial[t % 2] + first * s.pitch + column;
+    double sum = 0.0;
+#pragma unroll 8
+    for (int strip = 0; strip < s.strips; ++strip) sum += partial[(size_t)strip * s.pitch];
+    return sum;
+}
+
 /* Ends step t of a column, whose squares are summed in partial[t % 2]: its range for the step
- * before. The norm goes out where `writes`. */
+ * before. The norms go out where `writes`. */
 template <typename real>
 __device__ static column_range<real> end_step(const problem &p, const arrays<real> &a,
                                               const step_arrays<real> &s, int group, int column,
                                               int t, bool writes) {
-    const double *partial = s.partial[t % 2] + (size_t)group * s.strips * s.pitch + column;
     size_t const flat = (size_t)group * s.pitch + column;
+    size_t const sheet = (size_t)group * p.steps + t - 1;
     column_range<real> range =
         t == p.steps ? column_range_start(a.own[group]) : s.range[t % 2][flat];
-    double norm2 = 0.0;
-#pragma unroll 8
-    for (int strip = 0; strip < s.strips; ++strip) norm2 += partial[(size_t)strip * s.pitch];
-    if (writes) {
-        size_t const out = ((size_t)group * p.steps + t - 1) * p.columns + column;
-        a.norm2[out] = norm2;
-        a.exponent[out] = range.exponent;
+    double norm2 = 0.0; /* of the pair, which has one exponent */
+    for (int k = 0; k < p.states; ++k) {
+        double const one = sum_strips(p, s, group, k, column, t);
+        if (writes) a.norm2[(sheet * p.states + k) * p.columns + column] = one;
+        norm2 += one;
     }
+    if (writes) a.exponent[sheet * p.columns + column] = range.exponent;
     column_range_update(&range, p.raw, norm2);
     if (writes) s.range[(t + 1) % 2][flat] = range; /* which is that of step t - 1 */
     return range;
@@ -360,76 +445,182 @@ __device__ static void end_step_before(const problem &p, const arrays<real> &a,
     terms.own[i] = range.own;
 }
 
-/* delta_t of the warp's rows and the thread's piece: phi' * delta into `state`, which the next
- * product multiplies, and with gradients in the place of the slopes; and the rows' squares, summed
- * as each lane meets them and then over the lanes of a column. All lanes take part. */
-template <typename real, typename shape>
-__device__ static void gate_tile(const problem &p, const arrays<real> &a,
-                                 const step_arrays<real> &s, shape at,
-                                 const column_terms<real> &terms, bool first_step, real *slopes,
-                                 real *state, double *partial) {
-    constexpr int each = shape::EACH;
-    bool const sloped = p.cell != RS_LINEAR, inside = at.column() < p.columns;
-    piece_columns<real> const columns(p, a, at.group, at.column());
-    const real *sums = shape::sums() + at.piece();
-    const real *loss = a.loss + at.group * a.sheet_stride;
-    int const first = at.first_row + at.warp_row, local = at.warp_column + at.piece();
-    double sum[each];
-    real factor[each], own[each];
-#pragma unroll
-    for (int j = 0; j < each; ++j) {
-        bool const is_real = at.column() + j < p.columns;
-        factor[j] = is_real ? terms.factor[local + j] : (real)0;
-        own[j] = is_real ? terms.own[local + j] : (real)0;
-        sum[j] = 0.0;
+/* What a step back reads and writes of one group. */
+template <typename real> struct backward_step {
+    bool is_first;    /* delta_T, from the loss */
+    const real *loss; /* [H][B] */
+    real *kept;       /* coefficients; with gradients q takes their place */
+    real *state;      /* [K H][pitch] what the next product multiplies */
+    real *carried;    /* [H][pitch] */
+    double *partial;  /* [S][strips][pitch] */
+
+    __device__ backward_step(const problem &p, const arrays<real> &a, const step_arrays<real> &s,
+                             size_t group, int t)
+        : is_first(t == p.steps), loss(a.loss + group * a.sheet_stride) {
+        size_t const sheet = (size_t)p.hidden * s.pitch;
+        kept = a.kept + ((size_t)(t - 1) * p.groups + group) * p.kept * sheet;
+        state = s.state[t % 2] + group * p.gates * sheet;
+        carried = s.carried + group * sheet;
+        partial = s.partial[t % 2] + group * p.states * s.strips * s.pitch;
     }
+};
+
+/* Of a thread's piece, from column_terms. */
+template <typename real, int EACH> struct piece_terms {
+    real factor[EACH], own[EACH];
+
+    __device__ piece_terms(const problem &p, const column_terms<real> &terms, int column,
+                           int local) {
+#pragma unroll
+        for (int j = 0; j < EACH; ++j) {
+            bool const is_real = column + j < p.columns;
+            factor[j] = is_real ? terms.factor[local + j] : (real)0;
+            own[j] = is_real ? terms.own[local + j] : (real)0;
+        }
+    }
+};
+
+/* sum + delta^2, in a raw pass scaled as its column's norm is. */
+template <typename real>
+__device__ static double add_square(bool raw, double norm_factor, real delta, double sum) {
+    double const x = raw ? (double)delta * norm_factor : (double)delta;
+    return fma(x, x, sum);
+}
+
+/* delta_t of the warp's rows and the thread's piece: phi' * delta into `state`, which the next
+ * product multiplies, and with gradients in the place of the slopes. The rows' squares are summed
+ * as each lane meets them. */
+template <typename real, typename shape, typename Cell>
+__device__ static void gate_piece(const problem &p, const arrays<real> &a,
+                                  const step_arrays<real> &s, shape at,
+                                  const column_terms<real> &terms, const backward_step<real> &step,
+                                  double sum[1][shape::EACH]) {
+    constexpr int each = shape::EACH;
+    bool const sloped = p.sloped();
+    piece_columns<real, 1> const columns(p, a, at.group, at.column());
+    const real *sums = shape::sums() + at.piece();
+    int const first = at.first_row + at.warp_row, local = at.warp_column + at.piece();
+    piece_terms<real, each> const own(p, terms, at.column(), local);
 #pragma unroll 4
     for (int i = at.row(); i < WARP_ROWS; i += LANES_DOWN) {
-        if (!inside || first + i >= p.hidden) break;
+        if (first + i >= p.hidden) break;
         size_t const to = (size_t)(first + i) * s.pitch + at.column();
-        real delta[each], passed[each];
-        if (sloped) load_some(slopes + to, passed);
-        if (!first_step) load_some(sums + i * shape::WARP_COLUMNS, delta);
+        real delta[each], passed[each], carried[each];
+        if (sloped) load_some(step.kept + to, passed);
+        if (!step.is_first) load_some(sums + i * shape::WARP_COLUMNS, delta);
+        if (Cell::LEAKY && !step.is_first) load_some(step.carried + to, carried);
 #pragma unroll
         for (int j = 0; j < each; ++j) {
-            delta[j] = first_step ? loss[(size_t)(first + i) * p.batch + columns.sample[j]]
-                                  : fma(columns.scale[j], delta[j] * factor[j], own[j]);
-            double const x =
-                p.raw ? (double)delta[j] * terms.norm_factor[local + j] : (double)delta[j];
-            sum[j] = fma(x, x, sum[j]);
-            passed[j] = sloped ? gated(p.selects(), passed[j], delta[j]) : delta[j];
+            real const rest = Cell::LEAKY && !step.is_first
+                                  ? fma(carried[j], own.factor[j], own.own[j])
+                                  : own.own[j];
+            delta[j] = step.is_first ? step.loss[(size_t)(first + i) * p.batch + columns.sample[j]]
+                                     : fma(columns.scale[0][j], delta[j] * own.factor[j], rest);
+            sum[0][j] = add_square(p.raw, terms.norm_factor[local + j], delta[j], sum[0][j]);
+            real const linear = Cell::LEAKY ? a.leak : (real)1;
+            passed[j] = gated(p.selects(), sloped ? passed[j] : linear, delta[j]);
+            if (Cell::LEAKY) carried[j] = a.keep * delta[j];
         }
-        store_some(state + to, passed);
-        if (p.gradients) store_some(slopes + to, passed);
+        store_some(step.state + to, passed);
+        if (Cell::LEAKY) store_some(step.carried + to, carried);
+        if (p.gradients) store_some(step.kept + to, passed);
     }
-    int const strip = first / WARP_ROWS;
+}
+
+/* The same of a cell with several gates: s_g q_g of all gates into `state`. */
+template <typename real, typename shape, typename Cell>
+__device__ static void gate_units(const problem &p, const arrays<real> &a,
+                                  const step_arrays<real> &s, shape at,
+                                  const column_terms<real> &terms, const backward_step<real> &step,
+                                  double sum[Cell::STATES][shape::EACH]) {
+    constexpr int each = shape::EACH, gates = Cell::GATES;
+    piece_columns<real, gates> const columns(p, a, at.group, at.column());
+    const real *sums = shape::sums() + at.piece();
+    int const first = at.first_row + at.warp_row, local = at.warp_column + at.piece();
+    piece_terms<real, each> const own(p, terms, at.column(), local);
+    size_t const sheet = (size_t)p.hidden * s.pitch;
+#pragma unroll 1
+    for (int i = at.row(); i < WARP_ROWS; i += LANES_DOWN) {
+        int const unit = first + i;
+        if (unit >= p.hidden) break;
+        size_t const to = (size_t)unit * s.pitch + at.column();
+        real kept[Cell::KEPT][each], product[each] = {}, carried[each] = {};
 #pragma unroll
-    for (int j = 0; j < each; ++j) {
-        sum[j] += __shfl_xor_sync(0xFFFFFFFFu, sum[j], LANES_ACROSS);
-        if (at.row() == 0 && at.column() + j < p.columns && strip < s.strips)
-            partial[((size_t)at.group * s.strips + strip) * s.pitch + at.column() + j] = sum[j];
+        for (int k = 0; k < Cell::KEPT; ++k) load_some(step.kept + k * sheet + to, kept[k]);
+        if (!step.is_first) load_some(sums + i * shape::WARP_COLUMNS, product);
+        if (!step.is_first) load_some(step.carried + to, carried);
+        real q[gates][each], v[each];
+#pragma unroll
+        for (int j = 0; j < each; ++j) {
+            real delta[Cell::STATES], coefficients[Cell::KEPT], own_q[gates];
+            delta_before<Cell>(product[j], carried[j], own.factor[j], own.own[j], delta);
+            if (step.is_first) delta[0] = step.loss[unit * p.batch + columns.sample[j]];
+#pragma unroll
+            for (int k = 0; k < Cell::STATES; ++k)
+                sum[k][j] = add_square(p.raw, terms.norm_factor[local + j], delta[k], sum[k][j]);
+            take_column(kept, j, coefficients);
+            Cell::back(coefficients, delta, own_q, &v[j]);
+            carried[j] = delta[Cell::STATES - 1];
+            put_column(own_q, j, q);
+        }
+        store_some(step.carried + to, carried);
+        if (p.gradients) {
+#pragma unroll
+            for (int k = 0; k < gates; ++k) store_some(step.kept + k * sheet + to, q[k]);
+            if (Cell::INSIDE >= 0) store_some(step.kept + GRU_V_ROW * sheet + to, v);
+        }
+#pragma unroll
+        for (int k = 0; k < gates; ++k) {
+#pragma unroll
+            for (int j = 0; j < each; ++j) q[k][j] *= columns.scale[k][j];
+            store_some(step.state + (size_t)(unit * gates + k) * s.pitch + at.column(), q[k]);
+        }
     }
+}
+
+/* Ends the step to delta_t: squares are summed over the lanes of a column, too. All lanes take
+ * part. */
+template <typename real, typename shape, typename Cell>
+__device__ static void gate_tile(const problem &p, const arrays<real> &a,
+                                 const step_arrays<real> &s, shape at,
+                                 const column_terms<real> &terms, const backward_step<real> &step) {
+    constexpr int each = shape::EACH;
+    int const strip = (at.first_row + at.warp_row) / WARP_ROWS;
+    double sum[Cell::STATES][each] = {};
+    if (at.column() < p.columns) {
+        if constexpr (Cell::GATES > 1)
+            gate_units<real, shape, Cell>(p, a, s, at, terms, step, sum);
+        else
+            gate_piece<real, shape, Cell>(p, a, s, at, terms, step, sum);
+    }
+#pragma unroll
+    for (int k = 0; k < Cell::STATES; ++k)
+#pragma unroll
+        for (int j = 0; j < each; ++j) {
+            double const all = sum[k][j] + __shfl_xor_sync(0xFFFFFFFFu, sum[k][j], LANES_ACROSS);
+            if (at.row() == 0 && at.column() + j < p.columns && strip < s.strips)
+                step.partial[((size_t)k * s.strips + strip) * s.pitch + at.column() + j] = all;
+        }
 }
 
 /* delta_t, from the loss at T and from the product of step t + 1 else. It reads state[(t + 1) % 2]
  * and the sums of step t + 1; its own sums go to partial[t % 2]. */
-template <typename real, int TALL, int WIDE>
+template <typename real, int TALL, int WIDE, typename Cell>
 __global__ void __launch_bounds__(tile<real, TALL, WIDE>::THREADS, tile<real, TALL, WIDE>::RESIDENT)
     stepwise_backward_kernel(problem p, arrays<real> a, step_arrays<real> s, int t) {
     using shape = tile<real, TALL, WIDE>;
-    shape const at(p);
+    shape const at(p, p.hidden);
     column_terms<real> const terms((real *)rs_shared + shape::NUMBERS, shape::COLUMNS);
     if (t == p.steps) {
         end_step_before(p, a, s, at, t, terms);
         __syncthreads();
     } else {
-        tile_product<real, TALL, WIDE> product(p, s, at, a.backward_w, s.state[(t + 1) % 2]);
+        tile_product<real, TALL, WIDE> product(s, at, a.backward_w, s.state[(t + 1) % 2],
+                                               Cell::GATES * p.hidden);
         end_step_before(p, a, s, at, t, terms);
         product.finish(at);
     }
-    size_t const sheet = (size_t)p.hidden * s.pitch, group = at.group * sheet;
-    gate_tile(p, a, s, at, terms, t == p.steps, a.kept + (size_t)(t - 1) * p.groups * sheet + group,
-              s.state[t % 2] + group, s.partial[t % 2]);
+    gate_tile<real, shape, Cell>(p, a, s, at, terms, backward_step<real>(p, a, s, at.group, t));
 }
 
 /* The norms of step 1, which no product follows. */
@@ -466,9 +657,13 @@ template <typename real> static step_arrays<real> lay_out(const rs_shape *shape,
     step_arrays<real> s;
     s.pitch = (int)pitch;
     s.strips = (int)strips;
+    uint64_t const rows = rs_size_mul(gates_of(shape), shape->hidden);
+    uint64_t const sums = rs_size_mul(strips, rs_cell_of(shape->cell)->states);
+    bool const carries = gates_of(shape) > 1 || shape->leak > 0.0;
+    s.carried = take<real>(block, carries ? rs_size_mul(all, shape->hidden) : 0);
     for (int i = 0; i < 2; ++i) {
-        s.state[i] = take<real>(block, rs_size_mul(all, shape->hidden));
-        s.partial[i] = take<double>(block, rs_size_mul(all, strips));
+        s.state[i] = take<real>(block, rs_size_mul(all, rows));
+        s.partial[i] = take<double>(block, rs_size_mul(all, sums));
         s.range[i] = take<column_range<real>>(block, all);
     }
     return s;
@@ -485,29 +680,44 @@ static step_arrays<real> arrays_in(const rs_shape *shape, unsigned char *scratch
 template <typename real>
 using step_kernel = void (*)(problem, arrays<real>, step_arrays<real>, int);
 
-/* The kernels of one tile size. The bits do not depend on it. */
+/* The kernel of one tile size for either pass. The bits do not depend on it. */
 template <typename real> struct step_kernels {
-    step_kernel<real> forward, backward;
+    step_kernel<real> kernel;
     unsigned blocks;
     int threads;
     size_t shared;
 
-    template <int TALL, int WIDE> static step_kernels of(const problem &p) {
+    template <int TALL, int WIDE, typename Cell>
+    static step_kernels of(const problem &p, bool back) {
         using shape = tile<real, TALL, WIDE>;
-        return {stepwise_forward_kernel<real, TALL, WIDE>,
-                stepwise_backward_kernel<real, TALL, WIDE>,
-                (unsigned)(shape::tiles_down(p) * shape::tiles_across(p) * p.groups),
+        int const rows = back ? p.hidden : Cell::SLOTS * p.hidden;
+        return {back ? stepwise_backward_kernel<real, TALL, WIDE, Cell>
+                     : stepwise_forward_kernel<real, TALL, WIDE, Cell>,
+                (unsigned)(shape::tiles_down(rows) * shape::tiles_across(p) * p.groups),
                 shape::THREADS, shape::BYTES};
     }
 };
 
 /* Large tiles read each number more often once it is in shared memory; small ones give every
  * processor work. */
+template <typename real, typename Cell>
+static step_kernels<real> choose_of(const device_limits *limits, const problem &p, bool back) {
+    auto const large = step_kernels<real>::template of<4, 2, Cell>(p, back);
+    return large.blocks >= (unsigned)limits->processors
+               ? large
+               : step_kernels<real>::template of<2, 1, Cell>(p, back);
+}
+
 template <typename real>
-static step_kernels<real> choose(const device_limits *limits, const problem &p) {
-    auto const large = step_kernels<real>::template of<4, 2>(p);
-    return large.blocks >= (unsigned)limits->processors ? large
-                                                        : step_kernels<real>::template of<2, 1>(p);
+static step_kernels<real> choose(const device_limits *limits, const problem &p, bool is_leaky,
+                                 bool back) {
+    switch (p.cell) {
+    case RS_LSTM: return choose_of<real, lstm>(limits, p, back);
+    case RS_GRU: return choose_of<real, gru>(limits, p, back);
+    default:
+        return is_leaky ? choose_of<real, leaky>(limits, p, back)
+                        : choose_of<real, plain>(limits, p, back);
+    }
 }
 
 template <typename real> struct step_launcher {
@@ -515,48 +725,48 @@ template <typename real> struct step_launcher {
     problem p;
     arrays<real> a;
     step_arrays<real> s;
+    bool back;
     step_kernels<real> kernels;
 
-    step_launcher(const path_context *context, const rs_shape *shape, const arrays<real> &device)
+    step_launcher(const path_context *context, const rs_shape *shape, const arrays<real> &device,
+                  bool is_back)
         : stream(context->stream), p(problem_of(shape)), a(device),
-          s(arrays_in<real>(shape, device.scratch)), kernels(choose<real>(&context->limits, p)) {}
+          s(arrays_in<real>(shape, device.scratch)), back(is_back),
+          kernels(choose<real>(&context->limits, p, shape->leak > 0.0, is_back)) {}
 
     /* The first launch of a kernel loads it, which may not happen while a stream captures; to ask
      * for its attributes, or set one, loads it too. */
     rs_status load() const {
         cudaFuncAttributes unused;
-        step_kernel<real> const large[] = {kernels.forward, kernels.backward};
-        for (step_kernel<real> kernel : large)
-            CUDA_TRY(cudaFuncSetAttribute((const void *)kernel,
-                                          cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                          (int)kernels.shared));
-        CUDA_TRY(cudaFuncGetAttributes(&unused, (const void *)start_forward_kernel<real>));
-        CUDA_TRY(cudaFuncGetAttributes(&unused, (const void *)end_backward_kernel<real>));
+        CUDA_TRY(cudaFuncSetAttribute((const void *)kernels.kernel,
+                                      cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                      (int)kernels.shared));
+        CUDA_TRY(cudaFuncGetAttributes(&unused, back ? (const void *)end_backward_kernel<real>
+                                                     : (const void *)start_forward_kernel<real>));
         return RS_OK;
     }
 
     static dim3 blocks_for(size_t items) {
         return dim3((unsigned)((items + ELEMENTWISE_THREADS - 1) / ELEMENTWISE_THREADS));
     }
-    rs_status step(const char *name, step_kernel<real> kernel, int number) const {
-        return launch(name, kernel, dim3(kernels.blocks), dim3(kernels.threads), kernels.shared,
-                      stream, p, a, s, number);
+    rs_status step(const char *name, int number) const {
+        return launch(name, kernels.kernel, dim3(kernels.blocks), dim3(kernels.threads),
+                      kernels.shared, stream, p, a, s, number);
     }
     rs_status forward() const {
         RS_TRY(launch("start_forward_kernel", start_forward_kernel<real>,
                       blocks_for((size_t)p.groups * p.hidden * s.pitch), dim3(ELEMENTWISE_THREADS),
                       0, stream, p, a, s));
-        for (int i = 0; i < p.warmup + p.steps; ++i)
-            RS_TRY(step("stepwise_forward_kernel", kernels.forward, i));
+        for (int i = 0; i < p.warmup + p.steps; ++i) RS_TRY(step("stepwise_forward_kernel", i));
         return RS_OK;
     }
     rs_status backward() const {
-        for (int t = p.steps; t > 0; --t)
-            RS_TRY(step("stepwise_backward_kernel", kernels.backward, t));
+        for (int t = p.steps; t > 0; --t) RS_TRY(step("stepwise_backward_kernel", t));
         return launch("end_backward_kernel", end_backward_kernel<real>,
                       blocks_for((size_t)p.groups * p.columns), dim3(ELEMENTWISE_THREADS), 0,
                       stream, p, a, s);
     }
+    rs_status pass() const { return back ? backward() : forward(); }
 };
 
 /* ---- graphs ---------------------------------------------------------------------------------- */
@@ -600,11 +810,11 @@ struct stepwise_state {
 };
 
 template <typename real>
-static rs_status record(const path_context *context, const step_launcher<real> &launcher, bool back,
+static rs_status record(const path_context *context, const step_launcher<real> &launcher,
                         cudaGraph_t *graph) {
     RS_TRY(launcher.load());
     CUDA_TRY(cudaStreamBeginCapture(context->stream, cudaStreamCaptureModeThreadLocal));
-    rs_status const status = back ? launcher.backward() : launcher.forward();
+    rs_status const status = launcher.pass();
     cudaError_t const error = cudaStreamEndCapture(context->stream, graph);
     if (status != RS_OK && error == cudaSuccess) (void)cudaGraphDestroy(*graph);
     RS_TRY(status);
@@ -620,7 +830,7 @@ static rs_status capture(const path_context *context, const rs_shape *shape, con
     if (kept->graph) (void)cudaGraphExecDestroy(kept->graph);
     kept->graph = NULL;
     cudaGraph_t graph;
-    RS_TRY(record(context, step_launcher<real>(context, shape, a), back, &graph));
+    RS_TRY(record(context, step_launcher<real>(context, shape, a, back), &graph));
     cudaError_t const error = cudaGraphInstantiate(&kept->graph, graph, 0);
     (void)cudaGraphDestroy(graph);
     if (error != cudaSuccess) {
@@ -666,13 +876,13 @@ static rs_status backward(path_context *context, const rs_shape *shape, const ar
     return run(context, shape, a, true);
 }
 
-static bool takes(const device_limits *limits, const rs_shape *shape) {
-    return is_plain(shape) &&
-           tile<double, 4, 2>::BYTES <= limits->shared_most; /* the most of all */
+static bool takes(const device_limits *limits, const rs_shape *) {
+    return tile<double, 4, 2>::BYTES <= limits->shared_most; /* the most of all */
 }
 
-static int padded(const device_limits *, const rs_shape *shape, bool) {
-    return (int)rs_size_round_up(shape->hidden, per_move<float>());
+static int padded(const device_limits *, const rs_shape *shape, bool back) {
+    size_t const rows = back ? shape->hidden : slots_of(shape) * shape->hidden;
+    return (int)rs_size_round_up(rows, per_move<float>());
 }
 
 template <typename real> static uint64_t scratch_bytes(const rs_shape *shape) {
