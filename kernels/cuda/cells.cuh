@@ -30,20 +30,18 @@ enum { GRU_V_ROW = RS_GRU_N + 1 };
 
 /* ---- one gate -------------------------------------------------------------------------------- */
 
-/* What a leak makes of phi(a_t) and its slope, beside h_{t-1}. */
+/* h_t of a cell that leaks, from h_{t-1} and phi(a_t); and dL/da by delta, from phi'(a_t). */
 template <typename real>
-__device__ inline void leak(const arrays<real> &a, real before, real *h, real *slope) {
-    *h = fma(a.keep, before, a.leak * *h);
-    *slope *= a.leak;
+__device__ inline real leaked(const arrays<real> &a, real before, real phi) {
+    return fma(a.keep, before, a.leak * phi);
+}
+template <typename real> __device__ inline real leaked_slope(const arrays<real> &a, real slope) {
+    return a.leak * slope;
 }
 
-/* What kernels for these are made of: one that was compiled for all of them chooses phi itself. */
+/* Kernels for these choose phi themselves. */
 struct plain {
     static constexpr int GATES = 1, SLOTS = 1, STATES = 1, KEPT = PLAIN_KEPT;
-    static constexpr bool LEAKY = false;
-};
-struct leaky : plain {
-    static constexpr bool LEAKY = true;
 };
 
 /* ---- several gates --------------------------------------------------------------------------- */
@@ -129,6 +127,26 @@ struct gru {
         delta[0] *= kept[4];
     }
 };
+
+/* ---- kinds of cells -------------------------------------------------------------------------- */
+
+/* What kernels are compiled for. A cell with one gate that leaks is a kind of its own, so that
+ * others need no registers for it. */
+enum cell_kind { PLAIN, LEAKY, LSTM, GRU };
+
+template <cell_kind KIND> struct cell_of_kind : plain {};
+template <> struct cell_of_kind<LSTM> : lstm {};
+template <> struct cell_of_kind<GRU> : gru {};
+
+template <cell_kind KIND> constexpr bool is_gated = cell_of_kind<KIND>::GATES > 1;
+
+static inline cell_kind kind_of(const rs_shape *shape) {
+    if (shape->cell == RS_LSTM) return LSTM;
+    if (shape->cell == RS_GRU) return GRU;
+    return shape->leak > 0.0 ? LEAKY : PLAIN;
+}
+
+/* ---- a unit beside the product --------------------------------------------------------------- */
 
 /* delta_{t-1} of one column's unit: from the product of s_g q_g, from what back() has left in the
  * place of delta_t (`carried`: the one number of it that is not always 0), from the power of two

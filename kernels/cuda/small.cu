@@ -13,7 +13,10 @@ enum { THREADS = 64 };
 
 /* Above these H the registers of a thread no longer hold its states, and of cells with one gate W0:
  * cells with several read W0 from shared memory at every step. */
-template <typename real> constexpr int most_hidden = sizeof(real) == 4 ? 12 : 8;
+template <typename real, cell_kind KIND>
+constexpr int most_hidden = sizeof(real) > 4 ? 8
+                            : KIND == LSTM   ? 10
+                                             : 12;
 
 /* Blocks that every processor has registers for, two warps each: four warps a scheduler, or three
  * or two of larger H, which would spill. */
@@ -88,7 +91,7 @@ __device__ static void store_units(const problem &p, const real from[H], real *t
 
 /* h = phi(argument), slopes to [H][pitch] unless they are all the same; whether all h are finite.
  */
-template <typename real, int H, typename Cell, typename Activation>
+template <typename real, int H, cell_kind KIND, typename Activation>
 __device__ static bool activate_units(const problem &p, const arrays<real> &a, Activation phi,
                                       const real argument[H], real h[H], real *slope) {
     real gain[H], fault = 0;
@@ -96,7 +99,8 @@ __device__ static bool activate_units(const problem &p, const arrays<real> &a, A
     for (int i = 0; i < H; ++i) {
         real const before = h[i];
         phi(argument[i], &h[i], &gain[i]);
-        if (Cell::LEAKY) leak(a, before, &h[i], &gain[i]);
+        if (KIND == LEAKY) h[i] = leaked(a, before, h[i]);
+        if (KIND == LEAKY) gain[i] = leaked_slope(a, gain[i]);
         fault = add_fault(h[i], fault);
     }
     if (p.sloped()) store_units<real, H>(p, gain, slope);
@@ -114,7 +118,7 @@ __device__ static void keep_state(const problem &p, const own_column &own, int s
 }
 
 /* Each step's drive is on its way during the activations of the step before. */
-template <typename real, int H, typename Cell>
+template <typename real, int H, cell_kind KIND>
 __global__ void __launch_bounds__(THREADS, (blocks_at_once<real, H>))
     small_forward(problem p, arrays<real> a) {
     __shared__ __align__(16) real w[H][H];
@@ -142,7 +146,7 @@ __global__ void __launch_bounds__(THREADS, (blocks_at_once<real, H>))
         if (step + 1 < all) load_units<real, H>(p, drive += sheet, p.batch, 0, u);
         bool finite = true;
         with_activation(p.cell, p.raw, [&](auto phi) {
-            finite = activate_units<real, H, Cell>(p, a, phi, argument, h, a.kept + trace);
+            finite = activate_units<real, H, KIND>(p, a, phi, argument, h, a.kept + trace);
         });
         if (recorded && nonfinite == NEVER && !finite) nonfinite = (unsigned)(step - p.warmup + 1);
         keep_state<real, H>(p, own, step + 1, h, a.history);
@@ -153,7 +157,7 @@ __global__ void __launch_bounds__(THREADS, (blocks_at_once<real, H>))
 /* ---- backward -------------------------------------------------------------------------------- */
 
 /* Slopes of recorded step t, from 0: all the same where phi is linear. */
-template <typename real, int H, typename Cell>
+template <typename real, int H, cell_kind KIND>
 __device__ static void load_slopes(const problem &p, const arrays<real> &a, const own_column &own,
                                    int t, real slope[H]) {
     if (p.sloped()) {
@@ -161,11 +165,11 @@ __device__ static void load_slopes(const problem &p, const arrays<real> &a, cons
         return;
     }
 #pragma unroll
-    for (int i = 0; i < H; ++i) slope[i] = Cell::LEAKY ? a.leak : (real)1;
+    for (int i = 0; i < H; ++i) slope[i] = KIND == LEAKY ? a.leak : (real)1;
 }
 
 /* Each step's slopes are on their way during the product of the step after it. */
-template <typename real, int H, typename Cell>
+template <typename real, int H, cell_kind KIND>
 __global__ void __launch_bounds__(THREADS, (blocks_at_once<real, H>))
     small_backward(problem p, arrays<real> a) {
     __shared__ __align__(16) real w[H][H];
@@ -176,7 +180,7 @@ __global__ void __launch_bounds__(THREADS, (blocks_at_once<real, H>))
     column_range<real> range = column_range_start(a.own[own.group]);
     real delta[H], slope[H];
     load_units<real, H>(p, a.loss + own.group * a.sheet_stride + own.sample, p.batch, 0, delta);
-    load_slopes<real, H, Cell>(p, a, own, p.steps - 1, slope);
+    load_slopes<real, H, KIND>(p, a, own, p.steps - 1, slope);
 
     for (int step = p.steps;; --step) {
         double norm2 = 0.0;
@@ -195,13 +199,13 @@ __global__ void __launch_bounds__(THREADS, (blocks_at_once<real, H>))
             store_units<real, H>(p, passed, a.kept + own.trace_at(p, step - 1, p.hidden));
         if (step == 1) break;
         column_range_update(&range, p.raw, norm2);
-        load_slopes<real, H, Cell>(p, a, own, step - 2, slope);
+        load_slopes<real, H, KIND>(p, a, own, step - 2, slope);
         real product[H];
         multiply<real, H>(w, passed, product);
 #pragma unroll
         for (int i = 0; i < H; ++i) {
             real const rest =
-                Cell::LEAKY ? fma(a.keep * delta[i], range.factor, range.own) : range.own;
+                KIND == LEAKY ? fma(a.keep * delta[i], range.factor, range.own) : range.own;
             delta[i] = is_unit<H>(p, i) ? fma(scale, product[i] * range.factor, rest) : (real)0;
         }
     }
@@ -267,9 +271,10 @@ template <typename real, int H, typename Cell> __device__ static void leave_weig
 }
 
 /* A unit at a time; its next drive is on its way as soon as this one is used. */
-template <typename real, int H, typename Cell>
+template <typename real, int H, cell_kind KIND>
 __global__ void __launch_bounds__(THREADS, GATED_BLOCKS)
     small_gated_forward(problem p, arrays<real> a) {
+    using Cell = cell_of_kind<KIND>;
     __shared__ __align__(16) real w[H][H][Cell::SLOTS];
     __shared__ real inside[H];
     own_column const own(p);
@@ -349,9 +354,10 @@ __device__ static double put_norms(const problem &p, const arrays<real> &a, cons
 
 /* A unit at a time: q of its gates, and at once what the product makes of them. Its next
  * coefficients are on their way then. */
-template <typename real, int H, typename Cell>
+template <typename real, int H, cell_kind KIND>
 __global__ void __launch_bounds__(THREADS, GATED_BLOCKS)
     small_gated_backward(problem p, arrays<real> a) {
+    using Cell = cell_of_kind<KIND>;
     __shared__ __align__(16) real w[H][Cell::GATES][H];
     own_column const own(p);
     load_rows<real, H>(a.backward_w.of(own.group), Cell::GATES * p.hidden, p.hidden,
@@ -411,32 +417,32 @@ __global__ void __launch_bounds__(THREADS, GATED_BLOCKS)
 template <typename real> using small_kernel = void (*)(problem, arrays<real>);
 
 /* The kernel of an even H, and so one row of zeros at most. */
-template <typename real, int H, typename Cell> static small_kernel<real> kernel_of(bool back) {
-    if constexpr (Cell::GATES > 1)
-        return back ? small_gated_backward<real, H, Cell> : small_gated_forward<real, H, Cell>;
+template <typename real, int H, cell_kind KIND> static small_kernel<real> kernel_of(bool back) {
+    if constexpr (is_gated<KIND>)
+        return back ? small_gated_backward<real, H, KIND> : small_gated_forward<real, H, KIND>;
     else
-        return back ? small_backward<real, H, Cell> : small_forward<real, H, Cell>;
+        return back ? small_backward<real, H, KIND> : small_forward<real, H, KIND>;
 }
 
-template <typename real, typename Cell, int H = 2>
+template <typename real, cell_kind KIND, int H = 2>
 static small_kernel<real> kernel_for(size_t hidden, bool back) {
-    if constexpr (H < most_hidden<real>)
-        if (hidden > H) return kernel_for<real, Cell, H + 2>(hidden, back);
-    return kernel_of<real, H, Cell>(back);
+    if constexpr (H < most_hidden<real, KIND>)
+        if (hidden > H) return kernel_for<real, KIND, H + 2>(hidden, back);
+    return kernel_of<real, H, KIND>(back);
 }
 
 template <typename real> static small_kernel<real> choose(const rs_shape *shape, bool back) {
-    switch (shape->cell) {
-    case RS_LSTM: return kernel_for<real, lstm>(shape->hidden, back);
-    case RS_GRU: return kernel_for<real, gru>(shape->hidden, back);
-    default:
-        return shape->leak > 0.0 ? kernel_for<real, leaky>(shape->hidden, back)
-                                 : kernel_for<real, plain>(shape->hidden, back);
+    switch (kind_of(shape)) {
+    case LSTM: return kernel_for<real, LSTM>(shape->hidden, back);
+    case GRU: return kernel_for<real, GRU>(shape->hidden, back);
+    case LEAKY: return kernel_for<real, LEAKY>(shape->hidden, back);
+    default: return kernel_for<real, PLAIN>(shape->hidden, back);
     }
 }
 
 template <typename real> static bool takes(const device_limits *, const rs_shape *shape) {
-    return shape->hidden <= (size_t)most_hidden<real>;
+    int const most = shape->cell == RS_LSTM ? most_hidden<real, LSTM> : most_hidden<real, PLAIN>;
+    return shape->hidden <= (size_t)most;
 }
 
 static int padded(const device_limits *, const rs_shape *shape, bool back) {

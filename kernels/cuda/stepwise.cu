@@ -49,6 +49,13 @@ template <typename real> struct step_arrays {
                                      the product, to dL/dc of an LSTM and dL/dh of others */
     double *partial[2];           /* [G][S][strips][pitch] sums of squares of WARP_ROWS rows */
     column_range<real> *range[2]; /* [G][pitch] */
+
+    /* Steps take turns; an index would copy the arrays to memory. */
+    __device__ real *state_of(int step) const { return step % 2 ? state[1] : state[0]; }
+    __device__ double *partial_of(int step) const { return step % 2 ? partial[1] : partial[0]; }
+    __device__ column_range<real> *range_of(int step) const {
+        return step % 2 ? range[1] : range[0];
+    }
 };
 
 /* ---- a tile ---------------------------------------------------------------------------------- */
@@ -241,7 +248,7 @@ __global__ void start_forward_kernel(problem p, arrays<real> a, step_arrays<real
     size_t const from = group * a.sheet_stride + row * p.batch + column % p.batch;
     real const h = column < p.columns ? a.start[0][from] : (real)0;
     real *const kept = history_after(p, a, s, 0);
-    s.state[0][at] = h;
+    s.state_of(0)[at] = h;
     if (kept) kept[at] = h;
     if (p.states > 1) s.carried[at] = column < p.columns ? a.start[1][from] : (real)0;
     if (at < (size_t)p.groups * p.columns) a.nonfinite[at] = NEVER;
@@ -264,8 +271,8 @@ template <typename real> struct forward_step {
         size_t const sheet = (size_t)p.hidden * s.pitch;
         size_t const row = recorded > 0 ? recorded - 1 : 0; /* the warm-up's is written over */
         real *const kept_h = history_after(p, a, s, step + 1);
-        before = s.state[step % 2] + group * sheet;
-        after = s.state[(step + 1) % 2] + group * sheet;
+        before = s.state_of(step) + group * sheet;
+        after = s.state_of(step + 1) + group * sheet;
         cells = s.carried + group * sheet;
         kept = a.kept + (row * p.groups + group) * p.kept * sheet;
         history = kept_h ? kept_h + group * sheet : NULL;
@@ -274,7 +281,7 @@ template <typename real> struct forward_step {
 
 /* h_t of the warp's rows and the thread's piece. `fault` is NaN afterwards in columns with an h
  * that is not finite. */
-template <typename real, typename shape, typename Cell, typename Activation>
+template <typename real, typename shape, cell_kind KIND, typename Activation>
 __device__ static void activate_piece(const problem &p, const arrays<real> &a,
                                       const step_arrays<real> &s, shape at,
                                       const piece_columns<real, 1> &columns, Activation phi,
@@ -288,12 +295,13 @@ __device__ static void activate_piece(const problem &p, const arrays<real> &a,
         size_t const to = (size_t)(first + i) * s.pitch + at.column();
         real h[each], slope[each], before[each];
         load_some(sums + i * shape::WARP_COLUMNS, h);
-        if (Cell::LEAKY) load_some(step.before + to, before);
+        if (KIND == LEAKY) load_some(step.before + to, before);
         const real *u = step.drive + (size_t)(first + i) * p.batch;
 #pragma unroll
         for (int j = 0; j < each; ++j) {
             phi(fma(columns.scale[0][j], h[j], u[columns.sample[j]]), &h[j], &slope[j]);
-            if (Cell::LEAKY) leak(a, before[j], &h[j], &slope[j]);
+            if (KIND == LEAKY) h[j] = leaked(a, before[j], h[j]);
+            if (KIND == LEAKY) slope[j] = leaked_slope(a, slope[j]);
             fault[j] = add_fault(h[j], fault[j]);
         }
         store_some(step.after + to, h);
@@ -347,21 +355,22 @@ __device__ static void step_piece(const problem &p, const step_arrays<real> &s, 
 }
 
 /* Ends a step: a column whose state is not finite is noted where the step is recorded. */
-template <typename real, typename shape, typename Cell>
+template <typename real, typename shape, cell_kind KIND>
 __device__ static void activate_tile(const problem &p, const arrays<real> &a,
                                      const step_arrays<real> &s, shape at,
                                      const forward_step<real> &step) {
+    using Cell = cell_of_kind<KIND>;
     constexpr int each = shape::EACH;
     if (at.column() >= p.columns) return;
     piece_columns<real, Cell::GATES> const columns(p, a, at.group, at.column());
     real fault[each];
 #pragma unroll
     for (int j = 0; j < each; ++j) fault[j] = 0;
-    if constexpr (Cell::GATES > 1)
+    if constexpr (is_gated<KIND>)
         step_piece<real, shape, Cell>(p, s, at, columns, step, fault);
     else
         with_activation(p.cell, p.raw, [&](auto phi) {
-            activate_piece<real, shape, Cell>(p, a, s, at, columns, phi, step, fault);
+            activate_piece<real, shape, KIND>(p, a, s, at, columns, phi, step, fault);
         });
 #pragma unroll
     for (int j = 0; j < each; ++j)
@@ -371,14 +380,15 @@ __device__ static void activate_tile(const problem &p, const arrays<real> &a,
 }
 
 /* `step` counts from 0 and includes the warm-up; it reads state[step % 2]. */
-template <typename real, int TALL, int WIDE, typename Cell>
+template <typename real, int TALL, int WIDE, cell_kind KIND>
 __global__ void __launch_bounds__(tile<real, TALL, WIDE>::THREADS, tile<real, TALL, WIDE>::RESIDENT)
     stepwise_forward_kernel(problem p, arrays<real> a, step_arrays<real> s, int step) {
+    using Cell = cell_of_kind<KIND>;
     using shape = tile<real, TALL, WIDE>;
     shape const at(p, Cell::SLOTS * p.hidden);
-    tile_product<real, TALL, WIDE> product(s, at, a.forward_w, s.state[step % 2], p.hidden);
+    tile_product<real, TALL, WIDE> product(s, at, a.forward_w, s.state_of(step), p.hidden);
     product.finish(at);
-    activate_tile<real, shape, Cell>(p, a, s, at, forward_step<real>(p, a, s, at.group, step));
+    activate_tile<real, shape, KIND>(p, a, s, at, forward_step<real>(p, a, s, at.group, step));
 }
 
 /* ---- backward -------------------------------------------------------------------------------- */
@@ -388,7 +398,7 @@ template <typename real>
 __device__ static double sum_strips(const problem &p, const step_arrays<real> &s, int group,
                                     int state, int column, int t) {
     size_t const first = ((size_t)group * p.states + state) * s.strips;
-    const double *partial = s.partial[t % 2] + first * s.pitch + column;
+    const double *partial = s.partial_of(t) + first * s.pitch + column;
     double sum = 0.0;
 #pragma unroll 8
     for (int strip = 0; strip < s.strips; ++strip) sum += partial[(size_t)strip * s.pitch];
@@ -404,7 +414,7 @@ __device__ static column_range<real> end_step(const problem &p, const arrays<rea
     size_t const flat = (size_t)group * s.pitch + column;
     size_t const sheet = (size_t)group * p.steps + t - 1;
     column_range<real> range =
-        t == p.steps ? column_range_start(a.own[group]) : s.range[t % 2][flat];
+        t == p.steps ? column_range_start(a.own[group]) : s.range_of(t)[flat];
     double norm2 = 0.0; /* of the pair, which has one exponent */
     for (int k = 0; k < p.states; ++k) {
         double const one = sum_strips(p, s, group, k, column, t);
@@ -413,7 +423,7 @@ __device__ static column_range<real> end_step(const problem &p, const arrays<rea
     }
     if (writes) a.exponent[sheet * p.columns + column] = range.exponent;
     column_range_update(&range, p.raw, norm2);
-    if (writes) s.range[(t + 1) % 2][flat] = range; /* which is that of step t - 1 */
+    if (writes) s.range_of(t + 1)[flat] = range; /* which is that of step t - 1 */
     return range;
 }
 
@@ -459,9 +469,9 @@ template <typename real> struct backward_step {
         : is_first(t == p.steps), loss(a.loss + group * a.sheet_stride) {
         size_t const sheet = (size_t)p.hidden * s.pitch;
         kept = a.kept + ((size_t)(t - 1) * p.groups + group) * p.kept * sheet;
-        state = s.state[t % 2] + group * p.gates * sheet;
+        state = s.state_of(t) + group * p.gates * sheet;
         carried = s.carried + group * sheet;
-        partial = s.partial[t % 2] + group * p.states * s.strips * s.pitch;
+        partial = s.partial_of(t) + group * p.states * s.strips * s.pitch;
     }
 };
 
@@ -490,7 +500,7 @@ __device__ static double add_square(bool raw, double norm_factor, real delta, do
 /* delta_t of the warp's rows and the thread's piece: phi' * delta into `state`, which the next
  * product multiplies, and with gradients in the place of the slopes. The rows' squares are summed
  * as each lane meets them. */
-template <typename real, typename shape, typename Cell>
+template <typename real, typename shape, cell_kind KIND>
 __device__ static void gate_piece(const problem &p, const arrays<real> &a,
                                   const step_arrays<real> &s, shape at,
                                   const column_terms<real> &terms, const backward_step<real> &step,
@@ -508,21 +518,21 @@ __device__ static void gate_piece(const problem &p, const arrays<real> &a,
         real delta[each], passed[each], carried[each];
         if (sloped) load_some(step.kept + to, passed);
         if (!step.is_first) load_some(sums + i * shape::WARP_COLUMNS, delta);
-        if (Cell::LEAKY && !step.is_first) load_some(step.carried + to, carried);
+        if (KIND == LEAKY && !step.is_first) load_some(step.carried + to, carried);
 #pragma unroll
         for (int j = 0; j < each; ++j) {
-            real const rest = Cell::LEAKY && !step.is_first
+            real const rest = KIND == LEAKY && !step.is_first
                                   ? fma(carried[j], own.factor[j], own.own[j])
                                   : own.own[j];
             delta[j] = step.is_first ? step.loss[(size_t)(first + i) * p.batch + columns.sample[j]]
                                      : fma(columns.scale[0][j], delta[j] * own.factor[j], rest);
             sum[0][j] = add_square(p.raw, terms.norm_factor[local + j], delta[j], sum[0][j]);
-            real const linear = Cell::LEAKY ? a.leak : (real)1;
+            real const linear = KIND == LEAKY ? a.leak : (real)1;
             passed[j] = gated(p.selects(), sloped ? passed[j] : linear, delta[j]);
-            if (Cell::LEAKY) carried[j] = a.keep * delta[j];
+            if (KIND == LEAKY) carried[j] = a.keep * delta[j];
         }
         store_some(step.state + to, passed);
-        if (Cell::LEAKY) store_some(step.carried + to, carried);
+        if (KIND == LEAKY) store_some(step.carried + to, carried);
         if (p.gradients) store_some(step.kept + to, passed);
     }
 }
@@ -580,18 +590,19 @@ __device__ static void gate_units(const problem &p, const arrays<real> &a,
 
 /* Ends the step to delta_t: squares are summed over the lanes of a column, too. All lanes take
  * part. */
-template <typename real, typename shape, typename Cell>
+template <typename real, typename shape, cell_kind KIND>
 __device__ static void gate_tile(const problem &p, const arrays<real> &a,
                                  const step_arrays<real> &s, shape at,
                                  const column_terms<real> &terms, const backward_step<real> &step) {
+    using Cell = cell_of_kind<KIND>;
     constexpr int each = shape::EACH;
     int const strip = (at.first_row + at.warp_row) / WARP_ROWS;
     double sum[Cell::STATES][each] = {};
     if (at.column() < p.columns) {
-        if constexpr (Cell::GATES > 1)
+        if constexpr (is_gated<KIND>)
             gate_units<real, shape, Cell>(p, a, s, at, terms, step, sum);
         else
-            gate_piece<real, shape, Cell>(p, a, s, at, terms, step, sum);
+            gate_piece<real, shape, KIND>(p, a, s, at, terms, step, sum);
     }
 #pragma unroll
     for (int k = 0; k < Cell::STATES; ++k)
@@ -605,9 +616,10 @@ __device__ static void gate_tile(const problem &p, const arrays<real> &a,
 
 /* delta_t, from the loss at T and from the product of step t + 1 else. It reads state[(t + 1) % 2]
  * and the sums of step t + 1; its own sums go to partial[t % 2]. */
-template <typename real, int TALL, int WIDE, typename Cell>
+template <typename real, int TALL, int WIDE, cell_kind KIND>
 __global__ void __launch_bounds__(tile<real, TALL, WIDE>::THREADS, tile<real, TALL, WIDE>::RESIDENT)
     stepwise_backward_kernel(problem p, arrays<real> a, step_arrays<real> s, int t) {
+    using Cell = cell_of_kind<KIND>;
     using shape = tile<real, TALL, WIDE>;
     shape const at(p, p.hidden);
     column_terms<real> const terms((real *)rs_shared + shape::NUMBERS, shape::COLUMNS);
@@ -615,12 +627,12 @@ __global__ void __launch_bounds__(tile<real, TALL, WIDE>::THREADS, tile<real, TA
         end_step_before(p, a, s, at, t, terms);
         __syncthreads();
     } else {
-        tile_product<real, TALL, WIDE> product(s, at, a.backward_w, s.state[(t + 1) % 2],
+        tile_product<real, TALL, WIDE> product(s, at, a.backward_w, s.state_of(t + 1),
                                                Cell::GATES * p.hidden);
         end_step_before(p, a, s, at, t, terms);
         product.finish(at);
     }
-    gate_tile<real, shape, Cell>(p, a, s, at, terms, backward_step<real>(p, a, s, at.group, t));
+    gate_tile<real, shape, KIND>(p, a, s, at, terms, backward_step<real>(p, a, s, at.group, t));
 }
 
 /* The norms of step 1, which no product follows. */
@@ -687,12 +699,13 @@ template <typename real> struct step_kernels {
     int threads;
     size_t shared;
 
-    template <int TALL, int WIDE, typename Cell>
+    template <int TALL, int WIDE, cell_kind KIND>
     static step_kernels of(const problem &p, bool back) {
+        using Cell = cell_of_kind<KIND>;
         using shape = tile<real, TALL, WIDE>;
         int const rows = back ? p.hidden : Cell::SLOTS * p.hidden;
-        return {back ? stepwise_backward_kernel<real, TALL, WIDE, Cell>
-                     : stepwise_forward_kernel<real, TALL, WIDE, Cell>,
+        return {back ? stepwise_backward_kernel<real, TALL, WIDE, KIND>
+                     : stepwise_forward_kernel<real, TALL, WIDE, KIND>,
                 (unsigned)(shape::tiles_down(rows) * shape::tiles_across(p) * p.groups),
                 shape::THREADS, shape::BYTES};
     }
@@ -700,23 +713,22 @@ template <typename real> struct step_kernels {
 
 /* Large tiles read each number more often once it is in shared memory; small ones give every
  * processor work. */
-template <typename real, typename Cell>
+template <typename real, cell_kind KIND>
 static step_kernels<real> choose_of(const device_limits *limits, const problem &p, bool back) {
-    auto const large = step_kernels<real>::template of<4, 2, Cell>(p, back);
+    auto const large = step_kernels<real>::template of<4, 2, KIND>(p, back);
     return large.blocks >= (unsigned)limits->processors
                ? large
-               : step_kernels<real>::template of<2, 1, Cell>(p, back);
+               : step_kernels<real>::template of<2, 1, KIND>(p, back);
 }
 
 template <typename real>
-static step_kernels<real> choose(const device_limits *limits, const problem &p, bool is_leaky,
+static step_kernels<real> choose(const device_limits *limits, const problem &p, cell_kind kind,
                                  bool back) {
-    switch (p.cell) {
-    case RS_LSTM: return choose_of<real, lstm>(limits, p, back);
-    case RS_GRU: return choose_of<real, gru>(limits, p, back);
-    default:
-        return is_leaky ? choose_of<real, leaky>(limits, p, back)
-                        : choose_of<real, plain>(limits, p, back);
+    switch (kind) {
+    case LSTM: return choose_of<real, LSTM>(limits, p, back);
+    case GRU: return choose_of<real, GRU>(limits, p, back);
+    case LEAKY: return choose_of<real, LEAKY>(limits, p, back);
+    default: return choose_of<real, PLAIN>(limits, p, back);
     }
 }
 
@@ -732,7 +744,7 @@ template <typename real> struct step_launcher {
                   bool is_back)
         : stream(context->stream), p(problem_of(shape)), a(device),
           s(arrays_in<real>(shape, device.scratch)), back(is_back),
-          kernels(choose<real>(&context->limits, p, shape->leak > 0.0, is_back)) {}
+          kernels(choose<real>(&context->limits, p, kind_of(shape), is_back)) {}
 
     /* The first launch of a kernel loads it, which may not happen while a stream captures; to ask
      * for its attributes, or set one, loads it too. */
