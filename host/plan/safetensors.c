@@ -205,7 +205,7 @@ static rs_status parse_header(FILE *file, uint64_t length, json_t **out, uint64_
     *data = length - RS_SAFETENSORS_START - size;
     *out = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
     free(text);
-    if (*out && json_is_object(*out)) return RS_OK;
+    if (json_is_object(*out)) return RS_OK;
     json_decref(*out);
     if (json_error_code(&error) == json_error_out_of_memory)
         return rs_fail(RS_EMEMORY, "no memory for the header");
@@ -256,8 +256,8 @@ static rs_status read_stream(FILE *file, uint64_t length, rs_arrays *out) {
 }
 
 rs_status rs_safetensors_read(const rs_file *file, rs_arrays *out) {
-    FILE *const stream = file->path ? fopen(file->path, "rb")
-                                    : fmemopen((void *)(uintptr_t)file->bytes, file->length, "rb");
+    FILE *const stream =
+        file->path ? fopen(file->path, "rb") : fmemopen((void *)file->bytes, file->length, "rb");
     if (!stream) return rs_fail(rs_errno_status(errno), "%s", strerror(errno));
     rs_status const status = read_stream(stream, file->length, out);
     fclose(stream);

@@ -61,6 +61,7 @@ static rs_status read_entries(char *text, entries *out) {
     const entry_kind *const kind = out->kind;
     char name[64];
     for (char *rest = text; rest;) RS_TRY(kind->read(rs_trim(strsep(&rest, ",")), out));
+    if (out->n < 2) return RS_OK;
     qsort(out->at, out->n, kind->size, kind->compare);
     for (const char *at = out->at; at + kind->size < out->at + out->n * kind->size;
          at += kind->size)
