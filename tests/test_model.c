@@ -197,7 +197,7 @@ static void arrays_of_another_cell_are_refused(void **state) {
     refuse_in(3, f8("bias_ih.npy", F8("(12,)"), 12), "the number of rows is 12, must be 9");
     refuse_in(3, f8("bias_hh.npy", F8("(3,)"), 3), "the number of rows is 3, must be 9");
     refuse_in(3, f8("c0.npy", F8("(5, 3)"), 15), "c0: a GRU has none; leave it out of the file");
-    refuse_in(4, f8("c0.npy", F8("(5, 12)"), 60), "c0: H is 12, must be 3");
+    refuse_in(4, f8("c0.npy", F8("(2, 12)"), 24), "c0: H is 12, must be 3");
     refuse_in(4, f8("c0.npy", F8("(2, 5, 3)"), 30), "c0: the number of layers is 2, must be 1");
     npz_member const batch[] = {weight_of(4), f8("h0.npy", F8("(5, 3)"), 15),
                                 f8("c0.npy", F8("(4, 3)"), 12)};
