@@ -209,9 +209,10 @@ static void test_gate_biases(void **state) {
                                    {RS_BIAS_GIVEN, 5},
                                    {RS_BIAS_CHRONO, 2.5},
                                    {RS_BIAS_CHRONO, 50}});
-    accept(spec, "gate-bias", "-0.2:0.1:0.1");
-    assert_biases(spec, 4,
-                  (rs_gate_bias[]){{RS_BIAS_GIVEN, -0.2},
+    accept(spec, "gate-bias", "-0.3:0.1:0.1"); /* -0.3 + 3 0.1 is not 0 in binary */
+    assert_biases(spec, 5,
+                  (rs_gate_bias[]){{RS_BIAS_GIVEN, -0.3},
+                                   {RS_BIAS_GIVEN, -0.2},
                                    {RS_BIAS_GIVEN, -0.1},
                                    {RS_BIAS_GIVEN, 0},
                                    {RS_BIAS_GIVEN, 0.1}});
