@@ -10,8 +10,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 FOLDER = HERE / "databases"
-SWEEP = ["--quiet", "--hidden", "4", "--steps", "5", "--rho", "0.5,1.5", "--batch", "2", "--seeds",
-         "1", "--engine", "cpu", "--threads", "1", "--memory", "64M"]
+SWEEP = ["--quiet", "--cell", "tanh,lstm", "--hidden", "4", "--steps", "5", "--rho", "0.5",
+         "--batch", "2", "--seeds", "1", "--engine", "cpu", "--threads", "1", "--memory", "64M"]
 PAGE = 512
 RECURSION = "WITH RECURSIVE r (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r)"
 LOOSE = ["CREATE TABLE loose AS SELECT * FROM {0}", "DROP TABLE {0}",
@@ -56,7 +56,7 @@ OF_TODAY = {
         " 'cases') WHERE name = 'points'"),
     "no_runs": ["DROP TABLE runs"],
     "no_points": ["DROP TABLE points"],
-    "no_rows": ["DELETE FROM curves", "DELETE FROM gradients", "DELETE FROM clips",
+    "no_rows": ["DELETE FROM curves", "DELETE FROM state_curves", "DELETE FROM gradients", "DELETE FROM clips",
                 "DELETE FROM points", "DELETE FROM timings", "DELETE FROM radii",
                 "DELETE FROM cases", "DELETE FROM runs"],
     "negative_units": ["UPDATE cases SET hidden = -4"],
@@ -69,6 +69,21 @@ OF_TODAY = {
     "long_curve": ["UPDATE curves SET mean = zeroblob(8000), min = NULL, max = NULL"],
     "uneven_curves": ["UPDATE curves SET max = x'00'"],
     "curves_of_text": [*loose("curves"), "UPDATE curves SET mean = 'abc', min = 5"],
+    "no_state_curves": ["DROP TABLE state_curves"],
+    "view_of_state_curves": as_view("state_curves", f"{RECURSION} SELECT other.* FROM other, r"),
+    "states_by_other_names": [*loose("state_curves"), "UPDATE state_curves SET state = char(27) ||"
+                              " state WHERE state = 'h'"],
+    "many_curves_of_a_state": [*loose("state_curves"),
+                               *(6 * ["INSERT INTO state_curves SELECT * FROM state_curves"])],
+    "state_curves_of_text": [*loose("state_curves"), "UPDATE state_curves SET mean = 'abc', min = 5"],
+    "uneven_state_curves": ["UPDATE state_curves SET max = x'00'"],
+    "long_state_curve": ["UPDATE state_curves SET mean = zeroblob(800), min = NULL, max = NULL,"
+                         " zero = NULL WHERE state = 'c'"],
+    "state_curves_of_no_point": ["PRAGMA foreign_keys = OFF", "UPDATE state_curves SET point_id = 77"],
+    "state_curves_without_a_whole": ["DELETE FROM curves"],
+    "odd_gates": ["UPDATE cases SET gate_bias = '0:1e9:1e-9', gate_scale = char(27) || '[2J', leak ="
+                  " '9e999'"],
+    "gates_of_no_number": ["UPDATE cases SET gate_bias = 'chrono:nan', leak = '-1,2'"],
     "no_gradients": ["DROP TABLE gradients"],
     "view_of_gradients": as_view("gradients", f"{RECURSION} SELECT other.* FROM other, r"),
     "odd_gradients": ["UPDATE gradients SET weight_ih = 1e308 * (point_id - 2), weight_hh = 9e999,"
@@ -81,7 +96,7 @@ OF_TODAY = {
     "control_text": ["UPDATE runs SET device = char(27) || '[2J' || char(155) || char(10)",
                      "UPDATE cases SET model = '$x_{' || char(0) || '}\\input{/etc/passwd}'"],
     "text_that_is_no_utf8": ["UPDATE runs SET host = CAST(x'ff80c0' AS TEXT)"],
-    "points_of_no_case": ["PRAGMA foreign_keys = OFF", "UPDATE points SET case_id = 77"],
+    "points_of_no_case": ["PRAGMA foreign_keys = OFF", "UPDATE points SET case_id = case_id + 77"],
     "a_run_that_was_killed": ["UPDATE runs SET outcome = 'running', finished = NULL"],
     "newer": ["PRAGMA user_version = 5"],
     "older_than_all": ["PRAGMA user_version = 0"],
@@ -99,6 +114,11 @@ OF_VERSION_1 = {
 OF_VERSION_2 = {
     "version2": [],
     "version2_view": as_view("curves", f"{RECURSION} SELECT other.* FROM other, r"),
+}
+OF_VERSION_3 = {
+    "version3": [],
+    "version3_view": as_view("cases", f"{RECURSION} SELECT other.* FROM other, r"),
+    "version3_with_a_gate": ["ALTER TABLE cases ADD COLUMN leak TEXT"],
 }
 
 
@@ -166,7 +186,7 @@ def write_damaged(good):
     patch(good, "row_that_claims_to_be_huge", last, (cell - 4).to_bytes(2, "big"))
     patch(FOLDER / "row_that_claims_to_be_huge.db", "row_that_claims_to_be_huge",
           curves + cell - 4, b"\x87\xff\xff\xff\x7f")
-    for table in ("cases", "points", "curves", "gradients", "runs"):
+    for table in ("cases", "points", "curves", "state_curves", "gradients", "runs"):
         circle(good, f"circle_of_{table}", table)
     patch(good, "page_of_itself", (root(good, "points") - 1) * PAGE, b"\5\0\0\0\0\2\0\0"
           + root(good, "points").to_bytes(4, "big"))
@@ -189,7 +209,7 @@ def main(program):
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         for name, statements in OF_TODAY.items():
             craft(today, name, statements)
-    for version, crafted in (("1", OF_VERSION_1), ("2", OF_VERSION_2)):
+    for version, crafted in (("1", OF_VERSION_1), ("2", OF_VERSION_2), ("3", OF_VERSION_3)):
         for name, statements in crafted.items():
             craft(HERE.parent / "data" / f"version{version}.db", name, statements)
     write_damaged(FOLDER / "sweep.db")
