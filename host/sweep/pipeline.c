@@ -312,19 +312,15 @@ static rs_status store_task(sweep *s, const rs_launch *launch, const rs_task *ta
     return rs_seconds() - s->storing.opened > commit_after ? commit(s) : RS_OK;
 }
 
-static void drop_curves(rs_point *point) {
-    point->profile = (rs_log_profile){0};
-    memset(point->state, 0, sizeof point->state);
-}
-
-static void drop_all_curves(const rs_work *work) {
+/* Those of the states go with them. */
+static void drop_curves(const rs_work *work) {
     for (size_t g = 0; g < work->launch.groups; ++g)
         for (size_t r = 0; work->task[g].status == RS_OK && r < work->launch.radii; ++r)
-            drop_curves(&work->task[g].point[r]);
+            work->task[g].point[r].profile = (rs_log_profile){0};
 }
 
 static rs_status store_work(sweep *s, rs_work *work) {
-    if (!s->spec->profiles) drop_all_curves(work);
+    if (!s->spec->profiles) drop_curves(work);
     for (size_t g = 0; g < work->launch.groups; ++g) {
         const rs_task *task = &work->task[g];
         if (task->status != RS_EINTERRUPTED) RS_TRY(store_task(s, &work->launch, task));

@@ -52,6 +52,19 @@ def test_profile_is_the_printed_one(any_version):
     assert_same(profile, printed, printed[0])
 
 
+def test_profile_of_both_states(tmp_path):
+    path = sweep(tmp_path / "x.db", {"--cell": "lstm,tanh", "--hidden": "4", "--steps": "12",
+                                     "--seeds": "1:2", "--rho": "0.5,1", "--batch": "2",
+                                     "--gate-bias": "1,chrono:12", "--leak": "0.5,1"})
+    profile, printed = rhosweep_reports.read(path)["profile"], rows("profile", path)
+    assert_same(profile, printed, printed[0])
+    pair = profile[profile["cell"] == "lstm"]
+    assert len(pair) == 2 * 2 * 2 * 3 * 12 and set(pair["state"]) == {"h", "c", "both"}
+    assert set(profile[profile["cell"] == "tanh"]["state"]) == {"h"}
+    last = pair[(pair["state"] == "c") & (pair["step"] == 12)]
+    assert (last["zero_fraction"] == 1).all(), "the loss depends on h alone"
+
+
 def test_runs_are_the_printed_ones(any_version):
     printed = rows("runs", any_version)
     assert_same(rhosweep_reports.read(any_version)["runs"], printed,
