@@ -169,3 +169,61 @@ def test_busy_share_of_the_engine(database):
     busy = float(run["engine_busy"])
     assert 0 < busy <= 1
     assert busy == pytest.approx(float(run["engine_s"]) / float(run["wall_s"]), rel=1e-15)
+
+
+# --- gated and leaky cells ------------------------------------------------------------------------
+
+GATED = ("--cell", "lstm,gru,tanh", *small_with("--gate-bias", "drawn,1", "--leak", "0.5,1"))
+
+
+def test_both_states_of_a_pair(database):
+    rows = table("profile", sweep(database, *GATED))
+    states = {row["cell"]: {other["state"] for other in rows if other["cell"] == row["cell"]}
+              for row in rows}
+    assert states == {"lstm": {"h", "c", "both"}, "gru": {"h"}, "tanh": {"h"}}
+    of_pair = [row for row in rows if row["cell"] == "lstm"]
+    assert len(of_pair) == 2 * 3 * 3 * 3 * 40
+    norms = {(row["gate_bias"], row["seed"], row["rho_asked"], row["step"], row["state"]):
+             float(row["log10_norm_max"]) for row in of_pair}
+    for (*point, step, state), norm in norms.items():
+        both = norms[(*point, step, "both")]
+        assert norm <= both and both <= math.log10(math.sqrt(2)) + 1e-9 + \
+            max(norms[(*point, step, one)] for one in "hc")
+        assert (norm == -math.inf) == (state == "c" and step == "40"), "L depends on h alone"
+    assert {(row["cell"], row["gate_bias"], row["gate_scale"], row["leak"]) for row in rows} == \
+        {("lstm", "drawn", "same", ""), ("lstm", "1", "same", ""), ("gru", "drawn", "same", ""),
+         ("gru", "1", "same", ""), ("tanh", "", "", "0.5"), ("tanh", "", "", "1")}
+
+
+def test_gates_leaks_and_curves_come_in_any_order(database):
+    whole = sweep(database, *GATED)
+    other = database.with_name("other.db")
+    sweep(other, *small_with("--cell", "lstm,tanh", "--gate-bias", "1", "--leak", "1"))
+    sweep(other, *small_with("--cell", "lstm,gru", "--profiles", "no"))
+    sweep(other, *GATED, "--memory", "16M", "--threads", "1")
+    sweep(other, *GATED)
+    for name in ("decay", "critical", "seeds", "profile"):
+        assert table_text(name, other) == table_text(name, whole), name
+    # of 54 points 18 are there, and 18 others lack their curves
+    assert [run["points"] for run in table("runs", other)] == ["18", "18", "36", "0"]
+    assert_whole(other)
+
+
+def test_an_old_version_goes_on_with_gates(old):
+    before = table_text("decay", old)
+    sweep(old, *small_with("--cell", "lstm", "--seeds", "1"))
+    assert [line for line in table_text("decay", old).splitlines() if not line.startswith("lstm")] \
+        == before.splitlines()
+    assert {row["state"] for row in table("profile", old)} == {"h", "c", "both"}
+    sweep(old, *STORED)
+    assert table("runs", old)[-1]["points"] == "0"
+    assert_whole(old)
+
+
+def test_a_line_for_every_gate_bias_and_leak(database):
+    words = succeed("sweep", "-o", database, *GATED)
+    for kind in ("lstm, gaussian, gate bias drawn:", "lstm, gaussian, gate bias 1:",
+                 "gru, gaussian, gate bias 1:", "tanh, gaussian, leak 0.5:"):
+        assert words.count(kind) == 1, words
+    words = succeed("sweep", "-o", database, "--cell", "lstm", *small_with("--gate-bias", "1"))
+    assert "lstm, gaussian:" in words

@@ -1,6 +1,9 @@
 """Predictions beside measurements: tanh networks of 512 Gaussian units that noise drives follow
 mean-field theory, and stop growing at the coupling that it names."""
 
+import math
+
+import numpy as np
 import pytest
 
 from conftest import sweep, table
@@ -66,3 +69,80 @@ def test_no_prediction_where_none_is_known(tmp_path):
                                   "--steps", 30, "--seeds", "1"))
     assert row["input"] == "pytorch"
     assert row["predicted_rate"] == row["prediction"] == ""
+
+
+# --- gated and leaky cells ------------------------------------------------------------------------
+
+RESTING = ("--input", "zero", "--loss", "random", "--engine", "cpu")
+
+
+def assert_predicted(rows, law, **tolerance):
+    for row in rows:
+        assert row["prediction"] == law, row
+        rate = pytest.approx(float(row["predicted_rate"]), **tolerance)
+        assert float(row["decay_rate"]) == rate, row
+
+
+def rows_of(rows, **settings):
+    found = [row for row in rows if all(row[name] == value for name, value in settings.items())]
+    assert found, settings
+    return found
+
+
+def test_gates_at_the_zero_state(tmp_path):
+    """To the tolerance that host/fit/theory.h states, and exactly for the identity."""
+    options = ("--cell", "lstm,gru", "--steps", 100, "--rho", "0.5,1,1.25,2,2.5",
+               "--gate-bias", "drawn,1", *RESTING)
+    database = sweep(tmp_path / "results.db", *options, "--hidden", 256, "--seeds", "1:6")
+    sweep(database, *options, "--hidden", 64, "--seeds", "1:2", "--ensemble", "orthogonal,identity",
+          "--precision", "f64", "--gate-scale", "native")
+    rows = table("decay", database)
+    assert len(rows) == 3 * 2 * 2 * 5
+    laws = {"lstm": ("ln(f + g/4)", "ln(f + rho/4)"),
+            "gru": ("ln(z + (1 - z) g/2)", "ln(z + (1 - z) rho/2)")}
+    for cell, (of_g, of_rho) in laws.items():
+        assert_predicted(rows_of(rows, cell=cell, ensemble="gaussian"), of_g, abs=0.03)
+        assert_predicted(rows_of(rows, cell=cell, ensemble="orthogonal"), of_rho, abs=0.015)
+        assert_predicted(rows_of(rows, cell=cell, ensemble="identity"), of_rho, abs=1e-12)
+    for row in table("critical", database):
+        lstm, given = row["cell"] == "lstm", row["gate_bias"] == "1"
+        assert float(row["g_predicted"]) == pytest.approx(1.0757657 if lstm and given else 2)
+        if row["ensemble"] != "identity":
+            assert float(row["g_critical"]) == pytest.approx(float(row["g_predicted"]), rel=0.06)
+
+
+def test_memory_gates_alone(tmp_path):
+    """-ln sigma(b): the rate of an imported network whose weight_hh is 0."""
+    biases = ("-1", "0", "1", "2", "5", "30")
+    database = tmp_path / "results.db"
+    for gates in (4, 3):
+        model = tmp_path / f"{gates}.npz"
+        np.savez(model, weight_hh_l0=np.zeros((gates * 6, 6)), weight_ih_l0=np.ones((gates * 6, 2)))
+        for precision in ("f32", "f64"):
+            sweep(database, "--model", model, "--rho", "native", "--gate-bias", ",".join(biases),
+                  "--steps", 60, "--seeds", 1, "--precision", precision, *RESTING)
+    rows = table("decay", database)
+    assert sorted(row["gate_bias"] for row in rows) == sorted(4 * biases)
+    for row in rows:
+        exact = math.log1p(math.exp(-float(row["gate_bias"])))
+        assert float(row["predicted_rate"]) == pytest.approx(exact, rel=1e-12, abs=0)
+        tolerance = 1e-6 if row["precision"] == "f32" else 1e-14
+        assert float(row["decay_rate"]) == pytest.approx(exact, rel=1e-13, abs=tolerance), row
+    assert {(row["cell"], row["prediction"]) for row in rows} == {("lstm", "ln f"), ("gru", "ln z")}
+
+
+def test_leaky_cells(tmp_path):
+    options = ("--rho", "0.5,1,2", "--leak", "0.25,0.75", "--loss", "random", "--engine", "cpu")
+    database = sweep(tmp_path / "results.db", "--cell", "linear", "--hidden", 256, "--steps", 100,
+                     "--seeds", "1:8", *options)
+    sweep(database, "--cell", "linear,tanh", "--hidden", 16, "--steps", 60, "--seeds", "1:2",
+          "--ensemble", "identity", "--precision", "f64", "--input", "zero", "--h0", "normal:1",
+          "--warmup", 400, *options)
+    rows = table("decay", database)
+    assert_predicted(rows_of(rows, ensemble="gaussian"), "ln(1 - A + A g)", abs=0.03)
+    assert_predicted(rows_of(rows, ensemble="identity", cell="linear"), "ln(1 - A + A rho)",
+                     abs=1e-12)
+    moving = [row for row in rows_of(rows, cell="tanh") if float(row["rho"]) != 1]
+    assert_predicted(moving, "identity fixed point", rel=1e-9)
+    for row in rows:
+        assert float(row["decay_rate"]) >= float(row["decay_rate_bound"]) - 1e-9
