@@ -93,9 +93,9 @@ static long steps_back_nonfinite(const double *value, size_t steps) {
     return -1;
 }
 
-rs_range_steps rs_range_find(const rs_log_profile *profile, size_t steps, size_t hidden) {
+rs_range_steps rs_range_find(const rs_log_profile *profile, size_t steps, size_t elements) {
     /* IEEE 754 binary32 and binary16, and bfloat16: half the smallest subnormal, largest finite */
-    double const spread = 0.5 * log10((double)hidden);
+    double const spread = 0.5 * log10((double)elements);
     double const fp32_tiny = log10(0x1p-150) + spread, fp32_huge = log10(0x1.fffffep127) + spread;
     double const fp16_tiny = log10(0x1p-25) + spread, fp16_huge = log10(65504.0) + spread;
     double const bf16_tiny = log10(0x1p-134) + spread, bf16_huge = log10(0x1.fep127) + spread;

@@ -41,16 +41,16 @@ void rs_profile_finish(rs_log_profile *profile, size_t count, size_t steps);
 double rs_decay_rate(const double *log10_norm, size_t steps, size_t fit_skip);
 
 /* Steps back from T (0 is T itself), or -1 for never, at which gradients would first leave the
- * range of a format. The norm is spread evenly over H elements, rms = |delta| / sqrt(H):
- * underflow is rms of the smallest sample below half the smallest subnormal (it rounds to 0),
- * overflow is rms of the largest sample above the largest finite number. */
+ * range of a format. The norm is spread evenly over its elements, H or 2 H of a pair, rms = |delta|
+ * / sqrt(elements): underflow is rms of the smallest sample below half the smallest subnormal (it
+ * rounds to 0), overflow is rms of the largest sample above the largest finite number. */
 typedef struct rs_range_steps {
     long fp32_underflow, fp32_overflow;
     long fp16_underflow, fp16_overflow;
     long bf16_underflow, bf16_overflow;
     long backward_nonfinite; /* first norm that is inf or NaN as computed */
 } rs_range_steps;
-rs_range_steps rs_range_find(const rs_log_profile *profile, size_t steps, size_t hidden);
+rs_range_steps rs_range_find(const rs_log_profile *profile, size_t steps, size_t elements);
 
 /* One radius of a case. */
 typedef struct rs_point {

@@ -71,8 +71,8 @@ CREATE TABLE cases (
 ) STRICT;
 
 -- One spectral radius of a case. Steps "back" count from the loss: 0 is T itself. Gradients leave
--- the range of a number format where the norm, spread evenly over H elements, rounds to 0 (smallest
--- sample) or exceeds the largest finite number (largest sample).
+-- the range of a number format where the norm, spread evenly over its elements (H, or 2 H of a pair),
+-- rounds to 0 (smallest sample) or exceeds the largest finite number (largest sample).
 CREATE TABLE points (
     id                 INTEGER PRIMARY KEY,
     case_id            INTEGER NOT NULL REFERENCES cases (id),

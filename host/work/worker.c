@@ -217,13 +217,14 @@ static void reduce(rs_work *work) {
 
 static void fit_points(const rs_launch *launch, rs_task *task) {
     const rs_case *one = task->one;
+    size_t const elements = one->hidden * rs_cell_of(one->cell)->states;
     for (size_t r = 0; r < launch->radii; ++r) {
         rs_point *point = &task->point[r];
         rs_profile_finish(&point->profile, launch->whole.batch, one->steps);
         for (size_t k = 0; k < RS_MAX_STATES && point->state[k].mean; ++k)
             rs_profile_finish(&point->state[k], launch->whole.batch, one->steps);
         point->decay_rate = rs_decay_rate(point->profile.mean, one->steps, one->fit_skip);
-        point->range = rs_range_find(&point->profile, one->steps, one->hidden);
+        point->range = rs_range_find(&point->profile, one->steps, elements);
     }
 }
 

@@ -190,6 +190,16 @@ def test_both_states_of_a_pair(database):
         assert norm <= both and both <= math.log10(math.sqrt(2)) + 1e-9 + \
             max(norms[(*point, step, one)] for one in "hc")
         assert (norm == -math.inf) == (state == "c" and step == "40"), "L depends on h alone"
+    # fp16 gradients become 0 where the smallest norm, spread over h and c, rounds to 0
+    tiny = math.log10(2**-25) + 0.5 * math.log10(2 * 12)
+    lost = {}
+    for row in of_pair:
+        key, back = (row["gate_bias"], row["rho_asked"]), 40 - int(row["step"])
+        if row["state"] == "both" and float(row["log10_norm_min"]) < tiny:
+            lost[key] = min(back, lost.get(key, back))
+    found = {(row["gate_bias"], row["rho_asked"]): int(row["fp16_underflow"])
+             for row in table("decay", database) if row["cell"] == "lstm" and row["fp16_underflow"]}
+    assert found == lost != {}
     assert {(row["cell"], row["gate_bias"], row["gate_scale"], row["leak"]) for row in rows} == \
         {("lstm", "drawn", "same", ""), ("lstm", "1", "same", ""), ("gru", "drawn", "same", ""),
          ("gru", "1", "same", ""), ("tanh", "", "", "0.5"), ("tanh", "", "", "1")}
