@@ -278,6 +278,178 @@ static void no_step_beats_sigma_max(void **state) {
     }
 }
 
+/* ---- gated and leaky cells ------------------------------------------------------------------- */
+
+static double sigma(double a) { return 1.0 / (1.0 + exp(-a)); }
+
+static const char gated[] = "SELECT c.gate_bias, c.cell, g, decay_rate, rho_asked FROM points p "
+                            "JOIN cases c ON c.id = case_id";
+
+static bool is_lstm(sqlite3_stmt *row) {
+    return strcmp((const char *)sqlite3_column_text(row, 1), "lstm") == 0;
+}
+
+typedef struct mean_of {
+    size_t n;
+    double sum, squares;
+} mean_of;
+
+static void take(mean_of *m, double x) {
+    ++m->n;
+    m->sum += x;
+    m->squares += x * x;
+}
+
+/* Within four standard errors, and `more`. */
+static void expect_mean(const mean_of *m, double want, double more, const char *what, double at) {
+    double const n = (double)m->n, mean = m->sum / n;
+    double const error = sqrt((m->squares / n - mean * mean) / n);
+    near(mean, want, 4.0 * error + more, what, at);
+}
+
+/* Without recurrent weights each unit has its memory alone: the gradient of c_t of an LSTM, and of
+ * h_t of a GRU, decays at -ln sigma(b). */
+static void check_memory(sqlite3_stmt *row, void *arg) {
+    double const b = strtod((const char *)sqlite3_column_text(row, 0), NULL);
+    near(sqlite3_column_double(row, 3), log1p(exp(-b)), *(double *)arg, "decay rate", b);
+}
+
+static void memory_decays_at_its_gate(void **state) {
+    (void)state;
+    char settings[256];
+    for (int p = 0; p < 2; ++p) {
+        snprintf(settings, sizeof settings,
+                 "cell = lstm,gru\nhidden = 6\nsteps = 100\nbatch = 2\nseeds = 0\nh0 = normal:1\n"
+                 "input = zero\nrho = 1e-18\ngate-bias = -1,0,1,2,5,30\nprecision = %s\n",
+                 p ? "f64" : "f32");
+        double limit = p ? 1e-14 : 1e-6;
+        assert_int_equal(sweep(settings, gated, check_memory, &limit), 12);
+    }
+}
+
+/* At the zero state a step back is f + i o W of an LSTM, z + (1 - z) r W of a GRU, where open gates
+ * are sigma(b) of the memory's and 1/2 of the others (Gilboa 2019; Can, Krishnamurthy & Schwab
+ * 2020). Finite networks and steps fall short of it by about .003. */
+enum { RADII = 3, BIASES = 2 };
+
+/* Distance of the growth from theory, by cell, bias and radius. */
+static void collect_gain(sqlite3_stmt *row, void *arg) {
+    double const b = strtod((const char *)sqlite3_column_text(row, 0), NULL), memory = sigma(b);
+    double const g = sqlite3_column_double(row, 2), radius = sqlite3_column_double(row, 4);
+    double const theory = log(memory + (is_lstm(row) ? 0.25 : 0.5 * (1.0 - memory)) * g);
+    mean_of(*all)[BIASES][RADII] = arg;
+    take(&all[is_lstm(row)][(size_t)b][(size_t)(radius + 0.5) - 1],
+         -sqlite3_column_double(row, 3) - theory);
+}
+
+static void zero_states_grow_by_their_gates(void **state) {
+    (void)state;
+    static const char settings[] =
+        "cell = lstm,gru\nhidden = 256\nsteps = 200\nbatch = 2\nseeds = 1:8\nloss = random\n"
+        "fit-skip = 50\ninput = zero\nrho = 1,2,3\ngate-bias = 0,1\n";
+    mean_of distance[2][BIASES][RADII] = {{{{0}}}};
+    assert_int_equal(sweep(settings, gated, collect_gain, distance), 8 * 2 * BIASES * RADII);
+    for (size_t i = 0; i < (size_t)2 * BIASES * RADII; ++i) {
+        const mean_of *m = &distance[0][0][0] + i;
+        bool const lstm = i >= (size_t)BIASES * RADII;
+        assert_int_equal(m->n, 8);
+        near(m->sum / 8.0, 0.0, lstm ? .005 : .012, lstm ? "gain of lstm" : "gain of gru",
+             (double)(i % RADII + 1));
+    }
+}
+
+/* |delta_{T-k}|^2 of a batch of one sample. */
+enum { MOST_STEPS = 12 };
+
+static void collect_squares(sqlite3_stmt *row, void *arg) {
+    mean_of *of = arg;
+    take(&of[sqlite3_column_int(row, 0)], pow(10.0, 2.0 * sqlite3_column_double(row, 1)));
+}
+
+static void mean_squares(const char *settings, mean_of of[MOST_STEPS]) {
+    static const char query[] = "SELECT c.steps - step, log10_norm_mean FROM profile "
+                                "JOIN points p ON p.id = point_id JOIN cases c ON c.id = case_id";
+    char text[512];
+    snprintf(text, sizeof text,
+             "cell = linear\nhidden = 128\nsteps = %d\nbatch = 1\nseeds = 1:150\nloss = random\n"
+             "rho = native\ninput = zero\nprecision = f64\n%s",
+             MOST_STEPS, settings);
+    sweep(text, query, collect_squares, of);
+}
+
+static double choose(int n, int k) {
+    double out = 1.0;
+    for (int i = 1; i <= k; ++i) out = out * (n - k + i) / i;
+    return out;
+}
+
+/* E|delta_{T-k}|^2 through a I + b W, W Ginibre: sum_j C(k,j)^2 a^(2(k-j)) b^(2j) for k well below
+ * sqrt(N). */
+static double through_a_leak(double leak, int k) {
+    double sum = 0.0;
+    for (int j = 0; j <= k; ++j)
+        sum += pow(choose(k, j) * pow(1.0 - leak, k - j) * pow(leak, j), 2.0);
+    return sum;
+}
+
+static void leaky_gradients_spread_as_binomials(void **state) {
+    (void)state;
+    static double const leaks[] = {0.5, 0.25};
+    near(through_a_leak(0.5, 1), .500, 5e-4, "oracle", 1);
+    near(through_a_leak(0.5, 5), .2461, 5e-5, "oracle", 5);
+    near(through_a_leak(0.5, 10), .1762, 5e-5, "oracle", 10);
+    for (size_t i = 0; i < sizeof leaks / sizeof *leaks; ++i) {
+        char settings[64];
+        mean_of squares[MOST_STEPS] = {{0}};
+        snprintf(settings, sizeof settings, "ensemble = gaussian\nleak = %g\n", leaks[i]);
+        mean_squares(settings, squares);
+        for (int k = 0; k <= 10; ++k)
+            expect_mean(&squares[k], through_a_leak(leaks[i], k), 2e-3, "leaky |delta|^2", k);
+    }
+}
+
+/* Of the same eigenvalues, those of orthogonal eigenvectors lose it as 1 / (k + 1), the mean of
+ * |z|^2k over the disk; Gaussian ones, whose eigenvectors are far from it, hold the gradient. */
+static void normal_matrices_lose_what_gaussian_ones_hold(void **state) {
+    (void)state;
+    mean_of normal[MOST_STEPS] = {{0}}, gaussian[MOST_STEPS] = {{0}};
+    mean_squares("ensemble = normal\n", normal);
+    mean_squares("ensemble = gaussian\n", gaussian);
+    for (int k = 0; k < 10; ++k) {
+        expect_mean(&normal[k], 1.0 / (k + 1), 2e-3, "normal |delta|^2", k);
+        expect_mean(&gaussian[k], 1.0, 5e-3 * k, "gaussian |delta|^2", k);
+    }
+}
+
+/* One unit without recurrence decays at -ln sigma(b_f): over biases ln U(1, TMAX - 1) (Tallec &
+ * Ollivier 2018) at E ln(1 + 1 / u). */
+static double chrono_rate(double most) {
+    double const u = most - 1.0;
+    return ((u + 1.0) * log(u + 1.0) - u * log(u) - 2.0 * log(2.0)) / (most - 2.0);
+}
+
+static void collect_rates(sqlite3_stmt *row, void *arg) {
+    take((mean_of *)arg + is_lstm(row), sqlite3_column_double(row, 3));
+}
+
+static void chrono_biases_decay_as_long_as_they_are_made_for(void **state) {
+    (void)state;
+    static double const table[][2] = {{10, .2331}, {100, .0430}, {1000, .00653}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; ++i) {
+        char settings[256];
+        mean_of rate[2] = {{0}};
+        near(chrono_rate(table[i][0]), table[i][1], 5.1e-5, "oracle", table[i][0]);
+        snprintf(
+            settings, sizeof settings,
+            "cell = lstm,gru\nhidden = 1\nsteps = 60\nbatch = 1\nseeds = 1:1000\n"
+            "h0 = normal:1\ninput = zero\nrho = 1e-18\nprecision = f64\ngate-bias = chrono:%g\n",
+            table[i][0]);
+        assert_int_equal(sweep(settings, gated, collect_rates, rate), 2000);
+        for (int lstm = 0; lstm < 2; ++lstm)
+            expect_mean(&rate[lstm], chrono_rate(table[i][0]), 0.0, "chrono rate", table[i][0]);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(orthogonal_linear_is_rho_to_the_k),
@@ -285,6 +457,11 @@ int main(void) {
         cmocka_unit_test(identity_relu_decays_at_ln_rho),
         cmocka_unit_test(gaussian_tanh_follows_mean_field),
         cmocka_unit_test(no_step_beats_sigma_max),
+        cmocka_unit_test(memory_decays_at_its_gate),
+        cmocka_unit_test(zero_states_grow_by_their_gates),
+        cmocka_unit_test(leaky_gradients_spread_as_binomials),
+        cmocka_unit_test(normal_matrices_lose_what_gaussian_ones_hold),
+        cmocka_unit_test(chrono_biases_decay_as_long_as_they_are_made_for),
     };
     return cmocka_run_group_tests(tests, start, finish);
 }
