@@ -107,6 +107,70 @@ def test_clipping_where_it_triggers(tmp_path):
     assert all(float(row["total_clipped"]) <= 1 for some in rows.values() for row in some)
 
 
+def of_pair(rows):
+    """The curves that the decay rate is fitted to."""
+    return [row for row in rows if row["state"] == ("both" if row["cell"] == "lstm" else "h")]
+
+
+def test_gates_alone_gain_little(tmp_path):
+    """nn.LSTM and nn.GRU as PyTorch initialises them, beside nn.RNN."""
+    database = run_spec("gated.ini", tmp_path)
+    rates = {row["cell"]: float(row["decay_rate"]) for row in table("decay", database)}
+    assert rates == {
+        "tanh": pytest.approx(0.62, abs=0.03),
+        "lstm": pytest.approx(0.45, abs=0.02),
+        "gru": pytest.approx(0.45, abs=0.02),
+    }
+    assert all(row["growing_fraction"] == "0" for row in table("decay", database))
+    first = defaultdict(list)
+    for row in of_pair(table("profile", database)):
+        if row["step"] == "1":
+            first[row["cell"]].append(float(row["log10_norm_mean"]))
+    assert {cell: median(norms) for cell, norms in first.items()} == {
+        "tanh": pytest.approx(-14.1, abs=0.5),
+        "lstm": pytest.approx(-10.7, abs=0.4),
+        "gru": pytest.approx(-10.2, abs=0.4),
+    }
+
+
+def test_the_forget_bias_does_the_work(tmp_path):
+    database = run_spec("forget_bias.ini", tmp_path)
+    rows = {(row["cell"], row["gate_bias"]): row for row in table("decay", database)}
+    biases = ("-1", "0", "1", "2", "5")
+    assert set(rows) == {(cell, bias) for cell in ("lstm", "gru") for bias in (*biases, "chrono:50")}
+    for cell in ("lstm", "gru"):
+        rates = [float(rows[cell, bias]["decay_rate"]) for bias in biases]
+        assert rates == sorted(rates, reverse=True)
+        assert rates[1] == pytest.approx(0.49, abs=0.03)  # as by default
+        assert all(rate < math.log1p(math.exp(-float(bias))) + 1e-3 for rate, bias in zip(rates, biases))
+        assert 0 < float(rows[cell, "chrono:50"]["decay_rate"]) < 0.05
+    assert float(rows["gru", "5"]["decay_rate"]) == pytest.approx(math.log1p(math.exp(-5)), abs=2e-4)
+    assert float(rows["lstm", "5"]["growing_fraction"]) == pytest.approx(126 / 200, abs=0.02)
+    assert all(float(row["growing_fraction"]) == 0 for (cell, _), row in rows.items() if cell == "gru")
+    ends = defaultdict(list)
+    for row in of_pair(table("profile", database)):
+        if row["step"] in ("1", "50"):
+            ends[row["cell"], row["gate_bias"], row["step"]].append(float(row["log10_norm_mean"]))
+    left = {key[:2]: median(ends[(*key[:2], "1")]) - median(ends[(*key[:2], "50")]) for key in ends}
+    assert left["lstm", "1"] == pytest.approx(math.log10(2e-5), abs=0.1)
+    assert left["gru", "1"] == pytest.approx(math.log10(7e-6), abs=0.1)
+    assert left["lstm", "5"] == pytest.approx(math.log10(0.1), abs=0.1)
+    assert left["gru", "5"] == pytest.approx(math.log10(0.7), abs=0.05)
+
+
+def test_a_leak_slows_down(tmp_path):
+    rates = {
+        (row["cell"], float(row["leak"]), round(float(row["rho"]), 2)): float(row["decay_rate"])
+        for row in table("decay", run_spec("leak.ini", tmp_path))
+    }
+    leaks = (1, 0.5, 0.2, 0.05)
+    for leak, vanishing, growing in zip(leaks, (0.69, 0.31, 0.11, 0.028), (0.69, 0.37, 0.16, 0.042)):
+        assert rates["linear", leak, 0.5] == pytest.approx(vanishing, rel=0.04)
+        assert rates["linear", leak, 2.0] == pytest.approx(-growing, rel=0.04)
+    assert rates["tanh", 1, 1.5] > 0 > rates["tanh", 1, 1.75]
+    assert all(rates["tanh", 0.05, rho] < 0.005 for rho in (1.25, 1.5, 1.75, 2.0))
+
+
 def test_quickstart_goes_from_vanishing_to_exploding(tmp_path):
     rows = table("decay", run_spec("quickstart.ini", tmp_path))
     assert rows[0]["regime"] == "vanishing"
