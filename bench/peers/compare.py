@@ -226,8 +226,8 @@ def ratio_table(summary):
 
 
 WITHOUT = "Without gradients of weights:\n\n"
-WITH = ("\nWith the gradients of weights and biases at every radius, on all sides; GFLOP/s count "
-        "the product that dL/dW_hh takes, too:\n\n")
+WITH = ("\nWith the gradients of weights and biases at every radius, on all sides that were timed "
+        "with them; GFLOP/s count the product that dL/dW_hh takes, too:\n\n")
 
 
 def page_of(of_cells):
