@@ -150,7 +150,7 @@ def _rates(group):
         told = f"{number(rate)} ± {number(half, 2)} nats per step"
         if part.one("regime") == "vanishing":
             steps = math.log(1000.0) / rate
-            told += f", 1e-3 of the start after {number(steps) if steps < 100 else round(steps)} steps"
+            told += f", {number(steps) if steps < 100 else round(steps)} steps to 1e-3 of the start"
         yield (f"H = {group.one('hidden')}, {findings.radius_asked(group)}, "
                f"{findings.variant(part, group)}: decay rate {told}.")
 

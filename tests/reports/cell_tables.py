@@ -61,7 +61,7 @@ def profile(networks, radii):
         for radius in radii:
             for seed in SEEDS:
                 reached = radius or 0.5 + 0.04 * seed
-                for state in ("both", "c", "h") if of["cell"] == "lstm" else ("h",):
+                for state in ("h", "c", "both") if of["cell"] == "lstm" else ("h",):
                     rows.append(of | {"rho": repr(reached), "g": repr(0.9 * reached), "seed": str(seed),
                                       "rho_asked": "" if radius is None else repr(radius),
                                       "state": state})

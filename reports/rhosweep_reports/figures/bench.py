@@ -47,6 +47,8 @@ def describe(part, columns):
     told = {column: part.one(column) for column in columns if part.one(column)}
     if "threads" in told:
         told["threads"] = _threads(told["threads"])
+    if "cell" in told:
+        told["cell"] = findings.CELLS.get(told["cell"], told["cell"])
     return ", ".join(told.values())
 
 
@@ -234,7 +236,8 @@ def _kind_of_gates(cell):
 
 def _colours(axes, timed):
     """Colour of each kind of cell, with its entry of the legend; none where there is one kind."""
-    kinds = sorted({_kind_of_gates(part.one("cell")) for part in timed})
+    found = {_kind_of_gates(part.one("cell")) for part in timed}
+    kinds = [kind for kind in ("", *findings.GATES) if kind in found]
     if len(kinds) < 2:
         return dict.fromkeys(kinds)
     colours = {kind: style.SERIES[at] for at, kind in enumerate(kinds)}
