@@ -25,22 +25,6 @@ enum { STRIP = 4 };
 static_assert((int)GATED_SLOTS == (int)STRIP,
               "the gates of a unit are a strip of a product's rows");
 
-/* What a thread's rows of the product are, forward: units, or the gates of units. A cell with one
- * gate that leaks is a kind of its own, so that others need no registers for it. */
-enum cell_kind { PLAIN, LEAKY, LSTM, GRU };
-
-template <cell_kind KIND> struct cell_of_kind {
-    static constexpr int GATES = 1, STATES = 1, SLOTS = 1, KEPT = PLAIN_KEPT;
-};
-template <> struct cell_of_kind<LSTM> : lstm { static constexpr int SLOTS = GATED_SLOTS; };
-template <> struct cell_of_kind<GRU> : gru { static constexpr int SLOTS = GATED_SLOTS; };
-
-static inline cell_kind kind_of(const rs_shape *shape) {
-    if (shape->cell == RS_LSTM) return LSTM;
-    if (shape->cell == RS_GRU) return GRU;
-    return shape->leak > 0.0 ? LEAKY : PLAIN;
-}
-
 /* How one pass of a piece is laid over blocks. Cells with one gate have the same tiling both ways;
  * of others the product has 4 H rows and H terms forward, H rows and K H terms on the way back. */
 struct tiling {
@@ -274,10 +258,6 @@ __device__ static const real *drive_at(const problem &p, const arrays<real> &a, 
 
 static inline size_t columns_in_all(const rs_shape *shape) {
     return shape->groups * shape->radii * shape->batch;
-}
-
-static inline bool is_plain(const rs_shape *shape) {
-    return gates_of(shape) == 1 && !(shape->leak > 0.0);
 }
 
 /* H from which on the stepwise path takes over: cells with several gates have the product of one
