@@ -7,7 +7,7 @@
 
 namespace {
 
-enum { RM = STRIP };
+enum { RM = STRIP, GATED_BACK_THREADS = 256 };
 
 static int log2_of(int power) { return __builtin_ctz((unsigned)power); }
 
@@ -123,7 +123,7 @@ __device__ static void send_step_back(const tiling &t, const place<RM, RN> &at, 
 }
 
 template <typename real, int RN, cell_kind KIND>
-__global__ void __launch_bounds__(MOST_THREADS, 1)
+__global__ void __launch_bounds__(back_threads(cell_of_kind<KIND>::GATES, GATED_BACK_THREADS), 1)
     cluster_backward_kernel(problem p, arrays<real> a, tiling t) {
     using part_type = backward_part<real, RM, RN, KIND>;
     using cell = cell_of_kind<KIND>;
@@ -171,7 +171,7 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
 template <typename real>
 static tiling tile_with(const rs_shape *shape, bool back, int blocks, int tc) {
     int const units = padded_units<real>(shape, RM, blocks);
-    tiling t = tiling_of<real>(shape, back, units, blocks, RM, tc);
+    tiling t = tiling_of<real>(shape, back, units, blocks, RM, tc, GATED_BACK_THREADS);
     t.buffers = 2;
     t.resident = true;
     t.shared = shared_bytes<real>(&t);
@@ -183,7 +183,7 @@ template <typename real> static tilings tiles_with(const rs_shape *shape, int bl
 }
 
 static bool fits(const device_limits *limits, const tiling *t) {
-    return t->threads <= MOST_THREADS && t->shared <= limits->shared_most;
+    return t->threads <= t->most_threads && t->shared <= limits->shared_most;
 }
 static bool fit(const device_limits *limits, const rs_shape *shape, const tilings *t) {
     return fits(limits, &t->forward) && fits(limits, &t->back) &&
@@ -194,7 +194,7 @@ static bool fit(const device_limits *limits, const rs_shape *shape, const tiling
 static int blocks_together(const device_limits *limits, const tiling *t) {
     int most = 1;
     for (int blocks = 2; blocks <= MOST_TOGETHER; blocks *= 2)
-        if (blocks * t->threads <= MOST_THREADS && t->shared <= shared_of(limits, blocks))
+        if (blocks * t->threads <= t->most_threads && t->shared <= shared_of(limits, blocks))
             most = blocks;
     return most;
 }

@@ -10,6 +10,8 @@ namespace {
  * more often; with four there are twice the warps. */
 enum { SHORT = 4, TALL = 8 };
 
+enum { GATED_BACK_THREADS = 384 };
+
 /* ---- the product ----------------------------------------------------------------------------- */
 
 /* The thread's part of W times the tile's states, added to acc. Ends with all threads past their
@@ -90,7 +92,7 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
 }
 
 template <typename real, int RM, int RN, cell_kind KIND>
-__global__ void __launch_bounds__(MOST_THREADS, 1)
+__global__ void __launch_bounds__(back_threads(cell_of_kind<KIND>::GATES, GATED_BACK_THREADS), 1)
     backward_kernel(problem p, arrays<real> a, tiling t) {
     using cell = cell_of_kind<KIND>;
     shared_arrays<real> const s = carve<real>(rs_shared, t);
@@ -150,7 +152,8 @@ static tiling tile_with(const device_limits *limits, const rs_shape *shape, bool
                         int tc) {
     bool const plain = gates_of(shape) == 1;
     int const units = padded_units<real>(shape, plain ? rm : (int)STRIP, 1);
-    tiling t = tiling_of<real>(shape, back, units, 1, back && !plain ? (int)SHORT : rm, tc);
+    tiling t = tiling_of<real>(shape, back, units, 1, back && !plain ? (int)SHORT : rm, tc,
+                               GATED_BACK_THREADS);
     t.buffers = 1;
     t.shared = shared_bytes<real>(&t);
     t.resident = t.shared <= limits->shared_most;
@@ -165,7 +168,7 @@ static tilings tiles_with(const device_limits *limits, const rs_shape *shape, in
 }
 
 static bool fits(const device_limits *limits, const tiling *t) {
-    return t->threads <= MOST_THREADS && t->shared <= limits->shared_most;
+    return t->threads <= t->most_threads && t->shared <= limits->shared_most;
 }
 static bool fit(const device_limits *limits, const tilings *t) {
     return fits(limits, &t->forward) && fits(limits, &t->back);

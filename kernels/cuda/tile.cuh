@@ -25,21 +25,28 @@ enum { STRIP = 4 };
 static_assert((int)GATED_SLOTS == (int)STRIP,
               "the gates of a unit are a strip of a product's rows");
 
+/* Threads that a kernel of the way back has registers for, at most `gated` of cells with several
+ * gates: these need more of them, and have a quarter of the forward pass's threads or half. */
+__host__ __device__ constexpr int back_threads(int gates, int gated) {
+    return gates > 1 ? gated : (int)MOST_THREADS;
+}
+
 /* How one pass of a piece is laid over blocks. Cells with one gate have the same tiling both ways;
  * of others the product has 4 H rows and H terms forward, H rows and K H terms on the way back. */
 struct tiling {
     int tc, tr, threads, width;
-    int tiles;      /* of each group */
-    int blocks;     /* that share a tile */
-    int rows;       /* of a block's product: TR * RM */
-    int padded;     /* of all its blocks: length of a packed row of weights */
-    int units;      /* of all its blocks: H and some padding, in both passes the same */
-    int terms;      /* of a sum: packed rows of weights */
-    int w_rows;     /* of these, what a block has room for */
-    int state_rows; /* of what the product multiplies: a row for each term, and some padding */
-    int sums;       /* of squares, of every column: one for each state, or none */
-    int scales;     /* of every column that lie in shared memory: of cells with several gates */
-    int stages;     /* of the ring that streams W0; 0 where it is resident */
+    int most_threads; /* that its kernel has registers for */
+    int tiles;        /* of each group */
+    int blocks;       /* that share a tile */
+    int rows;         /* of a block's product: TR * RM */
+    int padded;       /* of all its blocks: length of a packed row of weights */
+    int units;        /* of all its blocks: H and some padding, in both passes the same */
+    int terms;        /* of a sum: packed rows of weights */
+    int w_rows;       /* of these, what a block has room for */
+    int state_rows;   /* of what the product multiplies: a row for each term, and some padding */
+    int sums;         /* of squares, of every column: one for each state, or none */
+    int scales;       /* of every column that lie in shared memory: of cells with several gates */
+    int stages;       /* of the ring that streams W0; 0 where it is resident */
     int stage_rows;
     int buffers; /* of the states and of what is summed: two where other blocks write them */
     bool resident;
@@ -289,7 +296,8 @@ struct tilings {
 /* Sizes of a pass's tiling, all but the room for W0, from units, and from rows and columns of a
  * thread. */
 template <typename real>
-static tiling tiling_of(const rs_shape *shape, bool back, int units, int blocks, int rm, int tc) {
+static tiling tiling_of(const rs_shape *shape, bool back, int units, int blocks, int rm, int tc,
+                        int gated_back_threads) {
     int const gates = (int)gates_of(shape), states = (int)rs_cell_of(shape->cell)->states;
     tiling t = {};
     t.units = units;
@@ -298,6 +306,7 @@ static tiling tiling_of(const rs_shape *shape, bool back, int units, int blocks,
     t.tr = t.rows / rm;
     t.tc = tc;
     t.threads = t.tr * tc;
+    t.most_threads = back ? back_threads(gates, gated_back_threads) : (int)MOST_THREADS;
     t.width = tc * columns_of<real>();
     t.tiles = (int)((shape->radii * shape->batch + t.width - 1) / t.width);
     t.blocks = blocks;

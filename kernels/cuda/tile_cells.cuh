@@ -187,11 +187,13 @@ template <typename real, cell_kind KIND, int UNITS, int RN>
 __device__ static void share_scales(const problem &p, const arrays<real> &a, const tiling &t,
                                     const shared_arrays<real> &s, const place<UNITS, RN> &at) {
     constexpr int gates = cell_of_kind<KIND>::GATES;
-    int const local = threadIdx.x, column = at.tile * t.width + local;
-    if (local >= t.width) return;
-    const real *scale = a.scale + at.group * a.scale_stride + (size_t)(column / p.batch) * gates;
+    const real *scale = a.scale + at.group * a.scale_stride;
+    if (at.local_row != 0) return;
     for (int g = 0; g < gates; ++g)
-        s.scale[g * t.width + local] = column < p.columns ? scale[g] : (real)0;
+#pragma unroll
+        for (int j = 0; j < RN; ++j)
+            s.scale[g * t.width + at.local + j] =
+                at.is_real(j) ? scale[(size_t)((at.column + j) / p.batch) * gates + g] : (real)0;
 }
 
 template <typename real, int RM, int RN, cell_kind KIND> struct gated_forward_part {
@@ -290,9 +292,10 @@ template <typename real, int RM, int RN, cell_kind KIND> struct gated_forward_pa
     __device__ void keep_unit(const problem &p, const tiling &t, const place<UNITS, RN> &at, int i,
                               real *trace) {
         if (at.row + i >= p.hidden) return;
+        trace += i * t.width;
 #pragma unroll
-        for (int k = 0; k < cell::KEPT; ++k)
-            store<real, RN>(trace + (k * p.hidden + i) * t.width, kept[k]);
+        for (int k = 0; k < cell::KEPT; ++k, trace += p.hidden * t.width)
+            store<real, RN>(trace, kept[k]);
     }
 };
 
@@ -496,11 +499,13 @@ template <typename real, int RM, int RN, cell_kind KIND> struct gated_backward_p
     /* Beyond H zeros. */
     __device__ static void load_unit(const problem &p, const tiling &t, const place<RM, RN> &at,
                                      const real *kept, int i, real to[cell::KEPT][RN]) {
+        bool const is_real = at.row + i < p.hidden;
+        kept += i * t.width;
 #pragma unroll
-        for (int k = 0; k < cell::KEPT; ++k) {
+        for (int k = 0; k < cell::KEPT; ++k, kept += p.hidden * t.width) {
 #pragma unroll
             for (int j = 0; j < RN; ++j) to[k][j] = 0;
-            if (at.row + i < p.hidden) load<real, RN>(kept + (k * p.hidden + i) * t.width, to[k]);
+            if (is_real) load<real, RN>(kept, to[k]);
         }
     }
 
@@ -536,9 +541,11 @@ template <typename real, int RM, int RN, cell_kind KIND> struct gated_backward_p
     /* q, and v of a GRU's candidate, in the place of coefficients. */
     __device__ static void keep_unit(const problem &p, const tiling &t,
                                      const real q[cell::GATES][RN], const real v[RN], real *kept) {
+        static_assert(KIND != GRU || (int)GRU_V_ROW == (int)cell::GATES, "v follows q");
 #pragma unroll
-        for (int g = 0; g < cell::GATES; ++g) store<real, RN>(kept + g * p.hidden * t.width, q[g]);
-        if constexpr (KIND == GRU) store<real, RN>(kept + GRU_V_ROW * p.hidden * t.width, v);
+        for (int g = 0; g < cell::GATES; ++g, kept += p.hidden * t.width)
+            store<real, RN>(kept, q[g]);
+        if constexpr (KIND == GRU) store<real, RN>(kept, v);
     }
 };
 
