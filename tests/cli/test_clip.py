@@ -15,6 +15,7 @@ CONTRACT = ("cell", "ensemble", "hidden", "rho", "seed", "loss", "weight_ih", "w
             "bias_hh", "total", "clip_coef", "total_clipped")
 GRADIENTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 POINTS = 9  # of the small sweep
+CELLS = "tanh,relu,linear,lstm,gru"
 
 
 def points_of_runs(database):
@@ -38,20 +39,20 @@ def expect_clipped(row, max_norm):
     coefficient = min(1.0, max_norm / (total + 1e-6))
     assert float(row["clip_coef"]) == pytest.approx(coefficient, rel=1e-14)
     assert float(row["total_clipped"]) == pytest.approx(total * coefficient, rel=1e-14)
-    assert row["bias_ih"] == row["bias_hh"]
+    assert (row["bias_ih"] == row["bias_hh"]) == (row["cell"] != "gru"), "r stands between them"
     return coefficient < 1
 
 
 @pytest.mark.parametrize("loss", ["last-mean", "all-mean", "random"])
 def test_total_and_coefficient(loss, database):
     """Nothing at 1000, everything at 1e-9, and at 0.5 some of both."""
-    sweep(database, *small_with("--cell", "tanh,relu,linear", "--loss", loss, "--rho", "0.3,1,2"))
+    sweep(database, *small_with("--cell", CELLS, "--loss", loss, "--rho", "0.3,1,2"))
     hits = {}
     for max_norm in (1000.0, 0.5, 1e-9):
-        sweep(database, *small_with("--cell", "tanh,relu,linear", "--loss", loss, "--rho", "0.3,1,2",
-                                    "--clip", str(max_norm)))
+        sweep(database, *small_with("--cell", CELLS, "--loss", loss, "--rho", "0.3,1,2", "--clip",
+                                    str(max_norm)))
         rows = [row for row in table("clip", database) if float(row["max_norm"]) == max_norm]
-        assert len(rows) == 27
+        assert len(rows) == 5 * 9
         assert all(row["loss"] == loss for row in rows)
         hits[max_norm] = {expect_clipped(row, max_norm) for row in rows if row["cell"] == "tanh"}
     assert hits[1e-9] == {True}
@@ -69,13 +70,13 @@ def test_only_a_weighted_input_has_weight_ih(drive, database):
 
 def test_nothing_else_changes(tmp_path):
     """Rates and curves are the same bits beside gradients of the weights and without them."""
-    options = ["--cell", "tanh,relu,linear"]
+    options = ["--cell", CELLS, "--leak", "0.5,1", "--gate-bias", "1"]
     plain = sweep(tmp_path / "plain.db", *SMALL, *options)
     clipped = sweep(tmp_path / "clipped.db", *SMALL, *options, "--clip", "1")
     for name in "decay", "profile", "seeds":
         assert table_text(name, plain) == table_text(name, clipped)
     assert table("clip", plain) == []
-    assert len(table("clip", clipped)) == 3 * POINTS
+    assert len(table("clip", clipped)) == (3 * 2 + 2) * POINTS
 
 
 def test_a_batch_is_not_cut(database):
@@ -119,7 +120,7 @@ def test_raw_shows_what_training_would_see(h0, weight_hh, database):
     assert math.isnan(float(row["total_clipped"]))
 
 
-SHAPE = ["--cell", "tanh,relu", "--hidden", "37", "--steps", "60", "--batch", "5", "--seeds", "1:3",
+SHAPE = ["--cell", "tanh,relu,lstm,gru", "--hidden", "37", "--steps", "60", "--batch", "5", "--seeds", "1:3",
          "--rho", "0.3:2.1:0.2", "--clip", "0.1"]
 
 
@@ -131,7 +132,7 @@ def whole(request, tmp_path_factory):
     return options, table_text("clip", database)
 
 
-@pytest.mark.parametrize("cut", [["--threads", "3"], ["--memory", "1M"], ["--memory", "7M"],
+@pytest.mark.parametrize("cut", [["--threads", "3"], ["--memory", "6M"], ["--memory", "20M"],
                                  ["--profiles", "no"]], ids=" ".join)
 def test_no_bit_depends_on_how_the_work_is_cut(cut, whole, database):
     options, expected = whole
