@@ -106,11 +106,17 @@ static rs_status check_pass(const rs_pass *pass) {
     return RS_OK;
 }
 
+/* Of the candidate's block. */
+static double scale_of(const rs_pass *pass, size_t group, size_t radius) {
+    const rs_cell_info *cell = rs_cell_of(pass->shape.cell);
+    return pass->of[group].scale[radius * cell->gates + cell->candidate];
+}
+
 static rs_status fail_on_demand(const rs_pass *pass) {
     for (size_t g = 0; g < pass->shape.groups; ++g) {
         if (pass->of[g].drive.seed == fake.bad_seed) return rs_fail(RS_EDEVICE, "fake: a bad seed");
         for (size_t r = 0; r < pass->shape.radii; ++r)
-            if (pass->of[g].scale[r] > fake.rho_limit)
+            if (scale_of(pass, g, r) > fake.rho_limit)
                 return rs_fail(RS_EMEMORY, "fake: out of memory");
     }
     return fake.launches == fake.lose_at ? rs_fail(RS_EDEVICE, "fake: device lost") : RS_OK;
@@ -120,11 +126,14 @@ static void fill_column(const rs_pass *pass, size_t group, size_t column, double
     rs_shape const *s = &pass->shape;
     const rs_columns *of = &pass->of[group];
     size_t const b = column % s->batch, sample = of->drive.first_sample + b;
-    double const rho = of->scale[column / s->batch];
+    double const rho = scale_of(pass, group, column / s->batch);
+    size_t const columns = s->radii * s->batch, states = rs_cell_of(s->cell)->states;
     double const h0 = of->start[0] ? of->start[0][b * s->hidden] : 0.0;
     double norm = first_norm(sample, fake.weight[group], h0, of->delta[b * s->hidden]);
     for (size_t t = s->steps; t >= 1; --t) {
-        norm2[(t - 1) * s->radii * s->batch + column] = norm * norm;
+        double *const at = norm2 + (t - 1) * states * columns + column;
+        at[0] = (states > 1 ? fake_share_of_h : 1.0) * norm * norm;
+        if (states > 1) at[columns] = (1.0 - fake_share_of_h) * norm * norm;
         norm *= rho;
     }
 }
@@ -138,7 +147,7 @@ static void fill_gradients(const rs_pass *pass, size_t group, rs_record *out) {
     for (size_t r = 0; r < s->radii; ++r)
         for (size_t k = 0; k < RS_N_GRADIENT; ++k) {
             size_t const at = (group * s->radii + r) * RS_N_GRADIENT + k;
-            double const log = fake_log10_gradient(fake.weight[group], pass->of[group].scale[r], k);
+            double const log = fake_log10_gradient(fake.weight[group], scale_of(pass, group, r), k);
             out->gradient2[at] = pow(10.0, 2.0 * log);
             out->gradient_exponent[at] = 0;
         }
@@ -146,15 +155,14 @@ static void fill_gradients(const rs_pass *pass, size_t group, rs_record *out) {
 
 static void fill_record(const rs_pass *pass, rs_record *out) {
     rs_shape const *s = &pass->shape;
-    size_t const columns = s->radii * s->batch;
+    size_t const columns = s->radii * s->batch, states = rs_cell_of(s->cell)->states;
     memset(out->exponent, 0, s->groups * s->steps * columns * sizeof *out->exponent);
     for (size_t g = 0; g < s->groups; ++g) {
         for (size_t c = 0; c < columns; ++c) {
-            const rs_columns *of = &pass->of[g];
-            bool const infinite = of->scale[c / s->batch] > fake.infinite_above;
-            size_t const sample = of->drive.first_sample + c % s->batch;
+            bool const infinite = scale_of(pass, g, c / s->batch) > fake.infinite_above;
+            size_t const sample = pass->of[g].drive.first_sample + c % s->batch;
             out->nonfinite_step[g * columns + c] = infinite ? fake_nonfinite_step(sample) : 0;
-            fill_column(pass, g, c, out->norm2 + g * s->steps * columns);
+            fill_column(pass, g, c, out->norm2 + g * s->steps * states * columns);
         }
         if (s->gradients) fill_gradients(pass, g, out);
     }

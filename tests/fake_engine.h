@@ -57,4 +57,7 @@ uint32_t fake_nonfinite_step(size_t sample);
 static double const fake_forward_seconds = 2.0, fake_backward_seconds = 3.0,
                     fake_gradient_seconds = 1.5, fake_transfer_seconds = 0.5;
 
+/* What h has of the square of a pair's norm; c has the rest. */
+static double const fake_share_of_h = 0.25;
+
 #endif

@@ -330,6 +330,46 @@ static void test_profiles_are_the_formula(void **state) {
         }
 }
 
+/* Every cell with its gate biases or leaks, and of a pair the curves of h and c beside that which
+ * the rate is fitted to, whatever the pieces. */
+static void test_gated_and_leaky_cells(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    static const char curves[] =
+        "SELECT seed, gate_bias, rho_asked, state, hex(s.mean), hex(s.min), hex(s.max)"
+        " FROM state_curves s JOIN points p ON p.id = point_id JOIN cases c ON c.id = case_id"
+        " ORDER BY 1, 2, 3, 4";
+    assert_int_equal(SWEEP(f->clean, &o, "cell", "tanh,lstm,gru", "gate-bias", "0,1", "leak",
+                           "0.5,1", "seeds", "0,1"),
+                     RS_OK);
+    expect_outcome(&o, 12, 0, 12, 0);
+    expect_rows(
+        f->clean,
+        "SELECT cell, gate_bias, gate_scale, leak FROM cases WHERE seed = 1 ORDER BY 1, 2, 4",
+        "gru 0 same \ngru 1 same \nlstm 0 same \nlstm 1 same \ntanh   0.5\ntanh   1\n");
+    assert_true(query_number(f->clean, "SELECT count(*) FROM curves") == 24.0);
+    assert_true(query_number(f->clean, "SELECT count(*) FROM state_curves") == 16.0);
+    assert_true(query_number(f->clean, "SELECT max(abs(decay_rate + ln(rho_asked))) FROM points") <
+                1e-13);
+    for (int t = 1; t <= 8; ++t) {
+        char sql[512];
+        snprintf(
+            sql, sizeof sql,
+            "SELECT max(abs(curve_at(s.min, %d) - curve_at(c.min, %d) - iif(state = 'h', %.17g,"
+            " %.17g))) FROM state_curves s JOIN curves c USING (point_id)",
+            t, t, 0.5 * log10(fake_share_of_h), 0.5 * log10(1.0 - fake_share_of_h));
+        assert_true(query_number(f->clean, sql) < 1e-14);
+    }
+    assert_int_equal(SWEEP(f->db, &o, "cell", "tanh,lstm,gru", "gate-bias", "0,1", "leak", "0.5,1",
+                           "seeds", "0,1", "memory", "300"),
+                     RS_OK);
+    assert_true(fake.launches > 12);
+    expect_same_results(f->db, f->clean);
+    char *const whole = query(f->clean, curves);
+    expect_rows(f->db, curves, whole);
+    free(whole);
+}
+
 static void test_first_nonfinite_state_is_the_earliest_of_all_samples(void **state) {
     const folder *f = *state;
     rs_sweep_outcome o;
@@ -1201,6 +1241,7 @@ int main(void) {
         TEST(test_gradients_count_as_backward),
         TEST(test_points_hold_what_the_engine_found),
         TEST(test_profiles_are_the_formula),
+        TEST(test_gated_and_leaky_cells),
         TEST(test_first_nonfinite_state_is_the_earliest_of_all_samples),
         TEST(test_provenance_is_complete),
         TEST(test_defaults_of_memory_and_threads_come_from_the_device),
