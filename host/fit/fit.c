@@ -24,11 +24,6 @@ static double lower(double a, double b) {
     return a < b ? a : b;
 }
 
-size_t rs_curves_of(rs_cell cell) {
-    size_t const states = rs_cell_of(cell)->states;
-    return states > 1 ? states + 1 : 1;
-}
-
 static double value_at(const rs_norm_view *norms, size_t i) {
     double sum = norms->norm2[i * norms->norm_stride];
     for (size_t k = 1; k < norms->states; ++k)

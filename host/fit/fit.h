@@ -11,11 +11,6 @@ typedef struct rs_log_profile {
     double *zero;      /* [T] fraction of the samples whose gradient is exactly 0 */
 } rs_log_profile;
 
-enum { RS_CURVE_ARRAYS = 4 }; /* of a profile */
-
-/* Profiles of a point: one of h, or three where the state is a pair: of the pair, h and c. */
-size_t rs_curves_of(rs_cell cell);
-
 /* log10 of sqrt(norm2) 2^exponent. Where the norm is in double's range the result is that of
  * log10 applied to it, whatever the exponent: range extension leaves no trace. */
 double rs_log10_norm(double norm2, int32_t exponent);

@@ -32,6 +32,11 @@ rs_shape rs_case_shape(const rs_case *one, size_t radii) {
 
 bool rs_case_is_gated(const rs_case *one) { return rs_cell_of(one->cell)->gates > 1; }
 
+size_t rs_curves_of(rs_cell cell) {
+    size_t const states = rs_cell_of(cell)->states;
+    return states > 1 ? states + 1 : 1;
+}
+
 bool rs_case_same_shape(const rs_case *a, const rs_case *b) {
     rs_shape const x = rs_case_shape(a, 1), y = rs_case_shape(b, 1);
     return x.batch == y.batch && x.hidden == y.hidden && x.input_size == y.input_size &&

@@ -36,6 +36,11 @@ rs_shape rs_case_shape(const rs_case *one, size_t radii);
 /* True where the cell has gates, and with them a memory. */
 bool rs_case_is_gated(const rs_case *one);
 
+/* Curves of a point: one of h, or three where the state is a pair: of the pair, h and c. */
+size_t rs_curves_of(rs_cell cell);
+
+enum { RS_CURVE_ARRAYS = 4 }; /* of a curve: mean, min, max, fraction of zeros */
+
 /* True where one launch can hold both cases. */
 bool rs_case_same_shape(const rs_case *a, const rs_case *b);
 

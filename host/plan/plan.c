@@ -2,7 +2,6 @@
 
 #include "../../kernels/base/sizes.h"
 #include "../../kernels/record.h"
-#include "../fit/fit.h"
 #include "../spec/words.h"
 
 #include <stdio.h>
