@@ -388,6 +388,8 @@ static void test_memory_gates_alone(void **state) {
     query q = gated(RS_LSTM, RS_MODEL, 30.0);
     q.rho = q.g = 0.0;
     assert_near(predict(&q).decay_rate / 9.3576229688397e-14, 1.0, 1e-12);
+    q.one.gate_bias.value = -50.0;
+    assert_law(&q, "ln f", 50.0);
     q.one.gate_bias = (rs_gate_bias){.kind = RS_BIAS_DRAWN}; /* 0 without input */
     assert_law(&q, "ln f", log(2.0));
     q.one.gate_bias = (rs_gate_bias){RS_BIAS_CHRONO, 50.0};

@@ -204,32 +204,37 @@ static rs_prediction predict_mean_field(const rs_case *one, const rs_mean_field 
 
 /* --- cells that keep a part of their state ---------------------------------------------------- */
 
-/* The Jacobian of a step is (1 - lose) I + pass W_hh, of the candidate: that of leaky cells whose
+/* The Jacobian of a step is keep I + pass W_hh, of the candidate: that of leaky cells whose
  * slope is 1, and of gated ones at the zero state. The laws are named by their formulas. */
 typedef struct mixture {
-    double lose, pass;
+    double keep, lose, pass;             /* lose = 1 - keep, to all its digits */
     const char *of_none, *of_rho, *of_g; /* where W_hh is 0, normal, or of iid entries */
 } mixture;
 
 static mixture leaky_mixture(double leak) {
-    return (mixture){leak, leak, "ln(1 - A)", "ln(1 - A + A rho)", "ln(1 - A + A g)"};
+    return (mixture){1.0 - leak, leak, leak, "ln(1 - A)", "ln(1 - A + A rho)", "ln(1 - A + A g)"};
 }
+
+static double sigmoid(double x) { return 1.0 / (1.0 + exp(-x)); }
 
 /* All biases are 0 but that of the memory gate, and all sums of gates without input and state. */
 static mixture gated_mixture(const rs_case *one) {
-    double const lose = 1.0 / (1.0 + exp(one->gate_bias.value)); /* 1 - sigma(bias) */
-    if (one->cell == RS_LSTM) return (mixture){lose, 0.25, "ln f", "ln(f + rho/4)", "ln(f + g/4)"};
-    return (mixture){lose, 0.5 * lose, "ln z", "ln(z + (1 - z) rho/2)", "ln(z + (1 - z) g/2)"};
+    double const keep = sigmoid(one->gate_bias.value), lose = sigmoid(-one->gate_bias.value);
+    if (one->cell == RS_LSTM)
+        return (mixture){keep, lose, 0.25, "ln f", "ln(f + rho/4)", "ln(f + g/4)"};
+    return (mixture){
+        keep, lose, 0.5 * lose, "ln z", "ln(z + (1 - z) rho/2)", "ln(z + (1 - z) g/2)"};
 }
 
-/* -ln(1 - lose + pass x), with all digits where next to nothing is lost. */
+/* -ln(keep + pass x), with all digits also where next to nothing is kept, or lost. */
 static double mixture_decay(const mixture *of, double x) {
-    return 0.0 - log1p(of->pass * x - of->lose);
+    bool const near_1 = of->lose < 0.5;
+    return 0.0 - (near_1 ? log1p(of->pass * x - of->lose) : log(of->keep + of->pass * x));
 }
 
 /* Bounds that were measured for the mean over seeds: see theory.h. */
 static bool mixes_evenly(const rs_case *one, const mixture *of, double x) {
-    bool const keeps_enough = of->pass * x <= 9.0 * (1.0 - of->lose);
+    bool const keeps_enough = of->pass * x <= 9.0 * of->keep;
     return one->hidden >= 32 && one->steps >= 50 && keeps_enough;
 }
 
