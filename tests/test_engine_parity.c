@@ -121,6 +121,13 @@ static bool rounds_across_a_kink(const rs_shape *s) {
            (s->drive == RS_DRIVE_ZERO || (many && s->precision == RS_F32));
 }
 
+/* The reference is slow, and gated cells are several times slower. */
+static bool takes_long(const rs_shape *s) {
+    size_t const columns = s->groups * s->radii * s->batch;
+    return gates_of(s) > 1 &&
+           gates_of(s) * columns * s->steps * s->hidden * s->hidden > (size_t)10000000;
+}
+
 /* Every size class: below, at and above each kernel's lanes, rows and tile widths. */
 static void check_sizes(const rs_engine *engine) {
     static const size_t hidden[] = {1, 2, 3, 5, 8, 9, 10, 17, 32, 37, 64, 100};
@@ -132,7 +139,7 @@ static void check_sizes(const rs_engine *engine) {
                 for (size_t j = 0; j < sizeof columns / sizeof *columns; ++j) {
                     cell_kind const kind = cell_kind_at(n);
                     if (few_shapes() && (3 * i + j) % 23 != 0) continue;
-                    if (kind.leak > 0.0 && (i + j) % 3 != n % 3) continue;
+                    if (n > RS_LINEAR && (i + 2 * j + n + p) % 3 != 0) continue;
                     rs_shape const shape = {.groups = 1 + (i + j) % 2,
                                             .radii = columns[j][0],
                                             .batch = columns[j][1],
@@ -144,7 +151,7 @@ static void check_sizes(const rs_engine *engine) {
                                             .precision = p,
                                             .drive =
                                                 (i + j) % 4 ? RS_DRIVE_WEIGHTED : RS_DRIVE_ZERO};
-                    if (rounds_across_a_kink(&shape)) continue;
+                    if (rounds_across_a_kink(&shape) || takes_long(&shape)) continue;
                     check_shape(engine, shape, 0.3, 0.9, j % 2 ? 1e-3 : 0.0,
                                 (paths_cancel(&shape) ? 50 : 1) * tolerance[p]);
                 }
@@ -156,7 +163,7 @@ static void check_large(const rs_engine *engine) {
     for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p)
         for (size_t n = 0; n < N_CELL_KIND; ++n)
             for (size_t i = 0; i < (few_shapes() ? 1 : sizeof hidden / sizeof *hidden); ++i) {
-                if (cell_kind_at(n).leak > 0.0 && i != n % 3) continue;
+                if (n > RS_LINEAR && (i + n + p) % 4 != 0) continue;
                 rs_shape shape = {.groups = 1,
                                   .radii = 3,
                                   .batch = 2,
@@ -736,19 +743,20 @@ static void check_independence_of(const rs_engine *engine, rs_shape shape) {
 
 /* A column's bits depend on no other column, on no thread count, and on no cut. */
 static void check_independence(const rs_engine *engine) {
-    for (size_t i = 0; i < (size_t)2 * N_CELL_KIND && !few_shapes(); ++i) {
-        cell_kind const kind = cell_kind_at(i / 2);
-        rs_shape const shape = {.groups = 2,
-                                .radii = 9,
-                                .batch = 11,
-                                .hidden = 37,
-                                .steps = 50,
-                                .cell = kind.cell,
-                                .leak = kind.leak,
-                                .precision = (rs_precision)(i % 2),
-                                .drive = RS_DRIVE_WEIGHTED};
-        bool const tried = kind.cell == RS_RELU || kind.cell == RS_LINEAR; /* as tanh is */
-        if (!tried) check_independence_of(engine, shape);
+    static const cell_kind kind[] = {{RS_TANH, 0.0}, {RS_LSTM, 0.0}, {RS_GRU, 0.0}, {RS_TANH, 0.3}};
+    for (size_t i = 0; i < 2 * sizeof kind / sizeof *kind && !few_shapes(); ++i) {
+        cell_kind const of = kind[i / 2];
+        rs_shape shape = {.groups = 2,
+                          .radii = 9,
+                          .batch = 11,
+                          .hidden = 37,
+                          .steps = 50,
+                          .cell = of.cell,
+                          .leak = of.leak,
+                          .precision = (rs_precision)(i % 2),
+                          .drive = RS_DRIVE_WEIGHTED};
+        if (i >= 2) shape.radii = 3, shape.steps = 10;
+        check_independence_of(engine, shape);
     }
 }
 
@@ -773,7 +781,7 @@ static void check_groups_that_overflow(const rs_engine *engine, rs_shape shape) 
 
 /* Many small groups in a launch: each has the bits that it has alone, on however many threads. */
 static void check_many_groups_of(const rs_engine *engine, cell_kind kind) {
-    rs_shape const shape = {.groups = few_shapes() ? 10 : 70,
+    rs_shape const shape = {.groups = few_shapes() || kind.cell != RS_TANH ? 10 : 70,
                             .radii = 16,
                             .batch = 1,
                             .hidden = 10,
@@ -1072,6 +1080,7 @@ static void clusters_change_no_bits(void **state) {
     }
     for (size_t i = 0; i < 3 * (few_shapes() ? 1 : sizeof hidden / sizeof *hidden); ++i)
         for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p) {
+            bool const large = i / 3 % 2 == 1 || p == RS_F64;
             rs_shape const shape = {.groups = 2,
                                     .radii = 5,
                                     .batch = 9,
@@ -1082,7 +1091,7 @@ static void clusters_change_no_bits(void **state) {
                                     .precision = p,
                                     .raw = i / 3 == 1,
                                     .drive = RS_DRIVE_WEIGHTED};
-            expect_clusters_to_change_nothing(cuda, &shape);
+            if (i % 3 == 0 || !large) expect_clusters_to_change_nothing(cuda, &shape);
         }
 }
 

@@ -62,13 +62,15 @@ static rs_status use(const engine_case *c, rs_record *out) {
 
 /* The device has memory for the whole pass divided by `pieces`. Of many calls, every third: pieces
  * are alike. */
-static void every_failed_call_is_reported(const char *path, int error, uint64_t pieces) {
+static void every_failed_call_is_reported(const char *path, rs_cell cell, int error,
+                                          uint64_t pieces) {
     setenv("RHOSWEEP_CUDA_PATH", path, 1);
-    const rs_shape *all = pieces > 1 ? &many : &shape;
-    engine_case c = engine_case_make(*all, 0.5, 0.9, 3);
-    rs_record record = record_make(all);
+    rs_shape all = pieces > 1 ? many : shape;
+    all.cell = cell;
+    engine_case c = engine_case_make(all, 0.5, 0.9, 3);
+    rs_record record = record_make(&all);
     rs_cuda_on_cpu_reset();
-    rs_cuda_on_cpu_set_memory(bytes_of(all) / pieces + 4096);
+    rs_cuda_on_cpu_set_memory(bytes_of(&all) / pieces + 4096);
     assert_int_equal(use(&c, &record), RS_OK);
     uint64_t const calls = rs_cuda_on_cpu_calls();
     assert_true(calls > 10);
@@ -98,12 +100,15 @@ static void every_failed_call_is_reported(const char *path, int error, uint64_t 
 
 static void failures_in_turn(void **state) {
     (void)state;
-    every_failed_call_is_reported("small", OUT_OF_MEMORY, 1);
-    every_failed_call_is_reported("cluster", OUT_OF_MEMORY, 1);
-    every_failed_call_is_reported("persistent", OUT_OF_MEMORY, 1);
-    every_failed_call_is_reported("persistent", OUT_OF_MEMORY, 2);
-    every_failed_call_is_reported("stepwise", OUT_OF_MEMORY, 1);
-    every_failed_call_is_reported("persistent", LAUNCH_FAILURE, 1);
+    every_failed_call_is_reported("small", RS_TANH, OUT_OF_MEMORY, 1);
+    every_failed_call_is_reported("cluster", RS_TANH, OUT_OF_MEMORY, 1);
+    every_failed_call_is_reported("persistent", RS_TANH, OUT_OF_MEMORY, 1);
+    every_failed_call_is_reported("persistent", RS_TANH, OUT_OF_MEMORY, 2);
+    every_failed_call_is_reported("stepwise", RS_TANH, OUT_OF_MEMORY, 1);
+    every_failed_call_is_reported("persistent", RS_TANH, LAUNCH_FAILURE, 1);
+    every_failed_call_is_reported("small", RS_LSTM, OUT_OF_MEMORY, 1);
+    every_failed_call_is_reported("persistent", RS_LSTM, OUT_OF_MEMORY, 1);
+    every_failed_call_is_reported("stepwise", RS_GRU, OUT_OF_MEMORY, 1);
 }
 
 /* A lost device names the call, and is an error of the device, not of the input. */
@@ -131,7 +136,8 @@ static rs_shape cut_shape(bool gradients) {
 static void expect_same(const rs_shape *s, const rs_record *a, const rs_record *b) {
     size_t const norms = s->groups * s->steps * s->radii * s->batch;
     size_t const gradients = s->gradients ? s->groups * s->radii * RS_N_GRADIENT : 0;
-    assert_memory_equal(a->norm2, b->norm2, norms * sizeof *a->norm2);
+    size_t const states = rs_cell_of(s->cell)->states;
+    assert_memory_equal(a->norm2, b->norm2, states * norms * sizeof *a->norm2);
     assert_memory_equal(a->exponent, b->exponent, norms * sizeof *a->exponent);
     if (gradients == 0) return;
     assert_memory_equal(a->gradient2, b->gradient2, gradients * sizeof *a->gradient2);
@@ -168,6 +174,10 @@ static void little_memory_means_smaller_pieces(void **state) {
         setenv("RHOSWEEP_CUDA_PATH", paths[i], 1);
         expect_pieces(cut_shape(false));
         expect_pieces(cut_shape(true));
+        rs_shape gated = cut_shape(true);
+        gated.cell = i % 2 ? RS_GRU : RS_LSTM;
+        gated.steps = 8;
+        expect_pieces(gated);
     }
     unsetenv("RHOSWEEP_CUDA_PATH");
 }

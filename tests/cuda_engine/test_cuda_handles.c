@@ -23,6 +23,8 @@ static rs_shape const small = {.groups = 2,
                                .warmup = 1,
                                .drive = RS_DRIVE_WEIGHTED};
 
+static size_t states_of(const rs_shape *shape) { return rs_cell_of(shape->cell)->states; }
+
 static const rs_engine *cuda(void) { return rs_engine_named("cuda"); }
 
 /* A pass and what it gives on a handle of its own. */
@@ -47,12 +49,13 @@ static bool runs_alike(void *handle, const known *k) {
     const rs_shape *s = &k->given.pass.shape;
     size_t const columns = s->groups * s->radii * s->batch, norms = columns * s->steps;
     rs_record got = record_make(s);
-    bool const same = cuda()->load(handle, s, k->given.parameters) == RS_OK &&
-                      cuda()->run(handle, &k->given.pass, &got) == RS_OK &&
-                      memcmp(got.norm2, k->right.norm2, norms * sizeof *got.norm2) == 0 &&
-                      memcmp(got.exponent, k->right.exponent, norms * sizeof *got.exponent) == 0 &&
-                      memcmp(got.nonfinite_step, k->right.nonfinite_step,
-                             columns * sizeof *got.nonfinite_step) == 0;
+    bool const same =
+        cuda()->load(handle, s, k->given.parameters) == RS_OK &&
+        cuda()->run(handle, &k->given.pass, &got) == RS_OK &&
+        memcmp(got.norm2, k->right.norm2, states_of(s) * norms * sizeof *got.norm2) == 0 &&
+        memcmp(got.exponent, k->right.exponent, norms * sizeof *got.exponent) == 0 &&
+        memcmp(got.nonfinite_step, k->right.nonfinite_step, columns * sizeof *got.nonfinite_step) ==
+            0;
     rs_record_free(&got);
     return same;
 }
@@ -80,23 +83,26 @@ static family family_of(rs_shape shape) {
     return launched;
 }
 
-/* By H, precision and device, never by the number of columns: else their bits would depend on it.
+/* By cell, H, precision and device, never by the number of columns: else their bits would depend on
+ * it.
  */
 static void columns_do_not_choose(void **state) {
     (void)state;
     static size_t const hidden[] = {8, 10, 12, 13, 64, 200, 240, 300, 511, 512, 513, 700};
     static size_t const batch[] = {1, 3, 64, 700}, groups[] = {1, 2};
+    static rs_cell const cell[] = {RS_TANH, RS_LSTM, RS_GRU};
     size_t families = 0;
     rs_cuda_on_cpu_reset();
     rs_cuda_on_cpu_watch(note_family);
-    for (int precision = RS_F32; precision <= RS_F64; ++precision)
+    for (size_t kind = 0; kind < 3 * RS_N_PRECISION; ++kind)
         for (size_t i = 0; i < sizeof hidden / sizeof *hidden; ++i) {
             rs_shape shape = {.groups = 1,
                               .radii = 1,
                               .batch = 1,
                               .hidden = hidden[i],
                               .steps = 2,
-                              .precision = (rs_precision)precision};
+                              .cell = cell[kind / RS_N_PRECISION],
+                              .precision = (rs_precision)(kind % RS_N_PRECISION)};
             family const first = family_of(shape);
             assert_true(first != NONE);
             families |= (size_t)1 << first;
@@ -136,7 +142,7 @@ static void unknown_path_is_refused(void **state) {
  * were. */
 static void graphs_follow_the_shape(void **state) {
     (void)state;
-    enum { N = 14 };
+    enum { N = 17 };
     rs_shape shape[N];
     for (size_t i = 0; i < N; ++i) shape[i] = small;
     shape[1].cell = RS_RELU;
@@ -152,12 +158,16 @@ static void graphs_follow_the_shape(void **state) {
     shape[11].radii = 3;
     shape[12].batch = 2;
     shape[13].gradients = true;
+    shape[14].cell = RS_LSTM;
+    shape[15].cell = RS_GRU;
+    shape[16].leak = 0.3;
     rs_shape const largest = {.groups = 2,
                               .radii = 8,
                               .batch = 8,
                               .hidden = 32,
                               .steps = 12,
                               .warmup = 2,
+                              .cell = RS_LSTM,
                               .precision = RS_F64,
                               .gradients = true,
                               .drive = RS_DRIVE_WEIGHTED,
@@ -179,31 +189,36 @@ static void graphs_follow_the_shape(void **state) {
     unsetenv("RHOSWEEP_CUDA_PATH");
 }
 
+static void expect_radius_alone(const engine_case *c, const rs_record *whole, size_t r) {
+    const rs_shape *s = &c->pass.shape;
+    size_t const columns = s->radii * s->batch;
+    rs_columns one = c->columns[0];
+    rs_pass pass = {.shape = *s, .of = &one};
+    one.scale += r * rs_cell_of(s->cell)->gates;
+    pass.shape.radii = 1;
+    rs_record alone = run_engine(cuda(), &pass, c->parameters, 1);
+    for (size_t i = 0; i < states_of(s) * s->steps; ++i)
+        assert_memory_equal(alone.norm2 + i * s->batch, whole->norm2 + i * columns + r * s->batch,
+                            s->batch * sizeof *whole->norm2);
+    rs_record_free(&alone);
+}
+
 /* The same radius alone and among others: with few columns in small tiles, with many in large ones,
  * and with rows and columns that fill no tile. */
 static void tiles_change_no_bits(void **state) {
     (void)state;
+    static rs_cell const cell[] = {RS_TANH, RS_LSTM, RS_GRU};
     setenv("RHOSWEEP_CUDA_PATH", "stepwise", 1);
     rs_cuda_on_cpu_reset();
-    for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p) {
+    for (size_t i = 0; i < 3 * RS_N_PRECISION; ++i) {
         rs_shape shape = small;
         shape.groups = 1, shape.radii = 21, shape.batch = 7, shape.hidden = 109;
-        shape.precision = p;
+        shape.cell = cell[i / RS_N_PRECISION];
+        shape.precision = (rs_precision)(i % RS_N_PRECISION);
+        if (shape.cell != RS_TANH) shape.hidden = 45;
         engine_case c = engine_case_make(shape, 0.5, 3.0, 11);
         rs_record whole = run_case(cuda(), &c, 1);
-        size_t const columns = shape.radii * shape.batch;
-        for (size_t r = 0; r < shape.radii; r += 4) {
-            rs_columns one = c.columns[0];
-            one.scale += r;
-            rs_pass pass = {.shape = c.pass.shape, .of = &one};
-            pass.shape.radii = 1;
-            rs_record alone = run_engine(cuda(), &pass, c.parameters, 1);
-            for (size_t t = 0; t < shape.steps; ++t)
-                assert_memory_equal(alone.norm2 + t * shape.batch,
-                                    whole.norm2 + t * columns + r * shape.batch,
-                                    shape.batch * sizeof *whole.norm2);
-            rs_record_free(&alone);
-        }
+        for (size_t r = 0; r < shape.radii; r += 4) expect_radius_alone(&c, &whole, r);
         rs_record_free(&whole);
         engine_case_free(&c);
     }
@@ -265,7 +280,9 @@ static void devices_and_threads(void **state) {
     for (size_t i = 0; i < sizeof paths / sizeof *paths; ++i) {
         setenv("RHOSWEEP_CUDA_PATH", paths[i], 1);
         rs_cuda_on_cpu_set_devices(2);
-        known const job[2] = {make_known(shape, 1), make_known(shape, 2)};
+        rs_shape other = shape;
+        other.cell = i % 2 ? RS_GRU : RS_LSTM;
+        known const job[2] = {make_known(shape, 1), make_known(other, 2)};
         worker w[2];
         for (int k = 0; k < 2; ++k) {
             w[k] = (worker){.device = (size_t)k, .job = &job[k]};
