@@ -193,6 +193,7 @@ def test_a_kernel_without_a_product_is_counted_by_the_element():
     products = "\n".join(["FFMA R60, R61, R62, R60"] * 4)
     whole = code_of(text.replace(TANH, f"{products}\n{TANH}\n{TANH}"))
     assert measure.epilogue_of(whole, units=2) == (7, 2)
+    assert measure.epilogue_of(whole, units=1, gates=4) == (7, 1)
 
 
 def test_a_kernel_that_is_one_step_is_counted_by_its_loop_over_rows():
@@ -231,6 +232,16 @@ def test_demangled_names(demangled, name):
     assert compiler.short(demangled) == name
 
 
+@pytest.mark.parametrize(("name", "units"), [
+    ("small_forward<float, 8, 1>", (8, 1)),
+    ("small_gated_backward<double, 6, 2>", (6, 4)),
+    ("small_gated_forward<float, 10, 3>", (10, 3)),
+    ("forward_kernel<float, 8, 4, 2>", (None, 1)),
+])
+def test_units_and_gates_of_the_small_path(name, units):
+    assert compiler.units_of(name) == units
+
+
 @pytest.mark.parametrize(("arch", "registers", "threads", "shared", "blocks"), [
     (90, 32, 1024, 0, 2),        # warps
     (90, 32, 32, 0, 32),         # blocks
@@ -265,7 +276,7 @@ def test_only_f32_must_not_spill():
 
 
 def test_tanh_has_a_limit():
-    name = "forward_kernel<float, 8, 4>"
+    name = "forward_kernel<float, 8, 4, 0>"
     assert program.broken_limits([kernel(name, slots=45)], True) == []
     assert program.broken_limits([kernel(name, slots=45.5)], True) == [
         f"{name} on sm_90 needs 45.5 issue slots per element, more than 45"]

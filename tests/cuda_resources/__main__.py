@@ -131,7 +131,7 @@ TEXT = """\
   product that a thread holds. Forward: all behind the product, to the end of the step, with tanh;
   backward: all but the product loop. The usual way is the shortest that loads what there is to
   load: no slow division, no non-finite state, no sum of norms, no remainder of a product. Where a
-  kernel has no product (stepwise) or has it written out (small): the whole step, less H * H fma.
+  kernel has no product (stepwise) or has it written out (small): the whole step, less K * H * H fma.
 - **spilled**, **static shared**, **shared** (dynamic): bytes; **blocks**: at once on one processor,
   by registers, threads and shared memory.
 
@@ -180,7 +180,7 @@ def spilling(kernels):
 
 def slow_tanh(kernels):
     limited = [k for k in kernels if k.arch == LIMITED_ARCH and
-               k.name.startswith("forward_kernel<float")]
+               k.name.startswith("forward_kernel<float") and k.name.endswith(", 0>")]
     if not any(k.epilogue for k in limited):
         return [f"no forward_kernel<float> on sm_{LIMITED_ARCH}, whose tanh is limited"]
     slots = [(k, k.epilogue.slots / k.epilogue.elements) for k in limited if k.epilogue]

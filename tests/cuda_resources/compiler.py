@@ -53,10 +53,14 @@ def short(demangled):
     return name.split("(")[0].replace("true", "1").replace("false", "0")
 
 
+# Of kinds of cells, as kernels have them for their last argument: enum cell_kind of cells.cuh.
+_GATES = {"0": 1, "1": 1, "2": 4, "3": 3}
+
+
 def units_of(name):
-    """H of a kernel of the small path, which has no size but that."""
-    found = re.fullmatch(r"small_\w+<\w+, (\d+)>", name)
-    return int(found.group(1)) if found else None
+    """H and gates of a kernel of the small path, which has no size but these; or None, 1."""
+    found = re.fullmatch(r"small_\w+<\w+, (\d+), (\d)>", name)
+    return (int(found.group(1)), _GATES[found.group(2)]) if found else (None, 1)
 
 
 # ---- compiling ----------------------------------------------------------------------------------
@@ -91,7 +95,7 @@ def machine_code(text):
         if "forward" not in name and "backward" not in name:
             continue
         code = measure.Code(lines, "double" in name)
-        figures[name] = measure.product_of(code), measure.epilogue_of(code, units_of(name))
+        figures[name] = measure.product_of(code), measure.epilogue_of(code, *units_of(name))
     return figures
 
 

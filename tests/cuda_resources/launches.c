@@ -53,9 +53,9 @@ static void *zeros(size_t count, size_t size) {
 
 /* All zero: no kernel reads it. */
 static rs_status run_shape(void) {
-    size_t const sheet = shape.batch * shape.hidden;
-    double *const weights = zeros(shape.hidden * shape.hidden, sizeof *weights);
-    double *const scale = zeros(shape.radii, sizeof *scale);
+    size_t const sheet = shape.batch * shape.hidden, gates = rs_cell_of(shape.cell)->gates;
+    double *const weights = zeros(gates * shape.hidden * shape.hidden, sizeof *weights);
+    double *const scale = zeros(shape.radii * gates, sizeof *scale);
     double *const delta = zeros(sheet, sizeof *delta);
     rs_parameters const of = {.weight_hh = weights};
     rs_columns const columns = {.scale = scale, .delta = delta, .drive = {.sigma = 1.0}};
@@ -71,19 +71,28 @@ static rs_status run_shape(void) {
     return status;
 }
 
+static rs_status run_shapes(rs_cell cell, rs_precision precision) {
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; ++i) {
+        shape = (rs_shape){.groups = 1,
+                           .radii = RADII,
+                           .batch = shapes[i].columns / RADII,
+                           .hidden = shapes[i].hidden,
+                           .steps = STEPS,
+                           .cell = cell,
+                           .precision = precision,
+                           .drive = RS_DRIVE_NOISE};
+        RS_TRY(run_shape());
+    }
+    return RS_OK;
+}
+
 int main(void) {
+    static const rs_cell cells[] = {RS_TANH, RS_LSTM, RS_GRU};
     rs_cuda_on_cpu_set_memory(UINT64_C(4) << 30);
     rs_cuda_on_cpu_watch(print_new);
-    for (int precision = RS_F32; precision <= RS_F64; ++precision)
-        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; ++i) {
-            shape = (rs_shape){.groups = 1,
-                               .radii = RADII,
-                               .hidden = shapes[i].hidden,
-                               .steps = STEPS,
-                               .precision = (rs_precision)precision,
-                               .drive = RS_DRIVE_NOISE};
-            shape.batch = shapes[i].columns / RADII;
-            if (run_shape() == RS_OK) continue;
+    for (rs_precision precision = RS_F32; precision < RS_N_PRECISION; ++precision)
+        for (size_t i = 0; i < sizeof cells / sizeof *cells; ++i) {
+            if (run_shapes(cells[i], precision) == RS_OK) continue;
             fprintf(stderr, "cuda_launches: %s\n", rs_message());
             return EXIT_FAILURE;
         }

@@ -250,12 +250,12 @@ def _epilogue_of_rows(code):
     return Epilogue(slots.slots, int(slots.tanh) or stored)
 
 
-def epilogue_of(code, units=None):
+def epilogue_of(code, units=None, gates=1):
     """What a step costs but for its product; where the kernel has no loop over steps, what its loop
     over rows costs; None where it has neither.
 
-    `units`: H of a kernel whose thread has all units, the product written out. Its H * H fma are
-    not counted. A kernel with neither product is counted by the element: of a tanh, or of a stored
+    `units`: H of a kernel whose thread has all units, the product written out. Its K * H * H fma
+    are not counted, with K `gates`. A kernel with neither product is counted by the element: of a tanh, or of a stored
     word."""
     loop = _step(code)
     if loop is None:
@@ -267,6 +267,6 @@ def epilogue_of(code, units=None):
     if code.products:
         return Epilogue(whole.slots, elements)
     if units:
-        return Epilogue(whole.slots - units * units, units)
+        return Epilogue(whole.slots - gates * units * units, units)
     stored = sum(words_of(i, STORES) for i in code.instructions(loop))
     return Epilogue(whole.slots, int(whole.tanh) or stored // code.words_each)
