@@ -7,7 +7,7 @@
 
 namespace {
 
-enum { RM = STRIP, GATED_BACK_THREADS = 256 };
+enum { RM = STRIP };
 
 static int log2_of(int power) { return __builtin_ctz((unsigned)power); }
 
@@ -123,7 +123,7 @@ __device__ static void send_step_back(const tiling &t, const place<RM, RN> &at, 
 }
 
 template <typename real, int RN, cell_kind KIND>
-__global__ void __launch_bounds__(back_threads(cell_of_kind<KIND>::GATES, GATED_BACK_THREADS), 1)
+__global__ void __launch_bounds__(most_back_threads(cell_of_kind<KIND>::GATES), 1)
     cluster_backward_kernel(problem p, arrays<real> a, tiling t) {
     using part_type = backward_part<real, RM, RN, KIND>;
     using cell = cell_of_kind<KIND>;
@@ -171,7 +171,7 @@ __global__ void __launch_bounds__(back_threads(cell_of_kind<KIND>::GATES, GATED_
 template <typename real>
 static tiling tile_with(const rs_shape *shape, bool back, int blocks, int tc) {
     int const units = padded_units<real>(shape, RM, blocks);
-    tiling t = tiling_of<real>(shape, back, units, blocks, RM, tc, GATED_BACK_THREADS);
+    tiling t = tiling_of<real>(shape, back, units, blocks, RM, tc);
     t.buffers = 2;
     t.resident = true;
     t.shared = shared_bytes<real>(&t);

@@ -10,8 +10,6 @@ namespace {
  * more often; with four there are twice the warps. */
 enum { SHORT = 4, TALL = 8 };
 
-enum { GATED_BACK_THREADS = 384 };
-
 /* ---- the product ----------------------------------------------------------------------------- */
 
 /* The thread's part of W times the tile's states, added to acc. Ends with all threads past their
@@ -92,7 +90,7 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
 }
 
 template <typename real, int RM, int RN, cell_kind KIND>
-__global__ void __launch_bounds__(back_threads(cell_of_kind<KIND>::GATES, GATED_BACK_THREADS), 1)
+__global__ void __launch_bounds__(most_back_threads(cell_of_kind<KIND>::GATES), 1)
     backward_kernel(problem p, arrays<real> a, tiling t) {
     using cell = cell_of_kind<KIND>;
     shared_arrays<real> const s = carve<real>(rs_shared, t);
@@ -152,8 +150,7 @@ static tiling tile_with(const device_limits *limits, const rs_shape *shape, bool
                         int tc) {
     bool const plain = gates_of(shape) == 1;
     int const units = padded_units<real>(shape, plain ? rm : (int)STRIP, 1);
-    tiling t = tiling_of<real>(shape, back, units, 1, back && !plain ? (int)SHORT : rm, tc,
-                               GATED_BACK_THREADS);
+    tiling t = tiling_of<real>(shape, back, units, 1, back && !plain ? (int)SHORT : rm, tc);
     t.buffers = 1;
     t.shared = shared_bytes<real>(&t);
     t.resident = t.shared <= limits->shared_most;

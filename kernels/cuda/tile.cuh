@@ -25,10 +25,10 @@ enum { STRIP = 4 };
 static_assert((int)GATED_SLOTS == (int)STRIP,
               "the gates of a unit are a strip of a product's rows");
 
-/* Threads that a kernel of the way back has registers for, at most `gated` of cells with several
- * gates: these need more of them, and have a quarter of the forward pass's threads or half. */
-__host__ __device__ constexpr int back_threads(int gates, int gated) {
-    return gates > 1 ? gated : (int)MOST_THREADS;
+/* Threads that a kernel of the way back has registers for: those of cells with several gates need
+ * more of them, and have half as many threads as forward, or a quarter. */
+__host__ __device__ constexpr int most_back_threads(int gates) {
+    return gates > 1 ? MOST_THREADS / 2 : MOST_THREADS;
 }
 
 /* How one pass of a piece is laid over blocks. Cells with one gate have the same tiling both ways;
@@ -198,7 +198,8 @@ template <int UNITS, int RN> struct place {
     /* Start of the thread's part of step t (from 0) of the coefficients or the history, whose
      * sheets are [G][tiles][trace_rows()][width]. */
     __device__ size_t trace_at(const problem &p, const tiling &t, int rows, int step) const {
-        size_t const block = ((size_t)step * p.groups + group) * t.tiles + tile;
+        unsigned const sheet = (unsigned)step * p.groups + group; /* memory holds no 2^32 of them */
+        size_t const block = (size_t)sheet * t.tiles + tile;
         return (block * rows + row) * t.width + local;
     }
 
@@ -296,8 +297,7 @@ struct tilings {
 /* Sizes of a pass's tiling, all but the room for W0, from units, and from rows and columns of a
  * thread. */
 template <typename real>
-static tiling tiling_of(const rs_shape *shape, bool back, int units, int blocks, int rm, int tc,
-                        int gated_back_threads) {
+static tiling tiling_of(const rs_shape *shape, bool back, int units, int blocks, int rm, int tc) {
     int const gates = (int)gates_of(shape), states = (int)rs_cell_of(shape->cell)->states;
     tiling t = {};
     t.units = units;
@@ -306,7 +306,7 @@ static tiling tiling_of(const rs_shape *shape, bool back, int units, int blocks,
     t.tr = t.rows / rm;
     t.tc = tc;
     t.threads = t.tr * tc;
-    t.most_threads = back ? back_threads(gates, gated_back_threads) : (int)MOST_THREADS;
+    t.most_threads = back ? most_back_threads(gates) : (int)MOST_THREADS;
     t.width = tc * columns_of<real>();
     t.tiles = (int)((shape->radii * shape->batch + t.width - 1) / t.width);
     t.blocks = blocks;
