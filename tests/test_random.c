@@ -180,8 +180,12 @@ static driven noise(double sigma) {
     return (driven){{.drive = RS_DRIVE_NOISE, .hidden = HIDDEN}, {.seed = seed, .sigma = sigma}};
 }
 
+/* With biases where there are weights. */
 static void fill(const driven *d, size_t step, size_t sample, double *u) {
-    rs_parameters const of = {.weight_ih = weight_ih, .bias_ih = bias_ih, .bias_hh = bias_hh};
+    bool const weighted = d->shape.drive == RS_DRIVE_WEIGHTED;
+    rs_parameters const of = {.weight_ih = weight_ih,
+                              .bias_ih = weighted ? bias_ih : NULL,
+                              .bias_hh = weighted ? bias_hh : NULL};
     rs_drive_fill(&d->shape, &of, &d->drive, step, sample, u);
 }
 
@@ -208,6 +212,45 @@ static void noise_is_scaled_normals(void **state) {
     fill(&drive, 3, 2, u);
     for (size_t i = 0; i < HIDDEN; ++i)
         assert_true(u[i] == 0.25 * normal_at(RS_STREAM_NOISE, 3, 2, i));
+}
+
+/* Of either, alone and together, whatever drives the units. */
+static void biases_are_added_to_every_drive(void **state) {
+    driven const drive[] = {{{.drive = RS_DRIVE_ZERO, .hidden = HIDDEN}, {.seed = seed}},
+                            noise(0.25)};
+    (void)state;
+    for (size_t k = 0; k < 2; ++k)
+        for (unsigned which = 1; which < 4; ++which) {
+            rs_parameters const of = {.bias_ih = which & 1 ? bias_ih : NULL,
+                                      .bias_hh = which & 2 ? bias_hh : NULL};
+            double without[HIDDEN], with[HIDDEN];
+            fill(&drive[k], 3, 2, without);
+            rs_drive_fill(&drive[k].shape, &of, &drive[k].drive, 3, 2, with);
+            for (size_t i = 0; i < HIDDEN; ++i) {
+                double const bias = (which & 1 ? bias_ih[i] : 0.0) + (which & 2 ? bias_hh[i] : 0.0);
+                assert_true(with[i] == without[i] + bias);
+            }
+        }
+}
+
+/* Every gate of every unit has a number of its own, and the candidate of a GRU leaves one of its
+ * biases to the product. */
+static void gates_are_driven_each_by_itself(void **state) {
+    enum { GATES = 3 };
+    driven const drive = {{.cell = RS_GRU, .drive = RS_DRIVE_NOISE, .hidden = HIDDEN},
+                          {.seed = seed, .sigma = 0.25}};
+    double ih[GATES * HIDDEN], hh[GATES * HIDDEN], u[GATES * HIDDEN];
+    (void)state;
+    for (size_t i = 0; i < GATES * HIDDEN; ++i) {
+        ih[i] = 1.0 + (double)i;
+        hh[i] = 100.0 * (double)i;
+    }
+    rs_parameters const of = {.bias_ih = ih, .bias_hh = hh};
+    rs_drive_fill(&drive.shape, &of, &drive.drive, 3, 2, u);
+    for (size_t i = 0; i < GATES * HIDDEN; ++i) {
+        double const bias = i < RS_GRU_N * HIDDEN ? ih[i] + hh[i] : ih[i];
+        assert_true(u[i] == 0.25 * normal_at(RS_STREAM_NOISE, 3, 2, i) + bias);
+    }
 }
 
 static void weighted_drive_is_the_formula(void **state) {
@@ -276,6 +319,8 @@ int main(void) {
         cmocka_unit_test(every_part_of_the_position_counts),
         cmocka_unit_test(zero_drive_is_zero),
         cmocka_unit_test(noise_is_scaled_normals),
+        cmocka_unit_test(biases_are_added_to_every_drive),
+        cmocka_unit_test(gates_are_driven_each_by_itself),
         cmocka_unit_test(weighted_drive_is_the_formula),
         cmocka_unit_test(order_and_chunks_change_nothing),
         cmocka_unit_test(noise_does_not_depend_on_the_width),
