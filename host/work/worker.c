@@ -162,6 +162,18 @@ void rs_work_prepare(const rs_worker *worker, rs_work *work) {
 
 /* ---- from norms to points -------------------------------------------------------------------- */
 
+/* One sample's, to the profile of the whole state and, where it is a pair, to those of its parts.
+ */
+static void add_norms(const rs_norm_view *norms, size_t sample, size_t steps, rs_point *point) {
+    rs_profile_add(&point->profile, sample, steps, norms);
+    for (size_t k = 0; norms->states > 1 && k < norms->states; ++k) {
+        rs_norm_view one = *norms;
+        one.norm2 += k * norms->stride;
+        one.states = 1;
+        rs_profile_add(&point->state[k], sample, steps, &one);
+    }
+}
+
 /* Adds the norms of one task's columns, in the order of their samples, to the profiles of their
  * radii. `first` is the task's first column among those of all tasks. */
 static void reduce_task(const rs_norms *norms, size_t steps, size_t first, rs_task *task) {
@@ -169,21 +181,14 @@ static void reduce_task(const rs_norms *norms, size_t steps, size_t first, rs_ta
     size_t const columns = chunk->radii * chunk->batch;
     size_t const states = rs_cell_of(task->one->cell)->states;
     for (size_t column = 0; column < columns; ++column) {
-        size_t const r = column / chunk->batch,
-                     sample = chunk->first_sample + column % chunk->batch;
+        size_t const r = column / chunk->batch, b = column % chunk->batch;
         rs_point *point = &task->point[chunk->first_radius + r];
-        rs_norm_view view = {.norm2 = norms->record.norm2 + states * first * steps + column,
-                             .exponent = norms->record.exponent + first * steps + column,
-                             .states = states,
-                             .stride = columns,
-                             .norm_stride = states * columns};
-        rs_profile_add(&point->profile, sample, steps, &view);
-        for (size_t k = 0; states > 1 && k < states; ++k) {
-            rs_norm_view one = view;
-            one.norm2 += k * columns;
-            one.states = 1;
-            rs_profile_add(&point->state[k], sample, steps, &one);
-        }
+        rs_norm_view const view = {.norm2 = norms->record.norm2 + states * first * steps + column,
+                                   .exponent = norms->record.exponent + first * steps + column,
+                                   .states = states,
+                                   .stride = columns,
+                                   .norm_stride = states * columns};
+        add_norms(&view, chunk->first_sample + b, steps, point);
         long const nonfinite = (long)norms->record.nonfinite_step[first + column];
         if (nonfinite && (!point->forward_nonfinite || nonfinite < point->forward_nonfinite))
             point->forward_nonfinite = nonfinite;
