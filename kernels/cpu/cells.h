@@ -250,8 +250,8 @@ INLINE void put_norms(size_t states, size_t vectors, const ranges *from, ranges 
     for (size_t s = 0; s < states; ++s) EACH(vectors) to->norm2[s][v] = from->norm2[s][v];
 }
 
-/* Reads a unit's coefficients ahead: the step after this one reads them from where no prefetcher
- * looks, further down. */
+/* Reads a unit's coefficients ahead, into the second cache, for a step's may be more than the first
+ * holds: the step after this one reads them from where no prefetcher looks, further down. */
 INLINE void prefetch_step_before(const real *kept, size_t count, size_t vectors, size_t hidden) {
     UNROLL
     for (size_t i = 0; i < count * vectors; ++i)
@@ -355,60 +355,69 @@ INLINE void backward_gru(bool raw, size_t vectors, const rs_cpu_tile *tile, cons
 
 /* ---- which cell ---------------------------------------------------------------------------- */
 
-/* Everything that a row's loop would ask for is known when compiling, the number of vectors too, so
- * there is a copy of each. */
-#define EACH_PLAIN(leaky, call, ...)                                                               \
-    switch (tile->shape->cell) {                                                                   \
-    case RS_TANH: call(RS_TANH, raw, leaky, __VA_ARGS__); break;                                   \
-    case RS_RELU: call(RS_RELU, raw, leaky, __VA_ARGS__); break;                                   \
-    default: call(RS_LINEAR, raw, leaky, __VA_ARGS__); break;                                      \
+/* What a panel's units do. Everything that a row's loop would ask for is known when compiling, the
+ * number of vectors too: there are two functions for each cell and width. */
+typedef struct cell_steps {
+    /* Adds to bad [vectors] 0 times every number of the new state. */
+    void (*forward)(const rs_cpu_tile *tile, const forward_units *u, vreal *bad);
+    /* Adds the squares of delta to those of the step, and makes q of it. */
+    void (*backward)(const rs_cpu_tile *tile, const backward_units *u, ranges *range);
+} cell_steps;
+
+#define PLAIN(name, cell)                                                                          \
+    INLINE void forward_##name(bool raw, size_t vectors, const rs_cpu_tile *tile,                  \
+                               const forward_units *u, vreal *bad) {                               \
+        if (tile->shape->leak > 0)                                                                 \
+            forward_plain(cell, raw, true, vectors, tile, u, bad);                                 \
+        else                                                                                       \
+            forward_plain(cell, raw, false, vectors, tile, u, bad);                                \
+    }                                                                                              \
+    INLINE void backward_##name(bool raw, size_t vectors, const rs_cpu_tile *tile,                 \
+                                const backward_units *u, ranges *range) {                          \
+        if (tile->shape->leak > 0)                                                                 \
+            backward_plain(cell, raw, true, vectors, tile, u, range);                              \
+        else                                                                                       \
+            backward_plain(cell, raw, false, vectors, tile, u, range);                             \
+    }
+PLAIN(tanh, RS_TANH)
+PLAIN(relu, RS_RELU)
+PLAIN(linear, RS_LINEAR)
+
+#define STEPS(name, vectors)                                                                       \
+    static void forward_##name##_##vectors(const rs_cpu_tile *tile, const forward_units *u,        \
+                                           vreal *bad) {                                           \
+        if (tile->shape->raw)                                                                      \
+            forward_##name(true, vectors, tile, u, bad);                                           \
+        else                                                                                       \
+            forward_##name(false, vectors, tile, u, bad);                                          \
+    }                                                                                              \
+    static void backward_##name##_##vectors(const rs_cpu_tile *tile, const backward_units *u,      \
+                                            ranges *range) {                                       \
+        if (tile->shape->raw)                                                                      \
+            backward_##name(true, vectors, tile, u, range);                                        \
+        else                                                                                       \
+            backward_##name(false, vectors, tile, u, range);                                       \
+    }
+#define ALL_STEPS(vectors)                                                                         \
+    STEPS(tanh, vectors)                                                                           \
+    STEPS(relu, vectors) STEPS(linear, vectors) STEPS(lstm, vectors) STEPS(gru, vectors)
+#define STEPS_OF(name, vectors)                                                                    \
+    { forward_##name##_##vectors, backward_##name##_##vectors }
+#define ALL_STEPS_OF(vectors)                                                                      \
+    {                                                                                              \
+        [RS_TANH] = STEPS_OF(tanh, vectors), [RS_RELU] = STEPS_OF(relu, vectors),                  \
+        [RS_LINEAR] = STEPS_OF(linear, vectors), [RS_LSTM] = STEPS_OF(lstm, vectors),              \
+        [RS_GRU] = STEPS_OF(gru, vectors)                                                          \
     }
 
-INLINE void forward_cell(bool raw, size_t vectors, const rs_cpu_tile *tile, const forward_units *u,
-                         vreal *bad) {
-    if (tile->shape->cell == RS_LSTM)
-        forward_lstm(raw, vectors, tile, u, bad);
-    else if (tile->shape->cell == RS_GRU)
-        forward_gru(raw, vectors, tile, u, bad);
-    else if (tile->shape->leak > 0)
-        EACH_PLAIN(true, forward_plain, vectors, tile, u, bad)
-    else
-        EACH_PLAIN(false, forward_plain, vectors, tile, u, bad)
-}
-
-INLINE void backward_cell(bool raw, size_t vectors, const rs_cpu_tile *tile,
-                          const backward_units *u, ranges *range) {
-    if (tile->shape->cell == RS_LSTM)
-        backward_lstm(raw, vectors, tile, u, range);
-    else if (tile->shape->cell == RS_GRU)
-        backward_gru(raw, vectors, tile, u, range);
-    else if (tile->shape->leak > 0)
-        EACH_PLAIN(true, backward_plain, vectors, tile, u, range)
-    else
-        EACH_PLAIN(false, backward_plain, vectors, tile, u, range)
-}
-
-#define EACH_WIDTH(raw, call, ...)                                                                 \
-    switch (tile->vectors) {                                                                       \
-    case 1: call(raw, 1, __VA_ARGS__); break;                                                      \
-    case 2: call(raw, 2, __VA_ARGS__); break;                                                      \
-    default: call(raw, MAX_VECTORS, __VA_ARGS__); break;                                           \
-    }
-
-/* Adds to bad [vectors] 0 times every number of the new state. */
-APART void step_forward(const rs_cpu_tile *tile, const forward_units *u, vreal *bad) {
-    if (tile->shape->raw)
-        EACH_WIDTH(true, forward_cell, tile, u, bad)
-    else
-        EACH_WIDTH(false, forward_cell, tile, u, bad)
-}
-
-/* Adds the squares of the panel's delta to those of the step, and makes q of it. */
-APART void step_backward(const rs_cpu_tile *tile, const backward_units *u, ranges *range) {
-    if (tile->shape->raw)
-        EACH_WIDTH(true, backward_cell, tile, u, range)
-    else
-        EACH_WIDTH(false, backward_cell, tile, u, range)
-}
+/* steps[vectors - 1][cell] */
+ALL_STEPS(1)
+ALL_STEPS(2)
+#if MAX_VECTORS == 3
+ALL_STEPS(3)
+static const cell_steps steps[3][RS_N_CELL] = {ALL_STEPS_OF(1), ALL_STEPS_OF(2), ALL_STEPS_OF(3)};
+#else
+static const cell_steps steps[2][RS_N_CELL] = {ALL_STEPS_OF(1), ALL_STEPS_OF(2)};
+#endif
 
 #endif

@@ -110,7 +110,7 @@ static void forward_step(const rs_cpu_tile *tile, const trace *s, const real *dr
                                      .h = out + first * width,
                                      .c = s->carry + first * width,
                                      .kept = kept + first * kept_of(shape) * width};
-        step_forward(tile, &units, bad);
+        steps[tile->vectors - 1][shape->cell].forward(tile, &units, bad);
         first = end;
     }
 }
@@ -166,7 +166,7 @@ static void backward_step(const rs_cpu_tile *tile, const trace *s, ranges *range
                                       .kept = s->kept + ((t - 1) * hidden + first) * kept,
                                       .carry = s->carry + first * width,
                                       .q = q + first * width};
-        step_backward(tile, &units, range);
+        steps[tile->vectors - 1][shape->cell].backward(tile, &units, range);
         first = end;
     }
 }
