@@ -23,8 +23,6 @@ static rs_shape const small = {.groups = 2,
                                .warmup = 1,
                                .drive = RS_DRIVE_WEIGHTED};
 
-static size_t states_of(const rs_shape *shape) { return rs_cell_of(shape->cell)->states; }
-
 static const rs_engine *cuda(void) { return rs_engine_named("cuda"); }
 
 /* A pass and what it gives on a handle of its own. */
@@ -48,14 +46,14 @@ static void free_known(known *k) {
 static bool runs_alike(void *handle, const known *k) {
     const rs_shape *s = &k->given.pass.shape;
     size_t const columns = s->groups * s->radii * s->batch, norms = columns * s->steps;
+    size_t const states = rs_cell_of(s->cell)->states;
     rs_record got = record_make(s);
-    bool const same =
-        cuda()->load(handle, s, k->given.parameters) == RS_OK &&
-        cuda()->run(handle, &k->given.pass, &got) == RS_OK &&
-        memcmp(got.norm2, k->right.norm2, states_of(s) * norms * sizeof *got.norm2) == 0 &&
-        memcmp(got.exponent, k->right.exponent, norms * sizeof *got.exponent) == 0 &&
-        memcmp(got.nonfinite_step, k->right.nonfinite_step, columns * sizeof *got.nonfinite_step) ==
-            0;
+    bool const same = cuda()->load(handle, s, k->given.parameters) == RS_OK &&
+                      cuda()->run(handle, &k->given.pass, &got) == RS_OK &&
+                      memcmp(got.norm2, k->right.norm2, norms * states * sizeof *got.norm2) == 0 &&
+                      memcmp(got.exponent, k->right.exponent, norms * sizeof *got.exponent) == 0 &&
+                      memcmp(got.nonfinite_step, k->right.nonfinite_step,
+                             columns * sizeof *got.nonfinite_step) == 0;
     rs_record_free(&got);
     return same;
 }
@@ -158,9 +156,9 @@ static void graphs_follow_the_shape(void **state) {
     shape[11].radii = 3;
     shape[12].batch = 2;
     shape[13].gradients = true;
-    shape[14].cell = RS_LSTM;
-    shape[15].cell = RS_GRU;
-    shape[16].leak = 0.3;
+    shape[14].leak = 0.3;
+    shape[15].cell = RS_LSTM;
+    shape[16].cell = RS_GRU;
     rs_shape const largest = {.groups = 2,
                               .radii = 8,
                               .batch = 8,
@@ -189,39 +187,43 @@ static void graphs_follow_the_shape(void **state) {
     unsetenv("RHOSWEEP_CUDA_PATH");
 }
 
-static void expect_radius_alone(const engine_case *c, const rs_record *whole, size_t r) {
-    const rs_shape *s = &c->pass.shape;
-    size_t const columns = s->radii * s->batch;
-    rs_columns one = c->columns[0];
-    rs_pass pass = {.shape = *s, .of = &one};
-    one.scale += r * rs_cell_of(s->cell)->gates;
-    pass.shape.radii = 1;
-    rs_record alone = run_engine(cuda(), &pass, c->parameters, 1);
-    for (size_t i = 0; i < states_of(s) * s->steps; ++i)
-        assert_memory_equal(alone.norm2 + i * s->batch, whole->norm2 + i * columns + r * s->batch,
-                            s->batch * sizeof *whole->norm2);
-    rs_record_free(&alone);
+/* The same radius alone and among others. */
+static void check_tiles(rs_shape shape) {
+    const rs_cell_info *cell = rs_cell_of(shape.cell);
+    engine_case c = engine_case_make(shape, 0.5, 3.0, 11);
+    rs_record whole = run_case(cuda(), &c, 1);
+    size_t const columns = shape.radii * shape.batch;
+    for (size_t r = 0; r < shape.radii; r += 4) {
+        rs_columns one = c.columns[0];
+        one.scale += r * cell->gates;
+        rs_pass pass = {.shape = c.pass.shape, .of = &one};
+        pass.shape.radii = 1;
+        rs_record alone = run_engine(cuda(), &pass, c.parameters, 1);
+        for (size_t row = 0; row < shape.steps * cell->states; ++row)
+            assert_memory_equal(alone.norm2 + row * shape.batch,
+                                whole.norm2 + row * columns + r * shape.batch,
+                                shape.batch * sizeof *whole.norm2);
+        rs_record_free(&alone);
+    }
+    rs_record_free(&whole);
+    engine_case_free(&c);
 }
 
-/* The same radius alone and among others: with few columns in small tiles, with many in large ones,
- * and with rows and columns that fill no tile. */
+/* With few columns in small tiles, with many in large ones, and with rows and columns that fill no
+ * tile. */
 static void tiles_change_no_bits(void **state) {
     (void)state;
-    static rs_cell const cell[] = {RS_TANH, RS_LSTM, RS_GRU};
+    static const rs_cell cells[] = {RS_TANH, RS_LSTM, RS_GRU};
     setenv("RHOSWEEP_CUDA_PATH", "stepwise", 1);
     rs_cuda_on_cpu_reset();
-    for (size_t i = 0; i < 3 * RS_N_PRECISION; ++i) {
-        rs_shape shape = small;
-        shape.groups = 1, shape.radii = 21, shape.batch = 7, shape.hidden = 109;
-        shape.cell = cell[i / RS_N_PRECISION];
-        shape.precision = (rs_precision)(i % RS_N_PRECISION);
-        if (shape.cell != RS_TANH) shape.hidden = 45;
-        engine_case c = engine_case_make(shape, 0.5, 3.0, 11);
-        rs_record whole = run_case(cuda(), &c, 1);
-        for (size_t r = 0; r < shape.radii; r += 4) expect_radius_alone(&c, &whole, r);
-        rs_record_free(&whole);
-        engine_case_free(&c);
-    }
+    for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p)
+        for (size_t i = 0; i < sizeof cells / sizeof *cells; ++i) {
+            rs_shape shape = small;
+            shape.groups = 1, shape.radii = 21, shape.batch = 7, shape.hidden = i == 0 ? 109 : 37;
+            shape.cell = cells[i];
+            shape.precision = p;
+            check_tiles(shape);
+        }
     unsetenv("RHOSWEEP_CUDA_PATH");
 }
 
