@@ -81,8 +81,7 @@ static family family_of(rs_shape shape) {
     return launched;
 }
 
-/* By cell, H, precision and device, never by the number of columns: else their bits would depend on
- * it.
+/* By cell, H, precision and device, never by the number of columns: else bits would depend on it.
  */
 static void columns_do_not_choose(void **state) {
     (void)state;
