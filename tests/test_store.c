@@ -1084,7 +1084,7 @@ static void test_kill_while_upgrading(void **state) {
     size_t length;
     char *const bytes = read_file("x.db", &length);
     int killed = 0;
-    for (long us = 0, version = 1; version == 1; us += 500) {
+    for (long us = 0, version = 1; version == 1; us += 500 + us / 8) {
         list_folder(remove_file);
         write_file("x.db", bytes, length);
         pid_t const child = fork();
