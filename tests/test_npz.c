@@ -1,5 +1,5 @@
 /* The .npz reader: what numpy writes is read, everything else is refused and leaves nothing. */
-#include "../host/plan/arrays.h"
+#include "../host/plan/array_file.h"
 
 #include <math.h>
 #include <setjmp.h>

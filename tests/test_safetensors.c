@@ -1,6 +1,6 @@
 /* The .safetensors reader: what the format allows is read, everything else is refused and leaves
  * nothing. */
-#include "../host/plan/arrays.h"
+#include "../host/plan/array_file.h"
 
 #include <math.h>
 #include <setjmp.h>

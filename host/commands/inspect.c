@@ -1,5 +1,6 @@
 #include "inspect.h"
 
+#include "../plan/array_file.h"
 #include "../plan/model.h"
 #include "../spec/quote.h"
 #include "../work/spectrum.h"

@@ -2,6 +2,7 @@
 
 #include "../spec/quote.h"
 #include "../spec/words.h"
+#include "array_file.h"
 
 #include <math.h>
 #include <stdbool.h>
