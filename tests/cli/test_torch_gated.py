@@ -158,8 +158,11 @@ def test_fresh_network(cell, loss, tmp_path):
 
 @needs_torch
 def test_references_are_what_torch_says():
-    for got, want in zip((reference.reference(*case) for case in reference.cases()), EXPECTED, strict=True):
-        assert (got["cell"], got["size"], got["gain"], got["loss"]) == (
-            want["cell"], want["size"], want["gain"], want["loss"])
-        steps = {s: {int(t): v for t, v in curve.items()} for s, curve in got["curves"].items()}
-        assert_curves_agree(steps, want["curves"], 1e-7 if want["grows"] else 1e-10)
+    assert [(r["cell"], tuple(r["size"]), r["gain"], r["loss"]) for r in EXPECTED] == reference.cases()
+    for want, (cell, size, gain, loss) in zip(EXPECTED, reference.cases()):
+        model = reference.draw_model(cell, size, gain)
+        curves, weights = reference.gradients(cell, model, loss, size[-1])
+        steps = {state: dict(enumerate(curve, start=1)) for state, curve in curves.items()}
+        tolerance = 1e-7 if want["grows"] else 1e-10
+        assert_curves_agree(steps, want["curves"], tolerance)
+        assert weights == pytest.approx(want["weights"], rel=tolerance)
