@@ -2,8 +2,10 @@
  *
  *     S = sum over t of q_t v_t^T,   v_t = (h_{t-1}, x_t, 1),
  *
- * so that one product makes the gradients of weight_hh, weight_ih and the biases. Compiled like
- * tile.c; RS_KERNEL_gradient is what it defines.
+ * so that one product makes the gradients of weight_hh, weight_ih and the biases. Behind the K H
+ * rows of q = dL/dp are H of dL/du of a GRU's candidate, the only one that differs from its q: they
+ * take its place in the gradients of weight_ih and bias_ih. Compiled like tile.c;
+ * RS_KERNEL_gradient is what it defines.
  *
  * Lanes are columns here too. A block of rows of q times a block of rows of v is kept in registers
  * over the steps t = 1 .. T, one fma each, in that order. The columns of a radius are then added up
@@ -101,8 +103,8 @@ static size_t q_rows(const vector *of) { return (size_t)q_rows_of(of->tile->shap
 
 static size_t q_blocks(const vector *of) { return blocks_of(q_rows_of(of->tile->shape), Q_ROWS); }
 
-/* Whether anyone asks for the product of rows of q from i on with those of v before `end`: v of a
- * GRU's candidate is no factor of weight_hh. */
+/* Whether anyone asks for the product of rows of q from i on with those of v before `end`: dL/du of
+ * a GRU's candidate is no factor of weight_hh. */
 static bool wanted(const rs_shape *shape, size_t i, size_t end) {
     return i < gate_rows(shape) || end > shape->hidden;
 }
@@ -163,7 +165,7 @@ static vreal largest_x(const vector *of, size_t t) {
     return largest;
 }
 
-/* Of q, and of v of a GRU's candidate behind it. */
+/* Of q, and of dL/du of a GRU's candidate behind it. */
 static vreal largest_q(const vector *of, size_t t, vreal of_q) {
     for (size_t i = gate_rows(of->tile->shape); i < q_rows(of); ++i)
         of_q = v_at_least(v_abs(v_load(row_at(of, of->q, Q_ROWS, i, t))), of_q);
@@ -221,8 +223,8 @@ static void scale_q(const vector *of, size_t t) {
     }
 }
 
-/* Brings v near 1, and then its product with q to the sum's exponent: upwards where a GRU's v of
- * the candidate, which weight_hh has not, is larger than all of q. */
+/* Brings v near 1, and then its product with q to the sum's exponent: upwards where dL/du of a
+ * GRU's candidate, which weight_hh has not, is larger than all of q. */
 static void scale_v(const vector *of, size_t t) {
     const rs_shape *shape = of->tile->shape;
     const step_range *range = &of->w.range[t];

@@ -14,7 +14,7 @@ enum { Q_ROWS = 4, V_ROWS = 6 };
 enum { Q_ROWS = 2, V_ROWS = 4 };
 #endif
 
-/* Rows of q: K H, and H of v = dL/du of a GRU's candidate, which its q is not. */
+/* Rows of q = dL/dp: K H, and behind them H of dL/du of a GRU's candidate, where it differs. */
 static inline uint64_t q_rows_of(const rs_shape *shape) {
     return rs_size_add(gate_rows(shape), shape->cell == RS_GRU ? shape->hidden : 0);
 }
