@@ -50,12 +50,9 @@ template <typename real> struct step_arrays {
     double *partial[2];           /* [G][S][strips][pitch] sums of squares of WARP_ROWS rows */
     column_range<real> *range[2]; /* [G][pitch] */
 
-    /* Steps take turns; an index would copy the arrays to memory. */
+    /* Steps take turns. An index copies the arrays to local memory: there forward kernels would
+     * spill. Those of the way back, which read them but once, would spill without it. */
     __device__ real *state_of(int step) const { return step % 2 ? state[1] : state[0]; }
-    __device__ double *partial_of(int step) const { return step % 2 ? partial[1] : partial[0]; }
-    __device__ column_range<real> *range_of(int step) const {
-        return step % 2 ? range[1] : range[0];
-    }
 };
 
 /* ---- a tile ---------------------------------------------------------------------------------- */
@@ -207,10 +204,12 @@ template <typename real, int TALL, int WIDE> struct tile_product {
     }
 };
 
-/* Scales and sample of the columns of a thread's piece. Those beyond the last column repeat it. */
+/* Scales, radius and sample of the columns of a thread's piece. Those beyond the last column repeat
+ * it. */
 template <typename real, int GATES> struct piece_columns {
     static constexpr int EACH = per_move<real>();
     real scale[GATES][EACH];
+    int radius[EACH];
     int sample[EACH];
 
     __device__ piece_columns(const problem &p, const arrays<real> &a, int group, int column) {
@@ -220,6 +219,7 @@ template <typename real, int GATES> struct piece_columns {
             int const some = column + j < p.columns ? column + j : p.columns - 1;
 #pragma unroll
             for (int k = 0; k < GATES; ++k) scale[k][j] = scales[some / p.batch * GATES + k];
+            radius[j] = some / p.batch;
             sample[j] = some % p.batch;
         }
     }
@@ -248,7 +248,7 @@ __global__ void start_forward_kernel(problem p, arrays<real> a, step_arrays<real
     size_t const from = group * a.sheet_stride + row * p.batch + column % p.batch;
     real const h = column < p.columns ? a.start[0][from] : (real)0;
     real *const kept = history_after(p, a, s, 0);
-    s.state_of(0)[at] = h;
+    s.state[0][at] = h;
     if (kept) kept[at] = h;
     if (p.states > 1) s.carried[at] = column < p.columns ? a.start[1][from] : (real)0;
     if (at < (size_t)p.groups * p.columns) a.nonfinite[at] = NEVER;
@@ -398,7 +398,7 @@ template <typename real>
 __device__ static double sum_strips(const problem &p, const step_arrays<real> &s, int group,
                                     int state, int column, int t) {
     size_t const first = ((size_t)group * p.states + state) * s.strips;
-    const double *partial = s.partial_of(t) + first * s.pitch + column;
+    const double *partial = s.partial[t % 2] + first * s.pitch + column;
     double sum = 0.0;
 #pragma unroll 8
     for (int strip = 0; strip < s.strips; ++strip) sum += partial[(size_t)strip * s.pitch];
@@ -414,7 +414,7 @@ __device__ static column_range<real> end_step(const problem &p, const arrays<rea
     size_t const flat = (size_t)group * s.pitch + column;
     size_t const sheet = (size_t)group * p.steps + t - 1;
     column_range<real> range =
-        t == p.steps ? column_range_start(a.own[group]) : s.range_of(t)[flat];
+        t == p.steps ? column_range_start(a.own[group]) : s.range[t % 2][flat];
     double norm2 = 0.0; /* of the pair, which has one exponent */
     for (int k = 0; k < p.states; ++k) {
         double const one = sum_strips(p, s, group, k, column, t);
@@ -423,7 +423,7 @@ __device__ static column_range<real> end_step(const problem &p, const arrays<rea
     }
     if (writes) a.exponent[sheet * p.columns + column] = range.exponent;
     column_range_update(&range, p.raw, norm2);
-    if (writes) s.range_of(t + 1)[flat] = range; /* which is that of step t - 1 */
+    if (writes) s.range[(t + 1) % 2][flat] = range; /* which is that of step t - 1 */
     return range;
 }
 
@@ -469,9 +469,9 @@ template <typename real> struct backward_step {
         : is_first(t == p.steps), loss(a.loss + group * a.sheet_stride) {
         size_t const sheet = (size_t)p.hidden * s.pitch;
         kept = a.kept + ((size_t)(t - 1) * p.groups + group) * p.kept * sheet;
-        state = s.state_of(t) + group * p.gates * sheet;
+        state = s.state[t % 2] + group * p.gates * sheet;
         carried = s.carried + group * sheet;
-        partial = s.partial_of(t) + group * p.states * s.strips * s.pitch;
+        partial = s.partial[t % 2] + group * p.states * s.strips * s.pitch;
     }
 };
 
@@ -544,7 +544,8 @@ __device__ static void gate_units(const problem &p, const arrays<real> &a,
                                   const column_terms<real> &terms, const backward_step<real> &step,
                                   double sum[Cell::STATES][shape::EACH]) {
     constexpr int each = shape::EACH, gates = Cell::GATES;
-    piece_columns<real, gates> const columns(p, a, at.group, at.column());
+    piece_columns<real, 1> const columns(p, a, at.group, at.column());
+    const real *scales = a.scale + at.group * a.scale_stride; /* too many for registers */
     const real *sums = shape::sums() + at.piece();
     int const first = at.first_row + at.warp_row, local = at.warp_column + at.piece();
     piece_terms<real, each> const own(p, terms, at.column(), local);
@@ -582,7 +583,7 @@ __device__ static void gate_units(const problem &p, const arrays<real> &a,
 #pragma unroll
         for (int k = 0; k < gates; ++k) {
 #pragma unroll
-            for (int j = 0; j < each; ++j) q[k][j] *= columns.scale[k][j];
+            for (int j = 0; j < each; ++j) q[k][j] *= scales[columns.radius[j] * gates + k];
             store_some(step.state + (size_t)(unit * gates + k) * s.pitch + at.column(), q[k]);
         }
     }
@@ -627,7 +628,7 @@ __global__ void __launch_bounds__(tile<real, TALL, WIDE>::THREADS, tile<real, TA
         end_step_before(p, a, s, at, t, terms);
         __syncthreads();
     } else {
-        tile_product<real, TALL, WIDE> product(s, at, a.backward_w, s.state_of(t + 1),
+        tile_product<real, TALL, WIDE> product(s, at, a.backward_w, s.state[(t + 1) % 2],
                                                Cell::GATES * p.hidden);
         end_step_before(p, a, s, at, t, terms);
         product.finish(at);
