@@ -30,7 +30,7 @@ struct packed_place {
 
 /* Row k, and at u slots + g the number W_g[u][k]; 0 where a slot is no gate's. */
 template <typename real>
-__global__ void pack_forward_kernel(problem p, const double *w, packed_weights<real> packed,
+__global__ void pack_columns_kernel(problem p, const double *w, packed_weights<real> packed,
                                     real *to) {
     packed_place const own(p.groups, p.hidden, packed.padded, packed.stride);
     if (!own.is_real) return;
@@ -44,8 +44,8 @@ __global__ void pack_forward_kernel(problem p, const double *w, packed_weights<r
 
 /* Row K u + g is that of gate g and unit u. */
 template <typename real>
-__global__ void pack_backward_kernel(problem p, const double *w, packed_weights<real> packed,
-                                     real *to) {
+__global__ void pack_rows_kernel(problem p, const double *w, packed_weights<real> packed,
+                                 real *to) {
     packed_place const own(p.groups, p.gates * p.hidden, packed.padded, packed.stride);
     if (!own.is_real) return;
     int const unit = own.row / p.gates, gate = own.row % p.gates;
@@ -58,10 +58,10 @@ template <typename real>
 rs_status pack_weights(cudaStream_t stream, const problem &p, const double *w,
                        const packed_weights<real> &forward, const packed_weights<real> &backward) {
     size_t const numbers = (size_t)p.groups * p.hidden;
-    RS_TRY(launch("pack_forward_kernel", pack_forward_kernel<real>,
+    RS_TRY(launch("pack_columns_kernel", pack_columns_kernel<real>,
                   blocks_for(numbers * forward.padded), dim3(THREADS), 0, stream, p, w, forward,
                   (real *)forward.w));
-    return launch("pack_backward_kernel", pack_backward_kernel<real>,
+    return launch("pack_rows_kernel", pack_rows_kernel<real>,
                   blocks_for(numbers * p.gates * backward.padded), dim3(THREADS), 0, stream, p, w,
                   backward, (real *)backward.w);
 }
