@@ -119,7 +119,7 @@ static bool comparable(const part *some, size_t column) {
 static rs_status compare_norms(const rs_shape *shape, norms of_engine, norms of_reference,
                                const char *where) {
     static const char *const name[RS_MAX_STATES] = {"h", "c"};
-    for (size_t s = 0; s < states_of(shape); ++s) {
+    for (size_t s = 0; s < RS_MAX_STATES && s < states_of(shape); ++s) {
         double const got = rs_log10_norm(of_engine.square[s], of_engine.exponent);
         double const want = rs_log10_norm(of_reference.square[s], of_reference.exponent);
         double const error = got == want ? 0.0 : fabs(got - want) / (1.0 + fabs(want));

@@ -100,7 +100,9 @@ static rs_status read_ensemble(const char *word, entries *out) {
     size_t which = 0;
     rs_ensemble value = {.kind = RS_SPARSE};
     for (size_t i = 0; i < RS_MODEL; ++i)
-        names[i] = i == RS_SPARSE ? "sparse:P" : rs_ensemble_text((rs_ensemble){.kind = i}, NULL);
+        names[i] = i == RS_SPARSE
+                       ? "sparse:P"
+                       : rs_ensemble_text((rs_ensemble){.kind = (rs_ensemble_kind)i}, NULL);
     if (strncmp(word, sparse, sizeof sparse - 1) == 0) {
         RS_TRY(rs_parse_positive(word + sizeof sparse - 1, &value.density));
         if (value.density > 1.0) return rs_fail(RS_EINPUT, "%.60s is above 1", word);

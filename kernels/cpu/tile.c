@@ -68,6 +68,7 @@ static void keep_q(const rs_cpu_tile *tile, const trace *s, size_t t, const real
     size_t const width = tile->vectors * LANES, size = (size_t)q_size(tile->shape);
     keep(tile, q, (size_t)q_rows_of(tile->shape), (size_t)gate_rows(tile->shape), t - 1, -1, Q_ROWS,
          size, s->factors.q, s->factors.largest_q);
+    // NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): scratch, as in simd.h
     memcpy(s->factors.exponent + (t - 1) * width, exponent, width * sizeof *exponent);
 }
 
@@ -101,15 +102,16 @@ static void forward_step(const rs_cpu_tile *tile, const trace *s, const real *dr
     for (size_t p = 0, first = 0; first < hidden; ++p) {
         size_t const end = panel_start(&all, p + 1), count = end - first;
         const real *panel = (const real *)tile->forward_w + first * gates * hidden;
+        real *const h = out + first * width, *const to = kept + first * kept_of(shape) * width;
         products[tile->vectors - 1][gates * count - 1](hidden, panel, in, s->z);
         forward_units const units = {.count = count,
                                      .z = s->z,
                                      .drive = drive + first * tile->period,
                                      .bias = (const real *)tile->product_bias + first,
                                      .before = in + first * width,
-                                     .h = out + first * width,
+                                     .h = h,
                                      .c = s->carry + first * width,
-                                     .kept = kept + first * kept_of(shape) * width};
+                                     .kept = to};
         steps[tile->vectors - 1][shape->cell].forward(tile, &units, bad);
         first = end;
     }
@@ -160,12 +162,13 @@ static void backward_step(const rs_cpu_tile *tile, const trace *s, ranges *range
                                                    after + k * hidden * width,
                                                    s->z + k * count * width);
         if (!after) load_loss(tile, first, count, s->z);
+        real *const to = q + first * width;
         backward_units const units = {.count = count,
                                       .scale = scale,
                                       .z = s->z,
                                       .kept = s->kept + ((t - 1) * hidden + first) * kept,
                                       .carry = s->carry + first * width,
-                                      .q = q + first * width};
+                                      .q = to};
         steps[tile->vectors - 1][shape->cell].backward(tile, &units, range);
         first = end;
     }

@@ -59,14 +59,15 @@ static rs_reference_step step_at(const reference *self, const rs_shape *shape, s
 
 /* p = s (W h), for each gate with its own s. */
 static void multiply(const column *c, const double *h, double *p) {
-    size_t const hidden = c->shape->hidden, rows = gate_rows(c->shape);
-    for (size_t i = 0; i < rows; ++i) {
-        double sum = 0.0;
-        for (size_t j = 0; j < hidden; ++j) sum += c->network->weight_hh[i * hidden + j] * h[j];
-        p[i] = c->scale[i / hidden] * sum;
-    }
+    size_t const hidden = c->shape->hidden;
+    for (size_t k = 0; k < rs_cell_of(c->shape->cell)->gates; ++k)
+        for (size_t i = k * hidden; i < (k + 1) * hidden; ++i) {
+            double sum = 0.0;
+            for (size_t j = 0; j < hidden; ++j) sum += c->network->weight_hh[i * hidden + j] * h[j];
+            p[i] = c->scale[k] * sum;
+        }
     if (c->shape->cell != RS_GRU) return;
-    for (size_t i = RS_GRU_N * hidden; i < rows; ++i)
+    for (size_t i = RS_GRU_N * hidden; i < (RS_GRU_N + 1) * hidden; ++i)
         p[i] += rounded(c->network->bias_hh[i], c->shape->precision);
 }
 
