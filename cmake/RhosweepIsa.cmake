@@ -23,6 +23,9 @@ function(rs_add_per_isa target symbol)
       target_compile_definitions(${name} PRIVATE RS_KERNEL=${name} RS_ISA="${isa}"
                                  RS_REAL_BITS=${bits} RS_DRIVE_FILL=rs_drive_fill_${isa})
       target_compile_options(${name} PRIVATE -O3 ${RS_ISA_FLAGS_${isa}})
+      if(RHOSWEEP_FUZZ) # no fuzzer runs a kernel, and sanitized ones take minutes to compile
+        set_target_properties(${name} PROPERTIES RS_NOT_SANITIZED ON)
+      endif()
       target_sources(${target} PRIVATE $<TARGET_OBJECTS:${name}>)
     endforeach()
   endforeach()

@@ -98,7 +98,7 @@ static void check_shape(const rs_engine *engine, rs_shape shape, double low, dou
 static void check_raw(const rs_engine *engine) {
     static const size_t hidden[] = {3, 10, 33};
     for (size_t n = 0; n < N_CELL_KIND; ++n)
-        for (size_t i = 0; i < sizeof hidden / sizeof *hidden; ++i) {
+        for (size_t i = 0; i < (few_shapes() ? 1 : sizeof hidden / sizeof *hidden); ++i) {
             rs_shape const shape = {.groups = 2,
                                     .radii = 5,
                                     .batch = 3,
@@ -233,9 +233,9 @@ static void expect_decay_of_gates(const rs_engine *engine, rs_shape shape) {
 static void check_range(const rs_engine *engine) {
     for (rs_precision p = RS_F32; p < RS_N_PRECISION; ++p) {
         rs_shape shape = {.groups = 1,
-                          .radii = 4,
-                          .batch = 5,
-                          .hidden = 12,
+                          .radii = few_shapes() ? 1 : 4,
+                          .batch = few_shapes() ? 2 : 5,
+                          .hidden = few_shapes() ? 7 : 12,
                           .steps = 400,
                           .cell = RS_LINEAR,
                           .precision = p,
@@ -729,7 +729,7 @@ static void check_independence_of(const rs_engine *engine, rs_shape shape) {
     if (!takes(engine, &shape)) return;
     engine_case c = engine_case_make(shape, 0.4, 3.0, 13);
     rs_record whole = run_case(engine, &c, 1);
-    for (int threads = 2; threads <= 5; ++threads) {
+    for (int threads = 2; threads <= (few_shapes() ? 2 : 5); ++threads) {
         rs_record other = run_case(engine, &c, threads);
         assert_same_bits(&c.pass.shape, &whole, &other);
         rs_record_free(&other);
@@ -1226,6 +1226,12 @@ int main(void) {
         cmocka_unit_test(identity_names_what_bits_depend_on),
         cmocka_unit_test(engines_are_listed_best_first),
     };
+    const struct CMUnitTest fewest[] = {
+        cmocka_unit_test(sizes),        cmocka_unit_test(large),
+        cmocka_unit_test(drives),       cmocka_unit_test(cells_in_turn),
+        cmocka_unit_test(independence), cmocka_unit_test(interruption),
+    };
+    if (fewest_shapes()) return cmocka_run_group_tests(fewest, NULL, NULL);
     int failed = cmocka_run_group_tests(engines, NULL, NULL);
     if (!getenv("RHOSWEEP_TEST_ENGINE")) failed += cmocka_run_group_tests(host, NULL, NULL);
     return failed;
