@@ -14,3 +14,5 @@ const rs_cell_info *rs_cell_of(rs_cell cell) {
 }
 
 const char *rs_cell_name(rs_cell cell) { return rs_cell_of(cell)->name; }
+
+bool rs_cell_is_gated(rs_cell cell) { return rs_cell_of(cell)->gates > 1; }

@@ -13,6 +13,7 @@
 #ifndef RS_CELL_H
 #define RS_CELL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #ifdef __cplusplus
@@ -40,6 +41,9 @@ typedef struct rs_cell_info {
 const rs_cell_info *rs_cell_of(rs_cell cell);
 
 const char *rs_cell_name(rs_cell cell);
+
+/* Whether it has gates beside its candidate, and with them a memory. */
+bool rs_cell_is_gated(rs_cell cell);
 
 #ifdef __cplusplus
 }

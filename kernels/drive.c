@@ -41,15 +41,10 @@ static void fill_normals(const rs_drive *drive, rs_stream stream, size_t step, s
     }
 }
 
-/* K H */
-static size_t rows_of(const rs_shape *shape) {
-    return rs_cell_of(shape->cell)->gates * shape->hidden;
-}
-
 /* Inputs are drawn a pair at a time, so that no buffer of input_size is needed. */
 static void add_drawn_input(const rs_shape *shape, const double *weight_ih, const rs_drive *drive,
                             size_t step, size_t sample, double *u) {
-    size_t const input_size = shape->input_size, rows = rows_of(shape);
+    size_t const input_size = shape->input_size, rows = rs_gate_rows(shape);
     for (size_t i = 0; i < input_size; i += 2) {
         double x[2];
         rs_normal_pair(drive->seed, RS_STREAM_INPUT, (uint32_t)step, (uint32_t)sample,
@@ -64,7 +59,7 @@ static void add_drawn_input(const rs_shape *shape, const double *weight_ih, cons
 
 static void add_given_input(const rs_shape *shape, const double *weight_ih, const double *x,
                             double *u) {
-    size_t const input_size = shape->input_size, rows = rows_of(shape);
+    size_t const input_size = shape->input_size, rows = rs_gate_rows(shape);
     for (size_t h = 0; h < rows; ++h)
         for (size_t i = 0; i < input_size; ++i)
             u[h] = fma(weight_ih[h * input_size + i], x[i], u[h]);
@@ -81,7 +76,7 @@ rs_drive_filler RS_DRIVE_FILL; /* declares what follows, whatever its name */
 
 void RS_DRIVE_FILL(const rs_shape *shape, const rs_parameters *of, const rs_drive *drive,
                    size_t step, size_t sample, double *u) {
-    size_t const s = drive->first_sample + sample, rows = rows_of(shape);
+    size_t const s = drive->first_sample + sample, rows = rs_gate_rows(shape);
     size_t const candidate = shape->cell == RS_GRU ? RS_GRU_N * shape->hidden : rows;
     if (shape->drive == RS_DRIVE_NOISE)
         fill_normals(drive, RS_STREAM_NOISE, step, s, rows, drive->sigma, u);

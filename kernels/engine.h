@@ -66,6 +66,11 @@ typedef struct rs_shape {
     bool gradients;         /* record the weights' gradients too */
 } rs_shape;
 
+/* K H. Sizes of a pass that has memory: the product fits. */
+static inline size_t rs_gate_rows(const rs_shape *shape) {
+    return rs_cell_of(shape->cell)->gates * shape->hidden;
+}
+
 /* The weights of one network, named and ordered as in PyTorch's nn.RNN, nn.LSTM and nn.GRU: blocks
  * of H rows, one for each gate. Arrays are borrowed, and finite. */
 typedef struct rs_parameters {

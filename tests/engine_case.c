@@ -124,7 +124,7 @@ bool engine_takes(const rs_engine *engine, const rs_shape *shape) {
 }
 
 bool paths_cancel(const rs_shape *shape) {
-    bool const gated = rs_cell_of(shape->cell)->gates > 1;
+    bool const gated = rs_cell_is_gated(shape->cell);
     return gated && shape->hidden < 5 && shape->precision == RS_F32;
 }
 

@@ -259,7 +259,7 @@ static bool is_first_of_its_kind(const rs_finding *f, size_t i) {
 /* "lstm, uniform, gate bias 1:", with what the sweep has several of. */
 static void print_kind(const rs_finding *f, const rs_case *one, FILE *out) {
     char text[64], leak[RS_REAL_TEXT];
-    bool const gated = rs_case_is_gated(one);
+    bool const gated = rs_cell_is_gated(one->cell);
     fprintf(out, "%s, %s", rs_cell_name(one->cell), rs_ensemble_text(one->ensemble, text));
     if (gated && f->spec->n_gate_bias > 1)
         fprintf(out, ", gate bias %s", rs_gate_bias_text(one->gate_bias, text));

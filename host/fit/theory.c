@@ -247,7 +247,7 @@ static rs_prediction predict_mixture(const rs_case *one, const mixture *of, doub
     return (rs_prediction){of->of_g, mixture_decay(of, g)};
 }
 
-static bool is_leaky(const rs_case *one) { return !rs_case_is_gated(one) && one->leak < 1.0; }
+static bool is_leaky(const rs_case *one) { return !rs_cell_is_gated(one->cell) && one->leak < 1.0; }
 
 static rs_prediction predict_leaky(const rs_case *one, double rho, double g) {
     mixture const leaky = leaky_mixture(one->leak);
@@ -299,7 +299,7 @@ static rs_prediction predict_relu(const rs_case *one, double rho, double g) {
 
 rs_prediction rs_predict(const rs_theory *theory, const rs_case *one, double rho, double g) {
     if (one->loss == RS_ALL_MEAN) return none; /* what every step adds does not decay */
-    if (rs_case_is_gated(one)) return predict_gated(one, rho, g);
+    if (rs_cell_is_gated(one->cell)) return predict_gated(one, rho, g);
     if (is_leaky(one)) return predict_leaky(one, rho, g);
     switch (one->cell) {
     case RS_TANH: return predict_tanh(theory, one, rho, g);
@@ -311,7 +311,7 @@ rs_prediction rs_predict(const rs_theory *theory, const rs_case *one, double rho
 /* Where the law of the case, whichever it is, would have its rate 0. */
 static double critical_coupling(const rs_theory *theory, const rs_case *one) {
     static double const most_noise = 100.0; /* of rs_critical_coupling() */
-    if (rs_case_is_gated(one)) {
+    if (rs_cell_is_gated(one->cell)) {
         mixture const gated = gated_mixture(one);
         return gated.lose / gated.pass;
     }
@@ -341,7 +341,7 @@ static double largest_singular_value(const rs_case *one, double rho, double g) {
 }
 
 double rs_decay_bound(const rs_case *one, double rho, double g) {
-    if (one->loss == RS_ALL_MEAN || rs_case_is_gated(one)) return NAN;
+    if (one->loss == RS_ALL_MEAN || rs_cell_is_gated(one->cell)) return NAN;
     double const largest = largest_singular_value(one, rho, g);
     mixture const leaky = leaky_mixture(one->leak);
     return is_leaky(one) ? mixture_decay(&leaky, largest) : 0.0 - log(largest);

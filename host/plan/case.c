@@ -30,8 +30,6 @@ rs_shape rs_case_shape(const rs_case *one, size_t radii) {
     };
 }
 
-bool rs_case_is_gated(const rs_case *one) { return rs_cell_of(one->cell)->gates > 1; }
-
 size_t rs_curves_of(rs_cell cell) {
     size_t const states = rs_cell_of(cell)->states;
     return states > 1 ? states + 1 : 1;
@@ -84,13 +82,13 @@ static void get_fit_skip(const rs_case *one, rs_identity_value *out) {
     out->whole = (int64_t)one->fit_skip;
 }
 static void get_gate_bias(const rs_case *one, rs_identity_value *out) {
-    out->text = rs_case_is_gated(one) ? rs_gate_bias_text(one->gate_bias, out->buffer) : "";
+    out->text = rs_cell_is_gated(one->cell) ? rs_gate_bias_text(one->gate_bias, out->buffer) : "";
 }
 static void get_gate_scale(const rs_case *one, rs_identity_value *out) {
-    out->text = rs_case_is_gated(one) ? rs_gate_scale_name(one->gate_scale) : "";
+    out->text = rs_cell_is_gated(one->cell) ? rs_gate_scale_name(one->gate_scale) : "";
 }
 static void get_leak(const rs_case *one, rs_identity_value *out) {
-    out->text = rs_case_is_gated(one) ? "" : rs_real_text(one->leak, out->buffer);
+    out->text = rs_cell_is_gated(one->cell) ? "" : rs_real_text(one->leak, out->buffer);
 }
 static void get_precision(const rs_case *one, rs_identity_value *out) {
     out->text = rs_precision_name(one->precision);

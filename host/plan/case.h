@@ -33,9 +33,6 @@ typedef struct rs_case {
 /* The shape of the whole case with `radii` radii. */
 rs_shape rs_case_shape(const rs_case *one, size_t radii);
 
-/* True where the cell has gates, and with them a memory. */
-bool rs_case_is_gated(const rs_case *one);
-
 /* Curves of a point: one of h, or three where the state is a pair: of the pair, h and c. */
 size_t rs_curves_of(rs_cell cell);
 

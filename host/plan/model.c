@@ -169,7 +169,7 @@ static rs_status take_weight_hh(rs_model *m) {
 
 /* Of weight_ih and the biases. */
 static rs_status check_rows(const rs_array *a, const rs_model *m) {
-    bool const gated = rs_cell_of(m->cell)->gates > 1;
+    bool const gated = rs_cell_is_gated(m->cell);
     return check_length(a, a->shape[0], rows_of(m), gated ? "the number of rows" : "H");
 }
 

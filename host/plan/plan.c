@@ -180,7 +180,7 @@ static void take_variant(const rs_plan *plan, size_t i, rs_case *one) {
     const rs_cell *cell = plan->cell;
     for (; i >= rs_spec_variants(spec, *cell); ++cell) i -= rs_spec_variants(spec, *cell);
     one->cell = *cell;
-    if (rs_case_is_gated(one)) {
+    if (rs_cell_is_gated(one->cell)) {
         one->gate_bias = spec->gate_bias[i];
         one->gate_scale = spec->gate_scale;
     } else {

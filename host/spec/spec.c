@@ -82,8 +82,6 @@ static rs_status check_fit_skip(const rs_spec *spec) {
     return RS_OK;
 }
 
-static bool has_gates(rs_cell cell) { return rs_cell_of(cell)->gates > 1; }
-
 static bool has_only_drawn_biases(const rs_spec *spec) {
     return spec->n_gate_bias == 1 && spec->gate_bias[0].kind == RS_BIAS_DRAWN;
 }
@@ -91,7 +89,7 @@ static bool has_only_drawn_biases(const rs_spec *spec) {
 rs_status rs_spec_check_cells(const rs_spec *spec, const rs_cell *cell, size_t n) {
     static const char *const needs_gates = "%s: %s has no gates; it is for lstm and gru";
     size_t gated = 0;
-    for (size_t i = 0; i < n; ++i) gated += has_gates(cell[i]);
+    for (size_t i = 0; i < n; ++i) gated += rs_cell_is_gated(cell[i]);
     bool const leaky = spec->n_leak > 1 || spec->leak[0] < 1.0;
     if (gated == 0 && !has_only_drawn_biases(spec))
         return rs_fail(RS_EINPUT, needs_gates, "gate-bias", rs_cell_name(cell[0]));
@@ -104,7 +102,7 @@ rs_status rs_spec_check_cells(const rs_spec *spec, const rs_cell *cell, size_t n
 }
 
 size_t rs_spec_variants(const rs_spec *spec, rs_cell cell) {
-    return has_gates(cell) ? spec->n_gate_bias : spec->n_leak;
+    return rs_cell_is_gated(cell) ? spec->n_gate_bias : spec->n_leak;
 }
 
 /* A model settles the cell where the spec does not. */

@@ -367,7 +367,7 @@ uint64_t rs_weights_making_bytes(const rs_case *one) {
 
 bool rs_weights_shared(const rs_case *a, const rs_case *b) {
     bool const cell = rs_cell_of(a->cell) == rs_cell_of(b->cell) ||
-                      (!rs_case_is_gated(a) && !rs_case_is_gated(b));
+                      (!rs_cell_is_gated(a->cell) && !rs_cell_is_gated(b->cell));
     bool const gates =
         a->gate_scale == b->gate_scale && rs_compare_gate_biases(a->gate_bias, b->gate_bias) == 0;
     bool const weight_hh = rs_compare_ensembles(a->ensemble, b->ensemble) == 0 &&

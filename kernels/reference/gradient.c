@@ -76,16 +76,12 @@ typedef struct factors {
     size_t stride;
 } factors;
 
-static size_t rows_of(const rs_shape *shape) {
-    return rs_cell_of(shape->cell)->gates * shape->hidden;
-}
-
 static term term_of(const rs_shape *shape, const rs_reference_trace *trace, const factors *of,
                     size_t columns, size_t t) {
     static const double one = 1.0;
-    return (term){.q = of->q + t * rows_of(shape),
+    return (term){.q = of->q + t * rs_gate_rows(shape),
                   .v = of->v ? of->v + t * of->stride : &one,
-                  .rows = rows_of(shape),
+                  .rows = rs_gate_rows(shape),
                   .columns = columns,
                   .shift = trace->shift[t]};
 }
@@ -93,7 +89,7 @@ static term term_of(const rs_shape *shape, const rs_reference_trace *trace, cons
 /* Adds one sample's sum over the steps. */
 static void add_sample(const rs_shape *shape, const rs_reference_trace *trace, factors of,
                        rs_reference_gradient *g, rs_scaled_sum *total) {
-    size_t const columns = total->columns, rows = rows_of(shape);
+    size_t const columns = total->columns, rows = rs_gate_rows(shape);
     int64_t most = INT64_MIN, one;
     for (size_t t = 0; t < shape->steps; ++t) {
         term const at = term_of(shape, trace, &of, columns, t);
@@ -115,7 +111,7 @@ static void add_sample(const rs_shape *shape, const rs_reference_trace *trace, f
 static void put_norm(const rs_shape *shape, const rs_scaled_sum *s, double *norm2,
                      int32_t *exponent) {
     bool any;
-    size_t const n = rows_of(shape) * s->columns;
+    size_t const n = rs_gate_rows(shape) * s->columns;
     int const size = magnitude(s->sum, n, &any);
     double sum = 0.0;
     for (size_t i = 0; i < n; ++i) {
@@ -158,7 +154,7 @@ void rs_reference_gradient_deal(const rs_shape *shape, rs_block *block,
 void rs_reference_gradient_start(const rs_shape *shape, rs_reference_gradient *gradient) {
     for (int kind = 0; kind < RS_N_GRADIENT; ++kind) {
         rs_scaled_sum *const s = &gradient->sum[kind];
-        memset(s->sum, 0, rows_of(shape) * s->columns * sizeof *s->sum);
+        memset(s->sum, 0, rs_gate_rows(shape) * s->columns * sizeof *s->sum);
         s->empty = true;
     }
 }

@@ -40,17 +40,14 @@ static double rounded(double x, rs_precision precision) {
     return precision == RS_F32 ? (double)(float)x : x;
 }
 
-/* H, K H and S H of a shape. */
-static size_t gate_rows(const rs_shape *shape) {
-    return rs_cell_of(shape->cell)->gates * shape->hidden;
-}
+/* S H */
 static size_t state_rows(const rs_shape *shape) {
     return rs_cell_of(shape->cell)->states * shape->hidden;
 }
 
 /* Recorded step t0 + 1. */
 static rs_reference_step step_at(const reference *self, const rs_shape *shape, size_t t0) {
-    size_t const gates = gate_rows(shape), states = state_rows(shape);
+    size_t const gates = rs_gate_rows(shape), states = state_rows(shape);
     return (rs_reference_step){.p = self->p + t0 * gates,
                                .u = self->u + t0 * gates,
                                .before = self->state + t0 * states,
@@ -74,7 +71,7 @@ static void multiply(const column *c, const double *h, double *p) {
 static void drive(const column *c, size_t step, double *u) {
     const rs_shape *shape = c->shape;
     rs_drive_fill(shape, c->network, &c->given->drive, step, c->sample, u);
-    for (size_t i = 0; i < gate_rows(shape); ++i) u[i] = rounded(u[i], shape->precision);
+    for (size_t i = 0; i < rs_gate_rows(shape); ++i) u[i] = rounded(u[i], shape->precision);
 }
 
 static void start(const reference *self, const column *c) {
@@ -247,7 +244,7 @@ static void lay_out(const rs_shape *shape, rs_block *block, reference *self) {
 }
 
 static rs_parameters network_at(const reference *self, const rs_shape *shape, size_t g) {
-    size_t const rows = gate_rows(shape);
+    size_t const rows = rs_gate_rows(shape);
     return (rs_parameters){.weight_hh = self->weight_hh + g * rows * shape->hidden,
                            .weight_ih = self->weight_ih + g * rows * shape->input_size,
                            .bias_ih = self->bias_ih + g * rows,
@@ -293,7 +290,7 @@ static void copy_or_clear(size_t n, const double *from, double *to) {
 
 static rs_status load(void *handle, const rs_shape *shape, const rs_parameters *of) {
     reference *self = handle;
-    size_t const hidden = shape->hidden, inputs = shape->input_size, rows = gate_rows(shape);
+    size_t const hidden = shape->hidden, inputs = shape->input_size, rows = rs_gate_rows(shape);
     rs_block block = rs_block_deal(self->memory, sizeof(double));
     lay_out(shape, &block, self);
     for (size_t g = 0; g < shape->groups; ++g) {
