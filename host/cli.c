@@ -102,6 +102,9 @@ static const struct {
     {"--format", "LIST", "pdf, png, svg, pgf; default pdf,svg"},
     {"--style", "NAME", "paper or talk; default paper"},
     {"--width", "NAME", "column or page; default column"},
+    {"--font", "NAME", "sans or serif; default sans"},
+    {"--title", "NAME", "none, short or full; default none: captions stand in NAME.tex"},
+    {"--x", "NAME", "rho or g on the x axis of figures over the radius; default rho"},
     {"--bench", "FILE[,FILE...]",
      "JSON of rhosweep-bench or scripts/bench, for the figures of speed"},
 };
