@@ -1,6 +1,7 @@
 /* The flow from a command line to an exit code. The only place that exits, and the only one that
  * prints errors. */
 #include "cli.h"
+#include "commands/completion.h"
 #include "commands/devices.h"
 #include "commands/inspect.h"
 #include "environment.h"
@@ -52,9 +53,11 @@ static rs_status run(const rs_command *command) {
     switch (command->kind) {
     case RS_SWEEP: return run_sweep(command);
     case RS_TABLE: return run_table(command);
+    case RS_PLOT: return rs_plot(command->path, command->x, stdout);
     case RS_REPORT: return rs_report(&command->report);
     case RS_INSPECT: return rs_inspect(command->path, stdout);
     case RS_DEVICES: return rs_devices(stdout);
+    case RS_COMPLETION: return rs_completion(command->shell, stdout);
     case RS_ANSWERED: return RS_OK;
     }
     return RS_OK;
