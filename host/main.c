@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static void print_summary(const rs_sweep_outcome *outcome, const char *database) {
+static void print_outcome(const rs_sweep_outcome *outcome) {
     printf("%zu of %zu cases done in %.1f s", outcome->done, outcome->cases, outcome->seconds);
     if (outcome->done > 0)
         printf(", engine busy %.0f%%", 100.0 * outcome->engine_seconds / outcome->seconds);
@@ -23,20 +23,37 @@ static void print_summary(const rs_sweep_outcome *outcome, const char *database)
     if (outcome->skipped) printf("; %zu were in the database already", outcome->skipped);
     puts("");
     if (outcome->finding) fputs(outcome->finding, stdout);
-    fputs("Next:\n  rhosweep table decay ", stdout);
-    rs_quote_path(stdout, database);
-    fputs("\n  rhosweep report ", stdout);
-    rs_quote_path(stdout, database);
-    fputs(" -o report", stdout);
-    fputs("\n  rhosweep table profile ", stdout);
-    rs_quote_path(stdout, database);
-    puts(" --format csv");
+}
+
+static void print_next(const char *database) {
+    static const struct {
+        const char *command, *options;
+    } next[] = {{"plot", ""}, {"table decay", ""}, {"report", " -o report"}};
+    puts("Next:");
+    for (size_t i = 0; i < sizeof next / sizeof *next; ++i) {
+        printf("  rhosweep %s ", next[i].command);
+        rs_quote_path(stdout, database);
+        puts(next[i].options);
+    }
+}
+
+/* The plot is for a person who waits at a terminal. */
+static rs_status print_summary(const rs_sweep_outcome *outcome, const char *database) {
+    print_outcome(outcome);
+    if (isatty(STDOUT_FILENO)) {
+        puts("");
+        RS_TRY(rs_plot_few(database, stdout));
+        puts("");
+    }
+    print_next(database);
+    return RS_OK;
 }
 
 static rs_status run_sweep(const rs_command *command) {
     rs_sweep_outcome outcome = {0};
-    rs_status const status = rs_sweep(&command->spec, command->line, &outcome);
-    if (status == RS_OK && !command->spec.quiet) print_summary(&outcome, command->spec.output);
+    rs_status status = rs_sweep(&command->spec, command->line, &outcome);
+    if (status == RS_OK && !command->spec.quiet)
+        status = print_summary(&outcome, command->spec.output);
     free(outcome.finding);
     return status;
 }

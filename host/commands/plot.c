@@ -112,6 +112,7 @@ typedef struct plot {
     size_t n;
     axis x, y;
     rs_canvas canvas;
+    size_t printed; /* plots and lines before this one */
 } plot;
 
 static void set_x(plot *p) {
@@ -199,7 +200,7 @@ static const char *row_colour(const plot *p, size_t row, size_t zero) {
 static void print_rows(const plot *p, FILE *out) {
     double tick[MOST_TICKS];
     axis const upright = {p->y.high, p->y.low, false};
-    size_t const n = make_ticks(&upright, 5, tick);
+    size_t const n = make_ticks(&upright, 7, tick);
     size_t const zero = rs_canvas_row(&p->canvas, place(&p->y, 0.0));
     for (size_t row = 0; row < ROWS; ++row) {
         char text[TICK_TEXT];
@@ -334,10 +335,14 @@ static void take_lines(plot *p, const rs_rate_kind *kind, size_t *next) {
 static rs_status print_kind(const rs_rates *rates, size_t at, plot *p, FILE *out) {
     const rs_rate_kind *const kind = &rates->kind[at];
     for (size_t i = 0; i < kind->n; ++i)
-        if (kind->line[i].n == 1) print_point(rates, at, &kind->line[i], out);
+        if (kind->line[i].n == 1) {
+            print_point(rates, at, &kind->line[i], out);
+            ++p->printed;
+        }
     for (size_t next = 0; next < kind->n;) {
         take_lines(p, kind, &next);
         if (p->n == 0) break;
+        if (p->printed++ > 0) fputc('\n', out);
         print_title(rates, at, p->n == 1 ? p->line[0] : NULL, out);
         fputs(": decay rate, nats per step\n", out);
         RS_TRY(print_plot(p, out));
@@ -359,10 +364,7 @@ static size_t count_kinds(const rs_rates *rates) {
 
 static rs_status print_kinds(const rs_rates *rates, rs_plot_axis x, FILE *out) {
     plot p = {.look = look_of(out), .by = x};
-    for (size_t i = 0; i < rates->n; ++i) {
-        if (i > 0) fputc('\n', out);
-        RS_TRY(print_kind(rates, i, &p, out));
-    }
+    for (size_t i = 0; i < rates->n; ++i) RS_TRY(print_kind(rates, i, &p, out));
     return RS_OK;
 }
 

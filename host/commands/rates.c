@@ -158,10 +158,12 @@ void rs_rates_free(rs_rates *rates) {
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
-static bool differs(const rs_rates *rates, size_t setting) {
-    for (size_t k = 1; k < rates->n; ++k)
-        if (strcmp(rates->kind[k].setting[setting], rates->kind[0].setting[setting]) != 0)
-            return true;
+/* Whether a kind that has the setting at all has another value. */
+static bool differs(const rs_rates *rates, size_t setting, const char *value) {
+    for (size_t k = 0; k < rates->n; ++k) {
+        const char *const other = rates->kind[k].setting[setting];
+        if (*other && strcmp(other, value) != 0) return true;
+    }
     return false;
 }
 
@@ -179,8 +181,9 @@ void rs_rates_print_kind(const rs_rates *rates, size_t i, FILE *out) {
     for (size_t k = 0; k < n; ++k) {
         if (column[k].part == RS_PART_SHAPE && !is_size(&column[k]))
             fprintf(out, "%s%s", k ? ", " : "", kind->setting[k]);
-        bool const says = column[k].part == RS_PART_SETTING && kind->setting[k][0];
-        if (says && differs(rates, k)) print_setting(column[k].name, kind->setting[k], out);
+        bool const is_setting = column[k].part == RS_PART_SETTING && kind->setting[k][0];
+        if (is_setting && differs(rates, k, kind->setting[k]))
+            print_setting(column[k].name, kind->setting[k], out);
     }
     if (!kind->model[0]) return;
     fputs(" ", out);
