@@ -30,7 +30,7 @@ _rhosweep_complete_value() {
 }
 
 _rhosweep() {
-    local -a typed=()
+    local -a typed=() options
     local word current command option='' glue='' n=1
     COMPREPLY=()
     # Bash parts words at = and :, so they are put together again.
@@ -45,11 +45,11 @@ _rhosweep() {
     current=${typed[-1]}
     command=${typed[0]}
     if [[ ${#typed[@]} -eq 1 && $current != -* ]]; then
-        _rhosweep_words word $_rhosweep_commands
+        _rhosweep_words word "${_rhosweep_commands[@]}"
         return
     fi
     if [[ $command == help ]]; then
-        [[ ${#typed[@]} -eq 2 ]] && _rhosweep_words word $_rhosweep_commands
+        [[ ${#typed[@]} -eq 2 ]] && _rhosweep_words word "${_rhosweep_commands[@]}"
         return
     fi
     for word in "${typed[@]:1:${#typed[@]}-2}"; do
@@ -68,7 +68,8 @@ _rhosweep() {
         current=${current#*=}
         _rhosweep_complete_value "$command" "$option"
     elif [[ $current == -* ]]; then
-        _rhosweep_words word $(_rhosweep_options "$command")
+        read -ra options < <(_rhosweep_options "$command")
+        _rhosweep_words word "${options[@]}"
     else
         _rhosweep_complete_value "$command" "$n"
     fi

@@ -97,34 +97,48 @@ static void print_bash_names(FILE *out, const rs_option *option, size_t n) {
     }
 }
 
-static void print_bash(FILE *out) {
+static void print_bash_options(FILE *out) {
     rs_option option[RS_MAX_OPTIONS];
-    fputs("# Completes rhosweep in bash; made by: rhosweep completion bash\n\n"
-          "_rhosweep_commands='help",
+    fputs("# The options of a command, in one line.\n"
+          "_rhosweep_options() {\n"
+          "    case $1 in\n",
           out);
-    for (size_t i = 0; rs_usage_command(i); ++i) fprintf(out, " %s", rs_usage_command(i)->name);
-    fputs("'\n\n# The options of a command.\n_rhosweep_options() {\n    echo '", out);
-    print_bash_names(out, option, rs_common_options(option));
-    fputs("'\n    case $1 in\n", out);
     for (size_t i = 0; rs_usage_command(i); ++i) {
         size_t const n = rs_usage_options(rs_usage_command(i), option);
         if (n == 0) continue;
-        fprintf(out, "    %s) echo '", rs_usage_command(i)->name);
+        fprintf(out, "    %s) echo -n '", rs_usage_command(i)->name);
         print_bash_names(out, option, n);
         fputs("' ;;\n", out);
     }
-    fputs("    esac\n}\n\n"
-          "# What may stand behind an option or as the n-th argument: a word, a list of words, a\n"
-          "# file, or another value; nothing behind a switch.\n"
-          "_rhosweep_value() {\n    case \"$1 $2\" in\n",
+    fputs("    esac\n    echo '", out);
+    print_bash_names(out, option, rs_common_options(option));
+    fputs("'\n}\n\n", out);
+}
+
+static void print_bash_values(FILE *out) {
+    fputs("# What can follow an option or be the n-th argument: a word, a list of words, a file,\n"
+          "# or another value; nothing after a switch.\n"
+          "_rhosweep_value() {\n"
+          "    case \"$1 $2\" in\n",
           out);
     for (size_t i = 0; rs_usage_command(i); ++i) {
+        rs_option option[RS_MAX_OPTIONS];
         size_t const n = rs_usage_options(rs_usage_command(i), option);
         for (size_t k = 0; k < n; ++k)
             if (option[k].argument) print_bash_option(out, rs_usage_command(i), &option[k]);
         print_bash_arguments(out, rs_usage_command(i));
     }
     fputs("    esac\n}\n\n", out);
+}
+
+static void print_bash(FILE *out) {
+    fputs("# Completes rhosweep in bash; made by: rhosweep completion bash\n\n"
+          "_rhosweep_commands=(help",
+          out);
+    for (size_t i = 0; rs_usage_command(i); ++i) fprintf(out, " %s", rs_usage_command(i)->name);
+    fputs(")\n\n", out);
+    print_bash_options(out);
+    print_bash_values(out);
     fputs(completion_bash, out);
 }
 
@@ -148,7 +162,8 @@ static void print_zsh_value(FILE *out, const char *argument, rs_word_list *word)
         fputs(is_file(argument) ? "_files" : "", out);
         return;
     }
-    fputs(is_list(argument) ? "_rhosweep_list" : "_rhosweep_word", out);
+    /* The blank keeps zsh from putting words of its own first. */
+    fputs(is_list(argument) ? " _rhosweep_list" : " _rhosweep_word", out);
     print_words(out, word, "\\");
 }
 
