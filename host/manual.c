@@ -68,11 +68,11 @@ static void put_command(const page *page, FILE *out, const rs_usage *usage) {
     put_text(page, out, usage->about);
     if (usage->list) put_list(page, out, usage->list);
     put_options(page, out, option, rs_usage_options(usage, option));
-    fputs(page->paragraph, out);
     if (usage->notes) {
-        put_text(page, out, usage->notes);
         fputs(page->paragraph, out);
+        put_text(page, out, usage->notes);
     }
+    fprintf(out, "%sFor example:\n", page->paragraph);
     put_text(page, out, usage->examples);
 }
 
@@ -112,12 +112,11 @@ static void begin_man(FILE *out) {
     }
     fputs(".SH DESCRIPTION\n", out);
     put_text(&man, out, program->about);
-    fputs(man.paragraph, out);
     put_list(&man, out, program->list);
+    fputs(".PP\nFor example:\n", out);
+    put_text(&man, out, program->examples);
     fputs(".SH EXIT STATUS\n", out);
     put_text(&man, out, program->notes);
-    fputs(".SH EXAMPLES\n", out);
-    put_text(&man, out, program->examples);
     fputs(".SH OPTIONS OF EVERY COMMAND\n", out);
     rs_option option[RS_MAX_OPTIONS];
     size_t const n = rs_common_options(option);
