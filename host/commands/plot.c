@@ -15,7 +15,7 @@
 
 enum { ROWS = 13, GUTTER = 9, LEAST_WIDTH = 40, MOST_WIDTH = 100, FEW = 2 };
 enum { MOST_LINES = 8 }; /* of a plot: more cannot be told apart */
-enum { BETWEEN_TICKS = 10, MOST_TICKS = 32, TICK_TEXT = 16 };
+enum { BETWEEN_TICKS = 8, MOST_TICKS = 32, TICK_TEXT = 16 };
 static double const log_from = 100.0; /* ratio of the largest to the smallest radius */
 
 const char *rs_plot_axis_name(size_t i) {
@@ -241,16 +241,21 @@ static void print_x(const plot *p, FILE *out) {
             rs_plot_axis_name(p->by));
 }
 
-/* With two digits of the interval's half width. */
+/* Decimals that show two digits of the interval's half width, and no more than five of the value.
+ */
+static int decimals_of(const rs_estimate *one) {
+    double const half = 0.5 * (one->high - one->low), size = fmax(fabs(one->value), half);
+    double const wanted = 1.0 - floor(log10(half)), most = 4.0 - floor(log10(size));
+    return (int)fmin(fmax(fmin(wanted, most), 0.0), 15.0);
+}
+
 static void print_estimate(const rs_estimate *one, FILE *out) {
-    double const half = 0.5 * (one->high - one->low);
-    bool const known = isfinite(half) && half > 0.0;
-    int const decimals = known ? (int)fmin(fmax(1.0 - floor(log10(half)), 0.0), 15.0) : 0;
-    if (known)
-        fprintf(out, "%.*f [%.*f, %.*f]", decimals, one->value, decimals, one->low, decimals,
-                one->high);
-    else
+    if (!isfinite(one->high - one->low)) {
         fprintf(out, "%.4g", one->value);
+        return;
+    }
+    int const n = decimals_of(one);
+    fprintf(out, "%.*f [%.*f, %.*f]", n, one->value, n, one->low, n, one->high);
 }
 
 static const char *without_turn(const rs_rate_line *line) {
