@@ -3,12 +3,7 @@
 #ifndef RS_USAGE_H
 #define RS_USAGE_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdio.h>
-
-/* The words of a list: NULL behind the last. */
-typedef const char *rs_word_list(size_t i);
+#include "spec/words.h"
 
 typedef struct rs_option {
     const char *name, *alias; /* without dashes; alias or NULL */

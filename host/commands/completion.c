@@ -1,6 +1,5 @@
 #include "completion.h"
 
-#include "../spec/words.h"
 #include "../usage.h"
 #include "completion_bash.h"
 #include "completion_zsh.h"
@@ -16,10 +15,8 @@ const char *rs_shell_name(size_t i) {
 }
 
 rs_status rs_completion_parse(const char *word, rs_shell *out) {
-    const char *names[RS_N_SHELL];
     size_t which;
-    for (size_t i = 0; i < RS_N_SHELL; ++i) names[i] = rs_shell_name(i);
-    RS_TRY(rs_parse_word(word, names, RS_N_SHELL, &which));
+    RS_TRY(rs_parse_listed(word, rs_shell_name, &which));
     *out = (rs_shell)which;
     return RS_OK;
 }

@@ -25,10 +25,8 @@ const char *rs_plot_axis_name(size_t i) {
 }
 
 rs_status rs_plot_parse_axis(const char *word, rs_plot_axis *out) {
-    const char *names[RS_N_PLOT_AXIS];
     size_t which;
-    for (size_t i = 0; i < RS_N_PLOT_AXIS; ++i) names[i] = rs_plot_axis_name(i);
-    RS_TRY(rs_parse_word(word, names, RS_N_PLOT_AXIS, &which));
+    RS_TRY(rs_parse_listed(word, rs_plot_axis_name, &which));
     *out = (rs_plot_axis)which;
     return RS_OK;
 }

@@ -1,7 +1,5 @@
 #include "kinds.h"
 
-#include "words.h"
-
 #include <assert.h>
 #include <ctype.h>
 #include <inttypes.h>
@@ -12,9 +10,6 @@
 static_assert(sizeof(size_t) == sizeof(uint64_t), "sizes are taken to have 64 bits");
 
 /* ------------------------------------------------------------------ words */
-
-/* A list of words as kinds have it: in the order of an enum, NULL behind the last. */
-typedef const char *word_list(size_t i);
 
 static const char *cell_word(size_t i) { return i < RS_N_CELL ? rs_cell_name((rs_cell)i) : NULL; }
 
@@ -63,36 +58,12 @@ static const char *switch_word(size_t i) {
     return words[i];
 }
 
-enum { MOST_WORDS = 16 };
-
-static size_t collect(word_list *word, const char *names[MOST_WORDS]) {
-    size_t n = 0;
-    while (n < MOST_WORDS && word(n)) {
-        names[n] = word(n);
-        ++n;
-    }
-    return n;
-}
-
-/* RS_EINPUT: `value` is none of them. */
-static rs_status fail_word(const char *value, word_list *word) {
-    const char *names[MOST_WORDS];
-    size_t const n = collect(word, names);
-    return rs_fail_word(value, names, n);
-}
-
-static rs_status parse_word(const char *value, word_list *word, size_t *out) {
-    const char *names[MOST_WORDS];
-    size_t const n = collect(word, names);
-    return rs_parse_word(value, names, n, out);
-}
-
 /* ------------------------------------------------------------------ setters */
 
 static rs_status set_cell(rs_spec *spec, const char *value) {
-    const char *names[MOST_WORDS];
-    bool chosen[MOST_WORDS] = {false};
-    size_t const n = collect(cell_word, names);
+    const char *names[RS_MOST_WORDS];
+    bool chosen[RS_MOST_WORDS] = {false};
+    size_t const n = rs_list_words(cell_word, names);
     RS_TRY(rs_parse_words(value, names, n, chosen));
     spec->n_cell = 0;
     for (size_t i = 0; i < RS_N_CELL; ++i)
@@ -176,7 +147,7 @@ static rs_status read_ensemble(const char *word, entries *out) {
         if (value.density > 1.0) return rs_fail(RS_EINPUT, "%.60s is above 1", word);
         return append(out, &value);
     }
-    RS_TRY(parse_word(word, ensemble_word, &which));
+    RS_TRY(rs_parse_listed(word, ensemble_word, &which));
     value.kind = (rs_ensemble_kind)which;
     return append(out, &value);
 }
@@ -233,7 +204,7 @@ static rs_status read_input(const char *word, entries *out) {
     else if (strncmp(word, "noise:", 6) == 0)
         RS_TRY(rs_parse_positive(word + 6, &value.sigma));
     else
-        return fail_word(word, input_word);
+        return rs_fail_listed(word, input_word);
     return append(out, &value);
 }
 
@@ -312,7 +283,7 @@ static rs_status set_gate_bias(rs_spec *spec, const char *value) {
 
 static rs_status set_gate_scale(rs_spec *spec, const char *value) {
     size_t which = 0;
-    RS_TRY(parse_word(value, gate_scale_word, &which));
+    RS_TRY(rs_parse_listed(value, gate_scale_word, &which));
     spec->gate_scale = (rs_gate_scale)which;
     return RS_OK;
 }
@@ -339,21 +310,21 @@ static rs_status set_h0(rs_spec *spec, const char *value) {
     else if (strncmp(value, "normal:", 7) == 0)
         RS_TRY(rs_parse_positive(value + 7, &h0.sigma));
     else
-        return fail_word(value, h0_word);
+        return rs_fail_listed(value, h0_word);
     spec->h0 = h0;
     return RS_OK;
 }
 
 static rs_status set_loss(rs_spec *spec, const char *value) {
     size_t which = 0;
-    RS_TRY(parse_word(value, loss_word, &which));
+    RS_TRY(rs_parse_listed(value, loss_word, &which));
     spec->loss = (rs_loss)which;
     return RS_OK;
 }
 
 static rs_status set_precision(rs_spec *spec, const char *value) {
     size_t which = 0;
-    RS_TRY(parse_word(value, precision_word, &which));
+    RS_TRY(rs_parse_listed(value, precision_word, &which));
     spec->precision = (rs_precision)which;
     return RS_OK;
 }
@@ -376,7 +347,7 @@ static rs_status set_clip(rs_spec *spec, const char *value) {
 static rs_status set_engine(rs_spec *spec, const char *value) {
     size_t which = 0;
     char *copy;
-    RS_TRY(parse_word(value, engine_word, &which));
+    RS_TRY(rs_parse_listed(value, engine_word, &which));
     RS_TRY(rs_duplicate(value, &copy));
     free(spec->engine);
     spec->engine = copy;

@@ -3,6 +3,7 @@
 #define RS_KINDS_H
 
 #include "values.h"
+#include "words.h"
 
 #include <stdio.h>
 
@@ -35,9 +36,9 @@ typedef struct rs_key_kind {
     /* or, of a kind that needs nothing of its key: */
     rs_status (*set_own)(rs_spec *spec, const char *value);
     void (*print_own)(FILE *out, const rs_spec *spec);
-    const char *(*word)(size_t i); /* that a value may be, capitals in it standing for a number;
+    rs_word_list *word; /* that a value may be, capitals in it standing for a number;
                                       NULL behind the last. NULL where only numbers are */
-    bool owned; /* at the key's offset stands a pointer to memory of the spec's own */
+    bool owned;         /* at the key's offset stands a pointer to memory of the spec's own */
 } rs_key_kind;
 
 /* Of any key: a whole number, a list of them, a path, a switch. */

@@ -21,10 +21,8 @@ static const writer *const writers[RS_N_TABLE_FORMAT] = {
 };
 
 rs_status rs_table_parse_format(const char *word, rs_table_format *out) {
-    const char *names[RS_N_TABLE_FORMAT];
     size_t at;
-    for (size_t i = 0; i < RS_N_TABLE_FORMAT; ++i) names[i] = writers[i]->name;
-    RS_TRY(rs_parse_word(word, names, RS_N_TABLE_FORMAT, &at));
+    RS_TRY(rs_parse_listed(word, rs_table_format_name, &at));
     *out = (rs_table_format)at;
     return RS_OK;
 }
@@ -169,9 +167,7 @@ rs_status rs_table_visit(rs_store *store, const definition *is, rs_row_visit *vi
 }
 
 static rs_status fail_unknown(const char *name) {
-    const char *names[N_TABLES];
-    for (size_t i = 0; i < N_TABLES; ++i) names[i] = tables[i]->name;
-    return rs_fail_in(rs_fail_word(name, names, N_TABLES), "table");
+    return rs_fail_in(rs_fail_listed(name, rs_table_name), "table");
 }
 
 rs_status rs_table_write(rs_store *store, const char *name, rs_table_format format, FILE *out) {
