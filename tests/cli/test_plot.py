@@ -82,27 +82,25 @@ def test_curves_are_where_the_table_says(linear):
     assert set(rows[zero]) == {"-", "*", "+"} or set(rows[zero]) == {"-", "*"}
 
 
-def test_the_turn_is_that_of_the_table(linear):
+def test_the_turn_is_marked(linear):
     [row] = table("critical", linear)
-    for name in "rho", "g":
-        lines = plot(linear, "--x", name)
-        [value] = [re.search(rf"{name}\* = ([\d.]+)", line)[1] for line in lines if "* = " in line]
-        assert float(value) == pytest.approx(float(row[f"{name}_critical"]), rel=1e-3)
     rows, _, column_of_rho = read_axes(plot(linear))
     [column] = {line.index(":") for line in rows if ":" in line}
     assert column == pytest.approx(np.polyval(column_of_rho, float(row["rho_critical"])), abs=1)
 
 
-def test_the_interval_has_the_digits_that_it_settles(sizes):
-    rows = [row for row in table("critical", sizes) if row["rho_critical_ci95_low"]]
-    text = "\n".join(plot(sizes))
-    shown = re.findall(r"rho\* = ([\d.]+) \[([\d.]+), ([\d.]+)\]", text)
-    assert len(shown) == len(rows) > 0
+@pytest.mark.parametrize("axis", ["rho", "g"])
+def test_turns_are_those_of_the_table(axis, sizes):
+    """Rounded to two digits of the interval's half width."""
+    rows = table("critical", sizes)
+    text = "\n".join(plot(sizes, "--x", axis))
+    shown = re.findall(rf" {axis}\* = ([\d.]+) \[([\d.]+), ([\d.]+)\]", text)
+    assert len(shown) == len(rows) == 6
+    names = [f"{axis}_critical{end}" for end in ("", "_ci95_low", "_ci95_high")]
     for row, numbers in zip(rows, shown, strict=True):
-        names = "rho_critical", "rho_critical_ci95_low", "rho_critical_ci95_high"
-        value, low, high = (float(row[name]) for name in names)
-        for number, exact in zip(numbers, (value, low, high), strict=True):
-            assert abs(float(number) - exact) <= 0.05 * (high - low)
+        exact = [float(row[name]) for name in names]
+        for number, value in zip(numbers, exact, strict=True):
+            assert abs(float(number) - value) <= 0.05 * (exact[2] - exact[1])
 
 
 def test_every_size_has_a_letter(sizes):
