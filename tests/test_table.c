@@ -370,7 +370,7 @@ static void test_decay_is_that_of_the_fit(void **state) {
     char *const csv = table_text(store, "decay", RS_CSV);
     size_t const line = line_of(csv, "tanh,gaussian,10,5,0.102");
     double const rates[] = {0.25, 0.5, 0.75};
-    rs_seed_summary const summary = rs_fit_seeds(rates, 3);
+    rs_seed_summary const summary = rs_fit_seeds(rates, 3, FIXTURE_STEPS);
     assert_true(csv_field(csv, line, 4) == ((0.1 + 1e-3) + (0.1 + 2e-3) + (0.1 + 3e-3)) / 3.0);
     assert_true(csv_field(csv, line, 6) == 3.0);
     assert_true(csv_field(csv, line, 7) == summary.mean);

@@ -138,7 +138,8 @@ static rs_status next_decay(source *from, cell *row, bool *more) {
     RS_TRY(rs_table_read_row(from, row));
     row[own + DECAY_RHO] = rs_real_cell(rho / (double)n);
     row[own + DECAY_G] = rs_real_cell(g / (double)n);
-    rs_seed_summary const summary = rs_fit_seeds(state->rates, (size_t)n);
+    size_t const steps = (size_t)rs_cell_named(of, row, "steps")->whole;
+    rs_seed_summary const summary = rs_fit_seeds(state->rates, (size_t)n, steps);
     put_summary(&summary, row + own);
     row[own + DECAY_ATTEMPTS] = rs_whole_cell(attempts);
     for (int k = DECAY_FIRST_FINDING; k < DECAY_TAIL; ++k) row[tail + k] = earliest[k];
