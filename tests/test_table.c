@@ -150,7 +150,8 @@ static char *table_text(rs_store *store, const char *name, rs_table_format forma
     size_t length;
     FILE *const out = open_memstream(&text, &length);
     assert_non_null(out);
-    assert_ok(rs_table_write(store, name, format, out));
+    rs_table_request const asked = {.name = name, .format = format, .line = 80};
+    assert_ok(rs_table_write(store, &asked, out));
     assert_int_equal(fclose(out), 0);
     return text;
 }
@@ -172,7 +173,7 @@ static void assert_near(double value, double expected) {
     if (fabs(value - expected) > 1e-13) fail_msg("%.17g, not %.17g", value, expected);
 }
 
-static const char *const format_name[RS_N_TABLE_FORMAT] = {"md", "csv", "latex", "json"};
+static const char *const format_name[RS_N_TABLE_FORMAT] = {"text", "md", "csv", "latex", "json"};
 
 static void assert_golden(rs_store *store, const char *name, rs_table_format format) {
     char golden[64];
@@ -192,7 +193,7 @@ static void test_every_table_in_every_format(void **state) {
     (void)state;
     rs_store *const store = make_database(false);
     for (size_t i = 0; i < N_NAMES; ++i)
-        for (rs_table_format format = RS_MD; format < RS_N_TABLE_FORMAT; ++format)
+        for (rs_table_format format = RS_TEXT; format < RS_N_TABLE_FORMAT; ++format)
             assert_golden(store, names[i], format);
     rs_store_close(store);
 }
@@ -290,7 +291,9 @@ static void test_damaged_curve(void **state) {
                          SQLITE_OK);
         FILE *const out = fopen("/dev/null", "w");
         assert_non_null(out);
-        assert_int_equal(rs_table_write(store, "profile", RS_CSV, out), RS_EINPUT);
+        assert_int_equal(
+            rs_table_write(store, &(rs_table_request){.name = "profile", .format = RS_CSV}, out),
+            RS_EINPUT);
         assert_non_null(strstr(rs_message(), "damaged"));
         fclose(out);
     }
@@ -801,7 +804,9 @@ static void test_unknown_table(void **state) {
     (void)state;
     rs_store *store;
     assert_ok(rs_store_open(path, &store));
-    assert_int_equal(rs_table_write(store, "loss", RS_CSV, stdout), RS_EINPUT);
+    assert_int_equal(
+        rs_table_write(store, &(rs_table_request){.name = "loss", .format = RS_CSV}, stdout),
+        RS_EINPUT);
     assert_string_equal(rs_message(), "table: \"loss\" is not one of decay, critical, seeds, "
                                       "profile, clip, throughput, runs, failures");
     rs_store_close(store);
@@ -835,7 +840,9 @@ static void test_output_that_cannot_be_written(void **state) {
     rs_store *const store = make_database(false);
     FILE *const full = fopen("/dev/full", "w");
     if (!full) skip();
-    assert_int_equal(rs_table_write(store, "decay", RS_CSV, full), RS_EIO);
+    assert_int_equal(
+        rs_table_write(store, &(rs_table_request){.name = "decay", .format = RS_CSV}, full),
+        RS_EIO);
     assert_non_null(strstr(rs_message(), "decay table: cannot be written: No space left"));
     fclose(full);
     rs_store_close(store);
@@ -844,12 +851,12 @@ static void test_output_that_cannot_be_written(void **state) {
 static void test_formats_by_name(void **state) {
     (void)state;
     rs_table_format found = RS_N_TABLE_FORMAT;
-    for (rs_table_format format = RS_MD; format < RS_N_TABLE_FORMAT; ++format) {
+    for (rs_table_format format = RS_TEXT; format < RS_N_TABLE_FORMAT; ++format) {
         assert_ok(rs_table_parse_format(format_name[format], &found));
         assert_int_equal(found, format);
     }
     assert_int_equal(rs_table_parse_format("xml", &found), RS_EINPUT);
-    assert_string_equal(rs_message(), "\"xml\" is not one of md, csv, latex, json");
+    assert_string_equal(rs_message(), "\"xml\" is not one of text, md, csv, latex, json");
     assert_int_equal(rs_table_parse_format("", &found), RS_EINPUT);
 }
 

@@ -1,0 +1,130 @@
+#include "reading.h"
+
+#include "writer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PLAIN_DIGITS = 4, MOST_DIGITS = 9 };
+
+/* Decimal exponent of |x| > 0 rounded to two significant digits: that of 0.00996 is -2. */
+static int exponent_of(double x) {
+    char text[RS_REAL_TEXT];
+    snprintf(text, sizeof text, "%.1e", x);
+    return (int)strtol(strchr(text, 'e') + 1, NULL, 10);
+}
+
+/* x to so many decimals; tens and hundreds for fewer than none. */
+static void print_to(double x, int decimals, char *out, size_t room) {
+    double const unit = decimals < 0 ? pow(10.0, -decimals) : 1.0;
+    double const rounded = decimals < 0 ? unit * round(x / unit) : x;
+    snprintf(out, room, "%.*f", decimals > 0 ? decimals : 0, rounded);
+    if (strtod(out, NULL) == 0.0) memmove(out, out + (out[0] == '-'), strlen(out));
+}
+
+static void print_plain(double x, char *out, size_t room) {
+    snprintf(out, room, "%.*g", PLAIN_DIGITS, x);
+}
+
+/* How a number and its interval are rounded: to `decimals` of both divided by 10^power. */
+typedef struct rounding {
+    bool known; /* false: four digits */
+    int power, decimals;
+} rounding;
+
+static rounding rounding_of(double x, double half_width) {
+    if (!(half_width > 0.0) || !isfinite(half_width) || !isfinite(x))
+        return (rounding){.known = false};
+    int const uncertain = exponent_of(half_width);
+    int const size = x == 0.0 ? uncertain : (int)fmax(exponent_of(x), uncertain);
+    if (size - uncertain + 2 > MOST_DIGITS) return (rounding){.known = false};
+    int const power = size < -4 || size >= 6 ? size : 0;
+    return (rounding){true, power, power + 1 - uncertain};
+}
+
+static double scaled(double x, const rounding *how) {
+    /* Two steps, as 10^-power may be beyond double's range. */
+    return how->power ? x / pow(10.0, how->power / 2) / pow(10.0, how->power - how->power / 2) : x;
+}
+
+static void print_rounded(double x, const rounding *how, char *out, size_t room) {
+    bool const has_digits = how->known && isfinite(x) && x != 0.0;
+    if (has_digits)
+        print_to(scaled(x, how), how->decimals, out, room);
+    else
+        print_plain(x, out, room);
+}
+
+static void print_power(const rounding *how, char *out, size_t room) {
+    out[0] = '\0';
+    if (how->known && how->power) snprintf(out, room, "e%+03d", how->power);
+}
+
+/* The digits in parentheses: in units of the last one, or with their point from 1 on. */
+static void print_half_width(double half_width, const rounding *how, char *out, size_t room) {
+    if (!how->known) {
+        snprintf(out, room, isinf(half_width) ? "inf" : "0");
+        return;
+    }
+    double const size = scaled(half_width, how);
+    bool const has_point = how->decimals <= 0 || exponent_of(size) >= 0;
+    if (has_point)
+        print_to(size, how->decimals, out, room);
+    else
+        print_to(size * pow(10.0, how->decimals), 0, out, room);
+}
+
+static void print_with_half_width(double x, double half_width, char *out) {
+    char value[RS_REAL_TEXT], digits[RS_REAL_TEXT], power[RS_REAL_TEXT];
+    rounding const how = rounding_of(x, half_width);
+    if (how.known)
+        print_to(scaled(x, &how), how.decimals, value, sizeof value);
+    else
+        print_plain(x, value, sizeof value);
+    print_half_width(half_width, &how, digits, sizeof digits);
+    print_power(&how, power, sizeof power);
+    snprintf(out, RS_READING_TEXT, "%s(%s)%s", value, digits, power);
+}
+
+/* Half the length, or the distance to the one end that is a bound. */
+static double length_of(double x, const interval *known) {
+    bool const is_low = known->low != 0.0 && isfinite(known->low), is_high = isfinite(known->high);
+    if (is_low && is_high) return known->half_width;
+    return is_low ? x - known->low : is_high ? known->high - x : NAN;
+}
+
+static void print_with_ends(double x, const interval *known, char *out) {
+    char value[RS_REAL_TEXT], low[RS_REAL_TEXT], high[RS_REAL_TEXT], power[RS_REAL_TEXT];
+    rounding const how = rounding_of(x, length_of(x, known));
+    print_rounded(x, &how, value, sizeof value);
+    print_rounded(known->low, &how, low, sizeof low);
+    print_rounded(known->high, &how, high, sizeof high);
+    print_power(&how, power, sizeof power);
+    snprintf(out, RS_READING_TEXT, "%s [%s, %s]%s", value, low, high, power);
+}
+
+static void print_digits(double x, double half_width, char *out) {
+    char value[RS_REAL_TEXT], power[RS_REAL_TEXT];
+    rounding const how = rounding_of(x, half_width);
+    print_rounded(x, &how, value, sizeof value);
+    print_power(&how, power, sizeof power);
+    snprintf(out, RS_READING_TEXT, "%s%s", value, x == 0.0 || !isfinite(x) ? "" : power);
+}
+
+const char *rs_reading_text(const table *of, const cell *row, size_t i,
+                            char buffer[RS_READING_TEXT]) {
+    const cell *const one = &row[i];
+    interval const known = one->kind == REAL && of->is->interval ? of->is->interval(of, row, i)
+                                                                 : (interval){.kind = NO_INTERVAL};
+    switch (known.kind) {
+    case HALF_WIDTH:
+        if (!isfinite(one->real)) break;
+        print_with_half_width(one->real, known.half_width, buffer);
+        return buffer;
+    case BOTH_ENDS: print_with_ends(one->real, &known, buffer); return buffer;
+    case DIGITS_ONLY: print_digits(one->real, known.half_width, buffer); return buffer;
+    case NO_INTERVAL: break;
+    }
+    return rs_cell_text(one, false, buffer);
+}
