@@ -34,7 +34,7 @@ static const column critical_own[] = {
      "lower end of its bootstrap 95% interval over seeds: 0 where the swept radii do not bound it"},
     {"g_critical_ci95_high", REAL, MERGED, RESULT, NULL, NULL,
      "upper end: inf where the swept radii do not bound it"},
-    {"g_predicted", REAL, IF_ANY, RESULT, NULL, "$g^*$, theory",
+    {"g_predicted", REAL, IF_ANY, RESULT, NULL, "$g^*$,\\\\theory",
      "coupling at which mean-field theory has gradients keep their norm, for infinitely many "
      "units; "
      "empty where it is not known to hold"},

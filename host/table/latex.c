@@ -99,9 +99,10 @@ static size_t heading_width(const column *of) {
 }
 
 static size_t latex_width(const sink *to, size_t i) {
-    size_t const cells = rs_cells_width(&to->look[i]);
-    size_t const heading = heading_width(&to->table->column[i]);
-    return DIGIT * (cells > heading ? cells : heading) + COLUMN_GAP;
+    const look *const look = &to->look[i];
+    size_t const cells = look->limit ? 2 * look->limit : look->halves;
+    size_t const heading = 2 * heading_width(&to->table->column[i]);
+    return DIGIT * (cells > heading ? cells : heading) / 2 + COLUMN_GAP;
 }
 
 static size_t latex_room(const sink *to) {
@@ -114,7 +115,7 @@ static void put_column_types(const sink *to) {
     for (size_t k = 0; k < to->shown.n; ++k) {
         size_t const i = to->shown.at[k];
         if (to->look[i].limit)
-            fprintf(to->out, "p{%zupt}", DIGIT * rs_cells_width(&to->look[i]));
+            fprintf(to->out, "p{%zupt}", DIGIT * to->look[i].limit);
         else
             fputc(to->table->column[i].kind == TEXT ? 'l' : 'r', to->out);
     }
@@ -180,7 +181,7 @@ static void put_caption(const sink *to) {
 static void begin_short(const sink *to) {
     fputs("\\begin{table}\n\\centering\n", to->out);
     put_caption(to);
-    fputs("\n\\begin{tabular}", to->out);
+    fputs("\n\\medskip\n\n\\begin{tabular}", to->out);
     put_column_types(to);
     put_headings(to);
 }
@@ -221,8 +222,8 @@ static void put_number(const sink *to, size_t i, const char *text) {
     size_t const missing = to->look[i].behind - behind;
     put_latex_number(to->out, text);
     if (missing == 0) return;
-    fputs("\\phantom{", to->out);
-    rs_put_times(to->out, '0', missing);
+    fputs(behind ? "\\phantom{" : "\\phantom{.", to->out);
+    rs_put_times(to->out, '0', behind ? missing : missing - 1);
     fputc('}', to->out);
 }
 

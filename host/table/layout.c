@@ -12,6 +12,15 @@ static void widen(size_t *width, size_t to) {
     if (to > *width) *width = to;
 }
 
+/* Points, commas, brackets and blanks are half a digit wide, a minus is one and a half. */
+static size_t half_digits(const char *text) {
+    size_t halves = 0;
+    for (; *text; ++text)
+        if (((unsigned char)*text & 0xC0) != 0x80)
+            halves += strchr(".,[] ", *text) ? 1 : *text == '-' ? 3 : 2;
+    return halves;
+}
+
 static rs_status look_at_text(look *look, const char *text, bool first) {
     if (!first) {
         look->varies = look->varies || strcmp(look->text, text) != 0;
@@ -35,6 +44,7 @@ static rs_status look_at_cell(sink *to, const cell *row, size_t i) {
     size_t const all = is_text ? rs_md_width(text) : rs_characters(text);
     size_t const before = is_text ? all : rs_before_point(text);
     look->any = look->any || row[i].kind != MISSING;
+    widen(&look->halves, half_digits(text));
     widen(&look->before, before);
     widen(&look->behind, all - before);
     look_at_interval(to->table, row, i, look);
@@ -99,11 +109,22 @@ static size_t total_width(const sink *to, const writer *writer) {
     return total;
 }
 
+/* A table keeps its first result, and the columns that always tell its rows apart. */
+static bool may_go(const sink *to, size_t k) {
+    const column *const column = to->table->column;
+    const size_t *const at = to->shown.at;
+    if (column[at[k]].use == NAMES) return column[at[k]].show != ALWAYS;
+    if (column[at[k]].use != RESULT) return true;
+    while (k-- > 0)
+        if (column[at[k]].use == RESULT) return true;
+    return false;
+}
+
 /* Leaves out the last column of that use; false where there is none. */
 static bool leave_out_last(sink *to, use use) {
     for (size_t k = to->shown.n; k-- > 0;) {
         size_t const i = to->shown.at[k];
-        if (to->table->column[i].use != use) continue;
+        if (to->table->column[i].use != use || !may_go(to, k)) continue;
         take_out(&to->shown, k);
         add(&to->left_out, i);
         return true;
@@ -129,7 +150,8 @@ static void fit(sink *to, const writer *writer) {
     size_t const room = writer->room(to);
     while (room > 0 && total_width(to, writer) > room) {
         bool const is_less = leave_out_last(to, DETAIL) || leave_out_last(to, BESIDE) ||
-                             cut_longest(to) || leave_out_last(to, RESULT);
+                             cut_longest(to) || leave_out_last(to, RESULT) ||
+                             leave_out_last(to, NAMES);
         if (!is_less) break;
     }
 }

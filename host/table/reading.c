@@ -27,20 +27,27 @@ static void print_plain(double x, char *out, size_t room) {
     snprintf(out, room, "%.*g", PLAIN_DIGITS, x);
 }
 
+/* Digits that half the length of an interval with ends leaves: see reading.h. */
+static int digits_of(double half_length) {
+    double const first = half_length / pow(10.0, floor(log10(half_length)));
+    return first >= 3.55 && first < 9.5 ? 1 : 2;
+}
+
 /* How a number and its interval are rounded: to `decimals` of both divided by 10^power. */
 typedef struct rounding {
     bool known; /* false: four digits */
     int power, decimals;
 } rounding;
 
-static rounding rounding_of(double x, double half_width) {
+/* To so many digits of the half width. */
+static rounding rounding_of(double x, double half_width, int digits) {
     if (!(half_width > 0.0) || !isfinite(half_width) || !isfinite(x))
         return (rounding){.known = false};
     int const uncertain = exponent_of(half_width);
     int const size = x == 0.0 ? uncertain : (int)fmax(exponent_of(x), uncertain);
-    if (size - uncertain + 2 > MOST_DIGITS) return (rounding){.known = false};
+    if (size - uncertain + digits > MOST_DIGITS) return (rounding){.known = false};
     int const power = size < -4 || size >= 6 ? size : 0;
-    return (rounding){true, power, power + 1 - uncertain};
+    return (rounding){true, power, power + digits - 1 - uncertain};
 }
 
 static double scaled(double x, const rounding *how) {
@@ -77,7 +84,7 @@ static void print_half_width(double half_width, const rounding *how, char *out, 
 
 static void print_with_half_width(double x, double half_width, char *out) {
     char value[RS_REAL_TEXT], digits[RS_REAL_TEXT], power[RS_REAL_TEXT];
-    rounding const how = rounding_of(x, half_width);
+    rounding const how = rounding_of(x, half_width, 2);
     if (how.known)
         print_to(scaled(x, &how), how.decimals, value, sizeof value);
     else
@@ -96,7 +103,8 @@ static double length_of(double x, const interval *known) {
 
 static void print_with_ends(double x, const interval *known, char *out) {
     char value[RS_REAL_TEXT], low[RS_REAL_TEXT], high[RS_REAL_TEXT], power[RS_REAL_TEXT];
-    rounding const how = rounding_of(x, length_of(x, known));
+    double const length = length_of(x, known);
+    rounding const how = rounding_of(x, length, digits_of(length));
     print_rounded(x, &how, value, sizeof value);
     print_rounded(known->low, &how, low, sizeof low);
     print_rounded(known->high, &how, high, sizeof high);
@@ -104,9 +112,12 @@ static void print_with_ends(double x, const interval *known, char *out) {
     snprintf(out, RS_READING_TEXT, "%s [%s, %s]%s", value, low, high, power);
 }
 
-static void print_digits(double x, double half_width, char *out) {
+/* Rounded like the value whose interval it is. */
+static void print_digits(double x, const interval *known, char *out) {
     char value[RS_REAL_TEXT], power[RS_REAL_TEXT];
-    rounding const how = rounding_of(x, half_width);
+    bool const has_ends = known->high > known->low;
+    double const width = has_ends ? length_of(x, known) : known->half_width;
+    rounding const how = rounding_of(x, width, has_ends ? digits_of(width) : 2);
     print_rounded(x, &how, value, sizeof value);
     print_power(&how, power, sizeof power);
     snprintf(out, RS_READING_TEXT, "%s%s", value, x == 0.0 || !isfinite(x) ? "" : power);
@@ -123,7 +134,7 @@ const char *rs_reading_text(const table *of, const cell *row, size_t i,
         print_with_half_width(one->real, known.half_width, buffer);
         return buffer;
     case BOTH_ENDS: print_with_ends(one->real, &known, buffer); return buffer;
-    case DIGITS_ONLY: print_digits(one->real, known.half_width, buffer); return buffer;
+    case DIGITS_ONLY: print_digits(one->real, &known, buffer); return buffer;
     case NO_INTERVAL: break;
     }
     return rs_cell_text(one, false, buffer);

@@ -4,10 +4,11 @@
  * width, the practice of CODATA and the default of siunitx: 0.0459(93) is 0.0459 +- 0.0093. The
  * digits in parentheses are in units of the last digit; from 1 on they keep their point, 12.3(1.1),
  * and whole digits that are not known are zeros, 1230(120). An interval with ends of its own is
- * 1.557 [1.553, 1.561], all three to the second digit of half its length; an end that is 0 or inf
- * has no digits to take. Below 1e-4 and from 1e6 on a power of ten follows: 1.58(38)e-07. A number
- * without an interval has four significant digits, and so has one whose interval is of no length,
- * 0.6931(0), or below its ninth digit. */
+ * 1.557 [1.553, 1.561], all three to the first digit of half its length, and to the second where
+ * that is below 3.55, the rule of the Particle Data Group; an end that is 0 or inf has no digits.
+ * Below 1e-4 and from 1e6 on a power of ten follows: 1.58(38)e-07. A number without an interval has
+ * four significant digits, and so has one whose interval is of no length, 0.6931(0), or below its
+ * ninth digit. */
 #ifndef RS_TABLE_READING_H
 #define RS_TABLE_READING_H
 

@@ -202,7 +202,7 @@ static void put_sentence(paragraph *to, const char *text) {
 
 static void put_left_out(const sink *to, paragraph *lines) {
     if (to->left_out.n == 0) return;
-    put_sentence(lines, "Without room:");
+    put_sentence(lines, "No room for");
     for (size_t k = to->left_out.n; k-- > 0;) {
         char word[64];
         snprintf(word, sizeof word, "%s%s", name_of(to, to->left_out.at[k]), k ? "," : ";");

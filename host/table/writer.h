@@ -12,6 +12,7 @@ typedef struct look {
     bool any, varies;      /* some row has a value; two rows differ */
     size_t before, behind; /* most characters of a number before its point and from there on; of a
                               text all are before */
+    size_t halves;         /* most half digits that a text is wide, set in type */
     size_t limit;          /* characters that a text is cut or broken to, 0 for none */
     interval_kind interval;
     char *text; /* of the first row */
