@@ -8,10 +8,10 @@
 
 enum { PLAIN_DIGITS = 4, MOST_DIGITS = 9 };
 
-/* Decimal exponent of |x| > 0 rounded to two significant digits: that of 0.00996 is -2. */
-static int exponent_of(double x) {
+/* Decimal exponent of a number rounded to so many significant digits: of 0.00996 to two, -2. */
+static int exponent_of(double x, int digits) {
     char text[RS_REAL_TEXT];
-    snprintf(text, sizeof text, "%.1e", x);
+    snprintf(text, sizeof text, "%.*e", digits - 1, x);
     return (int)strtol(strchr(text, 'e') + 1, NULL, 10);
 }
 
@@ -30,7 +30,7 @@ static void print_plain(double x, char *out, size_t room) {
 /* Digits that half the length of an interval with ends leaves: see reading.h. */
 static int digits_of(double half_length) {
     double const first = half_length / pow(10.0, floor(log10(half_length)));
-    return first >= 3.55 && first < 9.5 ? 1 : 2;
+    return first >= 3.55 && first < 9.95 ? 1 : 2;
 }
 
 /* How a number and its interval are rounded: to `decimals` of both divided by 10^power. */
@@ -43,8 +43,8 @@ typedef struct rounding {
 static rounding rounding_of(double x, double half_width, int digits) {
     if (!(half_width > 0.0) || !isfinite(half_width) || !isfinite(x))
         return (rounding){.known = false};
-    int const uncertain = exponent_of(half_width);
-    int const size = x == 0.0 ? uncertain : (int)fmax(exponent_of(x), uncertain);
+    int const uncertain = exponent_of(half_width, 2);
+    int const size = x == 0.0 ? uncertain : (int)fmax(exponent_of(x, 15), uncertain);
     if (size - uncertain + digits > MOST_DIGITS) return (rounding){.known = false};
     int const power = size < -4 || size >= 6 ? size : 0;
     return (rounding){true, power, power + digits - 1 - uncertain};
@@ -75,7 +75,7 @@ static void print_half_width(double half_width, const rounding *how, char *out, 
         return;
     }
     double const size = scaled(half_width, how);
-    bool const has_point = how->decimals <= 0 || exponent_of(size) >= 0;
+    bool const has_point = how->decimals <= 0 || exponent_of(size, 2) >= 0;
     if (has_point)
         print_to(size, how->decimals, out, room);
     else
