@@ -461,7 +461,8 @@ static rs_status answer_help(int argc, char **argv, rs_command *out) {
     const command *const command = of_all ? &without_command : find_command(argv[2]);
     bool const of_table = argc == 4 && strcmp(argv[2], "table") == 0;
     if (argc > 3 && !of_table)
-        return rs_fail(RS_EINPUT, "%.60s: one argument too many; see rhosweep help", argv[3]);
+        return rs_fail(RS_EINPUT, "%.60s: one argument too many; see rhosweep help",
+                       argv[argc - 1]);
     if (!command) return fail_unknown_command(argv[2]);
     if (of_table) return explain_table(argv[3]);
     char *words[] = {argv[0], option, NULL};

@@ -43,9 +43,9 @@ static const column decay_own[] = {
     {"growing_fraction", REAL, ALWAYS, BESIDE, NULL, "growing\\\\fraction",
      "fraction of seeds whose gradient grows"},
     {"regime", TEXT, ALWAYS, RESULT, NULL, NULL,
-     "steady: decay_rate within 1e-6 of 0; mixed: its interval holds 0; slow: it does not, but the "
-     "gradient changes by less than a factor of 1000 over all steps (|decay_rate| * steps < "
-     "ln 1000); else vanishing or exploding"},
+     "vanishing or exploding; steady: decay_rate within 1e-6 of 0; mixed: its interval holds 0; "
+     "slow: the gradient changes by less than a factor of 1000 over all steps, |decay_rate| * "
+     "steps < ln 1000"},
     {"attempts", WHOLE, ALWAYS, DETAIL, NULL, NULL,
      "networks tried: results at this radius, with a rate or without, and failed cases"},
     {"predicted_rate", REAL, IF_ANY, RESULT, NULL, "predicted\\\\rate",

@@ -176,7 +176,7 @@ void rs_layout_all(sink *to) {
 static rs_status fail_unknown(const table *of, const char *name) {
     const char *names[RS_MAX_COLUMNS];
     for (size_t i = 0; i < of->n; ++i) names[i] = of->column[i].name;
-    const char *const nearest = rs_nearest_word(name, names, of->n);
+    const char *const nearest = *name ? rs_nearest_word(name, names, of->n) : NULL;
     return rs_fail(RS_EINPUT,
                    "columns: \"%.60s\" is no column of %s; %s%s%ssee rhosweep help table %s", name,
                    of->is->name, nearest ? "did you mean " : "", nearest ? nearest : "",
