@@ -2,6 +2,7 @@
 
 #include "spec/quote.h"
 #include "spec/words.h"
+#include "table/terminal.h"
 #include "version.h"
 
 #include <argp.h>
@@ -267,10 +268,17 @@ static rs_status finish_sweep(const parsing *p, rs_command *out) {
 }
 
 static rs_status finish_table(const parsing *p, rs_command *out) {
-    const char *const format = p->given[0] ? p->value[0] : "md";
-    out->table = p->argument[0];
+    const char *const usual = rs_is_terminal() ? "text" : "md";
+    const char *const format = p->given[RS_TABLE_FORMAT] ? p->value[RS_TABLE_FORMAT] : usual;
+    if (p->given[RS_TABLE_COLUMNS] && p->given[RS_TABLE_WIDE])
+        return rs_fail(RS_EINPUT, "wide: shows all columns, and --columns names some: give one");
     out->path = p->argument[1];
-    return rs_fail_in(rs_table_parse_format(format, &out->format), "format");
+    out->table = (rs_table_request){.name = p->argument[0],
+                                    .columns = p->value[RS_TABLE_COLUMNS],
+                                    .wide = p->given[RS_TABLE_WIDE],
+                                    .line = rs_terminal_width(),
+                                    .utf8 = rs_has_utf8()};
+    return rs_fail_in(rs_table_parse_format(format, &out->table.format), "format");
 }
 
 static rs_status finish_plot(const parsing *p, rs_command *out) {
@@ -397,14 +405,23 @@ static rs_status fail_unknown_command(const char *word) {
     return rs_fail_in(rs_fail_word(word, names, N_COMMANDS + 1), "command");
 }
 
+/* rhosweep help table NAME, as Markdown where the output goes elsewhere than to a terminal. */
+static rs_status explain_table(const char *name) {
+    return rs_is_terminal() ? rs_table_explain(name, rs_terminal_width(), stdout)
+                            : rs_table_describe(name, stdout);
+}
+
 /* rhosweep help COMMAND is rhosweep COMMAND --help. */
 static rs_status answer_help(int argc, char **argv, rs_command *out) {
     static char option[] = "--help";
     bool const of_all = argc < 3 || strcmp(argv[2], help_word) == 0;
     const command *const command = of_all ? &without_command : find_command(argv[2]);
-    if (argc > 3)
-        return rs_fail(RS_EINPUT, "%.60s: one argument too many; see rhosweep help", argv[3]);
+    bool const of_table = argc == 4 && strcmp(argv[2], "table") == 0;
+    if (argc > 3 && !of_table)
+        return rs_fail(RS_EINPUT, "%.60s: one argument too many; see rhosweep help",
+                       argv[argc - 1]);
     if (!command) return fail_unknown_command(argv[2]);
+    if (of_table) return explain_table(argv[3]);
     char *words[] = {argv[0], option, NULL};
     return parse_command(command, 2, words, out);
 }

@@ -24,9 +24,8 @@ typedef struct rs_command {
     rs_command_kind kind;
     rs_spec spec;             /* sweep: file and options, checked */
     char *line;               /* sweep: the command line as a shell would take it */
-    const char *table;        /* table: its name; borrowed from argv */
+    rs_table_request table;   /* borrowed from argv */
     const char *path;         /* table, plot: the database; inspect: the file; borrowed from argv */
-    rs_table_format format;   /* table */
     rs_plot_axis x;           /* plot */
     rs_shell shell;           /* completion */
     rs_report_request report; /* points to argv and to `flag` */

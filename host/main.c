@@ -7,6 +7,7 @@
 #include "environment.h"
 #include "spec/quote.h"
 #include "sweep/pipeline.h"
+#include "table/terminal.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -40,7 +41,7 @@ static void print_next(const char *database) {
 /* The plot is for a person who waits at a terminal. */
 static rs_status print_summary(const rs_sweep_outcome *outcome, const char *database) {
     print_outcome(outcome);
-    if (isatty(STDOUT_FILENO)) {
+    if (rs_is_terminal()) {
         puts("");
         RS_TRY(rs_plot_few(database, stdout));
         puts("");
@@ -61,7 +62,7 @@ static rs_status run_sweep(const rs_command *command) {
 static rs_status run_table(const rs_command *command) {
     rs_store *store;
     RS_TRY(rs_store_open_readonly(command->path, &store));
-    rs_status const status = rs_table_write(store, command->table, command->format, stdout);
+    rs_status const status = rs_table_write(store, &command->table, stdout);
     rs_store_close(store);
     return status;
 }

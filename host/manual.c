@@ -192,7 +192,7 @@ static void end_man(FILE *out) {
     fputs(".SH ENVIRONMENT\n"
           ".TP\n.B RHOSWEEP_PYTHON\nthe Python that runs the reports\n"
           ".TP\n.B NO_COLOR\nnot empty: no colour on a terminal\n"
-          ".TP\n.B COLUMNS\nwidth of a plot that goes to no terminal\n",
+          ".TP\n.B COLUMNS\nwidth of tables and plots, instead of that of the terminal\n",
           out);
 }
 

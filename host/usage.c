@@ -52,11 +52,19 @@ static size_t take_options(const rs_option *from, size_t n, rs_option *out) {
 #define TAKE_OPTIONS(array, out) take_options(array, sizeof(array) / sizeof *(array), out)
 
 static size_t table_options(rs_option *out) {
-    static const rs_option options[] = {{.name = "format",
-                                         .argument = "FORMAT",
-                                         .help = "%s; latex is for booktabs and siunitx",
-                                         .initial = "md",
-                                         .word = rs_table_format_name}};
+    static const rs_option options[] = {
+        [RS_TABLE_FORMAT] = {.name = "format",
+                             .argument = "FORMAT",
+                             .help = "%s",
+                             .initial = "text on a terminal, else md",
+                             .word = rs_table_format_name},
+        [RS_TABLE_COLUMNS] = {.name = "columns",
+                              .argument = "LIST",
+                              .help = "Only these columns, in this order: names of the CSV header "
+                                      "with commas between them"},
+        [RS_TABLE_WIDE] = {.name = "wide",
+                           .help = "All columns also in text, md and latex, of any width"},
+    };
     return TAKE_OPTIONS(options, out);
 }
 
@@ -166,9 +174,12 @@ const rs_usage rs_usage_table = {
     .arguments = "NAME DB",
     .about = "Prints a table of the results in a database, also while a sweep is writing to it.",
     .list = rs_table_list,
+    .notes = "CSV and JSON have all columns, and numbers exactly as stored. The other formats are "
+             "for reading: 0.0459(93) is 0.0459 +- 0.0093, a 95% interval.",
     .examples = "  rhosweep table decay rhosweep.db\n"
+                "  rhosweep table decay rhosweep.db --columns rho,g,decay_rate --format latex\n"
                 "  rhosweep table profile rhosweep.db --format csv > profile.csv\n"
-                "  rhosweep table failures rhosweep.db",
+                "  rhosweep help table decay        # what its columns mean",
     .word = rs_table_name,
     .options = table_options,
 };

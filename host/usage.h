@@ -31,6 +31,9 @@ typedef struct rs_usage {
     size_t (*options)(rs_option *out); /* fills at most RS_MAX_OPTIONS; NULL for none */
 } rs_usage;
 
+/* Places of the table's options in their list. */
+enum { RS_TABLE_FORMAT, RS_TABLE_COLUMNS, RS_TABLE_WIDE };
+
 extern const rs_usage rs_usage_program, rs_usage_sweep, rs_usage_table, rs_usage_plot,
     rs_usage_report, rs_usage_inspect, rs_usage_devices, rs_usage_completion;
 

@@ -49,7 +49,10 @@ _rhosweep() {
         return
     fi
     if [[ $command == help ]]; then
-        [[ ${#typed[@]} -eq 2 ]] && _rhosweep_words word "${_rhosweep_commands[@]}"
+        case ${#typed[@]},${typed[1]} in
+        2,*) _rhosweep_words word "${_rhosweep_commands[@]}" ;;
+        3,table) _rhosweep_complete_value table 1 ;;
+        esac
         return
     fi
     for word in "${typed[@]:1:${#typed[@]}-2}"; do

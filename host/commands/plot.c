@@ -1,17 +1,14 @@
 #include "plot.h"
 
 #include "../spec/words.h"
+#include "../table/terminal.h"
 #include "canvas.h"
 #include "rates.h"
 
 #include <inttypes.h>
-#include <langinfo.h>
-#include <locale.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 enum { ROWS = 13, GUTTER = 9, LEAST_WIDTH = 40, MOST_WIDTH = 100, FEW = 2 };
 enum { MOST_LINES = 8 }; /* of a plot: more cannot be told apart */
@@ -38,29 +35,14 @@ typedef struct look {
     bool utf8, colour;
 } look;
 
-static bool locale_has_utf8(void) {
-    locale_t const here = newlocale(LC_CTYPE_MASK, "", (locale_t)0);
-    if (!here) return false;
-    bool const utf8 = strcmp(nl_langinfo_l(CODESET, here), "UTF-8") == 0;
-    freelocale(here);
-    return utf8;
-}
-
-static size_t terminal_width(int file) {
-    struct winsize size;
-    const char *const columns = getenv("COLUMNS");
-    if (ioctl(file, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
-    return columns ? strtoul(columns, NULL, 10) : 80;
-}
-
-static look look_of(FILE *out) {
-    size_t const width = terminal_width(fileno(out));
+static look look_of(void) {
+    size_t const width = rs_terminal_width();
     const char *const plain = getenv("NO_COLOR"), *const kind = getenv("TERM");
-    bool const can_colour = isatty(fileno(out)) && kind && strcmp(kind, "dumb") != 0;
+    bool const can_colour = rs_is_terminal() && kind && strcmp(kind, "dumb") != 0;
     return (look){.width = width < LEAST_WIDTH  ? LEAST_WIDTH
                            : width > MOST_WIDTH ? MOST_WIDTH
                                                 : width,
-                  .utf8 = locale_has_utf8(),
+                  .utf8 = rs_has_utf8(),
                   .colour = can_colour && !(plain && *plain)};
 }
 
@@ -366,7 +348,7 @@ static size_t count_kinds(const rs_rates *rates) {
 }
 
 static rs_status print_kinds(const rs_rates *rates, rs_plot_axis x, FILE *out) {
-    plot p = {.look = look_of(out), .by = x};
+    plot p = {.look = look_of(), .by = x};
     for (size_t i = 0; i < rates->n; ++i) RS_TRY(print_kind(rates, i, &p, out));
     return RS_OK;
 }
