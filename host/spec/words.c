@@ -94,6 +94,24 @@ rs_status rs_parse_word(const char *word, const char *const *names, size_t n, si
     return rs_fail_word(word, names, n);
 }
 
+size_t rs_list_words(rs_word_list *list, const char *names[RS_MOST_WORDS]) {
+    size_t n = 0;
+    for (; list(n); ++n) names[n] = list(n);
+    return n;
+}
+
+rs_status rs_fail_listed(const char *word, rs_word_list *list) {
+    const char *names[RS_MOST_WORDS];
+    size_t const n = rs_list_words(list, names);
+    return rs_fail_word(word, names, n);
+}
+
+rs_status rs_parse_listed(const char *word, rs_word_list *list, size_t *out) {
+    const char *names[RS_MOST_WORDS];
+    size_t const n = rs_list_words(list, names);
+    return rs_parse_word(word, names, n, out);
+}
+
 rs_status rs_parse_whole(const char *text, uint64_t least, uint64_t most, uint64_t *out) {
     if (*text == '\0' || text[strspn(text, "0123456789")] != '\0')
         return rs_fail(RS_EINPUT, "\"%.60s\" is not a whole number of at least %" PRIu64, text,

@@ -32,6 +32,15 @@ rs_status rs_errno_status(int error);
 rs_status rs_fail_word(const char *word, const char *const *names, size_t n);
 rs_status rs_parse_word(const char *word, const char *const *names, size_t n, size_t *out);
 
+/* The same with a list as a function: its i-th word, NULL behind the last. */
+typedef const char *rs_word_list(size_t i);
+rs_status rs_fail_listed(const char *word, rs_word_list *list);
+rs_status rs_parse_listed(const char *word, rs_word_list *list, size_t *out);
+
+/* Fills the names of a list, of which there are fewer; returns their number. */
+enum { RS_MOST_WORDS = 32 };
+size_t rs_list_words(rs_word_list *list, const char *names[RS_MOST_WORDS]);
+
 /* Decimal digits only: no sign, no exponent, no blanks. */
 rs_status rs_parse_whole(const char *text, uint64_t least, uint64_t most, uint64_t *out);
 

@@ -14,7 +14,7 @@ from .errors import InputError, ReportError
 from .text import printable
 
 # In files of their own; profiles are large.
-TABLES = ("decay", "clip", "throughput", "runs", "failures")
+TABLES = ("decay", "critical", "clip", "throughput", "runs", "failures")
 TABLE_FORMATS = {"csv": "csv", "md": "md", "latex": "tex", "json": "json"}
 # Beyond this, only CSV is written: nobody reads such a table, and TeX cannot hold it.
 LONG_TABLE = 1000
@@ -56,7 +56,7 @@ def _one_of(known):
 
 
 def _parser():
-    from . import style
+    from . import saving, style
     from .figures import FIGURES
 
     names = tuple(figure.name for figure in FIGURES)
@@ -68,15 +68,28 @@ def _parser():
                         help="folder of the report; made if missing, other files in it stay")
     parser.add_argument("--figure", metavar="NAME", type=_one_of(names),
                         help="only this figure, and no page: " + ", ".join(names))
-    parser.add_argument("--format", metavar="LIST", type=_list_of(style.FORMATS),
+    parser.add_argument("--format", metavar="LIST", type=_list_of(saving.FORMATS),
                         default=("pdf", "svg"), help="pdf, png, svg, pgf; default pdf,svg")
     parser.add_argument("--style", metavar="NAME", type=_one_of(style.STYLES), default="paper",
                         help="paper or talk; default paper")
     parser.add_argument("--width", metavar="NAME", type=_one_of(style.WIDTHS), default="column",
                         help="column or page; default column")
+    parser.add_argument("--font", metavar="NAME", type=_one_of(style.FONTS), default="sans",
+                        help="sans or serif; default sans")
+    parser.add_argument("--title", metavar="NAME", type=_one_of(style.TITLES), default="none",
+                        help="none, short (the network) or full (also how it was run); default none: "
+                             "the caption beside each figure, NAME.tex, tells it")
+    parser.add_argument("--x", metavar="NAME", type=_one_of(style.AXES), default="rho",
+                        help="rho or g: what figures over the spectral radius show it by; default rho")
     parser.add_argument("--bench", metavar="FILE[,FILE...]", default="",
                         help="JSON of rhosweep-bench or scripts/bench, for the figures of speed")
     return parser
+
+
+def _look(options):
+    from .style import Look
+
+    return Look(options.style, options.width, options.font, options.title, options.x)
 
 
 def _bench(options):
@@ -128,7 +141,7 @@ def _draw_all(planned, out, formats, options, progress):
     """Pictures drawn, and those that their rows do not allow."""
     from . import pictures
 
-    reasons = pictures.draw_all(planned, out, formats, options.style, options.width, progress.say)
+    reasons = pictures.draw_all(planned, out, formats, _look(options), progress.say)
     outcome = list(zip(planned, reasons, strict=True))
     drawn = [picture for picture, reason in outcome if reason is None]
     lacking = {}
@@ -152,7 +165,7 @@ def _report_one(results, options, out, progress):
 
     needed = next(figure.tables for figure in FIGURES if figure.name == options.figure)
     tables = {name: _bench(options) if name == "bench" else results.read(name) for name in needed}
-    planned, absent = pictures.plan(tables, options.figure)
+    planned, absent = pictures.plan(tables, _look(options), options.figure)
     drawn, refused = _draw_all(planned, out, options.format, options, progress)
     if not drawn:
         raise InputError(f"figure {options.figure}: {(absent + refused)[0][1]}")
@@ -168,7 +181,7 @@ def _report_all(results, options, out, progress):
     if not len(tables["decay"]):
         raise InputError(f"{results.database}: holds no results yet: run rhosweep sweep first")
     entries = _write_tables(results, tables, out, progress)
-    planned, absent = pictures.plan(tables)
+    planned, absent = pictures.plan(tables, _look(options))
     formats = tuple(dict.fromkeys((*options.format, "svg")))  # the page shows SVG
     drawn, refused = _draw_all(planned, out, formats, options, progress)
     shown = [(picture, (out / f"{picture.name}.svg").read_bytes()) for picture in drawn]
@@ -184,7 +197,7 @@ def _report_all(results, options, out, progress):
 def _command(options):
     words = ["rhosweep", "report", options.database, "-o", options.output]
     default = _parser().parse_args(["DB", "-o", "DIR"])
-    for name in ("figure", "format", "style", "width", "bench"):
+    for name in ("figure", "format", "style", "width", "font", "title", "x", "bench"):
         value = getattr(options, name)
         if value != getattr(default, name):
             words += [f"--{name}", value if isinstance(value, str) else ",".join(value)]

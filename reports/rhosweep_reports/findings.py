@@ -266,6 +266,11 @@ def describe(table, *more):
     return "\n".join(filter(None, lines))
 
 
+def describe_at_radius(table):
+    """The same, with the radius where all rows share it."""
+    return describe(table) if table.varies("rho_asked") else describe(table, radius_asked(table))
+
+
 def plain(text):
     """Text as part of a file name."""
     return "".join(c if c.isalnum() or c in ".+" else "-" for c in text).strip("-")

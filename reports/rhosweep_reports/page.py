@@ -6,7 +6,7 @@ from importlib.resources import files
 from urllib.parse import quote
 
 from . import findings, summary
-from .style import FORMATS
+from .saving import FORMATS
 from .table import OF_CELLS
 from .text import printable
 
@@ -23,7 +23,7 @@ _LONG = {"command_line", "spec", "libraries", "reason"}
 _TEXT = {"cell", "ensemble", *OF_CELLS, "model", "model_digest", "input", "h0", "loss", "precision", "engine",
          "device", "host", "system", "driver", "version", "git_commit", "commit", "body", "regime",
          "prediction", "started", "finished", "outcome"}
-_TITLES = {"decay": "Decay rates", "clip": "Clipping", "profile": "Profiles", "throughput": "Throughput",
+_TITLES = {"decay": "Decay rates", "critical": "Critical radii", "clip": "Clipping", "profile": "Profiles", "throughput": "Throughput",
            "runs": "Runs", "failures": "Failures", "bench": "Benchmarks"}
 
 

@@ -7,10 +7,11 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
-from . import findings, style
+from . import captions, findings, style
 from .errors import ReportError
 from .figures import FIGURES, bench
-from .figures.drawing import Absent
+from .figures.drawing import Absent, head
+from .saving import Typeset
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,17 @@ class Picture:
     figure: object
     name: str  # of its files, without the ending
     parts: tuple  # of every table of the figure, the rows that it shows
-    about: str  # what it shows, in a line
+    keywords: dict  # of draw: what it shares with the other pictures of its figure
+
+    @property
+    def lines(self):
+        """What was run."""
+        return self.figure.describe(self.parts[0]).split("\n")
+
+    @property
+    def about(self):
+        """The same in a line."""
+        return " ".join(self.lines)
 
 
 def _parts(figure, tables):
@@ -54,7 +65,7 @@ def _own_name(name, taken):
         end = f"_{number}"
 
 
-def plan(tables, wanted=None):
+def plan(tables, look, wanted=None):
     """Pictures to draw, and (title, reason) of figures that no table allows. `tables` is name to
     Table; `wanted` names one figure."""
     pictures, absent, taken = [], [], set()
@@ -66,21 +77,16 @@ def plan(tables, wanted=None):
             if wanted or lacking != _EMPTY["clip"]:  # who never asked to clip misses nothing
                 absent.append((figure.title, lacking))
             continue
-        whole = tables[figure.tables[0]]
+        wholes = [tables[name] for name in figure.tables]
+        keywords = figure.shared(look, *wholes)
         for parts in _parts(figure, tables):
             if wanted is None and not figure.asked(*parts):
                 continue
-            if whole.name == "bench" and not bench.has_times(parts[0]):
+            if wholes[0].name == "bench" and not bench.has_times(parts[0]):
                 continue  # ceilings alone, such as those of a precision
-            name = _own_name(_name(figure, parts[0], whole), taken)
-            pictures.append(Picture(figure, name, parts, _about(figure, parts[0])))
+            name = _own_name(_name(figure, parts[0], wholes[0]), taken)
+            pictures.append(Picture(figure, name, parts, keywords))
     return pictures, absent
-
-
-def _about(figure, part):
-    if figure.tables[0] == "bench":
-        return bench.describe(part, figure.split)
-    return " ".join(findings.describe(part).split("\n"))
 
 
 _EMPTY = {"bench": "no benchmark JSON was given (--bench)",
@@ -97,12 +103,12 @@ def _lacking(figure, tables):
     return None
 
 
-def draw(picture, folder, formats, look, width):
-    """Writes the picture in every format. Returns None, or why it is absent."""
+def draw(picture, folder, formats, look):
+    """Writes the picture in every format, and its caption. Returns None, or why it is absent."""
     try:
-        canvas = _drawn(picture, look, width)
+        figure = drawn(picture, look)
         for output_format in formats:
-            style.save(canvas, folder / f"{picture.name}.{output_format}", output_format)
+            figure.save(folder / f"{picture.name}.{output_format}", output_format)
     except Absent as reason:
         return str(reason)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
@@ -110,19 +116,27 @@ def draw(picture, folder, formats, look, width):
         for output_format in formats:
             (folder / f"{picture.name}.{output_format}").unlink(missing_ok=True)
         return f"its numbers cannot be drawn: {error}"
+    (folder / f"{picture.name}.tex").write_text(captions.latex(picture, formats), encoding="utf-8")
     return None
 
 
-def _drawn(picture, look, width):
-    """The figure, with its layout settled: every format gets the same one."""
+def drawn(picture, look):
+    """The figure typeset, with its layout settled: every format gets the same one."""
     from matplotlib.figure import Figure
 
     style.apply(look)
-    canvas = Figure(figsize=style.size(look, width), layout="constrained")
-    picture.figure.draw(canvas.add_subplot(), *picture.parts)
-    canvas.draw_without_rendering()
-    canvas.set_layout_engine("none")
-    return canvas
+    figure = Figure(figsize=style.size(look), layout="constrained")
+    place = picture.figure.draw(figure.add_subplot(), *picture.parts, **picture.keywords)
+    if look.title != "none":
+        head(figure, "\n".join(picture.lines if look.title == "full" else picture.lines[:1]))
+    typeset = Typeset(figure)
+    typeset.set_formulas()
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    if place:
+        place()
+        typeset.set_formulas()
+    return typeset
 
 
 # What the drawing processes inherit; rows of a large table are not copied to them.
@@ -140,11 +154,11 @@ def _ignore_interrupts():
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def draw_all(planned, folder, formats, look, width, say):
+def draw_all(planned, folder, formats, look, say):
     """Draws pictures on all processors. Returns for each None, or why it is absent; `say` is told
     of each that is done."""
     global _inherited
-    _inherited = (planned, folder, formats, look, width)
+    _inherited = (planned, folder, formats, look)
     workers = min(len(os.sched_getaffinity(0)), len(planned)) or 1
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), _ignore_interrupts)
     try:

@@ -1,23 +1,19 @@
 """Draws figures for tests, and measures what stands in them."""
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
-from rhosweep_reports import style
+from rhosweep_reports import pictures
 from rhosweep_reports.figures.drawing import Absent
+from rhosweep_reports.style import Look
 
 
-def draw(picture, look, width):
+def draw(picture, look=Look()):
     """The figure with its layout made; None where the picture is absent."""
-    style.apply(look)
-    figure = Figure(figsize=style.size(look, width), layout="constrained")
     try:
-        picture.figure.draw(figure.add_subplot(), *picture.parts)
+        return pictures.drawn(picture, look).figure
     except Absent:
         return None
-    figure.draw_without_rendering()
-    return figure
 
 
 def overlap(a, b):

@@ -19,6 +19,7 @@ from rhosweep_reports import benchjson, findings, page, style, summary  # noqa: 
 from rhosweep_reports.figures import cells, flow  # noqa: E402
 from rhosweep_reports.figures.drawing import Absent  # noqa: E402
 from rhosweep_reports.load import Results  # noqa: E402
+from rhosweep_reports.style import Look  # noqa: E402
 from rhosweep_reports.table import FAMILY, NETWORK, OF_CELLS  # noqa: E402
 
 RADII = (0.5, 1.0, 2.0)
@@ -32,7 +33,7 @@ LEAKY = [network(cell, leak=leak) for cell in ("tanh", "relu") for leak in LEAKS
 
 @pytest.fixture
 def axes():
-    style.apply("paper")
+    style.apply(style.Look())
     return Figure(layout="constrained").add_subplot()
 
 
@@ -55,7 +56,7 @@ def errorbars(axes):
 
 def planned(networks, radii, wanted=None):
     tables = {"decay": decay(networks, radii), "profile": profile(networks, radii)}
-    return pictures.plan(tables, wanted)[0]
+    return pictures.plan(tables, Look(), wanted)[0]
 
 
 # --- nothing is mixed -----------------------------------------------------------------------------
@@ -124,7 +125,7 @@ def test_a_figure_by_name_says_what_it_lacks(name):
     (picture,) = planned(THREE[:1], RADII, name)
     assert picture.figure.draw
     with pytest.raises(Absent, match="needs several"):
-        style.apply("paper")
+        style.apply(style.Look())
         picture.figure.draw(Figure().add_subplot(), *picture.parts)
 
 
@@ -194,7 +195,7 @@ def test_cells_at_one_radius_have_a_row_each(axes):
         (x,), (place,) = drawn[f"{findings.CELLS[of['cell']]}, gate bias {of['gate_bias']}"]
         assert x == rate(of, 0.58)
         assert place == names.index(f"{findings.CELLS[of['cell']]}, gate bias {of['gate_bias']}")
-    assert axes.figure.get_suptitle().endswith("ρ native")
+    assert findings.describe_at_radius(decay(BIASED, (None,))).endswith("ρ native")
 
 
 def test_cell_profiles_are_medians_over_seeds_of_the_pair(axes):
@@ -321,7 +322,7 @@ def test_everything_can_be_read(networks, radii, look, width):
     found = [one for one in planned(networks, radii) if one.figure.name in OF_CELLS_FIGURES]
     lstm = [one for one in planned(networks[1:2], radii) if one.figure.name == "profile"]
     for picture in found + lstm:
-        assert_readable(draw(picture, look, width), picture.name)
+        assert_readable(draw(picture, Look(look, width)), picture.name)
 
 
 # --- from a database ------------------------------------------------------------------------------
@@ -358,7 +359,7 @@ def add_case(connection, case, like, factor):
 
 def test_the_report_plots_the_program_s_numbers(gated_database, tmp_path):
     results = Results(gated_database, tmp_path)
-    style.apply("paper")
+    style.apply(style.Look())
     axes = Figure(layout="constrained").add_subplot()
     cells.cells(axes, results.read("decay"))
     lstm = axes.figure.axes[1]
@@ -392,8 +393,8 @@ def test_benchmarks_of_gated_cells_are_drawn_beside_others(tmp_path):
                                               "real_time": times * row["real_time"]})
     (tmp_path / "x.json").write_text(json.dumps(found))
     table = benchjson.read([tmp_path / "x.json"])
-    drawn = {picture.name: draw(picture, "paper", "column")
-             for picture in pictures.plan({"bench": table})[0]}
+    drawn = {picture.name: draw(picture)
+             for picture in pictures.plan({"bench": table}, Look())[0]}
     times = {cell: drawn[f"time-H_f32_{cell}"].axes[0].lines[0].get_ydata()
              for cell in ("tanh", "lstm", "gru")}
     np.testing.assert_allclose(times["lstm"], 5.0 * times["tanh"])
@@ -416,6 +417,6 @@ def test_what_scripts_bench_sums_up_of_other_cells(tmp_path):
     table = benchjson.read([tmp_path / "x.json"])
     assert [(row["body"], row["cell"], row["time_ms"]) for row in table.rows()] == 2 * [
         ("bptt/cpu", "lstm", "2.0"), ("nn_lstm_loop", "lstm", "6.0")]
-    (picture,) = [one for one in pictures.plan({"bench": table}, "speedup-H")[0]]
-    (label,) = draw(picture, "paper", "column").axes[0].get_legend_handles_labels()[1]
+    (picture,) = [one for one in pictures.plan({"bench": table}, Look(), "speedup-H")[0]]
+    (label,) = draw(picture).axes[0].get_legend_handles_labels()[1]
     assert label == "over PyTorch, nn.LSTM per radius, no norms, 2 threads"

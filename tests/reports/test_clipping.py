@@ -21,6 +21,7 @@ from rhosweep_reports import findings, page, style, summary  # noqa: E402
 from rhosweep_reports.figures import FIGURES, weights  # noqa: E402
 from rhosweep_reports.figures.drawing import Absent  # noqa: E402
 from rhosweep_reports.load import Results  # noqa: E402
+from rhosweep_reports.style import Look  # noqa: E402
 from rhosweep_reports.table import NETWORK, Table  # noqa: E402
 
 OURS = ("clipping", "gradients")
@@ -47,7 +48,7 @@ def clipped_report(clipped, tmp_path_factory):
 
 @pytest.fixture
 def axes():
-    style.apply("paper")
+    style.apply(style.Look())
     return Figure(layout="constrained").add_subplot()
 
 
@@ -201,11 +202,11 @@ ODD = {
 @pytest.mark.parametrize("found", ODD.values(), ids=ODD.keys())
 def test_figures_of_odd_rows_are_readable(found, look, width):
     tables = {"clip": table(found), "profile": profile_of(found, [-50, -3, 0])}
-    planned, _ = pictures.plan(tables)
+    planned, _ = pictures.plan(tables, Look())
     ours = [picture for picture in planned if picture.figure.name in OURS]
     assert len(ours) == 2
     for picture in ours:
-        assert_readable(draw(picture, look, width), picture.name)
+        assert_readable(draw(picture, Look(look, width)), picture.name)
 
 
 @pytest.mark.parametrize("found", ODD.values(), ids=ODD.keys())

@@ -11,13 +11,15 @@ pictures = pytest.importorskip("rhosweep_reports.pictures")
 from picture_tools import assert_readable, draw  # noqa: E402
 from rhosweep_reports import style  # noqa: E402
 from rhosweep_reports.figures import FIGURES, bench, flow  # noqa: E402
-from rhosweep_reports.figures.drawing import Absent, power_text, spread  # noqa: E402
+from rhosweep_reports.figures.drawing import Absent, power_text  # noqa: E402
+from rhosweep_reports.figures.places import spread  # noqa: E402
+from rhosweep_reports.style import Look  # noqa: E402
 from rhosweep_reports.table import FAMILY, NETWORK, Table  # noqa: E402
 
 
 @pytest.fixture
 def axes():
-    style.apply("paper")
+    style.apply(style.Look())
     return Figure(layout="constrained").add_subplot()
 
 
@@ -265,10 +267,10 @@ def test_names_of_figures_are_known_to_the_program():
 @pytest.mark.parametrize("width", style.WIDTHS)
 def test_nothing_is_clipped_and_no_names_overlap(results, look, width):
     tables = {"decay": results.read("decay"), "profile": results.read("profile"), "bench": BENCH}
-    planned, _ = pictures.plan(tables)
+    planned, _ = pictures.plan(tables, Look())
     drawn_figures = set()
     for picture in planned:
-        figure = draw(picture, look, width)
+        figure = draw(picture, Look(look, width))
         if figure is None:
             continue
         drawn_figures.add(picture.figure.name)

@@ -1,12 +1,15 @@
 """The figures: each draws the rows of tables into axes, and makes no queries.
 
 To add one, write a function draw(axes, rows...) and an entry of FIGURES. It gets one table for each
-name in `tables`, cut down to one picture's rows; it may raise Absent with a reason.
+name in `tables`, cut down to one picture's rows, and the keywords that `shared` makes of the whole
+tables; it may raise Absent with a reason. It draws no title: what was run is told in the caption. What
+goes where the finished layout has room is placed by a function that draw returns.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .. import findings
 from ..table import CELL, FAMILY, NETWORK
 from . import bench, cells, flow, weights
 
@@ -19,11 +22,15 @@ def _without(*columns):
 class Figure:
     name: str
     title: str
-    tables: tuple[str, ...]  # "decay", "profile", "clip", "bench"
+    tables: tuple[str, ...]  # as the program and benchjson.py name them
     split: tuple[str, ...]  # a picture for each set of values of these columns
     draw: Callable
     caption: str
     asked: Callable = lambda *_parts: True  # whether the rows call for it; else nobody misses it
+    # Keywords of draw for all pictures of a report: limits that they share, and what a user chose.
+    shared: Callable = lambda _look, *_wholes: {}
+    # Lines that tell what was run: of the first table's rows.
+    describe: Callable = findings.describe
 
 
 FIGURES = (
@@ -31,26 +38,26 @@ FIGURES = (
            "Mean over seeds with its 95% interval (Student's t); above 0 gradients vanish, below they "
            "explode. ρ of LSTM and GRU is the spectral radius of the candidate's block; the gradient "
            "of an LSTM is that of the pair (h, c). Predictions are those of the decay table.",
-           cells.has_several_cells),
+           cells.has_several_cells, describe=findings.describe_at_radius),
     Figure("cell-profiles", "Gradient norm of cells side by side", ("profile",), _without(*CELL),
            cells.cell_profiles,
            "Norm of dL/dh_t, for an LSTM of the pair dL/d(h_t, c_t), as the mean over the batch of its "
            "log10; lines are medians over seeds, bands reach from the 10% to the 90% quantile. The loss "
            "is at the left. Dotted: where gradients of a number format, spread evenly over the units, "
            "become 0 or infinite.",
-           cells.has_cells_at_one_radius),
+           cells.has_cells_at_one_radius, describe=findings.describe_at_radius),
     Figure("gate-bias", "Decay rate against the bias of the memory gate", ("decay",),
            _without("cell", "gate_bias"), cells.against("gate_bias"),
            "The bias of an LSTM's forget gate or a GRU's update gate, the sum of bias_ih and bias_hh. "
            "Mean over seeds with its 95% interval (Student's t). Filled: drawn as PyTorch does, and "
            "chrono initialisation, ln U(1, TMAX - 1) with its TMAX. Dashed: the rate of a gate that its "
            "bias alone opens, which is exact where W_hh and the input are 0.",
-           cells.has_several("gate_bias")),
+           cells.has_several("gate_bias"), describe=findings.describe_at_radius),
     Figure("leak", "Decay rate against the leak", ("decay",), _without("cell", "leak"),
            cells.against("leak"),
            "Cells with h_t = (1 - A) h_(t-1) + A phi(a_t). Mean over seeds with its 95% interval "
            "(Student's t). Dashed: the rate of a unit that only leaks, which is exact where W_hh is "
-           "0.", cells.has_several("leak")),
+           "0.", cells.has_several("leak"), describe=findings.describe_at_radius),
     Figure("rate", "Decay rate against spectral radius", ("decay",), FAMILY, flow.rate,
            "Mean over seeds with its 95% interval (Student's t); above 0 gradients vanish, below "
            "they explode. Predictions and bounds are those of the decay table: no gradient can shrink "
@@ -88,20 +95,20 @@ FIGURES = (
     *(Figure(f"time-{axis}", f"Time against {axis}", ("bench",), bench.KIND,
              bench.time_against(axis),
              "Forward and backward pass with norms, per column (one sample at one radius) and "
-             "step; median of the repetitions. " + bench.CHOICE[axis])
+             "step; median of the repetitions. " + bench.CHOICE[axis], describe=bench.describe)
       for axis in bench.AXES),
     *(Figure(f"speedup-{axis}", f"Speed-up against {axis}", ("bench",), bench.KIND,
              bench.speedup_against(axis),
              "Time of the one named over the time of ours, at the same shape; 1 is equal. "
-             + bench.CHOICE[axis])
+             + bench.CHOICE[axis], describe=bench.describe)
       for axis in bench.AXES),
     Figure("roofline", "Roofline", ("bench",), ("device", "threads"), bench.roofline,
            "Floating-point rate against operations per byte of state, input and norms moved; a "
            "mark for each shape timed, open for f32 and filled for f64, in the colour of its cell where "
            "LSTM or GRU was timed too. Ceilings measured on the "
            "same device: fused multiply-adds in registers, and a triad (on a GPU, a copy) through "
-           "memory."),
+           "memory.", describe=bench.describe),
     Figure("threads", "Scaling with threads", ("bench",), (*bench.KIND, "device"), bench.threads,
            "Rate relative to that of the fewest threads measured; the dashed line is in "
-           "proportion."),
+           "proportion.", describe=bench.describe),
 )

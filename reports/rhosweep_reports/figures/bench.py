@@ -1,7 +1,5 @@
 """Figures of speed, from the table of benchmark JSON (benchjson.py)."""
 
-import textwrap
-
 import numpy as np
 
 from .. import findings, style
@@ -42,14 +40,13 @@ def _threads(count):
     return f"{count} thread" + ("" if count == "1" else "s")
 
 
-def describe(part, columns):
-    """What the rows share in these columns, in a line."""
-    told = {column: part.one(column) for column in columns if part.one(column)}
-    if "threads" in told:
-        told["threads"] = _threads(told["threads"])
-    if "cell" in told:
-        told["cell"] = findings.CELLS.get(told["cell"], told["cell"])
-    return ", ".join(told.values())
+def describe(part):
+    """What the rows share, in a line, and the devices."""
+    told = [findings.CELLS.get(part.one("cell"), part.one("cell")), part.one("precision")]
+    if not part.varies("threads") and part.one("threads"):
+        told.append(_threads(part.one("threads")))
+    devices = dict.fromkeys(name for name in part.text("device") if name)
+    return "\n".join([", ".join(filter(None, told)), *devices])
 
 
 def _largest(part):
@@ -91,12 +88,6 @@ def _series_name(part, group, axis, devices):
     return name
 
 
-def _head(first, bench):
-    """A title: each device in a line of its own, for two are wider than a column."""
-    devices = dict.fromkeys(name for name in bench.text("device") if name)
-    return "\n".join([first, *(textwrap.fill(name, 44) for name in devices)])
-
-
 def _log_axis(axes, axis, values):
     axes.set_xscale("log", base=2)
     value_ticks(axes, values)
@@ -112,12 +103,11 @@ def _rate_axis(axes, values):
         axes.set_ylim(0.0, 1.1 * max(values))
 
 
-def _draw_lines(axes, axis, lines, head):
+def _draw_lines(axes, axis, lines):
     """Lines are (name, places along the axis, values)."""
     for at, (name, along, values) in enumerate(lines):
         axes.plot(along, values, label=name, markerfacecolor="white", **style.series(at))
     _log_axis(axes, axis, np.concatenate([along for _, along, _ in lines]))
-    axes.set_title(head)
 
 
 def _times(bench, axis):
@@ -135,7 +125,7 @@ def time_against(axis):
         lines = list(_times(bench, axis))
         if not lines:
             raise Absent(f"no two shapes of one engine that differ in {axis}")
-        _draw_lines(axes, axis, lines, _head(describe(bench, KIND), bench))
+        _draw_lines(axes, axis, lines)
         _rate_axis(axes, np.concatenate([values for _, _, values in lines]))
         axes.set_ylabel("time per column and step, ns")
         legend_below(axes)
@@ -183,7 +173,7 @@ def speedup_against(axis):
         lines = list(_speedups(parts, ours, axis))
         if not lines:
             raise Absent(f"no peer was timed at two shapes that differ in {axis}")
-        _draw_lines(axes, axis, lines, _head(describe(bench, KIND), bench))
+        _draw_lines(axes, axis, lines)
         axes.axhline(1.0, color="#000000", linewidth=style.stroke(0.7))
         _rate_axis(axes, np.concatenate([[1.0], *(ratio for _, _, ratio in lines)]))
         axes.set_ylabel(f"speed-up of {ours}")
@@ -272,9 +262,7 @@ def roofline(axes, bench):
     axes.margins(y=0.1)
     number_axis(axes.xaxis)
     number_axis(axes.yaxis)
-    shared = ("body",) if "cuda" in timed[0].one("body") else ("body", "threads")
-    axes.set(xlabel="operations per byte moved", ylabel="GFLOP/s",
-             title=_head(describe(timed[0], shared), bench))
+    axes.set(xlabel="operations per byte moved", ylabel="GFLOP/s")
     legend_below(axes)
 
 
@@ -305,6 +293,6 @@ def threads(axes, bench):
                   linestyle=(0, (4, 3)), linewidth=style.stroke(0.8),
                   label="" if at else "in proportion")
     axes.set_ylim(bottom=0.0)
-    axes.set(xlabel="threads", ylabel="speed-up", title=_head(describe(bench, KIND), bench))
+    axes.set(xlabel="threads", ylabel="speed-up")
     axes.xaxis.get_major_locator().set_params(integer=True)
     legend_below(axes)

@@ -12,12 +12,9 @@ from .drawing import (
     RADIUS,
     RATE,
     Absent,
-    head,
     legend_below,
     mark_levels,
-    name_above,
     named_ticks,
-    network_head,
     panels,
     power_axis,
     quantile_band,
@@ -46,11 +43,6 @@ def has_several(column):
 def _need_several_cells(table):
     if not has_several_cells(table):
         raise Absent("needs several cells, or several settings of one")
-
-
-def _radius_head(axes, table):
-    """A title that names the network and its only radius."""
-    return head(axes.figure, findings.describe(table, findings.radius_asked(table)))
 
 
 def _laid_out(axes, table):
@@ -89,7 +81,6 @@ def _over_radii(axes, decay):
     for own in every:
         zero_line(own)
     every[-1].set_xlabel(RADIUS)
-    axes.set_title(network_head(axes, decay))
 
 
 ROOM = 6  # rows of names that a figure's height has room for
@@ -108,7 +99,6 @@ def _at_one_radius(axes, decay):
     axes.axvline(0.0, color="#000000", linewidth=style.stroke(0.7), zorder=1.6)
     axes.set_yticks(range(len(parts)), [findings.variant(part, decay) for part in parts])
     axes.set(xlabel=RATE, ylim=(len(parts) - 0.5, -0.5))
-    name_above(axes, _radius_head(axes, decay))  # the names of rows take much of the width
 
 
 def cells(axes, decay):
@@ -141,7 +131,6 @@ def cell_profiles(axes, profile):
         power_axis(own.yaxis)
         mark_levels(own, range_ends_log10(int(profile.one("hidden"))))
     every[-1].set_xlabel(BACK)
-    axes.set_title(_radius_head(axes, profile))
     legend_below(axes)
 
 
@@ -232,7 +221,7 @@ def against(column):
 def _by_cell(axes, decay, column, places, _radii):
     for at, part in enumerate(findings.variants(decay, ("cell",))):
         _draw_rates(axes, part, column, places, style.series(at), findings.cell(part))
-    axes.set(ylabel=RATE, title=_radius_head(axes, decay))
+    axes.set(ylabel=RATE)
     return [axes]
 
 
@@ -246,6 +235,5 @@ def _by_radius(axes, decay, column, places, radii):
             look = {"color": colours.to_rgba(radius), "marker": "o"}
             _draw_rates(own, rows, column, places, look, "")
     _name_axes(list(zip(every, cells, strict=True)), RATE, "nats per step")
-    name_above(axes, network_head(axes, decay))
     radius_bar(every, colours)
     return every

@@ -14,10 +14,15 @@ from matplotlib.textpath import TextPath
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from .. import findings, style
+from ..text import math as formula
+from ..text import mathtext
+from .places import name_ends
 
 
-RADIUS = "spectral radius ρ of Wₕₕ"
-BACK = "steps back from the loss"
+RADIUS = "spectral radius " + formula(r"\rho") + " of " + formula("W_{hh}")
+COUPLING = "coupling " + formula(r"g=\|W_{hh}\|_F\,/\sqrt{H}")
+OVER = {"rho": RADIUS, "g": COUPLING}  # labels of the x axis that a user chooses, --x
+BACK = "steps back from the loss, " + formula("T-t")
 RATE = "decay rate, nats per step"
 BAND = (0.1, 0.5, 0.9)  # quantiles over networks: the line is in the middle
 
@@ -66,7 +71,12 @@ def radius_bar(every, colours):
     every[0].figure.colorbar(colours, ax=every, label=RADIUS, location="top", pad=0.02, aspect=35)
 
 
-_NORMS = {"h": "|dL/dhₜ|", "c": "|dL/dcₜ|", findings.PAIR: "|dL/d(hₜ, cₜ)|"}
+def gradient_norm(of):
+    """The norm of the loss's derivative."""
+    return formula(rf"\|\partial L/\partial {of}\|")
+
+
+_NORMS = {"h": gradient_norm("h_t"), "c": gradient_norm("c_t"), findings.PAIR: gradient_norm("(h_t,c_t)")}
 
 
 def norm_of(profile):
@@ -148,7 +158,7 @@ def value_ticks(axes, values):
 
 def _width(line):
     """Of a line of text in ems."""
-    path = TextPath((0, 0), line, size=1)
+    path = TextPath((0, 0), mathtext(line), size=1)
     places = path.vertices[path.codes != Path.CLOSEPOLY, 0] if len(path.vertices) else ()
     return np.ptp(places) if len(places) else 0.0
 
@@ -162,26 +172,16 @@ def _wrapped(line, room):
     return lines
 
 
-HEAD = 0.84  # of the figure's width: axes, and so their heads, are not in its middle
+HEAD = 0.96  # of the figure's width
 
 
 def head(figure, text):
-    """A title in lines that fit. The figure gets higher by those that wrapping adds."""
+    """A title above all in lines that fit. The figure gets higher by them."""
     size = _points("axes.titlesize") / 72.0
-    lines = text.split("\n")
-    fitted = [part for line in lines for part in _wrapped(line, HEAD * figure.get_figwidth() / size)]
-    figure.set_figheight(figure.get_figheight() + 1.2 * size * (len(fitted) - len(lines)))
-    return "\n".join(fitted)
-
-
-def network_head(axes, table):
-    """A title that names the network."""
-    return head(axes.figure, findings.describe(table))
-
-
-def name_above(axes, text):
-    """A title above all, in the middle of the figure."""
-    axes.figure.suptitle(text, fontsize=rcParams["axes.titlesize"])
+    fitted = [part for line in text.split("\n")
+              for part in _wrapped(line, HEAD * figure.get_figwidth() / size)]
+    figure.set_figheight(figure.get_figheight() + 1.2 * size * len(fitted))
+    figure.suptitle("\n".join(fitted), fontsize=rcParams["axes.titlesize"])
 
 
 def _columns(labels, room):
@@ -219,29 +219,10 @@ def legend_below(axes):
     figure.legend(named.values(), labels, loc="outside lower center", ncols=columns)
 
 
-def spread(values, gap):
-    """Ascending values moved as little as may be (least squares) so that neighbours are at least
-    `gap` apart."""
-    blocks = []  # (sum, count) of values that stick together, each less its place times gap
-    for place, value in enumerate(values):
-        blocks.append((value - place * gap, 1))
-        while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] > blocks[-1][0] / blocks[-1][1]:
-            (total, count), (more, n) = blocks[-2:]
-            blocks[-2:] = [(total + more, count + n)]
-    flat = [total / count for total, count in blocks for _ in range(count)]
-    return [value + place * gap for place, value in enumerate(flat)]
-
-
 def mark_levels(axes, levels):
     """Dotted lines at `levels` {name: value} as far as they are in view, named at the right."""
     low, high = axes.get_ylim()
-    shown = sorted((value, name) for name, value in levels.items() if low < value < high)
-    places = spread([value for value, _ in shown], 0.055 * (high - low))
-    for (value, name), place in zip(shown, places, strict=True):
+    shown = {name: value for name, value in levels.items() if low < value < high}
+    for value in shown.values():
         axes.axhline(value, color=style.REFERENCE, linestyle=":", linewidth=style.stroke(0.8), zorder=1.5)
-        axes.annotate(
-            name, (1.0, value), (1.04, place), xycoords=("axes fraction", "data"),
-            textcoords=("axes fraction", "data"), va="center", color="#333333",
-            fontsize="x-small", annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": style.REFERENCE, "linewidth": style.stroke(0.5),
-                        "shrinkA": 1, "shrinkB": 0, "relpos": (0.0, 0.5)})
+    name_ends(axes, [(value, name, {"color": "#333333"}) for name, value in shown.items()])

@@ -12,8 +12,6 @@ from .drawing import (
     finite,
     legend_below,
     mark_levels,
-    name_above,
-    network_head,
     norm_of,
     number_axis,
     panels,
@@ -94,7 +92,7 @@ def rate(axes, decay):
         if critical is not None:
             axes.plot([critical], [0.0], marker="|", color=look["color"], markersize=style.stroke(11),
                       markeredgewidth=style.stroke(1.3), zorder=4, linestyle="none")
-    axes.set(xlabel=RADIUS, ylabel=RATE, title=network_head(axes, decay))
+    axes.set(xlabel=RADIUS, ylabel=RATE)
     legend_below(axes)
 
 
@@ -106,8 +104,7 @@ def growing(axes, decay):
         rho, fraction = ordered(part, "rho", "growing_fraction")
         axes.plot(rho, fraction, label=f"H = {part.one('hidden')}", markerfacecolor="white",
                   **style.series(at))
-    axes.set(xlabel=RADIUS, ylabel="seeds whose gradient grows", ylim=(-0.04, 1.04),
-             title=network_head(axes, decay))
+    axes.set(xlabel=RADIUS, ylabel="seeds whose gradient grows", ylim=(-0.04, 1.04))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     legend_below(axes)
 
@@ -143,7 +140,6 @@ def profile(axes, profile):
         mark_levels(one, range_ends_log10(int(profile.one("hidden"))))
     every[-1].set_xlabel("time step t (the loss is at the right end)")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-    name_above(axes, network_head(axes, profile))
     if len(radii) > 1:
         radius_bar(every, colours)
     else:
@@ -181,7 +177,7 @@ def heatmap(axes, profile):
     bar = axes.figure.colorbar(mesh, ax=axes, label=norm_of(findings.states(profile)[0]), pad=0.02,
                                aspect=25)
     power_axis(bar.ax.yaxis)
-    axes.set(xlabel=RADIUS, ylabel=BACK, title=network_head(axes, profile),
+    axes.set(xlabel=RADIUS, ylabel=BACK,
              ylim=(-0.5, grid.shape[0] - 0.5))
     legend_below(axes)
 
@@ -236,6 +232,6 @@ def horizon(axes, decay, profile):
     axes.annotate(f"T = {length}", (1.0, length), (0, 1.5), xycoords=("axes fraction", "data"),
                   textcoords="offset points", ha="right", va="bottom", fontsize="x-small",
                   color="#333333")
-    axes.set(xlabel=RADIUS, ylabel=BACK, title=network_head(axes, decay), ylim=(0, 1.6 * length))
+    axes.set(xlabel=RADIUS, ylabel=BACK, ylim=(0, 1.6 * length))
     number_axis(axes.yaxis)
     legend_below(axes)

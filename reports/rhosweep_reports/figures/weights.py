@@ -9,9 +9,9 @@ from .. import findings, style
 from .drawing import (
     RADIUS,
     Absent,
+    gradient_norm,
     legend_below,
     mark_levels,
-    network_head,
     norm_of,
     power_axis,
     quantile_band,
@@ -38,7 +38,7 @@ def _norm_axis(axes, clip):
     if math.floor(high) <= math.ceil(low):
         axes.set_ylim(math.floor(low), math.ceil(high))
     power_axis(axes.yaxis)
-    axes.set(ylabel="norm of the gradient", title=network_head(axes, clip))
+    axes.set(ylabel="norm of the gradient")
 
 
 # --- clipping -------------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ def clipping(axes, clip):
 
 def gradients(axes, clip, profile):
     curves = findings.curves(profile)
-    drawn = [_draw_band(axes, 0, "|dL/dWₕₕ|", *_by_radius(clip, "weight_hh")),
+    drawn = [_draw_band(axes, 0, gradient_norm("W_{hh}"), *_by_radius(clip, "weight_hh")),
              _draw_band(axes, 1, f"{norm_of(findings.states(profile)[0])}, t = 1", [radius for radius, _ in curves],
                         [values[:, 0] for _, values in curves])]
     if not any(drawn):
