@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from .. import findings
 from ..table import CELL, FAMILY, NETWORK
-from . import bench, cells, flow, weights
+from . import bench, cells, flow, profiles, weights
 
 
 def _without(*columns):
@@ -58,22 +58,22 @@ FIGURES = (
            "Cells with h_t = (1 - A) h_(t-1) + A phi(a_t). Mean over seeds with its 95% interval "
            "(Student's t). Dashed: the rate of a unit that only leaks, which is exact where W_hh is "
            "0.", cells.has_several("leak"), describe=findings.describe_at_radius),
-    Figure("rate", "Decay rate against spectral radius", ("decay",), FAMILY, flow.rate,
-           "Mean over seeds with its 95% interval (Student's t); above 0 gradients vanish, below "
-           "they explode. Predictions and bounds are those of the decay table: no gradient can shrink "
-           "more slowly than the largest singular value allows. Strokes across the zero line: "
-           "critical radius, linear between the two rows around it. ρ of LSTM and GRU is the spectral "
-           "radius of the candidate's block.", flow.has_radii_or_is_plain),
-    Figure("profile", "Gradient norm against time step", ("profile",), NETWORK, flow.profile,
+    Figure("rate", "Decay rate against spectral radius", ("decay", "critical"), FAMILY, flow.rate,
+           "Points: mean over seeds with its 95% interval (Student's t); above 0 gradients vanish, below "
+           "they explode. Solid lines: predictions of the decay table, where they hold. Dotted: linear "
+           "cells, clipped. Diamond and bar: critical point of the largest network that has one, and its "
+           "95% interval (bootstrap over seeds). ρ of LSTM and GRU is the spectral radius of the "
+           "candidate's block.", flow.has_radii_or_is_plain, flow.share_rates),
+    Figure("profile", "Gradient norm against time step", ("profile",), NETWORK, profiles.profile,
            "|dL/dh_t|, the mean over the batch of its log10; lines are means over seeds, bands reach "
            "from the least to the greatest seed. Of an LSTM the pair (h, c), and below it each by "
            "itself, the other held fixed. The loss is at the right. Dotted: where gradients "
            "of a number format, spread evenly over the units, become 0 or infinite."),
     Figure("heatmap", "Gradient norm over radius and steps back", ("profile",), NETWORK,
-           flow.heatmap,
+           profiles.heatmap,
            "log10 of |dL/dh_t|, mean over seeds and batch. The line is where a gradient is 1e-3 of "
            "what it is at the loss. Grey: not finite.", flow.has_radii_or_is_plain),
-    Figure("horizon", "How far back gradients reach", ("decay", "profile"), NETWORK, flow.horizon,
+    Figure("horizon", "How far back gradients reach", ("decay", "profile"), NETWORK, profiles.horizon,
            "Steps back from the loss until the gradient is 1e-3 of its start (median over seeds, "
            "band from the least to the greatest) and until the first seed's gradients leave the "
            "range of a number format. No mark: not within the recorded steps.",

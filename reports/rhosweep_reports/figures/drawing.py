@@ -16,8 +16,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from .. import findings, style
 from ..text import math as formula
 from ..text import mathtext
-from .places import name_ends
-
+from .places import name_ends, write_where_free
 
 RADIUS = "spectral radius " + formula(r"\rho") + " of " + formula("W_{hh}")
 COUPLING = "coupling " + formula(r"g=\|W_{hh}\|_F\,/\sqrt{H}")
@@ -34,6 +33,63 @@ class Absent(Exception):
 def finite(values):
     """Values as a line or a band shows them: it breaks where one is not finite."""
     return np.where(np.isfinite(values), values, np.nan)
+
+
+def finite_range(values):
+    """The least and the greatest of the finite values, of which there is at least one."""
+    known = np.asarray(values)[np.isfinite(values)]
+    return float(known.min()), float(known.max())
+
+
+def padded(values, part=0.03):
+    """Limits of an axis for these values."""
+    low, high = finite_range(values)
+    margin = part * (high - low) or 0.1 * abs(high) or 0.1
+    return low - margin, high + margin
+
+
+def evenly(values, most):
+    """At most so many of the values, at even distances, the first and the last among them."""
+    if len(values) <= most:
+        return list(values)
+    return [values[round(at)] for at in np.linspace(0, len(values) - 1, most)]
+
+
+def letters(grey):
+    """The grey of a size (style.size_greys), dark enough for letters."""
+    return str(min(float(grey), 0.46))
+
+
+def with_interval(value, low, high):
+    """In a formula, to the first digit of the interval's half width. Ends that the radii swept do not
+    bound are 0 and infinite; without an interval (one seed) the value stands alone."""
+    if np.isnan(low):
+        return f"{value:.3g}"
+    ends = [abs(end - value) for end in (low, high) if 0.0 < end < np.inf and end != value]
+    digits = max(0, -math.floor(math.log10(np.mean(ends)))) if ends else 3
+    left = f"[{low:.{digits}f}" if low > 0.0 else "(0"
+    right = f"{high:.{digits}f}]" if high < np.inf else r"\infty)"
+    return rf"{value:.{digits}f}\ {left},\,{right}"
+
+
+# --- regions of decay rates -----------------------------------------------------------------------
+
+def tint_regions(axes):
+    """Of rates, once their axis has its limits: above 0 gradients vanish, below they explode."""
+    low, high = axes.get_ylim()
+    if high > 0.0:
+        axes.axhspan(max(0.0, low), high, color=style.VANISH, alpha=0.07, linewidth=0, zorder=0)
+    if low < 0.0:
+        axes.axhspan(low, min(0.0, high), color=style.EXPLODE, alpha=0.10, linewidth=0, zorder=0)
+
+
+def name_regions(axes):
+    """Where there is room, when the layout is settled."""
+    low, high = axes.get_ylim()
+    for words, colour, within, near in (("vanish", style.VANISH_TEXT, (max(0.0, low), high), (0.4, 1.0)),
+                                        ("explode", style.EXPLODE_TEXT, (low, min(0.0, high)), (0.0, 0.3))):
+        if within[0] < within[1]:
+            write_where_free(axes, f"gradients\n{words}", near, within, color=colour, weight="bold")
 
 
 def stacked(axes, heights, **shared):

@@ -6,9 +6,10 @@ What goes where nothing is drawn is placed when the layout is settled: see __ini
 import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.font_manager import FontProperties
+from matplotlib.text import Text
 
 from .. import style
-from ..text import mathtext
+from ..text import has_math, mathtext
 
 CELL = 3.0  # pixels: a side of the squares in which room is looked for
 MARGIN = 6.0  # pixels that stay free around words
@@ -71,6 +72,16 @@ def _drawn_points(axes):
                 yield _dense(collection.get_transform().transform(segment)), inch
 
 
+def _box(text):
+    """Of a text without its stroke, also before its formulas are set."""
+    words, parsed = text.get_text(), text.get_parse_math()
+    text.set(text=mathtext(words) if has_math(words) else words, parse_math=parsed or has_math(words))
+    text.get_window_extent()  # puts an annotation where it belongs
+    box = Text.get_window_extent(text)
+    text.set(text=words, parse_math=parsed)
+    return box
+
+
 def _occupied(axes, view):
     """Which squares of the view are taken."""
     shape = tuple(int(length // CELL) for length in (view.height, view.width))
@@ -83,7 +94,7 @@ def _occupied(axes, view):
     for points, half in _drawn_points(axes):
         for x, y in (points - (view.x0, view.y0)) / CELL:
             take(x - half / CELL, y - half / CELL, x + half / CELL + 1e-9, y + half / CELL + 1e-9)
-    boxes = [text.get_window_extent() for text in axes.texts]
+    boxes = [_box(text) for text in axes.texts]
     boxes += [child.get_tightbbox() for child in axes.child_axes]
     for box in boxes:
         take((box.x0 - view.x0) / CELL, (box.y0 - view.y0) / CELL, (box.x1 - view.x0) / CELL,
@@ -91,42 +102,87 @@ def _occupied(axes, view):
     return taken
 
 
-def _free_corner(taken, height, width, near):
-    """The lower left square of the free box whose middle is nearest to a place in the view's
-    fractions; None where no box is free."""
+def _free_corners(taken, height, width):
+    """The lower left squares (rows, columns) of all free boxes of a size."""
     rows, columns = taken.shape
     if height > rows or width > columns:
-        return None
+        return np.empty((2, 0), int)
     sums = np.zeros((rows + 1, columns + 1), int)
     sums[1:, 1:] = taken.cumsum(axis=0).cumsum(axis=1)
     inside = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
-    y, x = np.nonzero(inside == 0)
+    return np.array(np.nonzero(inside == 0))
+
+
+def _beyond(start, length, place):
+    """How far a place is outside of [start, start + length]."""
+    return np.maximum(0, np.maximum(start - place, place - start - length))
+
+
+NEAR = 0.35  # what a square away from `near` counts beside one of the stroke
+
+
+def _best_corner(taken, height, width, near, to):
+    """Of all free boxes, the one whose middle is nearest to `near`, and whose edge to `to`, both in
+    squares; None where no box is free."""
+    y, x = _free_corners(taken, height, width)
     if not len(y):
         return None
-    far = np.hypot((x + width / 2) / columns - near[0], (y + height / 2) / rows - near[1])
+    far = NEAR * np.hypot(x + width / 2 - near[0], y + height / 2 - near[1])
+    if to is not None:
+        far += np.hypot(_beyond(x, width, to[0]), _beyond(y, height, to[1]))
     at = far.argmin()
-    return y[at], x[at]
+    return np.array([x[at], y[at]])
 
 
-def write_where_free(axes, words, near, within=None, **look):
-    """Writes words where they cover nothing thin, as near as may be to a place in fractions of the
-    axes; `within` is (low, high) of y that they stay between. Returns the text, or None where there is no
-    room: what they say must be told elsewhere too."""
-    text = axes.text(0.0, 0.0, mathtext(words), parse_math=True, ha="left", va="bottom", **look)
+def _size(axes, words, look):
+    """Width and height in pixels."""
+    text = axes.text(0.0, 0.0, mathtext(words), parse_math=True, **look)
     box = text.get_window_extent()
     text.remove()
+    return np.array([box.width, box.height])
+
+
+def _forbid_outside(taken, axes, view, within):
+    low, high = sorted(axes.transData.transform([(0.0, value) for value in within])[:, 1])
+    edges = np.arange(len(taken)) * CELL + view.y0
+    taken[(edges < low) | (edges + CELL > high)] = True
+
+
+def write_where_free(axes, words, near, within=None, to=None, **look):
+    """Writes words where they cover nothing thin, as near as may be to a place in fractions of the
+    axes; `within` is (low, high) of y that they stay between, `to` a point of the data to which a stroke
+    leads. Returns the text, or None where there is no room: what they say must be told elsewhere too."""
     view = axes.get_window_extent()
     taken = _occupied(axes, view)
     if within:
-        low, high = sorted(axes.transData.transform([(0.0, value) for value in within])[:, 1])
-        edges = np.arange(len(taken)) * CELL + view.y0
-        taken[(edges < low) | (edges + CELL > high)] = True
-    height, width = (int(np.ceil((length + 2 * MARGIN) / CELL)) for length in (box.height, box.width))
-    corner = _free_corner(taken, height, width, near)
+        _forbid_outside(taken, axes, view, within)
+    size = _size(axes, words, look)
+    width, height = np.ceil((size + 2 * MARGIN) / CELL).astype(int)
+    near = np.multiply(near, (view.width, view.height)) / CELL
+    target = axes.transData.transform(to) if to is not None else None
+    corner = _best_corner(taken, height, width, near, None if to is None else (target - view.p0) / CELL)
     if corner is None:
         return None
-    y, x = (place * CELL + start + MARGIN for place, start in zip(corner, (view.y0, view.x0), strict=True))
-    place = axes.transAxes.inverted().transform((x, y))
-    return axes.text(*place, words, transform=axes.transAxes, ha="left", va="bottom", **look)
+    pixels = corner * CELL + view.p0 + MARGIN
+    place = axes.transAxes.inverted().transform(pixels)
+    if to is None:
+        return axes.text(*place, words, transform=axes.transAxes, ha="left", va="bottom", **look)
+    stroke = {"arrowstyle": "-", "color": look.get("color", "black"), "linewidth": style.stroke(0.5),
+              "shrinkA": 0, "shrinkB": 2, "relpos": np.clip((target - pixels) / size, 0.0, 1.0)}
+    return axes.annotate(words, to, place, xycoords="data", textcoords="axes fraction", ha="left", va="bottom",
+                         arrowprops=stroke, **look)
 
 
+def fraction(axes, points):
+    """Places of the data in fractions of the axes."""
+    return axes.transAxes.inverted().transform(axes.transData.transform(points))
+
+
+def name_line(axes, words, x, y, at, **look):
+    """Words with a stroke to a line, at this part of what is in view of it."""
+    points = np.column_stack([x, y])
+    places = fraction(axes, points)
+    seen = points[((places >= 0.0) & (places <= 1.0)).all(axis=1)]
+    if len(seen):
+        to = seen[round(at * (len(seen) - 1))]
+        write_where_free(axes, words, fraction(axes, to), to=to, **look)
