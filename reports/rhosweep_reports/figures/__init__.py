@@ -18,6 +18,10 @@ def _without(*columns):
     return tuple(column for column in NETWORK if column not in columns)
 
 
+def _by_radius_or_coupling(look, *_wholes):
+    return {"x": look.x}
+
+
 @dataclass(frozen=True)
 class Figure:
     name: str
@@ -64,22 +68,28 @@ FIGURES = (
            "cells, clipped. Diamond and bar: critical point of the largest network that has one, and its "
            "95% interval (bootstrap over seeds). ρ of LSTM and GRU is the spectral radius of the "
            "candidate's block.", flow.has_radii_or_is_plain, flow.share_rates),
-    Figure("profile", "Gradient norm against time step", ("profile",), NETWORK, profiles.profile,
-           "|dL/dh_t|, the mean over the batch of its log10; lines are means over seeds, bands reach "
+    Figure("profile", "Gradient norm against steps back from the loss", ("profile", "critical"), NETWORK,
+           profiles.profile,
+           "Norm of dL/dh_t, the mean over the batch of its log10; lines are means over seeds, bands reach "
            "from the least to the greatest seed. Of an LSTM the pair (h, c), and below it each by "
-           "itself, the other held fixed. The loss is at the right. Dotted: where gradients "
-           "of a number format, spread evenly over the units, become 0 or infinite."),
-    Figure("heatmap", "Gradient norm over radius and steps back", ("profile",), NETWORK,
+           "itself, the other held fixed. Of more than five radii, the one nearest to the critical radius "
+           "ρ* (bold) and others whose ends are spread. Thin line: the norm at the loss. "
+           "Dotted: where gradients of a number format, spread evenly over the units, underflow or overflow "
+           "(bf16 overflows where fp32 does)."),
+    Figure("heatmap", "Gradient norm over radius and steps back", ("profile", "critical"), NETWORK,
            profiles.heatmap,
-           "log10 of |dL/dh_t|, mean over seeds and batch. The line is where a gradient is 1e-3 of "
-           "what it is at the loss. Grey: not finite.", flow.has_radii_or_is_plain),
+           "Norm of dL/dh_t relative to that at the loss: mean over seeds and batch of log10. Colours end at "
+           "the ends of the bar. Solid lines: a thousandth and a thousand times the norm at the loss; dashed: "
+           "critical point (table critical). Grey: not finite.",
+           flow.has_radii_or_is_plain, _by_radius_or_coupling),
     Figure("horizon", "How far back gradients reach", ("decay", "profile"), NETWORK, profiles.horizon,
            "Steps back from the loss until the gradient is 1e-3 of its start (median over seeds, "
            "band from the least to the greatest) and until the first seed's gradients leave the "
-           "range of a number format. No mark: not within the recorded steps.",
-           flow.has_radii_or_is_plain),
+           "range of a number format. No mark: not within the recorded steps T.",
+           flow.has_radii_or_is_plain, _by_radius_or_coupling),
     Figure("growing", "Fraction of seeds whose gradient grows", ("decay",), FAMILY, flow.growing,
-           "Part of the seeds with a decay rate below 0.", flow.has_radii_or_is_plain),
+           "Fraction of seeds with a decay rate below 0, and its 95% interval (Wilson), over the radii where "
+           "it changes.", flow.has_radii_or_is_plain, _by_radius_or_coupling),
     Figure("clipping", "Gradient norm before and after clipping", ("clip",), NETWORK,
            weights.clipping,
            "Norm of the gradient of all weights and biases, before and after it is scaled down to "

@@ -22,6 +22,7 @@ RADIUS = "spectral radius " + formula(r"\rho") + " of " + formula("W_{hh}")
 COUPLING = "coupling " + formula(r"g=\|W_{hh}\|_F\,/\sqrt{H}")
 OVER = {"rho": RADIUS, "g": COUPLING}  # labels of the x axis that a user chooses, --x
 BACK = "steps back from the loss, " + formula("T-t")
+SYMBOL = {"rho": r"\rho^*", "g": "g^*"}  # in a formula, where gradients keep their norm
 RATE = "decay rate, nats per step"
 BAND = (0.1, 0.5, 0.9)  # quantiles over networks: the line is in the middle
 
@@ -132,12 +133,21 @@ def gradient_norm(of):
     return formula(rf"\|\partial L/\partial {of}\|")
 
 
-_NORMS = {"h": gradient_norm("h_t"), "c": gradient_norm("c_t"), findings.PAIR: gradient_norm("(h_t,c_t)")}
+_STATES = {"h": "h_%s", "c": "c_%s", findings.PAIR: "(h_%s,c_%s)"}
+
+
+def _state_at(profile, step):
+    return _STATES[profile.one("state")].replace("%s", step)
 
 
 def norm_of(profile):
     """What the norms of one state are of."""
-    return _NORMS[profile.one("state")]
+    return gradient_norm(_state_at(profile, "t"))
+
+
+def norm_over_start(profile):
+    """The same, relative to where the loss is."""
+    return f"{norm_of(profile)} / {gradient_norm(_state_at(profile, 'T'))}"
 
 
 def zero_line(axes):
@@ -154,12 +164,11 @@ def quantile_band(axes, places, samples, look, label):
 
 
 def range_ends_log10(elements):
-    """Norms, spread evenly over so many elements, at which formats end, by name; fp32 and bf16 end
-    upwards at the same one."""
+    """Norms, spread evenly over so many elements, at which formats end, by name. bf16 ends upwards where
+    fp32 does."""
     limits = findings.limits_log10(elements)
-    ends = {f"{name} → 0": low for name, (low, _) in limits.items()}
-    ends["fp32, bf16 → ∞"] = limits["bf16"][1]
-    return ends | {"fp16 → ∞": limits["fp16"][1]}
+    ends = {f"{name} underflow": low for name, (low, _) in limits.items()}
+    return ends | {f"{name} overflow": limits[name][1] for name in ("fp32", "fp16")}
 
 
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
@@ -167,6 +176,8 @@ _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 def power_text(exponent, _position=None):
     """10 to the power of a whole number, without a formula: fast, and all in one font."""
+    if exponent == 0:
+        return "1"
     return "10" + f"{exponent:.0f}".translate(_SUPERSCRIPT)
 
 
@@ -275,10 +286,11 @@ def legend_below(axes):
     figure.legend(named.values(), labels, loc="outside lower center", ncols=columns)
 
 
-def mark_levels(axes, levels):
-    """Dotted lines at `levels` {name: value} as far as they are in view, named at the right."""
+def mark_levels(axes, levels, ends=()):
+    """Dotted lines at `levels` {name: value} as far as they are in view, named at the right, with the
+    names of other `ends` there (places.name_ends)."""
     low, high = axes.get_ylim()
     shown = {name: value for name, value in levels.items() if low < value < high}
     for value in shown.values():
         axes.axhline(value, color=style.REFERENCE, linestyle=":", linewidth=style.stroke(0.8), zorder=1.5)
-    name_ends(axes, [(value, name, {"color": "#333333"}) for name, value in shown.items()])
+    name_ends(axes, [*ends, *((value, name, {"color": "#555555"}) for name, value in shown.items())])

@@ -8,6 +8,7 @@ from ..text import math as formula
 from .drawing import (
     OVER,
     RATE,
+    SYMBOL,
     Absent,
     evenly,
     finite_range,
@@ -119,9 +120,6 @@ def _critical_point(critical, x):
     return known[-1], [known[-1].numbers(name)[0] for name in names]
 
 
-SYMBOL = {"rho": r"\rho^*", "g": "g^*"}
-
-
 def _mark_critical(axes, critical, x):
     """Where gradients turn from vanishing to exploding; returns words for it and the place they point to."""
     found = _critical_point(critical, x)
@@ -170,12 +168,55 @@ def rate(axes, decay, critical=None, x="rho", limits=None):
 
 # --- growing --------------------------------------------------------------------------------------
 
-def growing(axes, decay):
+Z = 1.959964  # of a normal distribution's middle 95%
+
+
+def wilson(share, count):
+    """The 95% interval of Wilson for a share of so many."""
+    spread = Z**2 / count
+    middle = (share + 0.5 * spread) / (1.0 + spread)
+    half = np.sqrt(share * (1.0 - share) * spread + 0.25 * spread**2) / (1.0 + spread)
+    return middle - half, middle + half
+
+
+def _changing(place, share):
+    """The places between which the share changes, and two more at both ends."""
+    changes = np.flatnonzero(np.diff(share))
+    return place[max(0, changes[0] - 2):changes[-1] + 4] if len(changes) else place[:0]
+
+
+def growing(axes, decay, x="rho"):
     need_rates(decay)
-    for at, part in enumerate(_sizes(decay)):
-        rho, fraction = ordered(part, "rho", "growing_fraction")
-        axes.plot(rho, fraction, label=f"H = {part.one('hidden')}", markerfacecolor="white",
-                  **style.series(at))
-    axes.set(xlabel=RADIUS, ylabel="seeds whose gradient grows", ylim=(-0.04, 1.04))
+    share = decay.numbers("growing_fraction")
+    if not (share > 0.0).any():
+        raise Absent("gradients of no seed grow, at any radius")
+    parts, lines, changing = _sizes(decay), [], []
+    for part, grey in zip(parts, style.size_greys(len(parts)), strict=True):
+        place, share, count = ordered(part, x, "growing_fraction", "seeds")
+        low, high = wilson(share, count)
+        axes.errorbar(place, share, yerr=(np.maximum(share - low, 0.0), np.maximum(high - share, 0.0)), color=grey,
+                      elinewidth=style.stroke(0.7), fmt="none", zorder=2.5)
+        lines += axes.plot(place, share, label=f"H = {part.one('hidden')}", marker="o", color=grey, zorder=3)
+        changing.append(_changing(place, share))
+    changing = np.concatenate(changing)
+    axes.set_xlim(padded(changing if len(changing) else decay.numbers(x)))
+    axes.set(xlabel=OVER[x], ylabel="seeds whose gradient grows", ylim=(-0.06, 1.06))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    legend_below(axes)
+
+    def place_names():
+        for at, (part, line) in enumerate(zip(parts, lines, strict=True)):
+            height = 0.8 - 0.6 * at / max(1, len(parts) - 1)
+            _name_at_height(axes, formula(f"H={part.one('hidden')}"), line, height)
+    return place_names if len(parts) > 1 else None
+
+
+def _name_at_height(axes, words, line, height):
+    """With a stroke to where the line first reaches a height, or to its end."""
+    x, y = line.get_data()
+    above = np.flatnonzero(y >= height)
+    k = above[0] if len(above) else np.flatnonzero(np.isfinite(y))[-1]
+    if k > 0 and y[k - 1] < height <= y[k]:
+        to = (x[k - 1] + (x[k] - x[k - 1]) * (height - y[k - 1]) / (y[k] - y[k - 1]), height)
+    else:
+        to = (x[k], y[k])
+    write_where_free(axes, words, fraction(axes, to), to=to, color=letters(line.get_color()))

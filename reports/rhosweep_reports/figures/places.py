@@ -5,6 +5,7 @@ What goes where nothing is drawn is placed when the layout is settled: see __ini
 
 import numpy as np
 from matplotlib.collections import LineCollection
+from matplotlib.contour import ContourSet
 from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 
@@ -33,17 +34,18 @@ def name_ends(axes, ends, size="x-small"):
     as far as there is room, with a stroke to it. Call it when the limits are final."""
     scale = axes.yaxis.get_transform()
     low, high = scale.transform(axes.get_ylim())
-    line = 1.25 * FontProperties(size=size).get_size_in_points() / 72.0
+    line = 1.25 / 72.0 * max((FontProperties(size=look.get("fontsize", size)).get_size_in_points()
+                              for *_, look in ends), default=0.0)
     gap = line / (0.8 * axes.figure.get_figheight() * axes.get_position().height) * (high - low)
     ordered = sorted(ends, key=lambda end: end[0])
     places = spread([float(scale.transform(value)) for value, *_ in ordered], gap)
     for (value, words, look), place in zip(ordered, places, strict=True):
         axes.annotate(
             words, (1.0, value), (1.03, (place - low) / (high - low)), xycoords=("axes fraction", "data"),
-            textcoords="axes fraction", va="center", fontsize=size, annotation_clip=False,
+            textcoords="axes fraction", va="center", annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": look.get("color", style.REFERENCE),
                         "linewidth": style.stroke(0.5), "shrinkA": 1, "shrinkB": 0, "relpos": (0.0, 0.5)},
-            **look)
+            **{"fontsize": size} | look)
 
 
 def _dense(points, closed_by=CELL):
@@ -70,6 +72,10 @@ def _drawn_points(axes):
         if isinstance(collection, LineCollection):
             for segment in collection.get_segments():
                 yield _dense(collection.get_transform().transform(segment)), inch
+        if isinstance(collection, ContourSet):
+            for path in collection.get_paths():
+                for line in path.to_polygons(collection.get_transform(), closed_only=False):
+                    yield _dense(line), inch
 
 
 def _box(text):
@@ -148,14 +154,24 @@ def _forbid_outside(taken, axes, view, within):
     taken[(edges < low) | (edges + CELL > high)] = True
 
 
-def write_where_free(axes, words, near, within=None, to=None, **look):
+def _forbid_elsewhere(taken, axes, view, where):
+    rows, columns = (np.arange(length) + 0.5 for length in taken.shape)
+    x, y = np.meshgrid(view.x0 + CELL * columns, view.y0 + CELL * rows)
+    data = axes.transData.inverted().transform(np.column_stack([x.ravel(), y.ravel()]))
+    taken[~where(*data.T).reshape(taken.shape)] = True
+
+
+def write_where_free(axes, words, near, within=None, to=None, where=None, **look):
     """Writes words where they cover nothing thin, as near as may be to a place in fractions of the
-    axes; `within` is (low, high) of y that they stay between, `to` a point of the data to which a stroke
-    leads. Returns the text, or None where there is no room: what they say must be told elsewhere too."""
+    axes; `within` is (low, high) of y that they stay between, `where` tells of x and y (arrays) whether
+    they may be there, `to` is a point of the data to which a stroke leads. Returns the text, or None where
+    there is no room: what they say must be told elsewhere too."""
     view = axes.get_window_extent()
     taken = _occupied(axes, view)
     if within:
         _forbid_outside(taken, axes, view, within)
+    if where:
+        _forbid_elsewhere(taken, axes, view, where)
     size = _size(axes, words, look)
     width, height = np.ceil((size + 2 * MARGIN) / CELL).astype(int)
     near = np.multiply(near, (view.width, view.height)) / CELL
@@ -178,11 +194,15 @@ def fraction(axes, points):
     return axes.transAxes.inverted().transform(axes.transData.transform(points))
 
 
-def name_line(axes, words, x, y, at, **look):
-    """Words with a stroke to a line, at this part of what is in view of it."""
+def name_line(axes, words, x, y, at, sizes=("medium", "small", "x-small"), **look):
+    """Words with a stroke to a line, at this part of what is in view of it, in the first of the sizes
+    that fits. Returns None where there is no room."""
     points = np.column_stack([x, y])
+    points = points[np.isfinite(points).all(axis=1)]
     places = fraction(axes, points)
-    seen = points[((places >= 0.0) & (places <= 1.0)).all(axis=1)]
-    if len(seen):
-        to = seen[round(at * (len(seen) - 1))]
-        write_where_free(axes, words, fraction(axes, to), to=to, **look)
+    seen = np.flatnonzero(((places >= 0.0) & (places <= 1.0)).all(axis=1))
+    if not len(seen):
+        return None
+    middle = seen[round(at * (len(seen) - 1))]
+    return next(filter(None, (write_where_free(axes, words, places[middle], to=points[middle], size=size, **look)
+                              for size in sizes)), None)
