@@ -41,8 +41,8 @@ FIGURES = (
     Figure("cells", "Decay rates of cells side by side", ("decay",), _without(*CELL), cells.cells,
            "Mean over seeds with its 95% interval (Student's t); above 0 gradients vanish, below they "
            "explode. ρ of LSTM and GRU is the spectral radius of the candidate's block; the gradient "
-           "of an LSTM is that of the pair (h, c). Predictions are those of the decay table.",
-           cells.has_several_cells, describe=findings.describe_at_radius),
+           "of an LSTM is that of the pair (h, c). Thin green lines: predictions of the decay table.",
+           cells.has_several_cells, _by_radius_or_coupling, describe=findings.describe_at_radius),
     Figure("cell-profiles", "Gradient norm of cells side by side", ("profile",), _without(*CELL),
            cells.cell_profiles,
            "Norm of dL/dh_t, for an LSTM of the pair dL/d(h_t, c_t), as the mean over the batch of its "
@@ -54,13 +54,13 @@ FIGURES = (
            _without("cell", "gate_bias"), cells.against("gate_bias"),
            "The bias of an LSTM's forget gate or a GRU's update gate, the sum of bias_ih and bias_hh. "
            "Mean over seeds with its 95% interval (Student's t). Filled: drawn as PyTorch does, and "
-           "chrono initialisation, ln U(1, TMAX - 1) with its TMAX. Dashed: the rate of a gate that its "
+           "chrono initialisation, ln U(1, TMAX - 1) with its TMAX. Green: the rate of a gate that its "
            "bias alone opens, which is exact where W_hh and the input are 0.",
            cells.has_several("gate_bias"), describe=findings.describe_at_radius),
     Figure("leak", "Decay rate against the leak", ("decay",), _without("cell", "leak"),
            cells.against("leak"),
            "Cells with h_t = (1 - A) h_(t-1) + A phi(a_t). Mean over seeds with its 95% interval "
-           "(Student's t). Dashed: the rate of a unit that only leaks, which is exact where W_hh is "
+           "(Student's t). Green: the rate of a unit that only leaks, which is exact where W_hh is "
            "0.", cells.has_several("leak"), describe=findings.describe_at_radius),
     Figure("rate", "Decay rate against spectral radius", ("decay", "critical"), FAMILY, flow.rate,
            "Points: mean over seeds with its 95% interval (Student's t); above 0 gradients vanish, below "

@@ -36,6 +36,12 @@ def finite(values):
     return np.where(np.isfinite(values), values, np.nan)
 
 
+def last_finite(values):
+    """NaN where none is."""
+    known = values[np.isfinite(values)]
+    return known[-1] if len(known) else np.nan
+
+
 def finite_range(values):
     """The least and the greatest of the finite values, of which there is at least one."""
     known = np.asarray(values)[np.isfinite(values)]
@@ -75,22 +81,26 @@ def with_interval(value, low, high):
 
 # --- regions of decay rates -----------------------------------------------------------------------
 
-def tint_regions(axes):
-    """Of rates, once their axis has its limits: above 0 gradients vanish, below they explode."""
-    low, high = axes.get_ylim()
+def tint_regions(axes, along="y"):
+    """Of rates on an axis that has its limits: above 0 gradients vanish, below they explode."""
+    low, high = axes.get_ylim() if along == "y" else axes.get_xlim()
+    span = axes.axhspan if along == "y" else axes.axvspan
     if high > 0.0:
-        axes.axhspan(max(0.0, low), high, color=style.VANISH, alpha=0.07, linewidth=0, zorder=0)
+        span(max(0.0, low), high, color=style.VANISH, alpha=0.07, linewidth=0, zorder=0)
     if low < 0.0:
-        axes.axhspan(low, min(0.0, high), color=style.EXPLODE, alpha=0.10, linewidth=0, zorder=0)
+        span(low, min(0.0, high), color=style.EXPLODE, alpha=0.10, linewidth=0, zorder=0)
+    axes.set(**{f"{along}lim": (low, high)})
 
 
-def name_regions(axes):
+def name_regions(axes, along="y"):
     """Where there is room, when the layout is settled."""
-    low, high = axes.get_ylim()
-    for words, colour, within, near in (("vanish", style.VANISH_TEXT, (max(0.0, low), high), (0.4, 1.0)),
-                                        ("explode", style.EXPLODE_TEXT, (low, min(0.0, high)), (0.0, 0.3))):
-        if within[0] < within[1]:
-            write_where_free(axes, f"gradients\n{words}", near, within, color=colour, weight="bold")
+    def sign(x, y):
+        return np.sign(y if along == "y" else x)
+
+    for word, colour, side, near in (("vanish", style.VANISH_TEXT, 1, (0.4, 1.0)),
+                                     ("explode", style.EXPLODE_TEXT, -1, (0.0, 0.3))):
+        write_where_free(axes, f"gradients\n{word}", near, color=colour, weight="bold",
+                         where=lambda *at, side=side: sign(*at) == side)
 
 
 def stacked(axes, heights, **shared):
@@ -155,12 +165,13 @@ def zero_line(axes):
 
 
 def quantile_band(axes, places, samples, look, label):
-    """Median and band of the samples at each place, one array for each."""
+    """Median and band of the samples at each place, one array for each. Returns the last median that is
+    finite, NaN where none is."""
     low, middle, high = np.transpose([findings.quantiles(values, BAND) for values in samples])
     axes.fill_between(places, finite(low), finite(high), color=look["color"], alpha=0.18,
                       linewidth=style.stroke(0.5))  # a stroke where there is one place alone
     axes.plot(places, finite(middle), label=label, markerfacecolor="white", **look)
-    return np.isfinite(middle).any()
+    return last_finite(middle)
 
 
 def range_ends_log10(elements):

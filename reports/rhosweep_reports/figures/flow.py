@@ -12,6 +12,7 @@ from .drawing import (
     Absent,
     evenly,
     finite_range,
+    last_finite,
     letters,
     name_regions,
     padded,
@@ -62,8 +63,14 @@ def predictions(axes, part, x, colour):
         place, rate = part.numbers(x)[chosen], part.numbers("predicted_rate")[chosen]
         order = np.argsort(place, kind="stable")
         (drawn[law],) = axes.plot(place[order], rate[order], color=colour, linewidth=style.stroke(0.8),
-                                  zorder=2.5, label=f"predicted: {law}")
+                                  zorder=2.5, label=f"_{law}")  # in no legend
     return drawn
+
+
+def name_laws(drawn):
+    """When the layout is settled."""
+    for law, line in drawn.items():
+        name_line(line.axes, law_words(law), *line.get_data(), at=0.3, color=style.THEORY_TEXT)
 
 
 def rate_limits(decay):
@@ -91,9 +98,8 @@ def _draw_rates(axes, parts, x):
         place, value, half = ordered(part, x, "decay_rate", "decay_rate_ci95")
         axes.errorbar(place, value, yerr=np.where(np.isfinite(half), half, 0.0), label=f"H = {part.one('hidden')}",
                       color=grey, fmt="o", markeredgewidth=0, elinewidth=style.stroke(0.7), zorder=3)
-        known = value[np.isfinite(value)]
-        if len(known):
-            ends.append((known[-1], formula(f"H={part.one('hidden')}"), {"color": letters(grey)}))
+        if np.isfinite(last := last_finite(value)):
+            ends.append((last, formula(f"H={part.one('hidden')}"), {"color": letters(grey)}))
     if len(parts) > 1:
         name_ends(axes, evenly(ends, MOST_NAMES), "small")
 
@@ -159,8 +165,7 @@ def rate(axes, decay, critical=None, x="rho", limits=None):
             x_at, y_at = fraction(axes, (at, 0.0))
             write_where_free(axes, words, (x_at, y_at + 0.15), to=(at, 0.0), color=colour)
         name_regions(axes)
-        for law, line in laws.items():
-            name_line(axes, law_words(law), *line.get_data(), at=0.3, color=style.THEORY_TEXT)
+        name_laws(laws)
         if linear:
             name_line(axes, *linear, at=1.0, color=style.REFERENCE)
     return place

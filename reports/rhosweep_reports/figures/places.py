@@ -148,12 +148,6 @@ def _size(axes, words, look):
     return np.array([box.width, box.height])
 
 
-def _forbid_outside(taken, axes, view, within):
-    low, high = sorted(axes.transData.transform([(0.0, value) for value in within])[:, 1])
-    edges = np.arange(len(taken)) * CELL + view.y0
-    taken[(edges < low) | (edges + CELL > high)] = True
-
-
 def _forbid_elsewhere(taken, axes, view, where):
     rows, columns = (np.arange(length) + 0.5 for length in taken.shape)
     x, y = np.meshgrid(view.x0 + CELL * columns, view.y0 + CELL * rows)
@@ -169,7 +163,8 @@ def write_where_free(axes, words, near, within=None, to=None, where=None, **look
     view = axes.get_window_extent()
     taken = _occupied(axes, view)
     if within:
-        _forbid_outside(taken, axes, view, within)
+        low, high = within
+        _forbid_elsewhere(taken, axes, view, lambda _x, y: (low <= y) & (y <= high))
     if where:
         _forbid_elsewhere(taken, axes, view, where)
     size = _size(axes, words, look)
@@ -197,7 +192,7 @@ def fraction(axes, points):
 def name_line(axes, words, x, y, at, sizes=("medium", "small", "x-small"), **look):
     """Words with a stroke to a line, at this part of what is in view of it, in the first of the sizes
     that fits. Returns None where there is no room."""
-    points = np.column_stack([x, y])
+    points = np.column_stack([x, y]).astype(float)
     points = points[np.isfinite(points).all(axis=1)]
     places = fraction(axes, points)
     seen = np.flatnonzero(((places >= 0.0) & (places <= 1.0)).all(axis=1))

@@ -14,6 +14,7 @@ from .drawing import (
     Absent,
     finite,
     finite_range,
+    last_finite,
     mark_levels,
     norm_of,
     norm_over_start,
@@ -48,11 +49,6 @@ def _means(values):
     return finite(values[:, ::-1]).mean(axis=0)
 
 
-def _last_finite(values):
-    known = values[np.isfinite(values)]
-    return known[-1] if len(known) else np.nan
-
-
 def _lasts(ends, values):
     """Whether a curve is within the range of fp32 for half of its steps: a steeper one presses all
     others together."""
@@ -74,7 +70,7 @@ def choose_curves(means, critical, hidden):
     lasting = [at for at, values in enumerate(means) if at == critical or _lasts(ends, values)]
     if len(lasting) < CURVES:
         lasting = [at for at, values in enumerate(means) if np.isfinite(values).any()]
-    last = np.array([_last_finite(means[at]) for at in lasting])
+    last = np.array([last_finite(means[at]) for at in lasting])
     if critical is None:
         chosen = _nearest(last, np.linspace(last.min(), last.max(), CURVES))
         return sorted(lasting[at] for at in chosen)
@@ -96,7 +92,7 @@ def _shades(colour, count):
 def _colours(means, critical):
     """(line, letters) of each curve: what falls is blue, darker where it falls further; what grows is
     vermilion."""
-    grows = [_last_finite(values) > values[0] for values in means]
+    grows = [last_finite(values) > values[0] for values in means]
     falling = iter(_shades(style.VANISH, grows.count(False)))
     growing = iter(_shades(style.EXPLODE, grows.count(True))[::-1])
     found = [(next(growing), style.EXPLODE_TEXT) if up else (next(falling), style.VANISH_TEXT) for up in grows]
@@ -117,7 +113,7 @@ def _state(axes, profile, curves, colours, critical):
         axes.plot(back, shown.mean(axis=0), color=colour, linewidth=style.stroke(1.8 if strong else 1.0),
                   zorder=3 if strong else 2.5)
         words = rf"\rho={findings.number(radius, 4)}" + (rf"\approx{SYMBOL['rho']}" if strong else "")
-        if np.isfinite(last := _last_finite(shown.mean(axis=0))):
+        if np.isfinite(last := last_finite(shown.mean(axis=0))):
             ends.append((last, formula(words), {"color": letters, "fontsize": "small"}))
     start = np.mean([values[:, -1] for _, values in curves])
     if np.isfinite(start):
