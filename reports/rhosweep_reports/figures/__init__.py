@@ -65,7 +65,7 @@ FIGURES = (
     Figure("rate", "Decay rate against spectral radius", ("decay", "critical"), FAMILY, flow.rate,
            "Points: mean over seeds with its 95% interval (Student's t); above 0 gradients vanish, below "
            "they explode. Solid lines: predictions of the decay table, where they hold. Dotted: linear "
-           "cells, clipped. Diamond and bar: critical point of the largest network that has one, and its "
+           "cells. Diamond and bar: critical point of the largest network that has one, and its "
            "95% interval (bootstrap over seeds). ρ of LSTM and GRU is the spectral radius of the "
            "candidate's block.", flow.has_radii_or_is_plain, flow.share_rates),
     Figure("profile", "Gradient norm against steps back from the loss", ("profile", "critical"), NETWORK,

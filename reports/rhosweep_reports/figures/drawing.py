@@ -135,7 +135,8 @@ def radius_colours(radii):
 
 def radius_bar(every, colours):
     """A bar of colours above axes."""
-    every[0].figure.colorbar(colours, ax=every, label=RADIUS, location="top", pad=0.02, aspect=35)
+    bar = every[0].figure.colorbar(colours, ax=every, location="top", pad=0.02, aspect=35)
+    bar.set_label(RADIUS, labelpad=0.6 * _points("axes.labelsize"))  # which formulas, lower than words, need
 
 
 def gradient_norm(of):

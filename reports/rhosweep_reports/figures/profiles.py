@@ -58,7 +58,12 @@ def _lasts(ends, values):
 
 
 def _nearest(values, targets):
-    return {int(np.abs(values - target).argmin()) for target in targets}
+    """For each target the value that is nearest to it and not taken yet."""
+    taken = []
+    for target in targets:
+        order = np.abs(values - target).argsort(kind="stable")
+        taken.append(next(int(at) for at in order if at not in taken))
+    return taken
 
 
 def choose_curves(means, critical, hidden):
@@ -72,13 +77,13 @@ def choose_curves(means, critical, hidden):
         lasting = [at for at, values in enumerate(means) if np.isfinite(values).any()]
     last = np.array([last_finite(means[at]) for at in lasting])
     if critical is None:
-        chosen = _nearest(last, np.linspace(last.min(), last.max(), CURVES))
-        return sorted(lasting[at] for at in chosen)
+        return sorted(lasting[at] for at in _nearest(last, np.linspace(last.min(), last.max(), CURVES)))
     middle = lasting.index(critical)
     above = min(CURVES // 2, len(lasting) - 1 - middle)
     below = min(CURVES - 1 - above, middle)
-    chosen = {middle} | _nearest(last, np.linspace(last[0], last[middle], below + 1)[:-1]) \
-        | _nearest(last, np.linspace(last[middle], last[-1], CURVES - below)[1:])
+    above = CURVES - 1 - below
+    chosen = [*_nearest(last[:middle], np.linspace(last[0], last[middle], below + 1)[:-1]), middle,
+              *(middle + 1 + at for at in _nearest(last[middle + 1:], np.linspace(last[middle], last[-1], above + 1)[1:]))]
     return sorted(lasting[at] for at in chosen)
 
 
