@@ -45,6 +45,13 @@ def decay(networks, radii):
     return Table("decay", *_columns(rows))
 
 
+def critical(networks):
+    """A row for each network: as if the rate were 0 at a radius of 1.2."""
+    found = {f"{x}_critical{end}": repr(place) for x, at in (("rho", 1.2), ("g", 1.1))
+             for end, place in (("", at), ("_ci95_low", at - 0.1), ("_ci95_high", at + 0.2))}
+    return Table("critical", *_columns([of | found | {"g_predicted": ""} for of in networks]))
+
+
 def curve(of, radius, seed, state):
     """log10 norms from step 1 to the last; delta_c of the last is exactly 0."""
     back = np.arange(STEPS - 1.0, -1.0, -1.0)
