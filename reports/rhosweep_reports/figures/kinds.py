@@ -41,9 +41,9 @@ def critical_points(critical, x):
 
 
 def rounded(value, low, high):
-    """A value in as many decimals as its interval leaves to be seen."""
+    """A value with the decimals that its interval leaves certain: three at most, two without one."""
     half = max((abs(end - value) for end in (low, high) if math.isfinite(end)), default=0.0)
-    decimals = min(4, max(0, -math.floor(math.log10(half)))) if half > 0.0 else 2
+    decimals = min(3, max(0, -math.floor(math.log10(half)))) if half > 0.0 else 2
     return f"{value:.{decimals}f}"
 
 

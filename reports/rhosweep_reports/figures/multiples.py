@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib import rcParams
 from matplotlib.gridspec import GridSpec
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
 from .. import findings, style
@@ -109,25 +111,30 @@ def _axes_of(first, rows):
     return axes
 
 
-def _wrapped(text, letters):
+LETTER = 0.6  # of a name, in ems
+
+
+def _wrapped(text, inches):
+    """In two lines of such a length at most."""
+    letters = max(6, int(72.0 * inches / rcParams["axes.titlesize"] / LETTER))
     return textwrap.fill(text, letters, max_lines=2, placeholder="…", break_on_hyphens=False)
-
-
-LETTERS = 16  # of a name in a line over or beside a panel
 
 
 def _name(axes, rows, crossed):
     """Names of kinds and sizes: over columns and beside rows, or over each panel of a list."""
     sizes_run_across = crossed and len({panel.size for panel in rows[0] if panel}) > 1
     several_sizes = len({panel.size for row in rows for panel in row if panel}) > 1
+    figure = axes[0, 0].figure
+    width, height = (0.85 * inches / count for inches, count in
+                     zip(figure.get_size_inches(), (max(map(len, rows)), len(rows)), strict=True))
     for (i, j), own in axes.items():
         panel = rows[i][j]
-        size, kind = f"H = {panel.size}", _wrapped(panel.kind, LETTERS)
+        size, kind = f"H = {panel.size}", panel.kind
         over, beside = (size, kind) if (sizes_run_across if crossed else several_sizes) else (kind, size)
         if not crossed or (i - 1, j) not in axes:
-            own.set_title(over, pad=3.0)
+            own.set_title(_wrapped(over, width), pad=3.0)
         if crossed and (i, j + 1) not in axes:
-            own.annotate(beside, (1.0, 0.5), (4.0, 0.0), xycoords="axes fraction", textcoords="offset points",
+            own.annotate(_wrapped(beside, height), (1.0, 0.5), (4.0, 0.0), xycoords="axes fraction", textcoords="offset points",
                          rotation=-90, va="center", ha="left", fontsize=rcParams["axes.titlesize"])
 
 
@@ -141,9 +148,10 @@ def _cut(panels, rows):
 # --- a panel --------------------------------------------------------------------------------------
 
 def _draw_others(own, curves):
-    """All curves as one pale line that breaks between them."""
-    broken = [np.append(curve[:2], [[np.nan], [np.nan]], axis=1) for curve in curves]
-    own.plot(*np.concatenate(broken, axis=1), color=PALE, linewidth=style.stroke(0.5), zorder=1)
+    """All curves, pale, as a patch: words need not keep clear of them."""
+    paths = [Path(curve[:2].T) for curve in curves]
+    own.add_patch(PathPatch(Path.make_compound_path(*paths), fill=False, color=PALE,
+                            linewidth=style.stroke(0.5), zorder=1))
 
 
 def _fill(own, x, rate):
@@ -181,7 +189,7 @@ def _draw(own, panel, x):
     zero_line(own)
     for law in laws(panel.decay, x):
         own.plot(*law, color=style.THEORY, linewidth=style.stroke(1.1), zorder=2, label="theory")
-    own.errorbar(where, rate, half, fmt=".", label="measured, 95% interval", color=style.MEASURED, markersize=style.stroke(2.2),
+    own.errorbar(where, rate, half, fmt="o", label="measured", color=style.MEASURED, markersize=style.stroke(1.5),
                  markeredgewidth=0, elinewidth=style.stroke(0.6), zorder=3)
     _mark_critical(own, panel, x)
 
@@ -197,6 +205,13 @@ def _limits(panels, x):
         low, high = np.nanmin(values), np.nanmax(values)
         room = 0.06 * (high - low) or 0.06
         yield low - room, high + room
+
+
+def _label_below(axes, label):
+    """The label of all x axes, and the legend under it: the layout has room below for one thing."""
+    legend_below(axes)
+    (legend,) = axes.figure.legends
+    legend.set_title(label, {"size": rcParams["axes.labelsize"]})
 
 
 def multiples(axes, decay, critical, x="rho"):
@@ -215,9 +230,8 @@ def multiples(axes, decay, critical, x="rho"):
         _draw_others(own, curves)
         _draw(own, shown[place], x)
     _name(placed, rows, crossed)
-    axes.figure.supxlabel(OVER[x] + _cut(panels, rows), fontsize=rcParams["axes.labelsize"])
     axes.figure.supylabel(RATE, fontsize=rcParams["axes.labelsize"])
-    legend_below(axes)
+    _label_below(axes, OVER[x] + _cut(panels, rows))
 
     def write():
         for place, own in placed.items():

@@ -4,6 +4,7 @@ the tables decay and critical."""
 import math
 
 import numpy as np
+from matplotlib import rcParams
 
 from .. import findings, style
 from ..text import math as formula
@@ -83,8 +84,9 @@ def _draw_map(axes, columns):
                                cmap=style.DIVERGING.reversed(), vmin=-limit, vmax=limit, rasterized=True)
     axes.set_ylim(min(_edges(where)[0] for _, where, _ in columns),
                   max(_edges(where)[-1] for _, where, _ in columns))
-    bar = axes.figure.colorbar(mesh, ax=axes, location="top", label=RATE, pad=0.02, aspect=35, extend="both",
-                               ticks=np.linspace(-limit, limit, 5))
+    length = 72.0 * axes.figure.get_figwidth() / rcParams["font.size"]  # of the bar in its heights, about
+    bar = axes.figure.colorbar(mesh, ax=axes, location="top", label=RATE, pad=0.02, aspect=length, extend="both",
+                               extendfrac=0.03, ticks=np.linspace(-limit, limit, 5))
     bar.ax.invert_xaxis()
 
 

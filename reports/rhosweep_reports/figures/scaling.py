@@ -10,6 +10,7 @@ from .places import name_ends, write_where_free
 
 QUANTITY = {"rho": "critical radius ", "g": "critical coupling "}
 PANEL = 0.68  # height of one of two panels in that of one alone
+ROOM = 1.4  # factor from the least and the greatest size to the edges
 APART = 1.06  # sizes of neighbouring kinds, so that their intervals do not cover each other
 
 
@@ -49,8 +50,9 @@ def _draw_kind(axes, at, values, look):
     axes.errorbar(at, value, np.abs(ends - value), markersize=style.stroke(3.6), capsize=style.stroke(1.5),
                   linewidth=style.stroke(0.8), elinewidth=style.stroke(0.9), **look)
     for open_end, edge, arrow in ((np.isneginf(low), edges[0], "v"), (np.isposinf(high), edges[1], "^")):
-        axes.plot(at[open_end], np.full(open_end.sum(), edge), marker=arrow, linestyle="none", clip_on=False,
-                  markersize=style.stroke(3.6), color=look["color"])
+        if open_end.any():
+            axes.plot(at[open_end], np.full(open_end.sum(), edge), marker=arrow, linestyle="none", clip_on=False,
+                      markersize=style.stroke(3.6), color=look["color"])
 
 
 def _predictions(critical, x):
@@ -70,7 +72,7 @@ def _draw_quantity(axes, critical, x):
     for place, ((name, at, values), look) in enumerate(zip(drawn, _looks(len(drawn)), strict=True)):
         if len(at):
             _draw_kind(axes, at * APART ** (place - 0.5 * (len(drawn) - 1)), values, look)
-            ends.append((values[0, -1], name, {"color": look["color"]}))
+            ends.append((values[0, -1], name, {"color": style.MEASURED}))
     for value in predicted:
         axes.axhline(value, color=style.THEORY, linewidth=style.stroke(1.2), zorder=1.8)
     axes.set_ylabel(QUANTITY[x] + formula(SYMBOL[x]))
@@ -92,9 +94,11 @@ def scaling(axes, critical, x="rho"):
         raise Absent("needs a critical point at two sizes or more")
     quantities = ("g", "rho") if x == "rho" else ("g",)
     every = stacked(axes, [PANEL] * 2) if len(quantities) > 1 else [axes]
+    hidden = sizes(critical)
     axes.set_xscale("log", base=2)
+    axes.set_xlim(hidden[0] / ROOM, hidden[-1] * ROOM)
     writers = [_draw_quantity(own, critical, quantity) for own, quantity in zip(every, quantities, strict=True)]
-    value_ticks(every[-1], sizes(critical))
+    value_ticks(every[-1], hidden)
     every[-1].set_xlabel("number of units " + formula("H"))
 
     def write():

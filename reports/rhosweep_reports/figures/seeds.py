@@ -11,7 +11,9 @@ from .places import name_ends, write_where_free
 RADII = 5  # shown of a sweep
 MARKS = 80  # of networks at one radius; more are drawn as a histogram
 BINS = 40
-REACH = 0.4  # of marks and bars to both sides of a radius's place
+WIDE = 0.25  # half the width of what shows the networks
+ASIDE = 0.32  # the mean, of the networks
+REACH = 0.4  # of bars to both sides of a radius's place
 SIDES = ((style.VANISH, style.VANISH_TEXT, "o", "gradients vanish", 1),
          (style.EXPLODE, style.EXPLODE_TEXT, "^", "gradients explode", -1))
 
@@ -40,7 +42,7 @@ def _swarm(values, height):
     rows = np.round(values / height)
     aside = np.zeros(len(values))
     widest = max(np.unique(rows, return_counts=True)[1])
-    step = min(0.12, 2.0 * REACH / max(1, widest - 1))
+    step = min(0.08, 2.0 * WIDE / max(1, widest - 1))
     for row in np.unique(rows):
         there = np.flatnonzero(rows == row)
         aside[there] = step * (np.arange(len(there)) - 0.5 * (len(there) - 1))
@@ -62,7 +64,7 @@ def _draw_histogram(axes, place, values):
     edges = np.unique(np.append(edges, 0.0)) if edges[0] < 0.0 < edges[-1] else edges
     count, _ = np.histogram(values, edges)
     density = count / np.diff(edges)
-    half = REACH * density / density.max()
+    half = WIDE * density / density.max()
     for colour, _, _, _, sign in SIDES:
         own = sign * (edges[1:] + edges[:-1]) > 0.0
         axes.barh(edges[:-1][own], 2.0 * half[own], np.diff(edges)[own], place - half[own], align="edge",
@@ -77,8 +79,9 @@ def _draw_seeds(axes, place, values):
 def _draw_row(axes, place, row):
     """The mean with its interval, and what theory predicts."""
     value, half, law = (row.numbers(name)[0] for name in ("decay_rate", "decay_rate_ci95", "predicted_rate"))
-    axes.hlines(law, place - REACH, place + REACH, color=style.THEORY, linewidth=style.stroke(1.6), zorder=3)
-    axes.errorbar([place], [value], [half if np.isfinite(half) else 0.0], marker="D", color=style.MEASURED,
+    if np.isfinite(law):
+        axes.hlines(law, place - REACH, place + REACH, color=style.THEORY, linewidth=style.stroke(1.6), zorder=2)
+    axes.errorbar([place + ASIDE], [value], [half if np.isfinite(half) else 0.0], marker="D", color=style.MEASURED,
                   markersize=style.stroke(2.6), markeredgecolor="white", markeredgewidth=style.stroke(0.5),
                   capsize=style.stroke(2.0), elinewidth=style.stroke(0.9), zorder=4)
 
@@ -130,7 +133,7 @@ def seeds(axes, seeds, decay, critical, x="rho"):
         _draw_row(axes, place, row)
     _name_columns(axes, rows, x)
     _name_ends(axes, rows[-1])
-    return lambda: _write_sides(axes)
+    return lambda: _write_sides(axes, np.concatenate(rates))
 
 
 def _name_ends(axes, last):
@@ -139,8 +142,10 @@ def _name_ends(axes, last):
     name_ends(axes, [end for end in ends if np.isfinite(end[0])])
 
 
-def _write_sides(axes):
+def _write_sides(axes, rates):
     low, high = axes.get_ylim()
     for _, colour, _, words, sign in SIDES:
+        if not (sign * rates > 0.0).any():
+            continue
         near, within = ((1.0, 1.0), (0.0, high)) if sign > 0 else ((0.0, 0.0), (low, 0.0))
         write_where_free(axes, words, near, within, color=colour, fontweight="bold", fontsize="x-small")
