@@ -16,7 +16,7 @@ from .kinds import KIND, critical_points, kinds, sizes, told
 from .places import write_where_free
 
 PANEL = 10.0  # ems that a panel is wide at least
-MOST_DOWN = 6
+MOST_DOWN = 8
 PALE = "#C8C8C8"
 FILL = ((style.VANISH, 0.22, "vanishing", 1), (style.EXPLODE, 0.55, "exploding", -1))  # sign of the rate
 

@@ -8,7 +8,7 @@ from matplotlib import rcParams
 
 from .. import findings, style
 from ..text import math as formula
-from .drawing import OVER, RATE, Absent
+from .drawing import OVER, RATE, Absent, value_ticks
 from .kinds import SYMBOL, critical_points
 from .places import name_ends, write_where_free
 
@@ -57,7 +57,7 @@ def colour_limit(rates):
     """Where colours end on both sides: the smaller side is shown whole, if it is no mere trace."""
     largest = np.abs(rates).max()
     smaller = min(rates.max(), -rates.min())
-    wanted = max(smaller, largest / 5.0) or 1.0
+    wanted = (max(smaller, largest / 5.0) if smaller > 0.0 else largest) or 1.0
     power = 10.0 ** math.floor(math.log10(wanted))
     return next(mantissa * power for mantissa in ROUND if mantissa * power >= wanted * (1.0 - 1e-9))
 
@@ -65,8 +65,9 @@ def colour_limit(rates):
 def _noise_axis(axes, sigmas):
     """Edges of the columns."""
     if sigmas[0] > 0.0 and math.log10(sigmas[-1] / sigmas[0]) > DECADES:
-        axes.set_xscale("log")
         edges = np.exp(_edges(np.log(sigmas)))
+        axes.set_xscale("log")
+        value_ticks(axes, sigmas)
     else:
         edges = _edges(sigmas)
     axes.set(xlabel=SIGMA, xlim=(max(edges[0], 0.0), edges[-1]))
@@ -99,7 +100,7 @@ def _draw_critical(axes, critical, x):
     low, high = np.clip([np.nan_to_num(low, nan=value), np.nan_to_num(high, nan=value)], *axes.get_ylim())
     axes.errorbar(sigma, value, (value - low, high - value), fmt="o", color=style.MEASURED,
                   markersize=style.stroke(3.6), markeredgecolor="white", markeredgewidth=style.stroke(0.5),
-                  elinewidth=style.stroke(0.9), zorder=4)
+                  elinewidth=style.stroke(0.9), zorder=4, clip_on=False)
     return [(value[-1], "measured " + formula(SYMBOL[x]))] if len(value) else []
 
 
@@ -122,15 +123,16 @@ def _draw_linear(axes, decay, x):
     return [(1.0, "linear cells")]
 
 
-def _sides(axes, columns):
-    """(words, place near which to write, range of y) of both sides: where all columns agree."""
-    low, high = axes.get_ylim()
-    lowest_growth = min((where[rate <= 0.0].min() for _, where, rate in columns if (rate <= 0.0).any()),
-                        default=high)
-    highest_decay = max((where[rate > 0.0].max() for _, where, rate in columns if (rate > 0.0).any()),
-                        default=low)
-    return [("gradients explode", (0.0, 1.0), (highest_decay, high)),
-            ("gradients vanish", (1.0, 0.0), (low, lowest_growth))]
+def _sides(columns):
+    """(words, place near which to write, range of y) of both sides, where all columns agree."""
+    cells = [(_edges(where), rate) for _, where, rate in columns]
+    low, high = max(edges[0] for edges, _ in cells), min(edges[-1] for edges, _ in cells)
+    growing = np.concatenate([edges[:-1][rate < 0.0] for edges, rate in cells])
+    falling = np.concatenate([edges[1:][rate > 0.0] for edges, rate in cells])
+    if len(growing):
+        yield "gradients explode", (0.0, 1.0), (falling.max(initial=low), high)
+    if len(falling):
+        yield "gradients vanish", (1.0, 0.0), (low, growing.min(initial=high))
 
 
 def _background(columns, limit_of, x, y):
@@ -144,7 +146,9 @@ DARK = 0.65  # part of the colours' range from which on letters are white
 
 def _write_sides(axes, columns):
     limit = colour_limit(np.concatenate([rate[np.isfinite(rate)] for *_, rate in columns]))
-    for words, near, within in _sides(axes, columns):
+    for words, near, within in _sides(columns):
+        if within[0] >= within[1]:
+            continue
         text = write_where_free(axes, words, near, within, fontweight="bold")
         if text is None:
             continue

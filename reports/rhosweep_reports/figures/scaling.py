@@ -45,8 +45,7 @@ def _draw_kind(axes, at, values, look):
     """An interval without an end reaches the edge of the axes, where an arrow says so."""
     value, low, high = values
     edges = axes.get_ylim()
-    bounded = np.isfinite(low) | np.isfinite(high)
-    ends = np.where(bounded, np.clip([low, high], *edges), value)
+    ends = np.where(np.isnan(low), value, np.clip([low, high], *edges))
     axes.errorbar(at, value, np.abs(ends - value), markersize=style.stroke(3.6), capsize=style.stroke(1.5),
                   linewidth=style.stroke(0.8), elinewidth=style.stroke(0.9), **look)
     for open_end, edge, arrow in ((np.isneginf(low), edges[0], "v"), (np.isposinf(high), edges[1], "^")):

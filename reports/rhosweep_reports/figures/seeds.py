@@ -10,10 +10,9 @@ from .places import name_ends, write_where_free
 
 RADII = 5  # shown of a sweep
 MARKS = 80  # of networks at one radius; more are drawn as a histogram
-BINS = 40
+BINS = 60  # at most
 WIDE = 0.25  # half the width of what shows the networks
 ASIDE = 0.32  # the mean, of the networks
-REACH = 0.4  # of bars to both sides of a radius's place
 SIDES = ((style.VANISH, style.VANISH_TEXT, "o", "gradients vanish", 1),
          (style.EXPLODE, style.EXPLODE_TEXT, "^", "gradients explode", -1))
 
@@ -60,7 +59,8 @@ def _draw_marks(axes, place, values):
 
 
 def _draw_histogram(axes, place, values):
-    edges = np.linspace(values.min(), values.max(), BINS + 1)
+    bins = min(BINS, round(2.0 * len(values) ** (1.0 / 3.0)))
+    edges = np.linspace(values.min(), values.max(), bins + 1)
     edges = np.unique(np.append(edges, 0.0)) if edges[0] < 0.0 < edges[-1] else edges
     count, _ = np.histogram(values, edges)
     density = count / np.diff(edges)
@@ -80,7 +80,7 @@ def _draw_row(axes, place, row):
     """The mean with its interval, and what theory predicts."""
     value, half, law = (row.numbers(name)[0] for name in ("decay_rate", "decay_rate_ci95", "predicted_rate"))
     if np.isfinite(law):
-        axes.hlines(law, place - REACH, place + REACH, color=style.THEORY, linewidth=style.stroke(1.6), zorder=2)
+        axes.hlines(law, place - WIDE, place + WIDE, color=style.THEORY, linewidth=style.stroke(1.6), zorder=2.8)
     axes.errorbar([place + ASIDE], [value], [half if np.isfinite(half) else 0.0], marker="D", color=style.MEASURED,
                   markersize=style.stroke(2.6), markeredgecolor="white", markeredgewidth=style.stroke(0.5),
                   capsize=style.stroke(2.0), elinewidth=style.stroke(0.9), zorder=4)
