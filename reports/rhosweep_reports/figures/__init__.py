@@ -11,15 +11,20 @@ from dataclasses import dataclass
 
 from .. import findings
 from ..table import CELL, FAMILY, NETWORK
-from . import bench, cells, flow, profiles, weights
+from . import bench, cells, flow, kinds, multiples, phase, profiles, scaling, seeds, weights
 
 
 def _without(*columns):
     return tuple(column for column in NETWORK if column not in columns)
 
 
-def _by_radius_or_coupling(look, *_wholes):
+def _x(look, *_wholes):
+    """What a user chose for the x axis."""
     return {"x": look.x}
+
+
+def _shows_seeds(table, *others):
+    return seeds.has_several_seeds(table) and flow.has_radii_or_is_plain(table, *others)
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ FIGURES = (
            "Mean over seeds with its 95% interval (Student's t); above 0 gradients vanish, below they "
            "explode. ρ of LSTM and GRU is the spectral radius of the candidate's block; the gradient "
            "of an LSTM is that of the pair (h, c). Thin green lines: predictions of the decay table.",
-           cells.has_several_cells, _by_radius_or_coupling, describe=findings.describe_at_radius),
+           cells.has_several_cells, _x, describe=findings.describe_at_radius),
     Figure("cell-profiles", "Gradient norm of cells side by side", ("profile",), _without(*CELL),
            cells.cell_profiles,
            "Norm of dL/dh_t, for an LSTM of the pair dL/d(h_t, c_t), as the mean over the batch of its "
@@ -81,15 +86,15 @@ FIGURES = (
            "Norm of dL/dh_t relative to that at the loss: mean over seeds and batch of log10. Colours end at "
            "the ends of the bar. Solid lines: a thousandth and a thousand times the norm at the loss; dashed: "
            "critical point (table critical). Grey: not finite.",
-           flow.has_radii_or_is_plain, _by_radius_or_coupling),
+           flow.has_radii_or_is_plain, _x),
     Figure("horizon", "How far back gradients reach", ("decay", "profile"), NETWORK, profiles.horizon,
            "Steps back from the loss until the gradient is 1e-3 of its start (median over seeds, "
            "band from the least to the greatest) and until the first seed's gradients leave the "
            "range of a number format. No mark: not within the recorded steps T.",
-           flow.has_radii_or_is_plain, _by_radius_or_coupling),
+           flow.has_radii_or_is_plain, _x),
     Figure("growing", "Fraction of seeds whose gradient grows", ("decay",), FAMILY, flow.growing,
            "Fraction of seeds with a decay rate below 0, and its 95% interval (Wilson), over the radii where "
-           "it changes.", flow.has_radii_or_is_plain, _by_radius_or_coupling),
+           "it changes.", flow.has_radii_or_is_plain, _x),
     Figure("clipping", "Gradient norm before and after clipping", ("clip",), NETWORK,
            weights.clipping,
            "Norm of the gradient of all weights and biases, before and after it is scaled down to "
@@ -102,6 +107,29 @@ FIGURES = (
            "back from the loss; lines are medians over the networks, bands reach from the 10% to "
            "the 90% quantile. Dotted: where dL/dW_hh in a number format, spread evenly over its "
            "elements, becomes 0 or infinite."),
+    Figure("phase", "Where gradients vanish and where they explode, over noise", ("decay", "critical"),
+           _without("input"), phase.phase,
+           "Colours: decay rate, mean over seeds; they end at the ends of their bar. Circles: where the "
+           "decay rate is 0, linear between two radii, with its 95% interval (bootstrap over seeds); a bar "
+           "that reaches the edge has no end there. Dashed: mean-field theory for infinitely many units, "
+           "as far as it holds. Dotted: where gradients of linear cells keep their norm. Grey: no rate.",
+           phase.has_levels, _x),
+    Figure("multiples", "Decay rates of all networks", ("decay", "critical"), kinds.OTHERS,
+           multiples.multiples,
+           "A panel for each kind of network and size, with the others pale behind it. Points: mean over "
+           "seeds with its 95% interval (Student's t). Blue areas: gradients vanish; vermilion: they "
+           "explode. Line: prediction of the decay table. Diamond: where the decay rate is 0, with its 95% "
+           "interval (bootstrap over seeds) as a thick line.", multiples.has_several_panels, _x),
+    Figure("scaling", "Critical point against the number of units", ("critical",), kinds.OTHERS,
+           scaling.scaling,
+           "Where the decay rate, a mean over seeds, is 0, with its 95% interval (bootstrap over seeds); an "
+           "arrow at the edge: the swept radii do not bound it. Kinds of networks are moved apart a little. "
+           "Line: mean-field theory for infinitely many units.", scaling.has_several_sizes, _x),
+    Figure("seeds", "Decay rates of single networks", ("seeds", "decay", "critical"), NETWORK, seeds.seeds,
+           "Circles: networks whose gradients vanish; triangles: whose gradients explode; of more than "
+           f"{seeds.MARKS} networks a histogram. Diamonds: mean over seeds with its 95% interval (Student's "
+           "t). Lines: prediction of the decay table. The radii are the nearest to where the decay rate is "
+           "0, or comes nearest to it.", _shows_seeds, _x),
     *(Figure(f"time-{axis}", f"Time against {axis}", ("bench",), bench.KIND,
              bench.time_against(axis),
              "Forward and backward pass with norms, per column (one sample at one radius) and "
