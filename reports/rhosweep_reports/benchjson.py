@@ -12,7 +12,7 @@ from .table import Table
 # How a row differs from others: what was timed, where, and what it is compared with.
 KIND = ("precision", "cell", "gradients")
 SHAPE = ("hidden", "batch", "radii", "steps")
-_IDENTITY = ("body", "device", "threads", *KIND, *SHAPE, "ours")
+_IDENTITY = ("body", "device", "threads", *KIND, *SHAPE, "compared_with")
 # Values with their least and greatest over the repetitions.
 _RANGES = ("time_ms", "ns_per_column_step", "time_over_ours", "speedup_over_fewest_threads")
 HEADER = (*_IDENTITY, *(name + end for name in _RANGES for end in ("", "_min", "_max")), "gflops",
@@ -166,12 +166,6 @@ def _compared(document):
             yield _rival(about, name, rounds, libraries)
 
 
-def place(row):
-    """A device, and of a CPU how many threads, for people."""
-    threads = row["threads"] and row["threads"] + (" thread" if row["threads"] == "1" else " threads")
-    return ", ".join(filter(None, (row["device"], threads)))
-
-
 def _key(row, columns):
     return tuple(row[column] for column in columns)
 
@@ -182,8 +176,8 @@ def _compare(rows):
     engine = next((body for body in OURS if any(row["body"] == body for row in rows)), None)
     own = {_key(row, KIND + SHAPE): row for row in rows if row["body"] == engine}
     for row in rows:
-        if own and row["hidden"]:
-            row["ours"] = place(next(iter(own.values())))
+        if own and row["hidden"]:  # no ceiling
+            row["compared_with"] = next(iter(own.values()))["device"]
         ours = own.get(_key(row, KIND + SHAPE))
         if ours and row["body"] != engine and not row["time_over_ours"]:
             (least, middle, most), (fastest, usual, slowest) = (_range(one, "time_ms") for one in (row, ours))
@@ -193,13 +187,16 @@ def _compare(rows):
 
 def _scale(rows):
     """Fills in how much faster our CPU engine is than with the fewest threads that a shape was timed
-    with."""
-    fewest = {}
-    scaled = [row for row in rows if row["body"] == "bptt/cpu" and row["threads"].isdigit()]
-    for row in sorted(scaled, key=lambda row: int(row["threads"])):
-        time = float(fewest.setdefault(_key(row, ("device", *KIND, *SHAPE)), row)["time_ms"])
-        least, middle, most = _range(row, "time_ms")
-        _spread(row, "speedup_over_fewest_threads", time / most, time / middle, time / least)
+    with, where there are several."""
+    found = {}
+    for row in rows:
+        if row["body"] == "bptt/cpu" and row["threads"].isdigit():
+            found.setdefault(_key(row, ("device", *KIND, *SHAPE)), []).append(row)
+    for same in found.values():
+        fewest = min(same, key=lambda row: int(row["threads"]))
+        for row in same if any(row["threads"] != fewest["threads"] for row in same) else ():
+            time, (least, middle, most) = float(fewest["time_ms"]), _range(row, "time_ms")
+            _spread(row, "speedup_over_fewest_threads", time / most, time / middle, time / least)
 
 
 def _rows(path):

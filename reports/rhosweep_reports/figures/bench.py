@@ -45,7 +45,7 @@ RIVALS = ("All compute the norm of dL/dh_t at every step (of an LSTM, of dL/dc_t
           "These, nn.RNNCell and JAX's vmap of grad take a product for each step and radius; the others one "
           "for all radii of a step.")
 WIDE = 2.0  # greatest over least of more than that is no time to quote
-MOST_GREY = "#333333"  # of letters
+LETTERS = "#333333"  # of letters
 VAGUE, VAGUE_EDGE, VAGUE_TEXT = "#E6E6E6", "#B0B0B0", "#666666"
 
 GREY = f"Grey: least and greatest differ by more than a factor of {WIDE:g}, which is no time to quote."
@@ -106,6 +106,11 @@ class Row:
     most: float
 
     @property
+    def kind(self):
+        """By which rows are told apart at a shape."""
+        return self.body, self.place
+
+    @property
     def is_vague(self):
         return self.most > WIDE * self.least
 
@@ -113,10 +118,11 @@ class Row:
 def _rows(bench, column):
     """Of all that has a value."""
     ranges = zip(*(bench.numbers(column + end) for end in ("_min", "", "_max")), strict=True)
-    shapes = zip(*(map(int, map(float, bench.text(name))) for name in SHAPE), strict=True)
+    shapes = zip(*(bench.text(name) for name in SHAPE), strict=True)
     places = zip(bench.text("device"), bench.text("threads"), strict=True)
     told = zip(bench.text("cell"), shapes, bench.text("body"), places, ranges, strict=True)
-    return [Row(*about, *values) for *about, values in told if np.isfinite(values).all()]
+    return [Row(cell, tuple(map(int, shape)), body, place, *values)
+            for cell, shape, body, place, values in told if np.isfinite(values).all()]
 
 
 def _with_most_threads(rows):
@@ -167,24 +173,35 @@ GAP = 0.8  # between shapes, in rows
 LEAST = 2.2  # rows for the two lines that name a shape
 
 
-def _places(rows):
-    """Where rows and what names them stand, from 0 downwards: [(y, row)], [(y, cell or shape)] and
-    the height of all."""
-    placed, named, top = [], [], 0.0
+@dataclass(frozen=True)
+class Group:
+    """What stands together: the rows of a shape, or the name of a cell above its shapes."""
+
+    cell: str
+    shape: tuple | None
+    rows: tuple
+    top: float  # of its first row, downwards
+    height: float
+
+
+def _groups(rows, height_of):
+    """One below the other, cell by cell; `height_of` counts the rows that the rows of a shape take."""
+    groups, top = [], 0.0
+
+    def add(cell, shape, own, height):
+        nonlocal top
+        groups.append(Group(cell, shape, own, top, height))
+        top += height + GAP
+
     cells = _in_order({row.cell for row in rows})
     for cell in cells:
         if len(cells) > 1:
-            named.append((top, cell))
-            top += 1.0 + 0.5 * GAP
+            add(cell, None, (), 0.8)
         own = [row for row in rows if row.cell == cell]
         for shape in _shapes(own):
-            group = sorted((row for row in own if row.shape == shape), key=_order)
-            height = max(LEAST, len(group))
-            first = top + 0.5 * (height - len(group))
-            placed += [(first + at, row) for at, row in enumerate(group)]
-            named.append((top + 0.5 * (height - 1.0), shape))
-            top += height + GAP
-    return placed, named, top - GAP
+            here = tuple(sorted((row for row in own if row.shape == shape), key=_order))
+            add(cell, shape, here, max(LEAST, height_of(here)))
+    return groups
 
 
 def _shape_name(shape):
@@ -194,6 +211,10 @@ def _shape_name(shape):
 
 
 SIZE = "small"  # of the words in pictures by shape
+AWAY = 3.0  # points between bars and words
+GAP_BESIDE = 2.0 * AWAY / 72.0  # inches
+PITCH = 1.3  # height of a row in ems
+MOST_WORDS = 0.7  # of the axes' width that words take
 
 
 def _inches(axes, words, **look):
@@ -204,30 +225,39 @@ def _inches(axes, words, **look):
     return width
 
 
-def _number(value):
-    """Three digits at least, and no exponent."""
-    return f"{value:,.0f}" if value >= 99.95 else f"{value:#.3g}"
-
-
-def _write_heads(axes, named):
+def _write_heads(axes, groups):
     """Names of cells and shapes left of the axes. Returns how wide they are, in inches."""
     axes.set_yticks([])
     widest = 0.0
-    for y, what in named:
-        words, look = (_shape_name(what), {}) if isinstance(what, tuple) else \
-            (findings.CELLS.get(what, what), {"fontweight": "bold"})
-        axes.annotate(words, (0.0, y), (-3.0, 0.0), xycoords=("axes fraction", "data"),
-                      textcoords="offset points", ha="right", va="center", fontsize=SIZE,
-                      annotation_clip=False, **look)
+    for group in groups:
+        words, look = (_shape_name(group.shape), {}) if group.shape else \
+            (findings.CELLS.get(group.cell, group.cell), {"fontweight": "bold"})
+        axes.annotate(words, (0.0, group.top + 0.5 * (group.height - 1.0)), (-AWAY, 0.0),
+                      xycoords=("axes fraction", "data"), textcoords="offset points", ha="right",
+                      va="center", fontsize=SIZE, annotation_clip=False, **look)
         widest = max(widest, _inches(axes, words, **look))
     return widest
 
 
-def _with_room(low, ends, width):
-    """The upper limit of a logarithmic axis from `low` and `width` inches wide so that words fit
-    behind their bars: [(end of the bar, inches of the words)]."""
-    lengths = [math.log(end / low) / (1.0 - inches / width) for end, inches in ends]
-    return low * math.exp(max(lengths))
+def _frame(axes, groups, low):
+    """Sets up a logarithmic axis from `low`, and the rows. Returns how wide the axes will be, in inches,
+    as far as that is known before the layout is."""
+    em = FontProperties(size=SIZE).get_size_in_points() / 72.0
+    height = groups[-1].top + groups[-1].height
+    axes.figure.set_figheight((PITCH * height + 4.5) * em)
+    axes.set(xscale="log", xlim=(low, 2.0 * low), ylim=(height - 0.4, -0.6))
+    return axes.figure.get_figwidth() - _write_heads(axes, groups) - 2.0 * em
+
+
+def _number_ticks(axes):
+    number_axis(axes.xaxis)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.12g}")
+
+
+def _label(axes, words, rows):
+    if any(row.is_vague for row in rows):
+        words += f"\ngrey: runs differ by more than a factor of {WIDE:g}"
+    axes.set_xlabel(words)
 
 
 def _row_colours(row):
@@ -237,16 +267,17 @@ def _row_colours(row):
     return edge, "white" if not body.norms else VAGUE if row.is_vague else edge
 
 
-def _bar(axes, y, row, _at, name=""):
-    edge, face = _row_colours(row)
-    axes.barh(y, row.middle - 1.0, left=1.0, height=0.8, facecolor=face, edgecolor=edge, label=name,
-              hatch=None if _body(row.body).norms else "/////", linewidth=style.stroke(0.6))
+def _with_room(low, ends, width):
+    """The upper limit of a logarithmic axis from `low` and `width` inches wide so that words fit
+    behind their bars: [(end of the bar, inches of the words)]."""
+    lengths = [math.log(end / low) / (1.0 - inches / width) for end, inches in ends]
+    return low * math.exp(max(lengths))
 
 
-def _dot(axes, y, row, at, name=""):
+def _bar(axes, y, row, **more):
     edge, face = _row_colours(row)
-    axes.plot(row.middle, y, marker=style.MARKERS[at % len(style.MARKERS)], linestyle="none", color=edge,
-              markerfacecolor=face, label=name, zorder=2.5)
+    axes.barh(y, row.middle - 1.0, left=1.0, height=0.8, facecolor=face, edgecolor=edge,
+              hatch=None if _body(row.body).norms else "/////", linewidth=style.stroke(0.6), **more)
 
 
 def _whisker(axes, y, row):
@@ -255,100 +286,105 @@ def _whisker(axes, y, row):
                   marker="|", markersize=2.5 * style.stroke(1.0))
 
 
-AWAY = 3.0  # points between a bar and its words
-PITCH = 1.3  # height of a row in ems
-MOST_WORDS = 0.7  # of the axes' width
-
-
 def _beside(axes, words, x, y, inches, **look):
     axes.annotate(words, (x, y), (72.0 * inches + AWAY, 0.0), textcoords="offset points", va="center",
                   fontsize=SIZE, **look)
 
 
-def _most_room(placed, ends):
-    """Of every body and place the row at the shape with the shortest bars, and the end of these: [(y,
-    row, end)] in the order of bars."""
-    reach, best = {}, {}
-    for _, row in placed:
-        reach[row.cell, row.shape] = max(ends[row], reach.get((row.cell, row.shape), 0.0))
+def _times_ours(row):
+    """Three digits at least, and no exponent."""
+    return (f"{row.middle:,.0f}" if row.middle >= 99.95 else f"{row.middle:#.3g}") + "×"
+
+
+def _end(row):
+    """Behind which words stand."""
+    return max(1.0, row.most)
+
+
+def _draw_bars(axes, placed):
+    """With whiskers and numbers. Returns how much room the numbers need."""
     for y, row in placed:
-        end, kind = reach[row.cell, row.shape], (row.body, row.place)
-        if kind not in best or end < best[kind][2]:
-            best[kind] = (y, row, end)
-    return sorted(best.values(), key=lambda one: _order(one[1]))
-
-
-def _legend(axes, draw, rows, names):
-    """Where names are too long to stand beside bars."""
-    for at, (row, name) in enumerate(zip(rows, names, strict=True)):
-        draw(axes, math.nan, replace(row, least=row.middle, most=row.middle), at, name)
-    legend_below(axes)
-
-
-def _frame(axes, heads, height, low):
-    """Sets up a logarithmic axis from `low`, and `height` rows. Returns how wide the axes will be, in
-    inches, as far as that is known before the layout is."""
-    em = FontProperties(size=SIZE).get_size_in_points() / 72.0
-    axes.figure.set_figheight((PITCH * height + 4.5) * em)
-    axes.set(xscale="log", xlim=(low, 2.0 * low), ylim=(height - 0.4, -0.6))
-    return axes.figure.get_figwidth() - _write_heads(axes, heads) - 2.0 * em
-
-
-def _in_rows(axes, rows, draw, number, base):
-    """A row for each time, drawn by `draw`; numbers stand right of the greatest and of `base`. What a row
-    is of is written once, at the shape that has most room."""
-    placed, heads, height = _places(rows)
-    ends = {row: max(base, row.most) for row in rows}
-    low = min(base, 0.9 * min(row.least for row in rows))
-    width = _frame(axes, heads, height, low)
-    known = _most_room(placed, ends)
-    kinds = [(row.body, row.place) for _, row, _ in known]
-    for y, row in placed:
-        draw(axes, y, row, kinds.index((row.body, row.place)))
+        _bar(axes, y, row)
         _whisker(axes, y, row)
-        _beside(axes, number(row.middle), ends[row], y, 0.0,
+        _beside(axes, _times_ours(row), _end(row), y, 0.0,
                 color=VAGUE_TEXT if row.is_vague else style.MEASURED)
-    gap = 2.0 * AWAY / 72.0
-    numbers = {row: _inches(axes, number(row.middle)) + gap for row in rows}
-    widest = max(numbers.values())
-    room = [(ends[row], inches) for row, inches in numbers.items()]
-    names = _called([row for _, row, _ in known])
-    words = widest + gap + max(_inches(axes, name) for name in names)
+    return [(_end(row), _inches(axes, _times_ours(row)) + GAP_BESIDE) for _, row in placed]
+
+
+def _with_most_room(groups):
+    """Of every body and place the row in the group with the shortest bars, and the end of these."""
+    best = {}
+    for group in groups:
+        end = max(map(_end, group.rows), default=None)
+        for row in group.rows:
+            if row.kind not in best or end < best[row.kind][1]:
+                best[row.kind] = (row, end)
+    return [best[kind] for kind in sorted(best, key=lambda kind: _order(best[kind][0]))]
+
+
+def _name_bars(axes, places, known, beside, width):
+    """Beside the bars, so many inches behind their ends; in a legend where that would leave too little
+    room for the bars. Returns how much room the names need."""
+    names = _called([row for row, _ in known])
+    words = beside + max(_inches(axes, name) for name in names) + GAP_BESIDE
     if words > MOST_WORDS * width:
-        _legend(axes, draw, [row for _, row, _ in known], names)
-    else:
-        room += [(end, words) for _, _, end in known]
-        for (y, _, end), name in zip(known, names, strict=True):
-            _beside(axes, name, end, y, widest, color=MOST_GREY)
+        for (row, _), name in zip(known, names, strict=True):
+            _bar(axes, math.nan, replace(row, least=row.middle, most=row.middle), label=name)
+        legend_below(axes)
+        return []
+    for (row, end), name in zip(known, names, strict=True):
+        _beside(axes, name, end, places[row], beside, color=LETTERS)
+    return [(end, words) for _, end in known]
+
+
+def speedup(axes, bench):
+    rows = _with_most_threads(_rows(bench, "time_over_ours"))
+    if not rows:
+        raise Absent("needs an engine of ours and something to compare it with")
+    groups = _groups(rows, len)
+    placed = [(group.top + 0.5 * (group.height - len(group.rows)) + at, row)
+              for group in groups for at, row in enumerate(group.rows)]
+    low = min(1.0, 0.9 * min(row.least for _, row in placed))
+    width = _frame(axes, groups, low)
+    room = _draw_bars(axes, placed)
+    places = {row: y for y, row in placed}
+    widest = max(inches for _, inches in room)
+    room += _name_bars(axes, places, _with_most_room(groups), widest, width)
+    axes.axvline(1.0, color=style.MEASURED, linewidth=style.stroke(0.7))
     axes.set_xlim(low, _with_room(low, room, width))
-    number_axis(axes.xaxis)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
-
-
-def _label(axes, words, rows):
-    if any(row.is_vague for row in rows):
-        words += f"\ngrey: runs differ by more than a factor of {WIDE:g}"
-    axes.set_xlabel(words)
-
-
-def time(axes, bench):
-    rows = _with_most_threads(_rows(bench, "ns_per_column_step"))
-    _in_rows(axes, rows, _dot, _number, 0.9 * min(row.least for row in rows))
-    _label(axes, "time per column and step, ns", rows)
+    _number_ticks(axes)
+    on_gpu = any(row.body == "bptt/cpu" for row in rows)
+    _label(axes, f"times as long as Rhosweep{' on the GPU' if on_gpu else ''} takes", places)
 
 
 def has_rivals(bench):
     return bool(_rows(bench, "time_over_ours"))
 
 
-def speedup(axes, bench):
-    rows = _rows(bench, "time_over_ours")
-    if not rows:
-        raise Absent("needs an engine of ours and something to compare it with")
-    _in_rows(axes, rows, _bar, lambda value: f"{_number(value)}×", 1.0)
-    axes.axvline(1.0, color=style.MEASURED, linewidth=style.stroke(0.7))
-    on_gpu = any(row.body == "bptt/cpu" for row in rows)
-    _label(axes, f"times as long as Rhosweep{' on the GPU' if on_gpu else ''} takes", rows)
+def time(axes, bench):
+    groups = _groups(_with_most_threads(_rows(bench, "ns_per_column_step")), lambda _rows: LEAST)
+    shown = [row for group in groups for row in group.rows]
+    kinds = {row.kind: row for row in sorted(shown, key=_order)}
+    names = dict(zip(kinds, _called(list(kinds.values())), strict=True))
+    marks = dict(zip(kinds, style.MARKERS * len(kinds), strict=False))
+    _frame(axes, groups, 0.8 * min(row.least for row in shown))
+    for row in kinds.values():
+        _dot(axes, math.nan, replace(row, least=row.middle, most=row.middle), marks[row.kind],
+             label=names[row.kind])
+    for group in groups:
+        for row in group.rows:
+            _dot(axes, group.top + 0.5 * (group.height - 1.0), row, marks[row.kind])
+    axes.set_xlim(right=1.3 * max(row.most for row in shown))
+    _number_ticks(axes)
+    _label(axes, "time per column and step, ns", shown)
+    legend_below(axes)
+
+
+def _dot(axes, y, row, marker, **more):
+    edge, face = _row_colours(row)
+    axes.plot((row.least, row.most), (y, y), color=edge, linewidth=style.stroke(0.7))
+    axes.plot(row.middle, y, marker=marker, linestyle="none", color=edge, markerfacecolor=face, zorder=2.5,
+              **more)
 
 
 # --- lines over one size --------------------------------------------------------------------------
@@ -364,12 +400,12 @@ def _lines(rows, axis):
 
 def _line_names(lines, axis):
     """Body and place, and the sizes that rows of a line share."""
-    kinds = {(line[0].body, line[0].place): line[0] for line in lines}
+    kinds = {line[0].kind: line[0] for line in lines}
     called = dict(zip(kinds, _called(list(kinds.values())), strict=True))
     for row, *_ in lines:
         sizes = [formula(f"{letter}={size}") for letter, size in zip("HBRT", row.shape, strict=True)
                  if letter != axis]
-        yield f"{called[row.body, row.place]}; {', '.join(sizes)}"
+        yield f"{called[row.kind]}; {', '.join(sizes)}"
 
 
 def _value_axis(axes, values):
@@ -431,6 +467,9 @@ def speedup_over(axis):
 
 
 # --- roofline -------------------------------------------------------------------------------------
+
+FILLED = {"f32": False, "f64": True}  # marks
+
 
 def _peak(bench, bodies, column):
     """The highest ceiling of one kind; None where none was measured."""
@@ -550,12 +589,12 @@ def threads(axes, bench):
         axes.plot(rows.keys(), values, label=name, **style.series(at) | {"color": grey})
         axes.vlines(rows.keys(), [row.least for row in rows.values()],
                     [row.most for row in rows.values()], color=grey, linewidth=style.stroke(0.7))
-        ends.append((values[-1], name, {"color": MOST_GREY}))
+        ends.append((values[-1], name, {"color": LETTERS}))
     counts = [count for rows in scaling.values() for count in rows]
     fewest = min(counts)
     axes.plot([fewest, max(counts)], [1.0, max(counts) / fewest], color=style.REFERENCE, zorder=1.7,
               linestyle=(0, (4, 3)), linewidth=style.stroke(0.8))
     axes.set_ylim(bottom=0.0)
-    name_ends(axes, [*ends, (max(counts) / fewest, "in proportion", {"color": MOST_GREY})])
+    name_ends(axes, [*ends, (max(counts) / fewest, "in proportion", {"color": LETTERS})])
     axes.set(xlabel="threads", ylabel="times as fast")
     axes.xaxis.get_major_locator().set_params(integer=True)
