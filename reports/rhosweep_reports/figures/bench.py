@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.font_manager import FontProperties
+from matplotlib.ticker import LogLocator
 
 from .. import findings, style
 from ..benchjson import KIND, OURS, SHAPE, STATES, WEIGHTS
@@ -149,14 +150,14 @@ def _shapes(rows):
     return shapes[::-1]
 
 
-def _called(rows):
+def _called(rows, alone="Rhosweep"):
     """Names for rows, one of each body and place: with the device and the threads where a body ran in
-    several."""
+    several. An engine of ours is called `alone` where it is the only one."""
     engines = {row.body for row in rows if row.body in OURS}
 
     def name(row):
         devices, threads = ({one.place[at] for one in rows if one.body == row.body} for at in (0, 1))
-        parts = ["Rhosweep" if engines == {row.body} else _body(row.body).name,
+        parts = [alone if alone and engines == {row.body} else _body(row.body).name,
                  row.place[0] if len(devices) > 1 else "",
                  _threads(row.place[1]) if len(threads) > 1 else ""]
         return ", ".join(filter(None, parts))
@@ -211,10 +212,18 @@ def _shape_name(shape):
 
 
 SIZE = "small"  # of the words in pictures by shape
-AWAY = 3.0  # points between bars and words
-GAP_BESIDE = 2.0 * AWAY / 72.0  # inches
 PITCH = 1.3  # height of a row in ems
 MOST_WORDS = 0.7  # of the axes' width that words take
+
+
+def _away():
+    """Points between bars and words."""
+    return style.stroke(3.5)
+
+
+def _gaps():
+    """Inches around words."""
+    return 2.0 * _away() / 72.0
 
 
 def _inches(axes, words, **look):
@@ -232,7 +241,7 @@ def _write_heads(axes, groups):
     for group in groups:
         words, look = (_shape_name(group.shape), {}) if group.shape else \
             (findings.CELLS.get(group.cell, group.cell), {"fontweight": "bold"})
-        axes.annotate(words, (0.0, group.top + 0.5 * (group.height - 1.0)), (-AWAY, 0.0),
+        axes.annotate(words, (0.0, group.top + 0.5 * (group.height - 1.0)), (-_away(), 0.0),
                       xycoords=("axes fraction", "data"), textcoords="offset points", ha="right",
                       va="center", fontsize=SIZE, annotation_clip=False, **look)
         widest = max(widest, _inches(axes, words, **look))
@@ -251,6 +260,9 @@ def _frame(axes, groups, low):
 
 def _number_ticks(axes):
     number_axis(axes.xaxis)
+    low, high = axes.get_xlim()
+    if high > 1e3 * low:
+        axes.xaxis.set_major_locator(LogLocator(numticks=5))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.12g}")
 
 
@@ -287,7 +299,7 @@ def _whisker(axes, y, row):
 
 
 def _beside(axes, words, x, y, inches, **look):
-    axes.annotate(words, (x, y), (72.0 * inches + AWAY, 0.0), textcoords="offset points", va="center",
+    axes.annotate(words, (x, y), (72.0 * inches + _away(), 0.0), textcoords="offset points", va="center",
                   fontsize=SIZE, **look)
 
 
@@ -308,7 +320,7 @@ def _draw_bars(axes, placed):
         _whisker(axes, y, row)
         _beside(axes, _times_ours(row), _end(row), y, 0.0,
                 color=VAGUE_TEXT if row.is_vague else style.MEASURED)
-    return [(_end(row), _inches(axes, _times_ours(row)) + GAP_BESIDE) for _, row in placed]
+    return [(_end(row), _inches(axes, _times_ours(row)) + _gaps()) for _, row in placed]
 
 
 def _with_most_room(groups):
@@ -325,8 +337,8 @@ def _with_most_room(groups):
 def _name_bars(axes, places, known, beside, width):
     """Beside the bars, so many inches behind their ends; in a legend where that would leave too little
     room for the bars. Returns how much room the names need."""
-    names = _called([row for row, _ in known])
-    words = beside + max(_inches(axes, name) for name in names) + GAP_BESIDE
+    names = _called([row for row, _ in known], alone="")
+    words = beside + max(_inches(axes, name) for name in names) + _gaps()
     if words > MOST_WORDS * width:
         for (row, _), name in zip(known, names, strict=True):
             _bar(axes, math.nan, replace(row, least=row.middle, most=row.middle), label=name)
@@ -398,10 +410,10 @@ def _lines(rows, axis):
     return [lines[key] for key in sorted(lines) if len(lines[key]) > 1]
 
 
-def _line_names(lines, axis):
+def _line_names(lines, axis, alone):
     """Body and place, and the sizes that rows of a line share."""
     kinds = {line[0].kind: line[0] for line in lines}
-    called = dict(zip(kinds, _called(list(kinds.values())), strict=True))
+    called = dict(zip(kinds, _called(list(kinds.values()), alone), strict=True))
     for row, *_ in lines:
         sizes = [formula(f"{letter}={size}") for letter, size in zip("HBRT", row.shape, strict=True)
                  if letter != axis]
@@ -417,10 +429,11 @@ def _value_axis(axes, values):
         axes.set_ylim(0.0, 1.1 * max(values))
 
 
-def _draw_lines(axes, lines, axis):
+def _draw_lines(axes, lines, axis, alone="Rhosweep"):
     at = "HBRT".index(axis)
-    for count, (line, name) in enumerate(zip(lines, _line_names(lines, axis), strict=True)):
-        along, look = [row.shape[at] for row in line], style.series(count)
+    for count, (line, name) in enumerate(zip(lines, _line_names(lines, axis, alone), strict=True)):
+        along = [row.shape[at] for row in line]
+        look = style.series(count) | {"color": _body(line[0].body).colour}
         axes.plot(along, [row.middle for row in line], label=name, markerfacecolor="white", **look)
         axes.vlines(along, [row.least for row in line], [row.most for row in line], color=look["color"],
                     linewidth=style.stroke(0.7))
@@ -459,7 +472,7 @@ def speedup_over(axis):
         lines = _lines_over(axis, "time_over_ours")(bench)
         if not lines:
             raise Absent(f"nothing was timed beside ours at two shapes that differ in {axis} alone")
-        _draw_lines(axes, lines, axis)
+        _draw_lines(axes, lines, axis, alone="")
         axes.axhline(1.0, color=style.MEASURED, linewidth=style.stroke(0.7))
         _value_axis(axes, [1.0, *(row.middle for line in lines for row in line)])
         axes.set_ylabel("times as long as ours")
