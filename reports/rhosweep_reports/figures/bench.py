@@ -40,15 +40,15 @@ BODIES = {
     "nn_gru_loop": Body("PyTorch nn.GRU, no norms", "#B0578D", norms=False),
     "cell_hooks": Body("PyTorch nn.RNNCell", "#E3BCD4"),
 }
-# What others do, for captions.
-RIVALS = ("All compute the norm of dL/dh_t at every step (of an LSTM, of dL/dc_t too), but PyTorch's nn.RNN, "
-          "nn.LSTM and nn.GRU (open): they have no such gradient, and run forward and backward without norms. "
-          "These, nn.RNNCell and JAX's vmap of grad take a product for each step and radius; the others one "
-          "for all radii of a step.")
+# What others compute, for captions.
+RIVALS = ("All compute the norm of dL/dh_t at every step (of an LSTM, of dL/dc_t too), except PyTorch's "
+          "nn.RNN, nn.LSTM and nn.GRU (no norms), which do not give that gradient: theirs is the time of a "
+          "forward and a backward pass. These, nn.RNNCell and JAX's vmap of grad take a product for each step "
+          "and radius, the others one for all radii of a step. PyTorch and JAX lose gradients outside the "
+          "range of their numbers.")
 WIDE = 2.0  # greatest over least of more than that is no time to quote
 LETTERS = "#333333"  # of letters
 VAGUE, VAGUE_EDGE, VAGUE_TEXT = "#E6E6E6", "#B0B0B0", "#666666"
-
 GREY = f"Grey: least and greatest differ by more than a factor of {WIDE:g}, which is no time to quote."
 
 
