@@ -14,7 +14,7 @@ from .errors import InputError, ReportError
 from .text import printable
 
 # In files of their own; profiles are large.
-TABLES = ("decay", "critical", "clip", "throughput", "runs", "failures")
+TABLES = ("decay", "critical", "seeds", "clip", "throughput", "runs", "failures")
 TABLE_FORMATS = {"csv": "csv", "md": "md", "latex": "tex", "json": "json"}
 # Beyond this, only CSV is written: nobody reads such a table, and TeX cannot hold it.
 LONG_TABLE = 1000
@@ -188,8 +188,9 @@ def _report_all(results, options, out, progress):
     if "svg" not in options.format:
         for picture in drawn:
             (out / f"{picture.name}.svg").unlink()
+    sizes = {path.name: path.stat().st_size for path in out.iterdir()}
     text = page.make(results.database.name, tables, shown, options.format, absent + refused,
-                     entries, _command(options))
+                     entries, sizes, _command(options))
     (out / "index.html").write_text(text, encoding="utf-8")
     return ["index.html"]
 
