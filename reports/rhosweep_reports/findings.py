@@ -163,7 +163,7 @@ def number(value, digits=3):
     return f"{value:.{digits}g}"
 
 
-def _decimals(uncertainty):
+def decimals(uncertainty):
     """With so many, an uncertainty has two digits."""
     return max(0, 1 - math.floor(math.log10(uncertainty)))
 
@@ -177,7 +177,7 @@ def bounded(value, low, high):
     if low == 0.0 or high == math.inf:
         return f"{number(value, 4)} [{_end(low)}, {_end(high)}]"
     sides = sorted((value - low, high - value))
-    places = _decimals(sides[1])
+    places = decimals(sides[1])
     if sides[1] < 1.2 * sides[0]:
         return f"{value:.{places}f} ± {sides[1]:.{places}f}"
     return f"{value:.{places}f} [{low:.{places}f}, {high:.{places}f}]"

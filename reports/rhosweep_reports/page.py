@@ -1,9 +1,10 @@
 """index.html: one file that needs no network. Findings first, then figures as SVG inside it, then tables;
 the same figures and tables are files beside it."""
 
+import re
 from importlib.resources import files
 
-from . import captions, findings, headlines, page_tables, summary
+from . import findings, headlines, page_tables, summary
 from .html_text import escape, markup, plain
 from .inline_svg import Shapes
 from .saving import FORMATS
@@ -19,8 +20,13 @@ def _text(name):
 
 # --- findings -------------------------------------------------------------------------------------
 
+def _unbroken(line):
+    """A sentence whose equations stay in one line."""
+    return re.sub(r" ([=±]) ", "\N{NO-BREAK SPACE}\\1\N{NO-BREAK SPACE}", line)
+
+
 def _list(lines, kind=""):
-    return f"<ul{kind}>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
+    return f"<ul{kind}>" + "".join(f"<li>{escape(_unbroken(line))}</li>" for line in lines) + "</ul>"
 
 
 def _lists(headed):
@@ -71,6 +77,9 @@ def _choices(pictures):
     return {column: sorted(found[column], key=_order) for column in NETWORK if len(found.get(column, ())) > 1}
 
 
+_LABELS = {"hidden": "units H", "steps": "steps T", "batch": "batch B"}
+
+
 def _selectors(choices):
     """Shown where there is JavaScript; without it all figures are."""
     if not choices:
@@ -78,7 +87,8 @@ def _selectors(choices):
     one = []
     for column, values in choices.items():
         options = "".join(f'<option value="{escape(value)}">{escape(value)}</option>' for value in values)
-        one.append(f'<label>{escape(findings.name_of(column))} <select name="{column}"><option value="">all</option>'
+        name = _LABELS.get(column, findings.name_of(column))
+        one.append(f'<label>{escape(name)} <select name="{column}"><option value="">all</option>'
                    f"{options}</select></label>")
     return (f'<form id="choose" hidden aria-label="Choose the networks that figures show">{" ".join(one)}'
             ' <output aria-live="polite"></output> <button type="reset">Show all</button></form>')
@@ -117,8 +127,14 @@ class _Figures:
         links = page_tables.links(picture.name, endings, self._sizes) + " · data: " + ", ".join(
             _data(name, self._written) for name in picture.figure.tables)
         return (f'<figure id="{escape(picture.name)}"{self._chosen_by(picture)}>{self.shapes.inline(svg, label)}'
-                f"<figcaption><strong>{markup(picture.lines[0])}.</strong> {markup(captions.plain(picture))}"
+                f"<figcaption><strong>{markup(picture.lines[0])}.</strong> {markup(self._caption(picture))}"
                 f'<br><span class="files">{links}</span></figcaption></figure>')
+
+    @staticmethod
+    def _caption(picture):
+        """As in the LaTeX beside the picture, but for the network, which comes first here."""
+        more = "; ".join(picture.lines[1:])
+        return picture.figure.caption + (f" {more[:1].upper()}{more[1:]}." if more else "")
 
     def section(self, kind):
         shown = "\n".join(self._one(picture, svg) for picture, svg in self._drawn if picture.figure is kind)
@@ -153,16 +169,16 @@ def _sections(tables, figures, absent, entries, sizes, command):
     others = [e for e in entries if e not in (*at_the_top, *provenance) and len(e.table)]
     yield "findings", "Findings", f'<section id="summary">\n{_findings(tables)}\n</section>'
     for entry in at_the_top:
-        yield "critical", "Critical point", page_tables.section(entry, sizes)
+        yield "data-critical", page_tables.title("critical"), page_tables.section(entry, sizes)
     overview = "\n".join(map(figures.section, figures.kinds(lambda name: name in OVERVIEW)))
     if overview:
         yield "overview", "Overview", overview
     each = "\n".join(map(figures.section, figures.kinds(lambda name: name not in OVERVIEW)))
     yield "figures", "Figures", _selectors(figures.choices) + each + _absent(absent)
     yield "networks", "Every network", f'<section id="every-network">{_every_network(tables)}</section>'
-    yield "tables", "Tables", "".join(page_tables.section(entry, sizes) for entry in others)
+    yield "tables", "Tables", "".join(page_tables.headed(entry, sizes) for entry in others)
     yield "provenance", "Provenance", (f"<p>This report is made by</p>\n<pre>{escape(command)}</pre>\n"
-                                       + "".join(page_tables.section(entry, sizes) for entry in provenance))
+                                       + "".join(page_tables.headed(entry, sizes) for entry in provenance))
 
 
 def make(name, tables, drawn, formats, absent, entries, sizes, command):

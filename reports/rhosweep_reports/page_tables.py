@@ -1,5 +1,6 @@
 """Tables of the page: rounded for reading; sorting, searching and copying see the exact numbers."""
 
+import math
 from urllib.parse import quote
 
 from . import findings
@@ -27,8 +28,16 @@ _TITLES = {"decay": "Decay rates", "critical": "Critical point", "seeds": "Decay
            "failures": "Failures", "bench": "Benchmarks"}
 # Told once, above the table, where all rows agree.
 _SETTINGS = {*NETWORK, "seeds", "radii", "attempts", "device", "threads", "model_digest"}
+# An uncertainty or the ends of an interval, and the columns that are rounded to its first two digits.
+_ROUNDED = {
+    "decay": ((("decay_rate_ci95",), ("decay_rate", "decay_rate_ci95", "decay_rate_min", "decay_rate_max",
+                                      "predicted_rate")),),
+    "critical": tuple(((f"{x}_critical_ci95_low", f"{x}_critical_ci95_high"),
+                       (f"{x}_critical", f"{x}_critical_ci95_low", f"{x}_critical_ci95_high", *more))
+                      for x, more in (("rho", ()), ("g", ("g_predicted",)))),
+}
 FEW_RUNS = 3  # that are read better in columns than in rows
-WIDE = 8  # columns, beyond which paper is turned
+WIDE = 10  # columns, beyond which paper is turned
 
 
 def title(name):
@@ -70,12 +79,24 @@ def _short(text):
     return f"{float(mantissa):.4g}e{exponent}" if beyond else f"{float(text):.4g}"
 
 
-def cell(column, text):
+def _places(name, row):
+    """Decimals of the columns whose uncertainty is known."""
+    found = {}
+    for ends, rounded in _ROUNDED.get(name, ()):
+        value = float(row[rounded[0]] or "nan")
+        texts = [row.get(end) or "nan" for end in ends]
+        halves = [abs(float(text) - (value if len(ends) == 2 else 0.0)) for text in texts]
+        if all(0.0 < half < math.inf for half in halves):
+            found |= dict.fromkeys(rounded, findings.decimals(max(halves)))
+    return found
+
+
+def cell(column, text, places=None):
     if column in _LONG:
         return f'<td class="long">{escape(text.strip())}</td>'
     if column in _TEXT or not _is_number(text):
         return f"<td>{escape(text)}</td>"
-    short = _short(text)
+    short = _short(text) if places is None or float(text) in (math.inf, -math.inf) else f"{float(text):.{places}f}"
     exact = "" if short == text else f' data-exact="{escape(text)}"'
     return f'<td class="number"{exact}>{short}</td>'
 
@@ -110,13 +131,17 @@ def _tools(table):
             f'<output aria-live="polite">{len(table)} rows</output></div>')
 
 
+def _row(name, row, shown):
+    places = _places(name, row)
+    return "<tr>" + "".join(cell(c, row[c], places.get(c)) for c in shown) + "</tr>"
+
+
 def in_rows(table):
     """A table that can be searched, sorted and copied."""
     shown, shared = _parted_columns(table)
     told = " · ".join(f"{_breakable(c)} {escape(table.one(c))}" for c in shared)
     head = "".join(map(_head, shown))
-    body = "\n".join("<tr>" + "".join(cell(c, row[c]) for c in shown) + "</tr>"
-                     for row in table.rows())
+    body = "\n".join(_row(table.name, row, shown) for row in table.rows())
     return (f'<p class="dim">{"Every row: " if told else ""}{told}</p>{_tools(table)}'
             f'<div class="scroll" tabindex="0" role="region" aria-labelledby="data-{table.name}">'
             f'<table id="table-{table.name}"><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>')
@@ -130,13 +155,24 @@ def in_columns(table):
     return f'<table id="table-{table.name}" class="facts"><tbody>\n{body}\n</tbody></table>'
 
 
-def section(entry, sizes, level=3):
-    """Heading, files and rows of a table."""
+def section(entry, sizes):
+    """Files and rows of a table."""
     table = entry.table
     files = f": {links(table.name, entry.endings, sizes)}" if entry.endings else ""
     about = f'<p class="dim">{entry.rows} rows{files}. {escape(entry.note)}</p>'
-    turned = table.name == "runs" and len(table) <= FEW_RUNS
-    shown = "" if entry.long else (in_columns if turned else in_rows)(table)
-    kind = "data wide" if shown and not turned and len(columns(table)) > WIDE else "data"
-    return (f'<section class="{kind}"><h{level} id="data-{table.name}">{title(table.name)}</h{level}>\n'
-            f"{about}{shown}</section>\n")
+    if entry.long:
+        return about
+    return about + (in_columns if _is_turned(table) else in_rows)(table)
+
+
+def _is_turned(table):
+    return table.name == "runs" and len(table) <= FEW_RUNS
+
+
+def headed(entry, sizes):
+    """The same under a heading."""
+    table = entry.table
+    is_wide = not entry.long and not _is_turned(table) and len(_parted_columns(table)[0]) > WIDE
+    kind = "data wide" if is_wide else "data"
+    return (f'<section class="{kind}"><h3 id="data-{table.name}">{title(table.name)}</h3>\n'
+            f"{section(entry, sizes)}</section>\n")
