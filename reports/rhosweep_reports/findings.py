@@ -165,7 +165,7 @@ def number(value, digits=3):
 
 def decimals(uncertainty):
     """With so many, an uncertainty has two digits."""
-    return max(0, 1 - math.floor(math.log10(uncertainty)))
+    return max(0, 1 - int(f"{uncertainty:.1e}".partition("e")[2]))
 
 
 def bounded(value, low, high):

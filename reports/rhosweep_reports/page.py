@@ -26,34 +26,36 @@ def _unbroken(line):
 
 
 def _list(lines, kind=""):
-    return f"<ul{kind}>" + "".join(f"<li>{escape(_unbroken(line))}</li>" for line in lines) + "</ul>"
+    return f"<ul{kind}>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
 
 
 def _lists(headed):
     return [f"<h3>{escape(heading)}</h3>{_list(lines)}" for heading, lines in headed]
 
 
-def _findings(tables):
-    """What one quotes, and what was run."""
-    decay, failures = tables["decay"], tables.get("failures", ())
-    found = headlines.points(tables["critical"])
+def _findings(tables, found):
+    """What one quotes."""
+    decay = tables["decay"]
     quoted = list(headlines.headlines(decay, found))
     parts = []
-    if len(failures):
-        parts.append(f'<p><strong>{len(failures)} failed: see <a href="#data-failures">Failures</a>.</strong></p>')
     if quoted:
-        parts.append(_list(quoted, ' class="headlines"'))
+        parts.append(_list(map(_unbroken, quoted), ' class="headlines"'))
     if found:
         parts.append('<p class="dim">Intervals: 95%, bootstrap over seeds. g is the coupling ‖W‖/√H.</p>')
-    parts += _lists(summary.side_by_side(decay, found))
-    parts.append(f"<p>{escape(summary.swept(decay))}</p>")
-    parts += [f"<p>{escape(line)}</p>" for line in summary.ran(tables["runs"])]
-    return "\n".join(parts)
+    return parts + _lists(summary.side_by_side(decay, found))
 
 
-def _every_network(tables):
-    found = headlines.points(tables["critical"])
-    return "\n".join(_lists(summary.came_out(tables["decay"], found, tables.get("clip", ()))))
+def _run(tables):
+    """What was swept, on what, and whether all of it came out."""
+    failures = tables.get("failures", ())
+    parts = [f"<p>{escape(line)}</p>" for line in (summary.swept(tables["decay"]), *summary.ran(tables["runs"]))]
+    if len(failures):
+        parts.append(f'<p><strong>{len(failures)} failed: see <a href="#data-failures">Failures</a>.</strong></p>')
+    return parts
+
+
+def _every_network(tables, found):
+    return _lists(summary.came_out(tables["decay"], found, tables.get("clip", ())))
 
 
 # --- figures --------------------------------------------------------------------------------------
@@ -162,12 +164,19 @@ def _heading(name, title):
     return f'<h2 id="{name}">{title}</h2>'
 
 
+def _section(name, parts):
+    return f'<section id="{name}">\n' + "\n".join(parts) + "\n</section>"
+
+
 def _sections(tables, figures, absent, entries, sizes, command):
     """(name, title, what is in it) of the page's parts."""
     at_the_top = [e for e in entries if e.table.name == "critical" and any(e.table.text("rho_critical"))]
     provenance = [e for e in entries if e.table.name == "runs"]
     others = [e for e in entries if e not in (*at_the_top, *provenance) and len(e.table)]
-    yield "findings", "Findings", f'<section id="summary">\n{_findings(tables)}\n</section>'
+    found = headlines.points(tables["critical"])
+    every = _every_network(tables, found)
+    first = _findings(tables, found) or every
+    yield "findings", "Findings", _section("summary", first + _run(tables))
     for entry in at_the_top:
         yield "data-critical", page_tables.title("critical"), page_tables.section(entry, sizes)
     overview = "\n".join(map(figures.section, figures.kinds(lambda name: name in OVERVIEW)))
@@ -175,7 +184,8 @@ def _sections(tables, figures, absent, entries, sizes, command):
         yield "overview", "Overview", overview
     each = "\n".join(map(figures.section, figures.kinds(lambda name: name not in OVERVIEW)))
     yield "figures", "Figures", _selectors(figures.choices) + each + _absent(absent)
-    yield "networks", "Every network", f'<section id="every-network">{_every_network(tables)}</section>'
+    if first is not every:
+        yield "networks", "Every network", _section("every-network", every)
     yield "tables", "Tables", "".join(page_tables.headed(entry, sizes) for entry in others)
     yield "provenance", "Provenance", (f"<p>This report is made by</p>\n<pre>{escape(command)}</pre>\n"
                                        + "".join(page_tables.headed(entry, sizes) for entry in provenance))

@@ -45,6 +45,16 @@ def decay(networks, radii):
     return Table("decay", *_columns(rows))
 
 
+def critical(networks, rho):
+    """A row for each network, with a critical radius and its interval; with None, without."""
+    places = dict.fromkeys(("rho_critical", "g_critical"), rho) if rho else {}
+    rows = [of | {f"{name}_critical{end}": repr((places[f"{name}_critical"] + shift) * factor) if places else ""
+                  for name, factor in (("rho", 1.0), ("g", 0.9))
+                  for end, shift in (("", 0.0), ("_ci95_low", -0.01), ("_ci95_high", 0.01))}
+            | {"g_predicted": ""} for of in networks]
+    return Table("critical", *_columns(rows))
+
+
 def curve(of, radius, seed, state):
     """log10 norms from step 1 to the last; delta_c of the last is exactly 0."""
     back = np.arange(STEPS - 1.0, -1.0, -1.0)
