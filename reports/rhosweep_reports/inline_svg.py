@@ -168,9 +168,9 @@ class Shapes:
         self._shorten(element, known)
         children = [part for child in element for part in self._kept(child, known)]
         element[:] = children
+        element.attrib.pop("id", None)  # other figures have the same
         if element.tag != "g":
             return [element]
-        element.attrib.pop("id", None)
         self._gather_style(element)
         if _is_word(element) and "transform" in element.attrib:
             return [self._word(element)]

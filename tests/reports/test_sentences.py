@@ -105,7 +105,7 @@ def test_a_headline_is_of_the_largest_and_names_the_smallest():
 
 
 def test_headlines_name_what_differs():
-    rows = [row for leak in ("0.5", "1") for row in radii(["vanishing"], leak=leak).rows()]
+    rows = [row for leak in ("0.5", "1") for row in radii(["vanishing", "slow"], leak=leak).rows()]
     lines = told(Table.from_rows("decay", tuple(rows[0]), rows), {"rho_critical": ""})
     assert [line.partition(":")[0] for line in lines] == [
         "Gaussian tanh networks (leak 0.5)", "Gaussian tanh networks (leak 1)"]
