@@ -188,8 +188,9 @@ def _report_all(results, options, out, progress):
     if "svg" not in options.format:
         for picture in drawn:
             (out / f"{picture.name}.svg").unlink()
+    sizes = {path.name: path.stat().st_size for path in out.iterdir()}
     text = page.make(results.database.name, tables, shown, options.format, absent + refused,
-                     entries, _command(options))
+                     entries, sizes, _command(options))
     (out / "index.html").write_text(text, encoding="utf-8")
     return ["index.html"]
 

@@ -163,6 +163,30 @@ def number(value, digits=3):
     return f"{value:.{digits}g}"
 
 
+def decimals(uncertainty):
+    """With so many, an uncertainty has two digits."""
+    return max(0, 1 - int(f"{uncertainty:.1e}".partition("e")[2]))
+
+
+def bounded(value, low, high):
+    """A value and its interval to the interval's first two digits: "1.5574 ± 0.0019", the wider side, or
+    where the sides differ by a fifth "1.609 [1.588, 1.636]". An end that is 0 or infinite is beyond the
+    radii of the sweep."""
+    if not (math.isfinite(low) or math.isfinite(high)) or low == high:
+        return number(value, 4)
+    if low == 0.0 or high == math.inf:
+        return f"{number(value, 4)} [{_end(low)}, {_end(high)}]"
+    sides = sorted((value - low, high - value))
+    places = decimals(sides[1])
+    if sides[1] < 1.2 * sides[0]:
+        return f"{value:.{places}f} ± {sides[1]:.{places}f}"
+    return f"{value:.{places}f} [{low:.{places}f}, {high:.{places}f}]"
+
+
+def _end(value):
+    return number(value, 4) if 0.0 < value < math.inf else "beyond the radii swept"
+
+
 def units(table, column="hidden"):
     """ "H = 64" or "H = 64 to 512"."""
     values = sorted({int(cell) for cell in table.text(column)})
@@ -214,7 +238,7 @@ def _of_cells(table):
 def settings_of(part, whole):
     """The cell's settings by which it differs from others of `whole`."""
     return ", ".join(f"{name_of(column)} {part.one(column)}" for column in OF_CELLS
-                     if _differs(column, part, whole))
+                     if differs(column, part, whole))
 
 
 def variant(part, whole):
@@ -283,7 +307,7 @@ def plain(text):
     return "".join(c if c.isalnum() or c in ".+" else "-" for c in text).strip("-")
 
 
-def _differs(column, part, whole):
+def differs(column, part, whole):
     """Whether rows of `whole` differ in a column, and `part` has a value there."""
     return len(whole.values(column)) > 1 and bool(part.one(column)) if column in OF_CELLS \
         else whole.varies(column)
@@ -299,7 +323,7 @@ def slug(part, whole, columns):
     told.append("T" + part.one("steps"))
     named = ("cell", "ensemble", "hidden", "steps", "model")
     told += [plain(f"{column}-{part.one(column)}") for column in columns
-             if column not in named and _differs(column, part, whole)]
+             if column not in named and differs(column, part, whole)]
     return "_".join(told)
 
 

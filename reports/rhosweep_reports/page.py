@@ -1,154 +1,204 @@
-"""index.html: one file that needs no network. Figures are SVG inside it, and files beside it."""
+"""index.html: one file that needs no network. Findings first, then figures as SVG inside it, then tables;
+the same figures and tables are files beside it."""
 
-import base64
-import html
+import re
 from importlib.resources import files
-from urllib.parse import quote
 
-from . import findings, summary
+from . import findings, headlines, page_tables, summary
+from .html_text import escape, markup, plain
+from .inline_svg import Shapes
 from .saving import FORMATS
-from .table import OF_CELLS
-from .text import printable
+from .table import NETWORK
 
-# Columns that only programs need stay in the files.
-_CONTRACT = {
-    "decay": ("cell", "ensemble", "model", "hidden", "steps", *OF_CELLS, "rho", "g", "seeds",
-              "decay_rate", "decay_rate_ci95", "decay_rate_min", "decay_rate_max", "gain",
-              "growing_fraction", "regime", "attempts", "predicted_rate", "prediction", "decay_rate_bound"),
-    "clip": ("cell", "ensemble", "model", "hidden", "steps", *OF_CELLS, "rho", "seed", "loss", "max_norm",
-             "weight_ih", "weight_hh", "bias_ih", "bias_hh", "total", "clip_coef", "total_clipped"),
-}
-_LONG = {"command_line", "spec", "libraries", "reason"}
-# Text, also where it reads as a number, as the commit 1234e56 does.
-_TEXT = {"cell", "ensemble", *OF_CELLS, "model", "model_digest", "input", "h0", "loss", "precision", "engine",
-         "device", "host", "system", "driver", "version", "git_commit", "commit", "body", "regime",
-         "prediction", "started", "finished", "outcome"}
-_TITLES = {"decay": "Decay rates", "critical": "Critical radii", "seeds": "Decay rates of single networks",
-           "clip": "Clipping", "profile": "Profiles", "throughput": "Throughput",
-           "runs": "Runs", "failures": "Failures", "bench": "Benchmarks"}
-
-
-def escape(text):
-    return html.escape(printable(text, "\n"))
+# Figures that show all networks side by side, before those of each.
+OVERVIEW = ("multiples", "scaling", "phase")
 
 
 def _text(name):
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _link(name, text):
-    return f'<a href="{escape(quote(name))}">{escape(text)}</a>'
+# --- findings -------------------------------------------------------------------------------------
+
+def _unbroken(line):
+    """A sentence whose equations stay in one line."""
+    return re.sub(r" ([=±]) ", "\N{NO-BREAK SPACE}\\1\N{NO-BREAK SPACE}", line)
 
 
-def _links(stem, endings):
-    return " · ".join(_link(f"{stem}.{ending}", ending.upper()) for ending in endings)
+def _list(lines, kind=""):
+    return f"<ul{kind}>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
 
 
-def _is_number(text):
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _lists(headed):
+    return [f"<h3>{escape(heading)}</h3>{_list(lines)}" for heading, lines in headed]
 
 
-def _short(text):
-    """A number in few digits, also one beyond the range of doubles."""
-    if text.lstrip("-").isdigit():
-        return text
-    mantissa, _, exponent = text.lower().partition("e")
-    beyond = exponent and not 0.0 < abs(float(text)) < float("inf")
-    return f"{float(mantissa):.4g}e{exponent}" if beyond else f"{float(text):.4g}"
+def _findings(tables, found):
+    """What one quotes."""
+    decay = tables["decay"]
+    quoted = list(headlines.headlines(decay, found))
+    parts = []
+    if quoted:
+        parts.append(_list(map(_unbroken, quoted), ' class="headlines"'))
+    if found:
+        parts.append('<p class="dim">Intervals: 95%, bootstrap over seeds. g is the coupling ‖W‖/√H.</p>')
+    return parts + _lists(summary.side_by_side(decay, found))
 
 
-def _cell(column, text):
-    if column in _LONG:
-        return f'<td class="long">{escape(text.strip())}</td>'
-    if column in _TEXT or not _is_number(text):
-        return f"<td>{escape(text)}</td>"
-    return f'<td class="number">{_short(text)}</td>'
+def _run(tables):
+    """What was swept, on what, and whether all of it came out."""
+    failures = tables.get("failures", ())
+    parts = [f"<p>{escape(line)}</p>" for line in (summary.swept(tables["decay"]), *summary.ran(tables["runs"]))]
+    if len(failures):
+        parts.append(f'<p><strong>{len(failures)} failed: see <a href="#data-failures">Failures</a>.</strong></p>')
+    return parts
 
 
-def _columns(table):
-    chosen = [c for c in _CONTRACT.get(table.name, table.header) if c in table]
-    return [c for c in chosen if any(table.text(c))
-            and not (c in OF_CELLS and findings.is_usual(c, table))]
+def _every_network(tables, found):
+    return _lists(summary.came_out(tables["decay"], found, tables.get("clip", ())))
 
 
-def _table(table):
-    columns = _columns(table)
-    head = "".join(f'<th scope="col"><button type="button">{escape(c)}</button></th>'
-                   for c in columns)
-    body = "\n".join("<tr>" + "".join(_cell(c, row[c]) for c in columns) + "</tr>"
-                     for row in table.rows())
-    return (f'<div class="scroll" tabindex="0"><table id="table-{table.name}"><thead><tr>{head}'
-            f"</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>")
+# --- figures --------------------------------------------------------------------------------------
+
+def _of_network(picture):
+    """Whether a picture shows some networks of a sweep; others show benchmarks."""
+    return picture.figure.tables[0] != "bench"
+
+
+def _order(text):
+    return (0, float(text), "") if text.isdigit() else (1, *reversed(findings.setting_order(text)))
+
+
+def _choices(pictures):
+    """Columns by which pictures differ, and their values in order."""
+    found = {}
+    for picture in filter(_of_network, pictures):
+        for column in picture.figure.split:
+            if column != "model_digest" and (value := picture.parts[0].one(column)):
+                found.setdefault(column, set()).add(value)
+    return {column: sorted(found[column], key=_order) for column in NETWORK if len(found.get(column, ())) > 1}
+
+
+_LABELS = {"hidden": "units H", "steps": "steps T", "batch": "batch B"}
+
+
+def _selectors(choices):
+    """Shown where there is JavaScript; without it all figures are."""
+    if not choices:
+        return ""
+    one = []
+    for column, values in choices.items():
+        options = "".join(f'<option value="{escape(value)}">{escape(value)}</option>' for value in values)
+        name = _LABELS.get(column, findings.name_of(column))
+        one.append(f'<label>{escape(name)} <select name="{column}"><option value="">all</option>'
+                   f"{options}</select></label>")
+    return (f'<form id="choose" hidden aria-label="Choose the networks that figures show">{" ".join(one)}'
+            ' <output aria-live="polite"></output> <button type="reset">Show all</button></form>')
 
 
 def _data(name, written):
     """Where the numbers of a figure are: a table's file, or what the page says of it."""
-    return _link(f"{name}.csv", name) if name in written else f'<a href="#data-{name}">{name}</a>'
+    return page_tables.link(f"{name}.csv", name) if name in written else f'<a href="#data-{name}">{name}</a>'
 
 
-def _picture(picture, svg, formats, written):
-    data = base64.b64encode(svg).decode("ascii")
-    alt = f"{picture.figure.title}. {picture.about}".strip()
-    links = _links(picture.name, formats) + " · data: " + ", ".join(
-        _data(name, written) for name in picture.figure.tables)
-    return (f'<figure id="{escape(picture.name)}"><img alt="{escape(alt)}" '
-            f'src="data:image/svg+xml;base64,{data}">'
-            f"<figcaption>{links}</figcaption></figure>")
+class _Figures:
+    """Figures of one page, which share letters and styles."""
+
+    def __init__(self, drawn, formats, written, sizes):
+        self.shapes = Shapes()
+        self._drawn = drawn
+        self._formats = [name for name in FORMATS if name in formats]
+        self._written = written
+        self._sizes = sizes
+        self.choices = _choices([picture for picture, _ in drawn])
+
+    def kinds(self, wanted):
+        """Kinds of figures, in the order of their pictures."""
+        return [kind for kind in dict.fromkeys(picture.figure for picture, _ in self._drawn)
+                if wanted(kind.name)]
+
+    def _chosen_by(self, picture):
+        if not _of_network(picture):
+            return ""
+        return "".join(f' data-{column}="{escape(picture.parts[0].one(column))}"' for column in self.choices
+                       if column in picture.figure.split)
+
+    def _one(self, picture, svg):
+        label = plain(f"{picture.figure.title}. {picture.about}".strip())
+        endings = [*self._formats, "tex"]
+        links = page_tables.links(picture.name, endings, self._sizes) + " · data: " + ", ".join(
+            _data(name, self._written) for name in picture.figure.tables)
+        return (f'<figure id="{escape(picture.name)}"{self._chosen_by(picture)}>{self.shapes.inline(svg, label)}'
+                f"<figcaption><strong>{markup(picture.lines[0])}.</strong> {markup(self._caption(picture))}"
+                f'<br><span class="files">{links}</span></figcaption></figure>')
+
+    @staticmethod
+    def _caption(picture):
+        """As in the LaTeX beside the picture, but for the network, which comes first here."""
+        more = "; ".join(picture.lines[1:])
+        return picture.figure.caption + (f" {more[:1].upper()}{more[1:]}." if more else "")
+
+    def section(self, kind):
+        shown = "\n".join(self._one(picture, svg) for picture, svg in self._drawn if picture.figure is kind)
+        size = "grid large" if kind.name in OVERVIEW else "grid"
+        return (f'<section class="kind"><h3 id="{kind.name}">{markup(kind.title)}</h3>\n'
+                f'<div class="{size}">\n{shown}\n</div></section>')
 
 
-def _figures(drawn, formats, absent, written):
-    sections = []
-    for figure in dict.fromkeys(picture.figure for picture, _ in drawn):
-        shown = "\n".join(_picture(picture, svg, formats, written) for picture, svg in drawn
-                          if picture.figure is figure)
-        sections.append(f'<h2 id="{figure.name}">{escape(figure.title)}</h2>\n'
-                        f'<p class="dim">{escape(figure.caption)}</p>\n'
-                        f'<div class="grid">\n{shown}\n</div>')
-    if absent:
-        items = "".join(f"<li>{escape(title)}: {escape(why)}</li>" for title, why in absent)
-        sections.append(f'<h2 id="absent">Figures left out</h2>\n<ul id="left-out">{items}</ul>')
-    return "\n".join(sections)
+def _absent(absent):
+    if not absent:
+        return ""
+    items = "".join(f"<li>{markup(title)}: {escape(why)}</li>" for title, why in absent)
+    return f'<section><h3 id="absent">Figures left out</h3>\n<ul id="left-out">{items}</ul></section>'
 
 
-def _table_section(entry):
-    table, note = entry.table, entry.note
-    links = f": {_links(table.name, entry.endings)}" if entry.endings else ""
-    title = f'<h3 id="data-{table.name}">{_TITLES[table.name]}</h3>\n'
-    about = f'<p class="dim">{entry.rows} rows{links}. {escape(note)}</p>'
-    return title + about + ("" if entry.long else _table(table))
+# --- the whole ------------------------------------------------------------------------------------
+
+def _navigation(headings):
+    links = "".join(f'<a href="#{name}">{markup(title)}</a>' for name, title in headings)
+    return (f'<nav aria-label="Sections"><div>{links}</div>'
+            '<button type="button" id="theme" hidden aria-label="Dark or light page">◐</button></nav>')
 
 
-def _summary(tables):
-    decay, runs = tables["decay"], tables["runs"]
-    parts = [f"<p>{escape(summary.swept(decay))}</p>"]
-    parts += [f"<p>{escape(line)}</p>" for line in summary.ran(runs)]
-    for heading, lines in (*summary.side_by_side(decay),
-                           *summary.came_out(decay, tables.get("clip", ()))):
-        items = "".join(f"<li>{escape(line)}</li>" for line in lines)
-        parts.append(f"<h3>{escape(heading)}</h3><ul>{items}</ul>")
-    failures = tables.get("failures", ())
-    if len(failures):
-        parts.append(f"<p><strong>{len(failures)} failed: see Failures.</strong></p>")
-    return "\n".join(parts)
+def _heading(name, title):
+    return f'<h2 id="{name}">{title}</h2>'
 
 
-def _navigation(drawn):
-    figures = dict.fromkeys(picture.figure for picture, _ in drawn)
-    links = [f'<a href="#{f.name}">{escape(f.title)}</a>' for f in figures]
-    links += ['<a href="#tables">Tables</a>', '<a href="#provenance">Provenance</a>']
-    return "<nav>" + "\n".join(links) + "</nav>"
+def _section(name, parts):
+    return f'<section id="{name}">\n' + "\n".join(parts) + "\n</section>"
 
 
-def make(name, tables, drawn, formats, absent, entries, command):
-    """The page's text. `drawn` is [(picture, its SVG)], `entries` the tables in files."""
-    shown_formats = [f for f in FORMATS if f in formats]
+def _sections(tables, figures, absent, entries, sizes, command):
+    """(name, title, what is in it) of the page's parts."""
+    at_the_top = [e for e in entries if e.table.name == "critical" and any(e.table.text("rho_critical"))]
     provenance = [e for e in entries if e.table.name == "runs"]
+    others = [e for e in entries if e not in (*at_the_top, *provenance) and len(e.table)]
+    found = headlines.points(tables["critical"])
+    every = _every_network(tables, found)
+    first = _findings(tables, found) or every
+    yield "findings", "Findings", _section("summary", first + _run(tables))
+    for entry in at_the_top:
+        yield "data-critical", page_tables.title("critical"), page_tables.section(entry, sizes)
+    overview = "\n".join(map(figures.section, figures.kinds(lambda name: name in OVERVIEW)))
+    if overview:
+        yield "overview", "Overview", overview
+    each = "\n".join(map(figures.section, figures.kinds(lambda name: name not in OVERVIEW)))
+    yield "figures", "Figures", _selectors(figures.choices) + each + _absent(absent)
+    if first is not every:
+        yield "networks", "Every network", _section("every-network", every)
+    yield "tables", "Tables", "".join(page_tables.headed(entry, sizes) for entry in others)
+    yield "provenance", "Provenance", (f"<p>This report is made by</p>\n<pre>{escape(command)}</pre>\n"
+                                       + "".join(page_tables.headed(entry, sizes) for entry in provenance))
+
+
+def make(name, tables, drawn, formats, absent, entries, sizes, command):
+    """The page's text. `drawn` is [(picture, its SVG)], `entries` the tables in files, `sizes` the bytes
+    of the files beside the page."""
     written = {e.table.name for e in entries if e.endings}
-    measured = [e for e in entries if e.table.name != "runs" and len(e.table)]
+    figures = _Figures(drawn, formats, written, sizes)
+    sections = list(_sections(tables, figures, absent, entries, sizes, command))
+    headings = [(at, title) for at, title, _ in sections]
+    body = "\n".join(f"{_heading(at, title)}\n{content}" for at, title, content in sections)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -160,18 +210,12 @@ def make(name, tables, drawn, formats, absent, entries, command):
 {_text("page.css")}</style>
 </head>
 <body>
+{figures.shapes.definitions()}
+{_navigation(headings)}
+<main>
 <h1>Gradient flow: {escape(name)}</h1>
-{_navigation(drawn)}
-<section id="summary">
-{_summary(tables)}
-</section>
-{_figures(drawn, shown_formats, absent, written)}
-<h2 id="tables">Tables</h2>
-{"".join(_table_section(entry) for entry in measured)}
-<h2 id="provenance">Provenance</h2>
-<p>This report is made by</p>
-<pre>{escape(command)}</pre>
-{"".join(_table_section(entry) for entry in provenance)}
+{body}
+</main>
 <script>
 {_text("page.js")}</script>
 </body>

@@ -29,7 +29,7 @@ class Picture:
     @property
     def about(self):
         """The same in a line."""
-        return " ".join(self.lines)
+        return "; ".join(self.lines)
 
 
 def _parts(figure, tables):

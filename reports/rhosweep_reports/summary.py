@@ -3,12 +3,9 @@
 import math
 
 from . import findings
-from .findings import number
+from .findings import bounded, number
+from .headlines import both_stars, by_size, point_of, ranges, span, star
 from .table import CELL, FAMILY, NETWORK, OF_CELLS
-
-_VERB = {"vanishing": "vanish", "exploding": "explode", "steady": "keep their norm",
-         "mixed": "stay between the two (the 95% interval holds 0)"}
-
 
 def _count(n, what):
     return f"{n} {what}" + ("" if n == 1 else "s")
@@ -50,25 +47,8 @@ def ran(runs):
                f"{part.one('device') or 'an unnamed device'}.")
 
 
-def _span(first, last):
-    return f"at ρ = {number(first)}" if first == last else \
-        f"from ρ = {number(first)} to {number(last)}"
-
-
-def _ranges(decay):
-    told = [f"{_VERB.get(regime, 'have no rate')} {_span(first, last)}"
-            for regime, first, last in findings.regimes(decay)]
-    return ", ".join(told)
-
-
-def _crossing(decay):
-    order = findings.by_radius(decay)
-    rate = decay.numbers("decay_rate")[order]
-    radius, coupling = (findings.critical_radius(decay.numbers(column)[order], rate)
-                        for column in ("rho", "g"))
-    if radius is None:
-        return ""
-    return f" The decay rate crosses 0 at ρ = {number(radius, 4)} (g = {number(coupling, 4)})."
+def _crossing(point):
+    return "" if point is None else f" The decay rate crosses 0 at {both_stars(point)}."
 
 
 def _half_clipped(clip):
@@ -77,7 +57,7 @@ def _half_clipped(clip):
     ranges = findings.clipped_ranges(clip)
     if ranges == [(least, greatest)]:
         return "at every radius"
-    told = [f"from ρ = {number(first)} on" if first < last == greatest else _span(first, last)
+    told = [f"from ρ = {number(first)} on" if first < last == greatest else span(first, last)
             for first, last in ranges]
     return ", ".join(told) or "at no radius"
 
@@ -102,10 +82,6 @@ def _clipping(clip, decay):
         yield told + _vanishing(*findings.left_alone(part, decay)) + "."
 
 
-def _by_size(parts):
-    return sorted(parts, key=lambda part: int(part.one("hidden")))
-
-
 def _has_several_cells(group):
     return len(group.split(CELL)) > 1
 
@@ -117,37 +93,38 @@ def _told_side_by_side(decay):
             yield from (part for part in group.split(CELL) if part.one("leak") != "1")
 
 
-def came_out(decay, clip=()):
-    """(heading, sentences): what happens to gradients, one line a network."""
+def came_out(decay, found, clip=()):
+    """(heading, sentences): what happens to gradients, one line a network; `found` is of
+    headlines.points()."""
     clips = {findings.key(part, NETWORK): part for part in clip.split(NETWORK)} if len(clip) else {}
     told = set() if clips else {findings.key(part, NETWORK) for part in _told_side_by_side(decay)}
     for family in decay.split(FAMILY):
         parts = [part for part in family.split(NETWORK) if findings.key(part, NETWORK) not in told]
         lines = []
-        for part in _by_size(parts):
-            lines.append(f"H = {part.one('hidden')}: gradients {_ranges(part)}.{_crossing(part)}")
+        for part in by_size(parts):
+            lines.append(f"H = {part.one('hidden')}: gradients {ranges(part)}."
+                         f"{_crossing(point_of(part, found))}")
             if findings.key(part, NETWORK) in clips:
                 lines[-1] += "".join(_clipping(clips[findings.key(part, NETWORK)], part))
         if lines:
             yield findings.describe(family).replace("\n", "; "), lines
 
 
-def _crossings(group):
+def _crossings(group, found):
     """Where the rate of each cell crosses 0."""
     told = []
     for part in findings.variants(group):
-        rho, rate = (part.numbers(name)[findings.by_radius(part)] for name in ("rho", "decay_rate"))
-        radius = findings.critical_radius(rho, rate)
-        place = "at no radius" if radius is None else f"at ρ = {number(radius, 4)}"
+        point = point_of(part, found)
+        place = f"at ρ = {star(point, 'rho')}" if point else "at no radius"
         told.append(f"{place} for {findings.variant(part, group)}")
     yield f"H = {group.one('hidden')}: the decay rate crosses 0 {'; '.join(told)}."
 
 
-def _rates(group):
+def _rates(group, _found):
     """The rate of each cell at the only radius, and how far that carries a gradient."""
     for part in findings.variants(group):
         rate, half = (part.numbers(name)[0] for name in ("decay_rate", "decay_rate_ci95"))
-        told = f"{number(rate)} ± {number(half, 2)} nats per step"
+        told = f"{bounded(rate, rate - half, rate + half)} nats per step"
         if part.one("regime") == "vanishing":
             steps = math.log(1000.0) / rate
             told += f", {number(steps) if steps < 100 else round(steps)} steps to 1e-3 of the start"
@@ -155,10 +132,10 @@ def _rates(group):
                f"{findings.variant(part, group)}: decay rate {told}.")
 
 
-def side_by_side(decay):
-    """(heading, sentences): what sets the cells apart."""
+def side_by_side(decay, found):
+    """(heading, sentences): what sets the cells apart; `found` is of headlines.points()."""
     for family in decay.split([column for column in FAMILY if column not in CELL]):
-        lines = [line for group in _by_size(family.split(("hidden",))) if _has_several_cells(group)
-                 for line in (_crossings if group.varies("rho_asked") else _rates)(group)]
+        lines = [line for group in by_size(family.split(("hidden",))) if _has_several_cells(group)
+                 for line in (_crossings if group.varies("rho_asked") else _rates)(group, found)]
         if lines:
             yield "Cells side by side: " + findings.describe(family).replace("\n", "; "), lines

@@ -32,6 +32,8 @@ def _is_printable(letter):
 def printable(text, keep=""):
     """One line that a terminal, a browser or a font takes: what controls them becomes the
     replacement character, but for the letters in `keep`."""
+    if text.isprintable():  # as nearly all of a million cells are
+        return text
     return "".join(letter if letter in keep or _is_printable(letter) else _REPLACEMENT
                    for letter in text)
 
@@ -43,6 +45,11 @@ def math(formula):
 
 def has_math(text):
     return _OPEN in text
+
+
+def parted(text):
+    """Plain, formula, plain, ..."""
+    return _FORMULA.split(text)
 
 
 def mathtext(text):
@@ -81,5 +88,4 @@ def _latex_plain(text):
 def latex(text):
     """Text with formulas that plain LaTeX, without packages, prints as it is meant; letters that it
     does not know, by their number."""
-    pieces = _FORMULA.split(text)  # plain, formula, plain, ...
-    return "".join(f"${piece}$" if at % 2 else _latex_plain(piece) for at, piece in enumerate(pieces))
+    return "".join(f"${piece}$" if at % 2 else _latex_plain(piece) for at, piece in enumerate(parted(text)))

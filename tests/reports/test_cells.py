@@ -15,7 +15,7 @@ from matplotlib.figure import Figure  # noqa: E402
 
 pictures = pytest.importorskip("rhosweep_reports.pictures")
 from picture_tools import assert_readable, draw  # noqa: E402
-from rhosweep_reports import benchjson, findings, page, style, summary  # noqa: E402
+from rhosweep_reports import benchjson, findings, headlines, page_tables, style, summary  # noqa: E402
 from rhosweep_reports.figures import cells, profiles  # noqa: E402
 from rhosweep_reports.figures.drawing import Absent, gradient_norm  # noqa: E402
 from rhosweep_reports.load import Results  # noqa: E402
@@ -104,10 +104,10 @@ def test_heads_tell_the_settings_of_a_cell(of, told):
 
 
 def test_the_page_shows_settings_that_are_not_the_usual_ones():
-    assert not {*OF_CELLS} & {*page._columns(decay(THREE, RADII))}
-    assert {*OF_CELLS} & {*page._columns(decay(BIASED, RADII))} == {"gate_bias"}
-    assert {*OF_CELLS} & {*page._columns(decay([network("tanh", leak="0.5")], RADII))} == {"leak"}
-    assert 'number' not in page._cell("gate_bias", "1")
+    assert not {*OF_CELLS} & {*page_tables.columns(decay(THREE, RADII))}
+    assert {*OF_CELLS} & {*page_tables.columns(decay(BIASED, RADII))} == {"gate_bias"}
+    assert {*OF_CELLS} & {*page_tables.columns(decay([network("tanh", leak="0.5")], RADII))} == {"leak"}
+    assert 'number' not in page_tables.cell("gate_bias", "1")
 
 
 # --- which figures there are ----------------------------------------------------------------------
@@ -285,15 +285,15 @@ def test_other_figures_are_of_the_pair(axes):
 
 def test_the_summary_says_where_each_cell_crosses():
     table = decay(THREE, (0.5, 3.0, 5.0))
-    ((heading, lines),) = summary.side_by_side(table)
+    ((heading, lines),) = summary.side_by_side(table, headlines.points(critical(THREE, 3.333)))
     assert heading.startswith("Cells side by side: gaussian, H = 64")
-    assert lines == ["H = 64: the decay rate crosses 0 at ρ = 3.333 for tanh; at ρ = 3.333 for LSTM; "
-                     "at ρ = 3.333 for GRU."]
+    assert lines == ["H = 64: the decay rate crosses 0 at ρ = 3.333 ± 0.010 for tanh; at ρ = 3.333 ± 0.010 "
+                     "for LSTM; at ρ = 3.333 ± 0.010 for GRU."]
     assert "its candidate's block. The gradient of an LSTM is" in summary.swept(table)
 
 
 def test_the_summary_says_how_far_each_cell_carries_a_gradient():
-    ((_, lines),) = summary.side_by_side(decay(BIASED, (None,)))
+    ((_, lines),) = summary.side_by_side(decay(BIASED, (None,)), {})
     assert len(lines) == len(BIASED)
     assert lines[0] == ("H = 64, ρ native, tanh: decay rate 0.496 ± 0.031 nats per step, "
                         "13.9 steps to 1e-3 of the start.")
@@ -303,16 +303,16 @@ def test_the_summary_says_how_far_each_cell_carries_a_gradient():
 
 
 def test_the_summary_tells_cells_at_one_radius_once():
-    told = [heading for heading, _ in summary.came_out(decay(BIASED, (None,)))]
+    told = [heading for heading, _ in summary.came_out(decay(BIASED, (None,)), {})]
     assert [heading.partition(",")[0] for heading in told] == ["tanh"]
-    assert len(list(summary.came_out(decay(BIASED, RADII)))) == len(BIASED)
-    assert len(list(summary.came_out(decay(THREE[:1], (None,))))) == 1
+    assert len(list(summary.came_out(decay(BIASED, RADII), {}))) == len(BIASED)
+    assert len(list(summary.came_out(decay(THREE[:1], (None,)), {}))) == 1
 
 
 def test_the_summary_of_plain_cells_has_no_word_of_gates():
     table = decay(THREE[-1:], RADII)
     assert "gate" not in summary.swept(table)
-    assert not list(summary.side_by_side(table))
+    assert not list(summary.side_by_side(table, {}))
 
 
 # --- readable -------------------------------------------------------------------------------------
@@ -383,7 +383,7 @@ def test_a_report_of_gated_cells(gated_database, tmp_path):
             "profile_lstm_gaussian_H8_T20_gate-bias-5.svg"} < files
     text = (tmp_path / "out" / "index.html").read_text()
     assert "Cells side by side" in text
-    assert '<h2 id="gate-bias">' in text and '<h2 id="leak">' not in text
+    assert '<h3 id="gate-bias">' in text and '<h3 id="leak">' not in text
 
 
 # --- benchmarks -----------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure  # noqa: E402
 
 pictures = pytest.importorskip("rhosweep_reports.pictures")
 from picture_tools import assert_readable, draw  # noqa: E402
-from rhosweep_reports import findings, page, style, summary, text  # noqa: E402
+from rhosweep_reports import findings, page_tables, style, summary, text  # noqa: E402
 from rhosweep_reports.figures import FIGURES, weights  # noqa: E402
 from rhosweep_reports.figures.drawing import Absent, gradient_norm  # noqa: E402
 from rhosweep_reports.load import Results  # noqa: E402
@@ -318,10 +318,10 @@ def test_each_threshold_has_a_sentence():
 
 def test_the_summary_of_a_report(clipped_report):
     text = html.unescape((clipped_report / "index.html").read_text())
-    lines = re.search(r'<section id="summary">.*?</section>', text, re.S)[0]
-    assert "gradients vanish from ρ = 0.5 to 1," in lines
+    lines = re.search(r'<section id="every-network">.*?</section>', text, re.S)[0]
+    assert "gradients vanish at ρ = 0.5, change less than 1000-fold in 20 steps at ρ = 1," in lines
     assert ("Clipping at 0.5 scales down more than half of the networks' gradients from ρ = 1 on; where "
-            "they vanish, it leaves 2 of 4 as they are, and makes the others smaller still. "
+            "they vanish, it leaves them as they are. "
             "Clipping at 100 scales down more than half of the networks' gradients from ρ = 1.5 on; "
             "where they vanish, it leaves them as they are.</li>") in lines
 
@@ -336,14 +336,15 @@ def test_a_report_has_the_table_and_the_figures(clipped_report, clipped):
     for name in OURS:
         for ending in ("pdf", "svg", "png"):
             assert (clipped_report / f"{name}_tanh_gaussian_H8_T20.{ending}").exists()
-        assert f'<h2 id="{name}">' in text
+        assert f'<h3 id="{name}">' in text
     assert text.count('data: <a href="clip.csv">clip</a>') == 2
     assert 'id="table-clip"' in text
 
 
 def test_a_report_without_gradients_does_not_mention_them(fixed_database, tmp_path):
     succeed("report", fixed_database, "-o", tmp_path)
-    assert "clip" not in (tmp_path / "index.html").read_text().lower()
+    page = (tmp_path / "index.html").read_text()
+    assert "clip" not in re.sub(r"<(svg|script).*?</\1>", "", page, flags=re.S).lower()
     assert {path.stem for path in tmp_path.glob("*.csv")} == {*TABLES}
 
 
@@ -379,4 +380,5 @@ def test_the_same_gradients_give_the_same_bytes(name, clipped, clipped_report, t
     ("nan", "nan"), ("0", "0"), ("0.0", "0"), ("-1.23456e+600", "-1.235e+600"),
 ])
 def test_numbers_of_the_page_are_short(text, shown):
-    assert page._cell("total", text) == f'<td class="number">{shown}</td>'
+    exact = "" if text == shown else f' data-exact="{text}"'
+    assert page_tables.cell("total", text) == f'<td class="number"{exact}>{shown}</td>'

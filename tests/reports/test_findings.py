@@ -8,7 +8,7 @@ from report_tools import make_fixed_database, rows, sweep
 
 pytest.importorskip("matplotlib")
 findings = pytest.importorskip("rhosweep_reports.findings")
-from rhosweep_reports import page, summary  # noqa: E402
+from rhosweep_reports import page_tables, summary  # noqa: E402
 from rhosweep_reports.load import Results  # noqa: E402
 from rhosweep_reports.table import Table  # noqa: E402
 
@@ -56,7 +56,7 @@ def test_a_sentence_for_each_machine_and_version(column):
 
 @pytest.mark.parametrize("column", ["model", "command_line", "points"])
 def test_cells_of_the_page_are_text(column):
-    assert "&lt;b&gt;&amp;&quot;" in page._cell(column, '<b>&"')
+    assert "&lt;b&gt;&amp;&quot;" in page_tables.cell(column, '<b>&"')
 
 
 def test_the_columns_of_a_case_are_those_of_the_program(tmp_path):

@@ -25,7 +25,7 @@ from report_tools import (
 )
 
 GOLDEN = Path(__file__).parent / "golden"
-TABLES = ("decay", "throughput", "runs", "failures")
+TABLES = ("decay", "critical", "seeds", "throughput", "runs", "failures")
 BENCH = {
     "context": {"processor": "A CPU", "threads": "2", "engine_cpu": "A CPU; avx2; ",
                 "rhosweep_commit": "abc"},
@@ -123,12 +123,21 @@ def golden(name, text):
     assert text == (GOLDEN / name).read_text(), f"not as in golden/{name}:\n{text}"
 
 
-def test_golden_tables_and_summary(fixed_database, tmp_path):
-    succeed("report", fixed_database, "-o", tmp_path, "--format", "svg")
-    for name in ("decay.csv", "decay.tex"):
-        golden(name, (tmp_path / name).read_text())
+@pytest.fixture(scope="module")
+def fixed_report(fixed_database, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fixed-report")
+    succeed("report", fixed_database, "-o", folder, "--format", "svg")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["decay.csv", "decay.tex"])
+def test_golden_tables(name, fixed_report):
+    golden(name, (fixed_report / name).read_text())
+
+
+def test_golden_summary(fixed_report):
     summary = re.search(r'<section id="summary">.*?</section>',
-                        (tmp_path / "index.html").read_text(), re.S)[0]
+                        (fixed_report / "index.html").read_text(), re.S)[0]
     golden("summary.html", summary + "\n")
 
 
@@ -160,9 +169,9 @@ def test_bad_bench_json(text, fixed_database, tmp_path):
 def test_one_figure_alone(fixed_database, tmp_path):
     out = succeed("report", fixed_database, "-o", tmp_path / "out", "--figure", "rate", "--format",
                   "png", "--style", "talk", "--width", "page")
-    (path,) = (tmp_path / "out").iterdir()
-    assert path.name == "rate_tanh_gaussian_T20.png"
-    assert out.split() == [str(path)]
+    picture = tmp_path / "out" / "rate_tanh_gaussian_T20.png"
+    assert {*(tmp_path / "out").iterdir()} == {picture, picture.with_suffix(".tex")}
+    assert out.split() == [str(picture)]
 
 
 # --- databases that are none ----------------------------------------------------------------------

@@ -1,0 +1,178 @@
+"""Tables of the page: rounded for reading; sorting, searching and copying see the exact numbers."""
+
+import math
+from urllib.parse import quote
+
+from . import findings
+from .html_text import escape
+from .table import NETWORK, OF_CELLS
+
+# Columns that only programs need stay in the files.
+_CONTRACT = {
+    "decay": ("cell", "ensemble", "model", "hidden", "steps", "input", *OF_CELLS, "rho", "g", "seeds",
+              "decay_rate", "decay_rate_ci95", "decay_rate_min", "decay_rate_max", "gain",
+              "growing_fraction", "regime", "attempts", "predicted_rate", "prediction", "decay_rate_bound"),
+    "critical": ("cell", "ensemble", "model", "hidden", "steps", "input", *OF_CELLS,
+                 "rho_critical", "rho_critical_ci95_low", "rho_critical_ci95_high",
+                 "g_critical", "g_critical_ci95_low", "g_critical_ci95_high", "g_predicted", "seeds", "radii"),
+    "clip": ("cell", "ensemble", "model", "hidden", "steps", *OF_CELLS, "rho", "seed", "loss", "max_norm",
+             "weight_ih", "weight_hh", "bias_ih", "bias_hh", "total", "clip_coef", "total_clipped"),
+}
+_LONG = {"command_line", "spec", "libraries", "reason"}
+# Text, also where it reads as a number, as the commit 1234e56 does.
+_TEXT = {"cell", "ensemble", *OF_CELLS, "model", "model_digest", "input", "h0", "loss", "precision", "engine",
+         "device", "host", "system", "driver", "version", "git_commit", "commit", "body", "regime",
+         "prediction", "started", "finished", "outcome"}
+_TITLES = {"decay": "Decay rates", "critical": "Critical point", "seeds": "Decay rate of every network",
+           "clip": "Clipping", "profile": "Profiles", "throughput": "Throughput", "runs": "Runs",
+           "failures": "Failures", "bench": "Benchmarks"}
+# Told once, above the table, where all rows agree.
+_SETTINGS = {*NETWORK, "seeds", "radii", "attempts", "device", "threads", "model_digest"}
+# An uncertainty or the ends of an interval, and the columns that are rounded to its first two digits.
+_ROUNDED = {
+    "decay": ((("decay_rate_ci95",), ("decay_rate", "decay_rate_ci95", "decay_rate_min", "decay_rate_max",
+                                      "predicted_rate")),),
+    "critical": tuple(((f"{x}_critical_ci95_low", f"{x}_critical_ci95_high"),
+                       (f"{x}_critical", f"{x}_critical_ci95_low", f"{x}_critical_ci95_high", *more))
+                      for x, more in (("rho", ()), ("g", ("g_predicted",)))),
+}
+FEW_RUNS = 3  # that are read better in columns than in rows
+WIDE = 10  # columns, beyond which paper is turned
+
+
+def title(name):
+    return _TITLES[name]
+
+
+def link(name, text):
+    return f'<a href="{escape(quote(name))}">{escape(text)}</a>'
+
+
+def _bytes(size):
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"
+
+
+def links(stem, endings, sizes):
+    """To the files of one name, with their sizes."""
+    return " · ".join(link(f"{stem}.{ending}", f"{ending.upper()}\N{NO-BREAK SPACE}({_bytes(sizes[f'{stem}.{ending}'])})")
+                      for ending in endings)
+
+
+def _is_number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _short(text):
+    """A number in few digits, also one beyond the range of doubles."""
+    if text.lstrip("-").isdigit():
+        return text
+    mantissa, _, exponent = text.lower().partition("e")
+    beyond = exponent and not 0.0 < abs(float(text)) < float("inf")
+    return f"{float(mantissa):.4g}e{exponent}" if beyond else f"{float(text):.4g}"
+
+
+def _places(name, row):
+    """Decimals of the columns whose uncertainty is known."""
+    found = {}
+    for ends, rounded in _ROUNDED.get(name, ()):
+        value = float(row[rounded[0]] or "nan")
+        texts = [row.get(end) or "nan" for end in ends]
+        halves = [abs(float(text) - (value if len(ends) == 2 else 0.0)) for text in texts]
+        if all(0.0 < half < math.inf for half in halves):
+            found |= dict.fromkeys(rounded, findings.decimals(max(halves)))
+    return found
+
+
+def cell(column, text, places=None):
+    if column in _LONG:
+        return f'<td class="long">{escape(text.strip())}</td>'
+    if column in _TEXT or not _is_number(text):
+        return f"<td>{escape(text)}</td>"
+    short = _short(text) if places is None or float(text) in (math.inf, -math.inf) else f"{float(text):.{places}f}"
+    exact = "" if short == text else f' data-exact="{escape(text)}"'
+    return f'<td class="number"{exact}>{short}</td>'
+
+
+def columns(table):
+    """Those that hold what a reader may ask for."""
+    chosen = [c for c in _CONTRACT.get(table.name, table.header) if c in table]
+    return [c for c in chosen if any(table.text(c))
+            and not (c in OF_CELLS and findings.is_usual(c, table))]
+
+
+def _parted_columns(table):
+    """Columns to show, and settings that all rows share."""
+    shown = columns(table)
+    shared = [c for c in shown if c in _SETTINGS and len(table) > 1 and not table.varies(c)]
+    return [c for c in shown if c not in shared], shared
+
+
+def _breakable(name):
+    """A column's name, which may go on in the next line after an underscore."""
+    return escape(name).replace("_", "_<wbr>")
+
+
+def _head(column):
+    return f'<th scope="col" data-column="{escape(column)}"><button type="button">{_breakable(column)}</button></th>'
+
+
+def _tools(table):
+    what = escape(title(table.name))
+    return (f'<div class="tools" hidden><input type="search" placeholder="Search" aria-label="Search in {what}">'
+            f'<button type="button" class="copy" aria-label="Copy {what} as text between tabs">Copy</button>'
+            f'<output aria-live="polite">{len(table)} rows</output></div>')
+
+
+def _row(name, row, shown):
+    places = _places(name, row)
+    return "<tr>" + "".join(cell(c, row[c], places.get(c)) for c in shown) + "</tr>"
+
+
+def in_rows(table):
+    """A table that can be searched, sorted and copied."""
+    shown, shared = _parted_columns(table)
+    told = " · ".join(f"{_breakable(c)} {escape(table.one(c))}" for c in shared)
+    head = "".join(map(_head, shown))
+    body = "\n".join(_row(table.name, row, shown) for row in table.rows())
+    return (f'<p class="dim">{"Every row: " if told else ""}{told}</p>{_tools(table)}'
+            f'<div class="scroll" tabindex="0" role="region" aria-labelledby="data-{table.name}">'
+            f'<table id="table-{table.name}"><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>')
+
+
+def in_columns(table):
+    """A few long rows as columns."""
+    rows = list(table.rows())
+    body = "\n".join(f'<tr><th scope="row">{_breakable(c)}</th>{"".join(cell(c, row[c]) for row in rows)}</tr>'
+                     for c in columns(table))
+    return f'<table id="table-{table.name}" class="facts"><tbody>\n{body}\n</tbody></table>'
+
+
+def section(entry, sizes):
+    """Files and rows of a table."""
+    table = entry.table
+    files = f": {links(table.name, entry.endings, sizes)}" if entry.endings else ""
+    about = f'<p class="dim">{entry.rows} rows{files}. {escape(entry.note)}</p>'
+    if entry.long:
+        return about
+    return about + (in_columns if _is_turned(table) else in_rows)(table)
+
+
+def _is_turned(table):
+    return table.name == "runs" and len(table) <= FEW_RUNS
+
+
+def headed(entry, sizes):
+    """The same under a heading."""
+    table = entry.table
+    is_wide = not entry.long and not _is_turned(table) and len(_parted_columns(table)[0]) > WIDE
+    kind = "data wide" if is_wide else "data"
+    return (f'<section class="{kind}"><h3 id="data-{table.name}">{title(table.name)}</h3>\n'
+            f"{section(entry, sizes)}</section>\n")
