@@ -1,6 +1,6 @@
 """Where `rhosweep report` enters the package: first of all, it says in one line what Python lacks.
 
-Any Python 3 must be able to read this file.
+An old Python must be able to read this file.
 """
 
 import os
@@ -22,13 +22,13 @@ def _dotted(numbers):
 def lack():
     """What this Python lacks for a report, or None."""
     if sys.version_info < PYTHON:
-        return "is Python %s, reports need %s" % (_dotted(sys.version_info[:2]), _dotted(PYTHON))
+        return f"is Python {_dotted(sys.version_info[:2])}, reports need {_dotted(PYTHON)}"
     try:
         import matplotlib
     except ImportError as error:
         return str(error)
     if _numbers(matplotlib.__version__) < MATPLOTLIB:
-        return "has matplotlib %s, reports need %s" % (matplotlib.__version__, _dotted(MATPLOTLIB))
+        return f"has matplotlib {matplotlib.__version__}, reports need {_dotted(MATPLOTLIB)}"
     return None
 
 
@@ -36,17 +36,17 @@ def _way_out(home):
     """How to get what is missing; `home` is the folder of reports/, "" for an installed wheel."""
     setup = os.path.join(home, "scripts", "setup")
     if home and os.path.exists(setup):
-        return "run " + setup + ", or set RHOSWEEP_PYTHON to another Python"
-    needed = os.path.join(home, "reports") if home else '"matplotlib>=' + _dotted(MATPLOTLIB) + '"'
-    return ("run pip install " + needed + " in an active environment, or set RHOSWEEP_PYTHON to "
-            "another Python")
+        return f"run {setup}, or set RHOSWEEP_PYTHON to another Python"
+    needed = os.path.join(home, "reports") if home else f"'matplotlib>={_dotted(MATPLOTLIB)}'"
+    return (f"run pip install {needed} in an active environment, or set RHOSWEEP_PYTHON to another "
+            "Python")
 
 
 def main(home):
     """Makes a report; returns the exit code."""
     missing = lack()
     if missing:
-        print("rhosweep: report", sys.executable, missing, _way_out(home), sep=": ", file=sys.stderr)
+        print(f"rhosweep: report: {sys.executable}: {missing}: {_way_out(home)}", file=sys.stderr)
         return 1
     from .cli import main as report
 
