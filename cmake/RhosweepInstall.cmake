@@ -17,24 +17,20 @@ string(STRIP "${license}" license)
 string(REGEX REPLACE "\n" "\n " license " ${license}")
 configure_file(packaging/copyright.in ${PROJECT_BINARY_DIR}/copyright @ONLY)
 
-if(TARGET rhosweep_manual)
-  install(FILES ${PROJECT_BINARY_DIR}/rhosweep.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
-endif()
+install(FILES ${PROJECT_BINARY_DIR}/rhosweep.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 
 # bash and zsh look for completions in these folders and by these names.
 set(completions ${PROJECT_BINARY_DIR}/completions)
-if(EXISTS ${PROJECT_SOURCE_DIR}/host/commands/completion.c AND NOT CMAKE_CROSSCOMPILING)
-  foreach(shell IN ITEMS bash zsh)
-    add_custom_command(OUTPUT ${completions}/${shell}
-      COMMAND rhosweep completion ${shell} > ${completions}/${shell} DEPENDS rhosweep VERBATIM)
-  endforeach()
-  file(MAKE_DIRECTORY ${completions})
-  add_custom_target(rhosweep_completions ALL DEPENDS ${completions}/bash ${completions}/zsh)
-  install(FILES ${completions}/bash RENAME rhosweep
-          DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
-  install(FILES ${completions}/zsh RENAME _rhosweep
-          DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
-endif()
+file(MAKE_DIRECTORY ${completions})
+foreach(shell IN ITEMS bash zsh)
+  add_custom_command(OUTPUT ${completions}/${shell} DEPENDS rhosweep
+    COMMAND rhosweep completion ${shell} > ${completions}/${shell})
+endforeach()
+add_custom_target(rhosweep_completions ALL DEPENDS ${completions}/bash ${completions}/zsh)
+install(FILES ${completions}/bash RENAME rhosweep
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+install(FILES ${completions}/zsh RENAME _rhosweep
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
 
 add_custom_target(uninstall
   COMMAND ${CMAKE_COMMAND} -DMANIFEST=${PROJECT_BINARY_DIR}/install_manifest.txt

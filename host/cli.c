@@ -13,7 +13,7 @@ const char rs_cli_version[] = "rhosweep " RS_VERSION " (" RS_COMMIT ")";
 
 /* Keys of options that have no letter of their own start above the characters. */
 enum { KEY_HELP = 'h', KEY_VERSION = 'V', KEY_USAGE = 256, KEY_FIRST_OWN = 257 };
-enum { MAX_OPTIONS = 48, MAX_ARGUMENTS = 2 };
+enum { MAX_ENTRIES = 3 * RS_MAX_OPTIONS, MAX_ARGUMENTS = 2 };
 
 /* What one command's arguments say, before it is known whether they make sense. */
 typedef struct parsing {
@@ -24,108 +24,57 @@ typedef struct parsing {
     rs_status status;
     const char *argument[MAX_ARGUMENTS];
     size_t arguments;
-    bool given[MAX_OPTIONS];
-    const char *value[MAX_OPTIONS]; /* of a given option, NULL for a switch */
+    rs_option option[RS_MAX_OPTIONS]; /* [options] of the command */
+    size_t options;
+    bool given[RS_MAX_OPTIONS];
+    const char *value[RS_MAX_OPTIONS]; /* of a given option, NULL for a switch */
 } parsing;
 
 typedef struct command {
-    const char *name;   /* as in its usage line */
+    const rs_usage *usage;
     const char *needs;  /* what it says when an argument is missing */
     size_t least, most; /* arguments */
-    const char *arguments, *doc;
-    char *(*fill_help)(int key, const char *text, void *input); /* argp's help_filter; or NULL */
-    void (*options)(struct argp_option *out); /* fills [MAX_OPTIONS], ended by zeros; or NULL */
     rs_status (*finish)(const parsing *p, rs_command *out);
     rs_command_kind kind;
 } command;
 
-/* The word that the user types. */
-static const char *short_name(const command *command) {
-    return command->name + strlen("rhosweep ");
-}
-
 /* ------------------------------------------------------------------ options */
 
-static void sweep_options(struct argp_option *out) {
-    size_t n;
-    const rs_spec_key *const keys = rs_spec_keys(&n);
+static int key_of(const rs_option *option, size_t i) {
+    return option->letter ? option->letter : KEY_FIRST_OWN + (int)i;
+}
+
+/* Index of the command's option with that key, or p->options. */
+static size_t find_key(const parsing *p, int key) {
+    size_t i = 0;
+    while (i < p->options && key_of(&p->option[i], i) != key) ++i;
+    return i;
+}
+
+static void put_own(const parsing *p, struct argp_option *out) {
     int group = 0;
-    for (size_t k = 0; k < n; ++k) {
-        int const key = keys[k].short_option ? keys[k].short_option : KEY_FIRST_OWN + (int)k;
-        if (k == 0 || strcmp(keys[k].group, keys[k - 1].group) != 0)
-            *out++ = (struct argp_option){.doc = keys[k].group, .group = ++group};
-        *out++ = (struct argp_option){.name = keys[k].name,
-                                      .key = key,
-                                      .arg = keys[k].argument,
-                                      .doc = keys[k].help,
-                                      .group = group};
+    for (size_t i = 0; i < p->options; ++i) {
+        const rs_option *const o = &p->option[i];
+        int const key = key_of(o, i);
+        bool const heads = o->group && (i == 0 || strcmp(o->group, o[-1].group) != 0);
+        if (heads) *out++ = (struct argp_option){.doc = o->group, .group = ++group};
+        *out++ = (struct argp_option){o->name, key, o->argument, 0, o->help, group};
         /* With the same key it counts as the same option: see take_option. */
-        if (keys[k].alias)
-            *out++ = (struct argp_option){.name = keys[k].alias,
-                                          .key = key,
-                                          .arg = keys[k].argument,
-                                          .flags = OPTION_ALIAS,
-                                          .group = group};
+        if (o->alias)
+            *out++ = (struct argp_option){o->alias, key, o->argument, OPTION_ALIAS, NULL, group};
     }
 }
 
-static void table_options(struct argp_option *out) {
-    *out = (struct argp_option){
-        .name = "format",
-        .key = KEY_FIRST_OWN,
-        .arg = "FORMAT",
-        .doc = "md, csv, latex (for booktabs and siunitx) or json; default md"};
-}
-
-/* Puts the tables behind what the help of `table` begins with. */
-static char *list_tables(int key, const char *text, void *input) {
-    (void)input;
-    char *filled = NULL;
-    size_t size;
-    FILE *const out = key == ARGP_KEY_HELP_PRE_DOC ? open_memstream(&filled, &size) : NULL;
-    if (!out) return (char *)text;
-    fprintf(out, "%s\n", text);
-    rs_table_list(out);
-    fclose(out);
-    return filled;
-}
-
-/* Passed on as they are: the Python package knows their values. The first one names the folder. */
-static const struct {
-    const char *flag, *argument, *doc;
-} report_option[] = {
-    {"--output", "DIR", "Folder of the report; made if missing, other files in it stay"},
-    {"--figure", "NAME",
-     "Only this figure, and no page: rate, profile, heatmap, horizon, growing, cells, "
-     "cell-profiles, gate-bias, leak, clipping, gradients, time-H, time-B, time-R, speedup-H, "
-     "speedup-B, speedup-R, roofline, threads"},
-    {"--format", "LIST", "pdf, png, svg, pgf; default pdf,svg"},
-    {"--style", "NAME", "paper or talk; default paper"},
-    {"--width", "NAME", "column or page; default column"},
-    {"--font", "NAME", "sans or serif; default sans"},
-    {"--title", "NAME", "none, short or full; default none: captions stand in NAME.tex"},
-    {"--x", "NAME", "rho or g on the x axis of figures over the radius; default rho"},
-    {"--bench", "FILE[,FILE...]",
-     "JSON of rhosweep-bench or scripts/bench, for the figures of speed"},
-};
-enum { N_REPORT_OPTIONS = sizeof report_option / sizeof *report_option };
-_Static_assert(2 * N_REPORT_OPTIONS + 3 <= RS_REPORT_MAX_ARGUMENTS, "room for all of them");
-
-static void report_options(struct argp_option *out) {
-    for (size_t i = 0; i < N_REPORT_OPTIONS; ++i)
-        *out++ = (struct argp_option){.name = report_option[i].flag + 2,
-                                      .key = i == 0 ? 'o' : KEY_FIRST_OWN + (int)i,
-                                      .arg = report_option[i].argument,
-                                      .doc = report_option[i].doc};
-}
-
 /* What every command understands. */
-static void common_options(struct argp_option *out) {
+static void put_common(struct argp_option *out) {
+    rs_option common[RS_MAX_OPTIONS];
+    size_t const n = rs_common_options(common);
     while (out->name || out->doc) ++out;
     *out++ = (struct argp_option){.doc = "Help:", .group = -1};
-    *out++ = (struct argp_option){"help", KEY_HELP, NULL, 0, "This text", -1};
-    *out++ = (struct argp_option){"usage", KEY_USAGE, NULL, 0, "The options in short", -1};
-    *out++ = (struct argp_option){"version", KEY_VERSION, NULL, 0, "Version and commit", -1};
+    for (size_t i = 0; i < n; ++i) {
+        int const key = common[i].letter ? common[i].letter : KEY_USAGE;
+        *out++ = (struct argp_option){common[i].name, key, NULL, 0, common[i].help, -1};
+    }
 }
 
 /* ------------------------------------------------------------------ messages */
@@ -133,22 +82,24 @@ static void common_options(struct argp_option *out) {
 /* `word` of `length` is the name that is none. */
 static rs_status fail_unknown_option(const parsing *p, const char *text, const char *word,
                                      size_t length) {
-    const char *names[MAX_OPTIONS];
+    const char *names[MAX_ENTRIES];
     size_t n = 0;
     for (const struct argp_option *o = p->argp->options; o->name || o->doc; ++o)
         if (o->name) names[n++] = o->name;
     char *const typed = strndup(word, length);
     const char *const nearest = typed ? rs_nearest_word(typed, names, n) : NULL;
     free(typed);
+    char name[RS_COMMAND_TEXT];
     return rs_fail(RS_EINPUT, "%.60s: unknown option; %s%s%ssee %s --help", text,
                    nearest ? "did you mean --" : "", nearest ? nearest : "", nearest ? "? " : "",
-                   p->command->name);
+                   rs_command_text(p->command->usage, name));
 }
 
 /* argp and getopt would print their own lines, and more than one; so they are kept silent and the
  * argument that stopped them is looked up again. */
 static rs_status fail_option(const parsing *p, const char *text) {
-    const char *const name = p->command->name;
+    char buffer[RS_COMMAND_TEXT];
+    const char *const name = rs_command_text(p->command->usage, buffer);
     const char *const word = text[1] == '-' ? text + 2 : "";
     size_t const length = strcspn(word, "=");
     size_t matches = 0;
@@ -169,19 +120,72 @@ static rs_status fail_option(const parsing *p, const char *text) {
                    match->arg ? "needs a value" : "takes no value", name);
 }
 
+/* ------------------------------------------------------------------ help */
+
+static void print_option(FILE *out, const rs_option *option) {
+    rs_option_print_help(out, option);
+    if (!option->argument || !option->initial) return;
+    fputs("; default ", out);
+    rs_option_print_default(out, option);
+}
+
+/* What stands before the options and, behind a vertical tab, after them. */
+static void print_doc(FILE *out, const rs_usage *usage) {
+    fputs(usage->about, out);
+    if (usage->list) {
+        fputs("\n\n", out);
+        usage->list(out);
+    }
+    fputc('\v', out);
+    if (usage->notes) fprintf(out, "%s\n\n", usage->notes);
+    fprintf(out, "For example:\n%s", usage->examples);
+}
+
+/* What `print_option` or `print_doc` writes, for the caller to free; NULL where memory is out. */
+static char *text_of(const rs_usage *usage, const rs_option *option) {
+    char *text = NULL;
+    size_t size;
+    FILE *const out = open_memstream(&text, &size);
+    if (!out) return NULL;
+    if (option)
+        print_option(out, option);
+    else
+        print_doc(out, usage);
+    fclose(out);
+    return text;
+}
+
+static void print_help(const parsing *p, unsigned flags) {
+    struct argp_option entry[MAX_ENTRIES];
+    char *text[RS_MAX_OPTIONS], *const doc = text_of(p->command->usage, NULL);
+    char name[RS_COMMAND_TEXT]; /* argp asks for one that it could write to */
+    struct argp argp = *p->argp;
+    memcpy(entry, argp.options, sizeof entry);
+    argp.options = entry;
+    argp.doc = doc;
+    for (size_t i = 0; i < p->options; ++i) text[i] = text_of(NULL, &p->option[i]);
+    for (struct argp_option *o = entry; o->name || o->doc; ++o) {
+        size_t const i = find_key(p, o->key);
+        if (o->name && o->doc && i < p->options) o->doc = text[i];
+    }
+    rs_command_text(p->command->usage, name);
+    argp_help(&argp, stdout, flags, name);
+    for (size_t i = 0; i < p->options; ++i) free(text[i]);
+    free(doc);
+}
+
 static void answer(parsing *p, unsigned flags) {
-    char name[64]; /* argp asks for one that it could write to */
-    snprintf(name, sizeof name, "%s", p->command->name);
-    argp_help(p->argp, stdout, flags, name);
+    print_help(p, flags);
     p->answered = true;
 }
 
 /* ------------------------------------------------------------------ one command's arguments */
 
 static void take_argument(parsing *p, const char *text) {
+    char name[RS_COMMAND_TEXT];
     if (p->arguments == p->command->most)
         p->status = rs_fail(RS_EINPUT, "%.60s: one argument too many; see %s --help", text,
-                            p->command->name);
+                            rs_command_text(p->command->usage, name));
     else
         p->argument[p->arguments++] = text;
 }
@@ -194,16 +198,15 @@ static bool is_no_value(const char *word) {
 
 /* `follows`: the value is a word of its own. */
 static error_t take_option(parsing *p, int key, const char *value, bool follows) {
-    const struct argp_option *const options = p->argp->options;
-    size_t i = 0;
-    while ((options[i].name || options[i].doc) && (!options[i].name || options[i].key != key)) ++i;
-    if (!options[i].name) return ARGP_ERR_UNKNOWN;
-    if (p->given[i]) p->status = rs_fail(RS_EINPUT, "--%s: given twice", options[i].name);
+    size_t const i = find_key(p, key);
+    if (i == p->options) return ARGP_ERR_UNKNOWN;
+    const char *const name = p->option[i].name;
+    if (p->given[i]) p->status = rs_fail(RS_EINPUT, "--%s: given twice", name);
     if (value && follows && is_no_value(value))
         p->status = rs_fail(RS_EINPUT,
                             "--%s: needs a value, and %.60s looks like an option: write "
                             "--%s=%.60s if it is the value",
-                            options[i].name, value, options[i].name, value);
+                            name, value, name, value);
     p->given[i] = true;
     p->value[i] = value;
     return 0;
@@ -232,20 +235,22 @@ static error_t take(int key, char *value, struct argp_state *state) {
 }
 
 static rs_status parse_command(const command *command, int argc, char **argv, rs_command *out) {
-    struct argp_option options[MAX_OPTIONS] = {{0}};
-    if (command->options) command->options(options);
-    common_options(options);
-    const struct argp argp = {
-        options, take, command->arguments, command->doc, NULL, command->fill_help, NULL};
+    struct argp_option entry[MAX_ENTRIES] = {{0}};
+    const struct argp argp = {entry, take, command->usage->arguments, "", NULL, NULL, NULL};
     parsing p = {.command = command, .argp = &argp, .next = 1};
+    char name[RS_COMMAND_TEXT];
+    rs_command_text(command->usage, name);
+    p.options = rs_usage_options(command->usage, p.option);
+    put_own(&p, entry);
+    put_common(entry);
     error_t const error = argp_parse(
         &argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP | ARGP_NO_EXIT | ARGP_IN_ORDER, NULL, &p);
     if (p.answered) return RS_OK;
     if (p.status != RS_OK) return p.status;
-    if (error == ENOMEM) return rs_fail(RS_EMEMORY, "%s: out of memory", command->name);
+    if (error == ENOMEM) return rs_fail(RS_EMEMORY, "%s: out of memory", name);
     if (p.arguments < command->least)
-        return rs_fail(RS_EINPUT, "%s: %s; see %s --help", short_name(command), command->needs,
-                       command->name);
+        return rs_fail(RS_EINPUT, "%s: %s; see %s --help", command->usage->name, command->needs,
+                       name);
     out->kind = command->kind;
     return command->finish(&p, out);
 }
@@ -255,9 +260,9 @@ static rs_status parse_command(const command *command, int argc, char **argv, rs
 static rs_status finish_sweep(const parsing *p, rs_command *out) {
     RS_TRY(rs_spec_init(&out->spec));
     if (p->arguments > 0) RS_TRY(rs_spec_load(&out->spec, p->argument[0]));
-    for (size_t i = 0; i < MAX_OPTIONS; ++i)
+    for (size_t i = 0; i < p->options; ++i)
         if (p->given[i])
-            RS_TRY(rs_spec_set(&out->spec, p->argp->options[i].name, p->value[i], RS_FROM_OPTION));
+            RS_TRY(rs_spec_set(&out->spec, p->option[i].name, p->value[i], RS_FROM_OPTION));
     return rs_spec_check(&out->spec);
 }
 
@@ -268,22 +273,37 @@ static rs_status finish_table(const parsing *p, rs_command *out) {
     return rs_fail_in(rs_table_parse_format(format, &out->format), "format");
 }
 
+static rs_status finish_plot(const parsing *p, rs_command *out) {
+    out->path = p->argument[0];
+    return p->given[0] ? rs_fail_in(rs_plot_parse_axis(p->value[0], &out->x), "x") : RS_OK;
+}
+
+/* The flag and the value of an option, as words for the Python package. */
+static rs_status pass_on(const parsing *p, size_t i, rs_command *out, size_t at) {
+    char *const flag = out->flag[i];
+    snprintf(flag, sizeof out->flag[i], "--%s", p->option[i].name);
+    if (!*p->value[i]) return rs_fail(RS_EINPUT, "%s: is empty", flag);
+    if (p->value[i][0] == '-')
+        return rs_fail(RS_EINPUT, "%s: \"%.60s\" begins like an option; see rhosweep report --help",
+                       flag, p->value[i]);
+    out->report.argument[at] = flag;
+    out->report.argument[at + 1] = p->value[i];
+    return RS_OK;
+}
+
+_Static_assert(2 * RS_MAX_OPTIONS + 3 <= RS_REPORT_MAX_ARGUMENTS, "room for all of them");
+
 static rs_status finish_report(const parsing *p, rs_command *out) {
-    const char **argument = out->report.argument;
+    size_t n = 0;
     if (!p->given[0])
-        return rs_fail(RS_EINPUT, "report: needs a folder: -o DIR; see %s --help",
-                       p->command->name);
-    for (size_t i = 0; i < N_REPORT_OPTIONS; ++i) {
+        return rs_fail(RS_EINPUT, "report: needs a folder: -o DIR; see rhosweep report --help");
+    for (size_t i = 0; i < p->options; ++i) {
         if (!p->given[i]) continue;
-        if (!*p->value[i]) return rs_fail(RS_EINPUT, "%s: is empty", report_option[i].flag);
-        if (p->value[i][0] == '-')
-            return rs_fail(RS_EINPUT, "%s: \"%.60s\" begins like an option; see %s --help",
-                           report_option[i].flag, p->value[i], p->command->name);
-        *argument++ = report_option[i].flag;
-        *argument++ = p->value[i];
+        RS_TRY(pass_on(p, i, out, n));
+        n += 2;
     }
-    *argument++ = "--";
-    *argument = out->report.database = p->argument[0];
+    out->report.argument[n++] = "--";
+    out->report.argument[n] = out->report.database = p->argument[0];
     return RS_OK;
 }
 
@@ -298,103 +318,53 @@ static rs_status finish_devices(const parsing *p, rs_command *out) {
     return RS_OK;
 }
 
-/* No command: there is nothing to do but to answer --help and the like. */
-static rs_status finish_none(const parsing *p, rs_command *out) {
-    (void)out;
-    return rs_fail(RS_EINPUT, "command: none given; see %s --help", p->command->name);
+static rs_status finish_completion(const parsing *p, rs_command *out) {
+    return rs_fail_in(rs_completion_parse(p->argument[0], &out->shell), "shell");
 }
 
-static const command without_command = {
-    .name = "rhosweep",
-    .arguments = "COMMAND [ARGUMENT...]",
-    .doc = "Gradient flow in recurrent networks: unrolls many networks over many spectral radii "
-           "at once, and measures how the gradient of the loss shrinks or grows on its way back "
-           "through time.\n"
-           "\n"
-           "  sweep [SPEC.ini]    run or resume a sweep; its results go to a database\n"
-           "  table NAME DB       print a table of its results, such as the decay rates\n"
-           "  report DB -o DIR    figures, tables and a page, ready for a paper\n"
-           "  inspect FILE        what is in a file of weights: shapes, spectral radius\n"
-           "  devices             the engines of this build and what they run on\n"
-           "  help [COMMAND]      this text, or that of a command, as with --help\v"
-           "For example:\n"
-           "  rhosweep sweep --rho 0.5:1.5:0.1 --hidden 64 --steps 100 -o first.db\n"
-           "  rhosweep table decay first.db\n"
-           "\n"
-           "Exit codes: 0 done, 1 failure while running, 2 bad usage or bad input, "
-           "130 interrupted.",
-    .finish = finish_none,
-};
+/* No command: the help in short, and that one is missing. */
+static rs_status finish_none(const parsing *p, rs_command *out) {
+    (void)out;
+    print_help(p, ARGP_HELP_SHORT_USAGE | ARGP_HELP_DOC);
+    fflush(stdout); /* so that the error is the last line */
+    return rs_fail(RS_EINPUT, "command: none given; see rhosweep --help");
+}
+
+static const command without_command = {.usage = &rs_usage_program, .finish = finish_none};
 
 static const command commands[] = {
-    {.name = "rhosweep sweep",
-     .least = 0,
-     .most = 1,
-     .arguments = "[SPEC.ini]",
-     .doc = "Runs a sweep, or the part of it that the database lacks: for every seed and shape, "
-            "backpropagation through time at all spectral radii at once.\n"
-            "\n"
-            "Every option is also a key of the [sweep] section of SPEC.ini; the command line "
-            "wins.\v"
-            "LIST is a,b,c or start:stop:step, both ends included; start:stop steps by 1, for "
-            "whole numbers. SIZE is in bytes, or with K, M, G, T for powers of 1024.\n"
-            "\n"
-            "For example:\n"
-            "  rhosweep sweep\n"
-            "  rhosweep sweep --cell tanh,relu --rho 0.8,1,1.2 --seeds 0:19\n"
-            "  rhosweep sweep --cell lstm,gru --gate-bias drawn,1,5 --hidden 10 --steps 50\n"
-            "  rhosweep sweep --model weights.npz --rho native --precision f64\n"
-            "  rhosweep sweep spec.ini --engine cpu --threads 4 -o results.db",
-     .options = sweep_options,
-     .finish = finish_sweep,
-     .kind = RS_SWEEP},
-    {.name = "rhosweep table",
+    {.usage = &rs_usage_sweep, .most = 1, .finish = finish_sweep, .kind = RS_SWEEP},
+    {.usage = &rs_usage_table,
      .needs = "needs the name of a table and a database",
      .least = 2,
      .most = 2,
-     .arguments = "NAME DB",
-     .doc = "Prints a table of the results in a database, also while a sweep is writing to it.\n"
-            "\v"
-            "For example:\n"
-            "  rhosweep table decay rhosweep.db\n"
-            "  rhosweep table profile rhosweep.db --format csv > profile.csv",
-     .fill_help = list_tables,
-     .options = table_options,
      .finish = finish_table,
      .kind = RS_TABLE},
-    {.name = "rhosweep report",
+    {.usage = &rs_usage_plot,
      .needs = "needs a database",
      .least = 1,
      .most = 1,
-     .arguments = "DB -o DIR",
-     .doc = "Makes figures, tables and index.html of the results in a database, also while a sweep "
-            "is writing to it. Runs the Python package rhosweep_reports, which scripts/setup "
-            "installs.\v"
-            "For example:\n"
-            "  rhosweep report rhosweep.db -o report\n"
-            "  rhosweep report rhosweep.db -o figures --figure rate --format pdf,pgf\n"
-            "  rhosweep report rhosweep.db -o slides --style talk --width page --format png\n"
-            "\n"
-            "RHOSWEEP_PYTHON names the Python to use, if not that of .venv.",
-     .options = report_options,
+     .finish = finish_plot,
+     .kind = RS_PLOT},
+    {.usage = &rs_usage_report,
+     .needs = "needs a database",
+     .least = 1,
+     .most = 1,
      .finish = finish_report,
      .kind = RS_REPORT},
-    {.name = "rhosweep inspect",
+    {.usage = &rs_usage_inspect,
      .needs = "needs a file of weights",
      .least = 1,
      .most = 1,
-     .arguments = "FILE",
-     .doc = "Shows the arrays of a file of weights, .npz as numpy.savez writes it or .safetensors: "
-            "shapes, types, whether all numbers are finite; of recurrent weights also spectral "
-            "radius, coupling and singular values, of every gate, and whether they can be swept.",
      .finish = finish_inspect,
      .kind = RS_INSPECT},
-    {.name = "rhosweep devices",
-     .least = 0,
-     .most = 0,
-     .doc = "Lists the engines of this build, what they run on, and why one cannot run.",
-     .finish = finish_devices,
-     .kind = RS_DEVICES},
+    {.usage = &rs_usage_devices, .finish = finish_devices, .kind = RS_DEVICES},
+    {.usage = &rs_usage_completion,
+     .needs = "needs the name of a shell: bash or zsh",
+     .least = 1,
+     .most = 1,
+     .finish = finish_completion,
+     .kind = RS_COMPLETION},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
@@ -402,7 +372,7 @@ static const char help_word[] = "help";
 
 static const command *find_command(const char *word) {
     for (size_t i = 0; i < N_COMMANDS; ++i)
-        if (strcmp(short_name(&commands[i]), word) == 0) return &commands[i];
+        if (strcmp(commands[i].usage->name, word) == 0) return &commands[i];
     return NULL;
 }
 
@@ -423,7 +393,7 @@ static rs_status keep_line(int argc, char **argv, char **line) {
 
 static rs_status fail_unknown_command(const char *word) {
     const char *names[N_COMMANDS + 1] = {[N_COMMANDS] = help_word};
-    for (size_t i = 0; i < N_COMMANDS; ++i) names[i] = short_name(&commands[i]);
+    for (size_t i = 0; i < N_COMMANDS; ++i) names[i] = commands[i].usage->name;
     return rs_fail_in(rs_fail_word(word, names, N_COMMANDS + 1), "command");
 }
 

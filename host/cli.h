@@ -2,17 +2,22 @@
 #ifndef RS_CLI_H
 #define RS_CLI_H
 
+#include "commands/completion.h"
+#include "commands/plot.h"
 #include "commands/report.h"
 #include "spec/spec.h"
 #include "table/table.h"
+#include "usage.h"
 
 typedef enum rs_command_kind {
     RS_ANSWERED, /* --help, --usage or --version: printed on stdout, nothing is left to do */
     RS_SWEEP,
     RS_TABLE,
+    RS_PLOT,
     RS_REPORT,
     RS_INSPECT,
-    RS_DEVICES
+    RS_DEVICES,
+    RS_COMPLETION
 } rs_command_kind;
 
 typedef struct rs_command {
@@ -20,9 +25,12 @@ typedef struct rs_command {
     rs_spec spec;             /* sweep: file and options, checked */
     char *line;               /* sweep: the command line as a shell would take it */
     const char *table;        /* table: its name; borrowed from argv */
-    const char *path;         /* table: the database; inspect: the .npz; borrowed from argv */
+    const char *path;         /* table, plot: the database; inspect: the file; borrowed from argv */
     rs_table_format format;   /* table */
-    rs_report_request report; /* borrowed from argv */
+    rs_plot_axis x;           /* plot */
+    rs_shell shell;           /* completion */
+    rs_report_request report; /* points to argv and to `flag` */
+    char flag[RS_MAX_OPTIONS][16]; /* "--format" */
 } rs_command;
 
 /* Understands argv. RS_EINPUT, naming the argument and the help to read, for anything that is not

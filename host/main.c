@@ -1,6 +1,7 @@
 /* The flow from a command line to an exit code. The only place that exits, and the only one that
  * prints errors. */
 #include "cli.h"
+#include "commands/completion.h"
 #include "commands/devices.h"
 #include "commands/inspect.h"
 #include "environment.h"
@@ -13,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static void print_summary(const rs_sweep_outcome *outcome, const char *database) {
+static void print_outcome(const rs_sweep_outcome *outcome) {
     printf("%zu of %zu cases done in %.1f s", outcome->done, outcome->cases, outcome->seconds);
     if (outcome->done > 0)
         printf(", engine busy %.0f%%", 100.0 * outcome->engine_seconds / outcome->seconds);
@@ -22,20 +23,37 @@ static void print_summary(const rs_sweep_outcome *outcome, const char *database)
     if (outcome->skipped) printf("; %zu were in the database already", outcome->skipped);
     puts("");
     if (outcome->finding) fputs(outcome->finding, stdout);
-    fputs("Next:\n  rhosweep table decay ", stdout);
-    rs_quote_path(stdout, database);
-    fputs("\n  rhosweep report ", stdout);
-    rs_quote_path(stdout, database);
-    fputs(" -o report", stdout);
-    fputs("\n  rhosweep table profile ", stdout);
-    rs_quote_path(stdout, database);
-    puts(" --format csv");
+}
+
+static void print_next(const char *database) {
+    static const struct {
+        const char *command, *options;
+    } next[] = {{"plot", ""}, {"table decay", ""}, {"report", " -o report"}};
+    puts("Next:");
+    for (size_t i = 0; i < sizeof next / sizeof *next; ++i) {
+        printf("  rhosweep %s ", next[i].command);
+        rs_quote_path(stdout, database);
+        puts(next[i].options);
+    }
+}
+
+/* The plot is for a person who waits at a terminal. */
+static rs_status print_summary(const rs_sweep_outcome *outcome, const char *database) {
+    print_outcome(outcome);
+    if (isatty(STDOUT_FILENO)) {
+        puts("");
+        RS_TRY(rs_plot_few(database, stdout));
+        puts("");
+    }
+    print_next(database);
+    return RS_OK;
 }
 
 static rs_status run_sweep(const rs_command *command) {
     rs_sweep_outcome outcome = {0};
-    rs_status const status = rs_sweep(&command->spec, command->line, &outcome);
-    if (status == RS_OK && !command->spec.quiet) print_summary(&outcome, command->spec.output);
+    rs_status status = rs_sweep(&command->spec, command->line, &outcome);
+    if (status == RS_OK && !command->spec.quiet)
+        status = print_summary(&outcome, command->spec.output);
     free(outcome.finding);
     return status;
 }
@@ -52,9 +70,11 @@ static rs_status run(const rs_command *command) {
     switch (command->kind) {
     case RS_SWEEP: return run_sweep(command);
     case RS_TABLE: return run_table(command);
+    case RS_PLOT: return rs_plot(command->path, command->x, stdout);
     case RS_REPORT: return rs_report(&command->report);
     case RS_INSPECT: return rs_inspect(command->path, stdout);
     case RS_DEVICES: return rs_devices(stdout);
+    case RS_COMPLETION: return rs_completion(command->shell, stdout);
     case RS_ANSWERED: return RS_OK;
     }
     return RS_OK;

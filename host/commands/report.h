@@ -4,7 +4,7 @@
 
 #include "../../kernels/base/status.h"
 
-enum { RS_REPORT_MAX_ARGUMENTS = 24 };
+enum { RS_REPORT_MAX_ARGUMENTS = 96 };
 
 typedef struct rs_report_request {
     const char *database;

@@ -11,16 +11,89 @@
 
 static_assert(sizeof(size_t) == sizeof(uint64_t), "sizes are taken to have 64 bits");
 
-static const char *const engine_names[] = {"auto", "cpu", "cuda", "reference"};
-enum { N_ENGINE_NAMES = sizeof engine_names / sizeof *engine_names };
+/* ------------------------------------------------------------------ words */
+
+/* A list of words as kinds have it: in the order of an enum, NULL behind the last. */
+typedef const char *word_list(size_t i);
+
+static const char *cell_word(size_t i) { return i < RS_N_CELL ? rs_cell_name((rs_cell)i) : NULL; }
+
+/* A model is asked for with a key of its own. */
+static const char *ensemble_word(size_t i) {
+    if (i >= RS_MODEL) return NULL;
+    rs_ensemble const value = {.kind = (rs_ensemble_kind)i};
+    return i == RS_SPARSE ? "sparse:P" : rs_ensemble_text(value, NULL);
+}
+
+static const char *rho_word(size_t i) { return i == 0 ? "native" : NULL; }
+
+static const char *input_word(size_t i) {
+    static const char *const words[] = {"zero", "pytorch", "noise:SIGMA", NULL};
+    return words[i];
+}
+
+static const char *gate_bias_word(size_t i) {
+    static const char *const words[] = {"drawn", "chrono:TMAX", NULL};
+    return words[i];
+}
+
+static const char *gate_scale_word(size_t i) {
+    return i < RS_N_GATE_SCALE ? rs_gate_scale_name((rs_gate_scale)i) : NULL;
+}
+
+static const char *h0_word(size_t i) {
+    static const char *const words[] = {"zero", "normal:SIGMA", NULL};
+    return words[i];
+}
+
+static const char *loss_word(size_t i) { return i < RS_N_LOSS ? rs_loss_name((rs_loss)i) : NULL; }
+
+static const char *precision_word(size_t i) {
+    static_assert(RS_F32 == 0 && RS_F64 == 1 && RS_N_PRECISION == 2, "names in enum order");
+    return i < RS_N_PRECISION ? rs_precision_name((rs_precision)i) : NULL;
+}
+
+static const char *engine_word(size_t i) {
+    static const char *const words[] = {"auto", "cpu", "cuda", "reference", NULL};
+    return words[i];
+}
+
+static const char *switch_word(size_t i) {
+    static const char *const words[] = {"yes", "no", NULL};
+    return words[i];
+}
+
+enum { MOST_WORDS = 16 };
+
+static size_t collect(word_list *word, const char *names[MOST_WORDS]) {
+    size_t n = 0;
+    while (n < MOST_WORDS && word(n)) {
+        names[n] = word(n);
+        ++n;
+    }
+    return n;
+}
+
+/* RS_EINPUT: `value` is none of them. */
+static rs_status fail_word(const char *value, word_list *word) {
+    const char *names[MOST_WORDS];
+    size_t const n = collect(word, names);
+    return rs_fail_word(value, names, n);
+}
+
+static rs_status parse_word(const char *value, word_list *word, size_t *out) {
+    const char *names[MOST_WORDS];
+    size_t const n = collect(word, names);
+    return rs_parse_word(value, names, n, out);
+}
 
 /* ------------------------------------------------------------------ setters */
 
 static rs_status set_cell(rs_spec *spec, const char *value) {
-    const char *names[RS_N_CELL];
-    for (size_t i = 0; i < RS_N_CELL; ++i) names[i] = rs_cell_name((rs_cell)i);
-    bool chosen[RS_N_CELL] = {false};
-    RS_TRY(rs_parse_words(value, names, RS_N_CELL, chosen));
+    const char *names[MOST_WORDS];
+    bool chosen[MOST_WORDS] = {false};
+    size_t const n = collect(cell_word, names);
+    RS_TRY(rs_parse_words(value, names, n, chosen));
     spec->n_cell = 0;
     for (size_t i = 0; i < RS_N_CELL; ++i)
         if (chosen[i]) spec->cell[spec->n_cell++] = (rs_cell)i;
@@ -96,19 +169,14 @@ static void print_list(FILE *out, const entry_kind *kind, const void *at, size_t
 
 static rs_status read_ensemble(const char *word, entries *out) {
     static const char sparse[] = "sparse:";
-    const char *names[RS_MODEL]; /* a model is asked for with its own key */
     size_t which = 0;
     rs_ensemble value = {.kind = RS_SPARSE};
-    for (size_t i = 0; i < RS_MODEL; ++i)
-        names[i] = i == RS_SPARSE
-                       ? "sparse:P"
-                       : rs_ensemble_text((rs_ensemble){.kind = (rs_ensemble_kind)i}, NULL);
     if (strncmp(word, sparse, sizeof sparse - 1) == 0) {
         RS_TRY(rs_parse_positive(word + sizeof sparse - 1, &value.density));
         if (value.density > 1.0) return rs_fail(RS_EINPUT, "%.60s is above 1", word);
         return append(out, &value);
     }
-    RS_TRY(rs_parse_word(word, names, RS_MODEL, &which));
+    RS_TRY(parse_word(word, ensemble_word, &which));
     value.kind = (rs_ensemble_kind)which;
     return append(out, &value);
 }
@@ -140,7 +208,7 @@ static rs_status check_radii(const double *rho, size_t n) {
 }
 
 static rs_status set_rho(rs_spec *spec, const char *value) {
-    bool const native = strcmp(value, "native") == 0;
+    bool const native = strcmp(value, rho_word(0)) == 0;
     double *rho = NULL;
     size_t n = 0;
     rs_status status = rs_parse_reals(native ? "1" : value, &rho, &n);
@@ -157,7 +225,6 @@ static rs_status set_rho(rs_spec *spec, const char *value) {
 }
 
 static rs_status read_input(const char *word, entries *out) {
-    static const char *const forms[] = {"zero", "pytorch", "noise:SIGMA"};
     rs_input value = {.kind = RS_INPUT_NOISE};
     if (strcmp(word, "zero") == 0)
         value.kind = RS_INPUT_ZERO;
@@ -166,7 +233,7 @@ static rs_status read_input(const char *word, entries *out) {
     else if (strncmp(word, "noise:", 6) == 0)
         RS_TRY(rs_parse_positive(word + 6, &value.sigma));
     else
-        return rs_fail_word(word, forms, 3);
+        return fail_word(word, input_word);
     return append(out, &value);
 }
 
@@ -214,7 +281,7 @@ static rs_status append_biases(const char *word, entries *out) {
 }
 
 static rs_status read_gate_bias(const char *word, entries *out) {
-    static const char *const forms[] = {"drawn", "chrono:TMAX", "a number"};
+    const char *const forms[] = {gate_bias_word(0), gate_bias_word(1), "a number"};
     static const char chrono[] = "chrono:";
     rs_gate_bias const drawn = {.kind = RS_BIAS_DRAWN};
     if (strcmp(word, forms[0]) == 0) return append(out, &drawn);
@@ -245,9 +312,7 @@ static rs_status set_gate_bias(rs_spec *spec, const char *value) {
 
 static rs_status set_gate_scale(rs_spec *spec, const char *value) {
     size_t which = 0;
-    const char *names[RS_N_GATE_SCALE];
-    for (size_t i = 0; i < RS_N_GATE_SCALE; ++i) names[i] = rs_gate_scale_name((rs_gate_scale)i);
-    RS_TRY(rs_parse_word(value, names, RS_N_GATE_SCALE, &which));
+    RS_TRY(parse_word(value, gate_scale_word, &which));
     spec->gate_scale = (rs_gate_scale)which;
     return RS_OK;
 }
@@ -268,32 +333,27 @@ static rs_status set_leak(rs_spec *spec, const char *value) {
 }
 
 static rs_status set_h0(rs_spec *spec, const char *value) {
-    static const char *const forms[] = {"zero", "normal:SIGMA"};
     rs_start h0 = {.kind = RS_START_NORMAL};
     if (strcmp(value, "zero") == 0)
         h0.kind = RS_START_ZERO;
     else if (strncmp(value, "normal:", 7) == 0)
         RS_TRY(rs_parse_positive(value + 7, &h0.sigma));
     else
-        return rs_fail_word(value, forms, 2);
+        return fail_word(value, h0_word);
     spec->h0 = h0;
     return RS_OK;
 }
 
 static rs_status set_loss(rs_spec *spec, const char *value) {
     size_t which = 0;
-    const char *names[RS_N_LOSS];
-    for (size_t i = 0; i < RS_N_LOSS; ++i) names[i] = rs_loss_name((rs_loss)i);
-    RS_TRY(rs_parse_word(value, names, RS_N_LOSS, &which));
+    RS_TRY(parse_word(value, loss_word, &which));
     spec->loss = (rs_loss)which;
     return RS_OK;
 }
 
 static rs_status set_precision(rs_spec *spec, const char *value) {
-    const char *const names[] = {rs_precision_name(RS_F32), rs_precision_name(RS_F64)};
-    static_assert(RS_F32 == 0 && RS_F64 == 1 && RS_N_PRECISION == 2, "names in enum order");
     size_t which = 0;
-    RS_TRY(rs_parse_word(value, names, RS_N_PRECISION, &which));
+    RS_TRY(parse_word(value, precision_word, &which));
     spec->precision = (rs_precision)which;
     return RS_OK;
 }
@@ -316,7 +376,7 @@ static rs_status set_clip(rs_spec *spec, const char *value) {
 static rs_status set_engine(rs_spec *spec, const char *value) {
     size_t which = 0;
     char *copy;
-    RS_TRY(rs_parse_word(value, engine_names, N_ENGINE_NAMES, &which));
+    RS_TRY(parse_word(value, engine_word, &which));
     RS_TRY(rs_duplicate(value, &copy));
     free(spec->engine);
     spec->engine = copy;
@@ -440,23 +500,27 @@ static void print_switch(FILE *out, const rs_spec *spec, const rs_spec_key *key)
 const rs_key_kind rs_kind_whole = {.set = set_whole, .print = print_whole};
 const rs_key_kind rs_kind_wholes = {.set = set_wholes, .print = print_wholes, .owned = true};
 const rs_key_kind rs_kind_path = {.set = set_path, .print = print_path, .owned = true};
-const rs_key_kind rs_kind_switch = {.set = set_switch, .print = print_switch};
+const rs_key_kind rs_kind_switch = {.set = set_switch, .print = print_switch, .word = switch_word};
 
-const rs_key_kind rs_kind_cell = {.set_own = set_cell, .print_own = print_cell};
+const rs_key_kind rs_kind_cell = {.set_own = set_cell, .print_own = print_cell, .word = cell_word};
 const rs_key_kind rs_kind_ensemble = {
-    .set_own = set_ensemble, .print_own = print_ensemble, .owned = true};
-const rs_key_kind rs_kind_rho = {.set_own = set_rho, .print_own = print_rho, .owned = true};
-const rs_key_kind rs_kind_input = {.set_own = set_input, .print_own = print_input, .owned = true};
+    .set_own = set_ensemble, .print_own = print_ensemble, .owned = true, .word = ensemble_word};
+const rs_key_kind rs_kind_rho = {
+    .set_own = set_rho, .print_own = print_rho, .owned = true, .word = rho_word};
+const rs_key_kind rs_kind_input = {
+    .set_own = set_input, .print_own = print_input, .owned = true, .word = input_word};
 const rs_key_kind rs_kind_gate_bias = {
-    .set_own = set_gate_bias, .print_own = print_gate_bias, .owned = true};
-const rs_key_kind rs_kind_gate_scale = {.set_own = set_gate_scale, .print_own = print_gate_scale};
+    .set_own = set_gate_bias, .print_own = print_gate_bias, .owned = true, .word = gate_bias_word};
+const rs_key_kind rs_kind_gate_scale = {
+    .set_own = set_gate_scale, .print_own = print_gate_scale, .word = gate_scale_word};
 const rs_key_kind rs_kind_leak = {.set_own = set_leak, .print_own = print_leak, .owned = true};
-const rs_key_kind rs_kind_h0 = {.set_own = set_h0, .print_own = print_h0};
-const rs_key_kind rs_kind_loss = {.set_own = set_loss, .print_own = print_loss};
+const rs_key_kind rs_kind_h0 = {.set_own = set_h0, .print_own = print_h0, .word = h0_word};
+const rs_key_kind rs_kind_loss = {.set_own = set_loss, .print_own = print_loss, .word = loss_word};
 const rs_key_kind rs_kind_clip = {.set_own = set_clip, .print_own = print_clip};
 const rs_key_kind rs_kind_fit_skip = {.set = set_fit_skip, .print_own = print_fit_skip};
-const rs_key_kind rs_kind_precision = {.set_own = set_precision, .print_own = print_precision};
+const rs_key_kind rs_kind_precision = {
+    .set_own = set_precision, .print_own = print_precision, .word = precision_word};
 const rs_key_kind rs_kind_engine = {
-    .set_own = set_engine, .print_own = print_engine, .owned = true};
+    .set_own = set_engine, .print_own = print_engine, .owned = true, .word = engine_word};
 const rs_key_kind rs_kind_threads = {.set = set_threads, .print_own = print_threads};
 const rs_key_kind rs_kind_memory = {.set = set_memory, .print_own = print_memory};

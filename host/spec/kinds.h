@@ -14,11 +14,12 @@ typedef struct rs_spec_key {
     const char *name;     /* "spectral radius" is "rho"; the option is --name */
     const char *alias;    /* another name of key and option, or NULL */
     const char *argument; /* "LIST", "N", ...; NULL for a switch, which in a file takes yes or no */
-    const char *help;     /* one sentence for --help, default included */
+    const char *help;     /* one sentence for --help; "%s" in it is the list of the kind's words */
     const char *group;    /* heading in --help; keys of one group stand together */
     char short_option;    /* 0 for none */
     const char *initial;  /* the default as a file has it; NULL for none */
-    bool of_model;        /* a model settles it where it is not given */
+    const char *automatic; /* what the default is where `initial` is RS_BY_DEFAULT */
+    bool of_model;         /* a model settles it where it is not given */
     /* How its text is read and printed, where in rs_spec its value stands, and the number of
      * values of a list, and the limits of whole numbers. */
     const struct rs_key_kind *kind;
@@ -34,6 +35,8 @@ typedef struct rs_key_kind {
     /* or, of a kind that needs nothing of its key: */
     rs_status (*set_own)(rs_spec *spec, const char *value);
     void (*print_own)(FILE *out, const rs_spec *spec);
+    const char *(*word)(size_t i); /* that a value may be, capitals in it standing for a number;
+                                      NULL behind the last. NULL where only numbers are */
     bool owned; /* at the key's offset stands a pointer to memory of the spec's own */
 } rs_key_kind;
 

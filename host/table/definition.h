@@ -107,6 +107,10 @@ cell rs_whole_cell(int64_t whole);
 cell rs_real_cell(double real); /* MISSING for NaN */
 cell rs_power_cell(double log10);
 
+/* Calls visit() with every row of the table; `row` is borrowed until it returns. */
+typedef rs_status rs_row_visit(void *arg, const table *of, const cell *row);
+rs_status rs_table_visit(rs_store *store, const definition *is, rs_row_visit *visit, void *arg);
+
 /* The cell of the column of that name, which there is. */
 const cell *rs_cell_named(const table *of, const cell *row, const char *name);
 

@@ -29,6 +29,12 @@ rs_status rs_table_parse_format(const char *word, rs_table_format *out) {
     return RS_OK;
 }
 
+const char *rs_table_format_name(size_t i) {
+    return i < RS_N_TABLE_FORMAT ? writers[i]->name : NULL;
+}
+
+const char *rs_table_name(size_t i) { return i < N_TABLES ? tables[i]->name : NULL; }
+
 void rs_table_list(FILE *out) {
     for (size_t i = 0; i < N_TABLES; ++i)
         fprintf(out, "  %-10s   %s\n", tables[i]->name, tables[i]->about);
@@ -137,6 +143,27 @@ static rs_status write_table(rs_store *store, const definition *is, const writer
     table of;
     rs_status status = rs_table_make(is, &of);
     if (status == RS_OK) status = write_rows(store, &of, writer, out);
+    sqlite3_free(of.sql);
+    return status;
+}
+
+static rs_status visit_from(source *from, rs_row_visit *visit, void *arg) {
+    cell row[RS_MAX_COLUMNS];
+    for (;;) {
+        bool more;
+        RS_TRY(from->table->is->next(from, row, &more));
+        if (!more) return RS_OK;
+        RS_TRY(visit(arg, from->table, row));
+    }
+}
+
+rs_status rs_table_visit(rs_store *store, const definition *is, rs_row_visit *visit, void *arg) {
+    table of;
+    source from = {0};
+    rs_status status = rs_table_make(is, &of);
+    if (status == RS_OK) status = open_source(store, &of, &from);
+    if (status == RS_OK) status = visit_from(&from, visit, arg);
+    if (from.table) close_source(&from);
     sqlite3_free(of.sql);
     return status;
 }

@@ -25,6 +25,10 @@ rs_status rs_table_write(rs_store *store, const char *name, rs_table_format form
 /* RS_EINPUT for an unknown name, with the known ones. */
 rs_status rs_table_parse_format(const char *word, rs_table_format *out);
 
+/* Names in the order of help; NULL behind the last. */
+const char *rs_table_name(size_t i);
+const char *rs_table_format_name(size_t i);
+
 /* Writes a line for every table: its name, and what it shows. */
 void rs_table_list(FILE *out);
 

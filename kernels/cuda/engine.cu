@@ -198,17 +198,35 @@ class visit {
     bool left_ = false;
 };
 
+/* Why no device can be counted. CUDA calls a missing driver one that is too old. */
+rs_status fail_count(cudaError_t error) {
+    int driver = 0, runtime = 0;
+    (void)cudaGetLastError();
+    if (error == cudaErrorNoDevice)
+        return rs_fail(RS_EDEVICE, "engine cuda: no NVIDIA GPU is visible: use --engine cpu");
+    if (error != cudaErrorInsufficientDriver)
+        return rs_fail(RS_EDEVICE, "engine cuda: no device: %s: use --engine cpu",
+                       cudaGetErrorString(error));
+    (void)cudaDriverGetVersion(&driver);
+    (void)cudaRuntimeGetVersion(&runtime);
+    (void)cudaGetLastError();
+    if (driver == 0)
+        return rs_fail(RS_EDEVICE, "engine cuda: no NVIDIA driver found: use --engine cpu");
+    return rs_fail(RS_EDEVICE,
+                   "engine cuda: the NVIDIA driver is too old for this build: it has CUDA %d.%d, "
+                   "the build needs %d.%d: use --engine cpu",
+                   driver / 1000, driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
+}
+
 /* RS_EDEVICE where there is no device of that index. */
 rs_status find_device(size_t index) {
     int count = 0;
-    cudaError_t const error = cudaGetDeviceCount(&count);
-    if (error == cudaSuccess && index < (size_t)count) return RS_OK;
-    (void)cudaGetLastError();
-    if (error == cudaSuccess && count > 0)
-        return rs_fail(RS_EDEVICE, "engine cuda: no device %zu: %d %s visible", index, count,
-                       count == 1 ? "is" : "are");
-    return rs_fail(RS_EDEVICE, "engine cuda: no device: %s: use --engine cpu",
-                   error != cudaSuccess ? cudaGetErrorString(error) : "none is visible");
+    cudaError_t error = cudaGetDeviceCount(&count);
+    if (error == cudaSuccess && count == 0) error = cudaErrorNoDevice;
+    if (error != cudaSuccess) return fail_count(error);
+    if (index < (size_t)count) return RS_OK;
+    return rs_fail(RS_EDEVICE, "engine cuda: no device %zu: %d %s visible", index, count,
+                   count == 1 ? "is" : "are");
 }
 
 void describe(const cudaDeviceProp *properties, rs_device *out) {

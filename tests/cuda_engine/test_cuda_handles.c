@@ -327,6 +327,35 @@ static void no_such_device(void **state) {
     assert_int_equal(cuda()->device(SIZE_MAX, &device), RS_EDEVICE);
 }
 
+enum { INSUFFICIENT_DRIVER = 35, NO_DEVICE = 100, UNKNOWN_ERROR = 999 }; /* of cudaError_t */
+
+/* CUDA has one error for a driver that is missing, whose version is 0, and one that is too old. */
+static void no_driver(void **state) {
+    (void)state;
+    static const struct {
+        int error;
+        bool has_version;
+        const char *why;
+    } wanted[] = {
+        {INSUFFICIENT_DRIVER, false, "engine cuda: no NVIDIA driver found: "},
+        {INSUFFICIENT_DRIVER, true,
+         "engine cuda: the NVIDIA driver is too old for this build: it has CUDA "},
+        {NO_DEVICE, true, "engine cuda: no NVIDIA GPU is visible: "},
+        {UNKNOWN_ERROR, true, "engine cuda: no device: unknown"},
+    };
+    rs_device device;
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; ++i) {
+        rs_cuda_on_cpu_reset();
+        rs_cuda_on_cpu_fail("cudaGetDeviceCount", 1, wanted[i].error);
+        if (!wanted[i].has_version) rs_cuda_on_cpu_fail("cudaDriverGetVersion", 1, UNKNOWN_ERROR);
+        assert_int_equal(cuda()->device(0, &device), RS_EDEVICE);
+        assert_memory_equal(rs_message(), wanted[i].why, strlen(wanted[i].why));
+        assert_non_null(strstr(rs_message(), ": use --engine cpu"));
+    }
+    rs_cuda_on_cpu_reset();
+    assert_int_equal(cuda()->device(0, &device), RS_OK);
+}
+
 /* Whoever asks about a device goes on with the one before. */
 static void asking_changes_no_device(void **state) {
     (void)state;
@@ -352,10 +381,11 @@ static void asking_changes_no_device(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(columns_do_not_choose),   cmocka_unit_test(unknown_path_is_refused),
-        cmocka_unit_test(graphs_follow_the_shape), cmocka_unit_test(tiles_change_no_bits),
-        cmocka_unit_test(seconds_are_seconds),     cmocka_unit_test(devices_and_threads),
-        cmocka_unit_test(no_such_device),          cmocka_unit_test(asking_changes_no_device),
+        cmocka_unit_test(columns_do_not_choose),    cmocka_unit_test(unknown_path_is_refused),
+        cmocka_unit_test(graphs_follow_the_shape),  cmocka_unit_test(tiles_change_no_bits),
+        cmocka_unit_test(seconds_are_seconds),      cmocka_unit_test(devices_and_threads),
+        cmocka_unit_test(no_such_device),           cmocka_unit_test(no_driver),
+        cmocka_unit_test(asking_changes_no_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
