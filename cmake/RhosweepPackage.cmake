@@ -1,11 +1,12 @@
 # Packages: cpack --config build/release/CPackConfig.cmake -G DEB (or TGZ).
 set(CPACK_PACKAGE_NAME rhosweep)
-set(CPACK_PACKAGE_CONTACT "The Rhosweep developers")
+set(CPACK_PACKAGE_CONTACT "The Rhosweep developers" CACHE STRING "Maintainer, with an address")
 set(CPACK_PACKAGE_VENDOR "The Rhosweep developers")
 set(CPACK_RESOURCE_FILE_LICENSE ${PROJECT_SOURCE_DIR}/LICENSE)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_GENERATOR TGZ)
 set(CPACK_SOURCE_GENERATOR) # the sources are a git archive
+set(CPACK_SYSTEM_NAME ${CMAKE_SYSTEM_NAME}-${CMAKE_SYSTEM_PROCESSOR})
 
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
