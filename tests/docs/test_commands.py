@@ -44,7 +44,8 @@ STAND_INS = {
 # Sizes that take long, in commands and in spec files.
 SHORTER = {"--hidden 64,256": "--hidden 8,16", "--seeds 0:19": "--seeds 0:3"}
 SHORTER_SPECS = {
-    "paper.ini": {"ensemble": "gaussian", "hidden": "16", "seeds": "1:3", "steps": "60", "warmup": "20", "rho": "0.5:2.5:0.5"},
+    "paper.ini": {"ensemble": "gaussian", "hidden": "16", "seeds": "1:3", "steps": "60", "warmup": "20",
+                  "rho": "0.5:2.5:0.5"},
     "gated.ini": {"seeds": "1:4"},
     "forget_bias.ini": {"seeds": "1:4"},
     "tutorial_exploding.ini": {"seeds": "1:4"},
@@ -247,8 +248,8 @@ def test_options_in_the_text_exist():
 
 
 def test_every_figure_is_explained():
-    text = text_of("docs/figures.md")
-    (names,) = re.findall(r"Only this\s+figure, and no page: ([\w\s,-]+?)\n\s+--", rhosweep("report", "--help").stdout)
-    explained = set(re.findall(r"`([\w-]+)`", text))
-    explained |= {f"{name}{axis}" for name in ("time", "speedup") for axis in explained if axis.startswith("-")}
+    help_text = rhosweep("report", "--help").stdout
+    (names,) = re.findall(r"Only this\s+figure, and no page: ([\w\s,-]+?)\n\s+--", help_text)
+    words = set(re.findall(r"`([\w-]+)`", text_of("docs/figures.md")))
+    explained = words | {name + axis for name in ("time", "speedup") for axis in words if axis.startswith("-")}
     assert set(re.split(r",\s+", names)) - explained == set()
