@@ -6,6 +6,7 @@ of the program run as they are, or shorter; the tables below say which do not ru
 
 import importlib.util
 import itertools
+import json
 import os
 import re
 import shlex
@@ -13,12 +14,13 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from doc_tools import PAGES, PROGRAM, ROOT, Block, blocks, inline_code, rhosweep, text_of
 
 TIMEOUT = 60  # seconds for a command
-RUN = {"rhosweep", "build/release/rhosweep", "cat"}
+RUN = {"rhosweep", "build/release/rhosweep", "cat", "source"}
 # Programs that do not run here: why, or what runs them.
 NOT_RUN = {
     ".ci/run": "runs these tests",
@@ -101,7 +103,12 @@ def to_run(command):
     assert program in RUN, f"{command}: say in this file how it is tested"
     for long, short in SHORTER.items():
         command = command.replace(long, short)
-    return command
+    return command + (" -o default.db" if sweeps_by_default(command) else "")
+
+
+def sweeps_by_default(command):
+    """Whether it adds to rhosweep.db, whose report would be long."""
+    return command.startswith("rhosweep sweep") and not re.search("-o |--output", command)
 
 
 def needs_latex(command):
@@ -115,11 +122,29 @@ def shorter_spec(name, text):
     return text
 
 
+def safetensors(name, array):
+    """A file with one array of float64."""
+    header = json.dumps({name: {"dtype": "F64", "shape": array.shape, "data_offsets": [0, array.nbytes]}})
+    return len(header).to_bytes(8, "little") + header.encode() + array.tobytes()
+
+
+def add_examples(folder, database):
+    """What the examples of the program's help read."""
+    for name in ("rhosweep.db", "first.db", "quickstart.db"):
+        shutil.copy(database, folder / name)
+    weights = np.random.default_rng(1).normal(size=(16, 16)) / 4
+    np.savez(folder / "weights.npz", weight_hh_l0=weights)
+    (folder / "model.safetensors").write_bytes(safetensors("weight_hh_l0", weights))
+    (folder / "spec.ini").write_text("[sweep]\nhidden = 8\nseeds = 1:2\n")
+    (folder / ".zfunc").mkdir()
+
+
 @pytest.fixture
-def clone(tmp_path):
+def clone(tmp_path, quickstart):
     """A folder with all that the pages' commands read."""
     for folder in ("bin", "build/release", "sweeps", "torch"):
         (tmp_path / folder).mkdir(parents=True)
+    add_examples(tmp_path, quickstart)
     for place in ("bin/rhosweep", "build/release/rhosweep"):
         (tmp_path / place).symlink_to(PROGRAM)
     (tmp_path / "bench").symlink_to(ROOT / "bench")
@@ -141,7 +166,7 @@ def quickstart(tmp_path_factory):
 
 def run(words, folder, block, page):
     paths = [str(folder / "torch"), str(ROOT / "reports"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+    environment = {**os.environ, "HOME": str(folder), "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
                    "PYTHONPATH": os.pathsep.join(paths)}
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False,
                           timeout=TIMEOUT)
@@ -154,19 +179,23 @@ def write_file(block, folder):
     (folder / name).write_text(block.text)
 
 
+def is_shell(block):
+    """The examples of options.md, from the program's help, name no language."""
+    return block.language == "sh" or not block.language and block.text.split()[0] in RUN
+
+
 def run_block(block, folder, page):
     if block.language == "python":
         run([sys.executable, "-c", block.text], folder, block, page)
     elif block.language == "ini":
         write_file(block, folder)
-    elif block.language == "sh":
+    elif is_shell(block):
         for command in filter(None, map(to_run, commands_of(block.text))):
             run(["bash", "-c", command], folder, block, page)
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_commands_run(page, clone, quickstart):
-    shutil.copy(quickstart, clone)
+def test_commands_run(page, clone):
     for block in blocks(text_of(page)):
         run_block(block, clone, page)
 
@@ -175,12 +204,13 @@ def test_commands_run(page, clone, quickstart):
 def test_blocks_say_what_they_hold(page):
     """So that no command goes untested."""
     text = text_of(page)
-    assert {block.language for block in blocks(text)} <= {"sh", "python", "ini", "latex", "text"}
+    known = {"sh", "python", "ini", "latex", "text"} | ({""} if page == "docs/options.md" else set())
+    assert {block.language for block in blocks(text)} <= known
     assert not re.search(r"^\n    \S", text, re.M), "an indented block; write ```sh or ```text"
 
 
 def written_commands():
-    return [command for page in PAGES for block in blocks(text_of(page)) if block.language == "sh"
+    return [command for page in PAGES for block in blocks(text_of(page)) if is_shell(block)
             for command in commands_of(block.text)]
 
 
@@ -228,8 +258,8 @@ def test_a_command_that_fails_is_found(clone):
 
 def known_options():
     """Long options of all commands of the program."""
-    helps = [rhosweep(*command, "--help").stdout
-             for command in ([], ["sweep"], ["table"], ["report"], ["inspect"], ["devices"])]
+    commands = re.findall(r"^  (\w+) ", rhosweep("--help").stdout, re.M)
+    helps = [rhosweep("help", *filter("help".__ne__, [name])).stdout for name in commands]
     return {option for text in helps for option in re.findall(r"--[a-z][\w-]*", text)}
 
 
