@@ -11,14 +11,15 @@ HEAD = """# Columns of the tables
 
 <!-- Written by tests/docs/columns.py from `rhosweep help table NAME`. -->
 
-[What the numbers mean](science.md) explains how they are computed. CSV and JSON have all columns; the other formats
-show those that hold something or differ between rows, and `--wide` or `--columns LIST` others.
+[What the numbers mean](science.md) explains how they are computed. CSV and JSON have all columns; the
+other formats show those that hold something or differ between rows, `--wide` and `--columns LIST` others.
 """
 
 
 def tables():
     """(name, what it shows), as the help lists them."""
-    return re.findall(r"^  (\w[\w-]*) {2,}(\S.*)$", rhosweep("table", "--help").stdout.split("--columns")[0], re.M)
+    listed, _, _ = rhosweep("table", "--help").stdout.partition("--columns")
+    return re.findall(r"^  (\w[\w-]*) {2,}(\S.*)$", listed, re.M)
 
 
 def section(name, about):

@@ -100,7 +100,8 @@ def quickstart(folder, **more):
     for done in (folder / "scripts" / "setup", folder / "bin" / "cmake"):
         done.write_text("#!/bin/sh\n")
         done.chmod(0o755)
-    environment = {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8", **more}
+    path = f"{folder / 'bin'}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "LC_ALL": "C.UTF-8", **more}
     environment.pop("COLUMNS", None)
     return rows_of(in_terminal([folder / "scripts" / "quickstart"], 80, environment))
 
