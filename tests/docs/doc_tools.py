@@ -12,7 +12,7 @@ from report_tools import PROGRAM, rhosweep  # noqa: E402, F401 (for the tests)
 # For readers; the other Markdown files are results and golden tables.
 PAGES = tuple(path.relative_to(ROOT).as_posix() for path in (
     *sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")),
-    ROOT / "bench" / "README.md", ROOT / "kernels" / "cuda" / "README.md"))
+    ROOT / "bench" / "README.md", ROOT / "kernels" / "cuda" / "README.md", *ROOT.glob("packaging/README.md")))
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 _INLINE_CODE = re.compile(r"(`+)(.+?)\1", re.S)

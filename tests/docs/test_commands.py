@@ -24,16 +24,21 @@ RUN = {"rhosweep", "build/release/rhosweep", "cat", "source"}
 # Programs that do not run here: why, or what runs them.
 NOT_RUN = {
     ".ci/run": "runs these tests",
+    "~/.local/share/rhosweep/venv/bin/pip": "test_install.py",
     "build/release/rhosweep-bench": "minutes; the C test rhosweep-bench",
     "gpu-bundle/scripts/gpu-check": "needs a GPU; tests/gpu_check",
+    "cmake": "builds and installs; test_install.py",
+    "cpack": "test_install.py",
     "git": "every clone is one",
     "perf": "not installed",
-    "pip": "scripts/setup does it",
+    "pip": "scripts/setup and test_install.py do it",
+    "python3": "makes an environment; test_install.py",
     "scripts/bench": "minutes; test_bench_tools.py",
     "scripts/gpu-check": "needs a GPU; tests/gpu_check",
     "scripts/setup": "installs packages; .ci/run begins with it",
     "scripts/sweep-shares": "minutes; test_sweep_shares.py",
     "scripts/test": "runs these tests",
+    "sudo": "installs packages; test_install.py unpacks them",
     "tar": "needs results of a GPU",
 }
 # Commands that another one stands in for.
@@ -265,7 +270,7 @@ def known_options():
 
 # Pages about the program; the others name options of scripts and tools.
 ABOUT_THE_PROGRAM = ("README.md", *(page for page in PAGES if page.startswith("docs/")))
-OF_OTHER_PROGRAMS = {"--install"}  # of cmake
+OF_OTHER_PROGRAMS = {"--target", "--no-deps"}  # of cmake and pip
 
 
 def test_options_in_the_text_exist():
