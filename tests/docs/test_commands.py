@@ -51,8 +51,9 @@ STAND_INS = {
 # Sizes that take long, in commands and in spec files.
 SHORTER = {"--hidden 64,256": "--hidden 8,16", "--seeds 0:19": "--seeds 0:3"}
 SHORTER_SPECS = {
-    "paper.ini": {"ensemble": "gaussian", "hidden": "16", "seeds": "1:3", "steps": "60", "warmup": "20",
+    "paper.ini": {"ensemble": "gaussian, symmetric", "hidden": "16", "seeds": "1:3", "steps": "60", "warmup": "20",
                   "rho": "0.5:2.5:0.5"},
+    "phase.ini": {"hidden": "16", "seeds": "1:2", "steps": "60", "warmup": "20", "rho": "0.6:3:0.6"},
     "gated.ini": {"seeds": "1:4"},
     "forget_bias.ini": {"seeds": "1:4"},
     "tutorial_exploding.ini": {"seeds": "1:4"},
