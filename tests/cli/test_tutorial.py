@@ -179,6 +179,16 @@ def test_quickstart_goes_from_vanishing_to_exploding(tmp_path):
     assert rates == sorted(rates, reverse=True)
 
 
+def test_noise_moves_the_critical_point(tmp_path):
+    """128 units turn at a coupling 0.01 to 0.05 above that of mean-field theory."""
+    few = ("--seeds", "1:2", "--input", "noise:0.3,noise:0.5,noise:1")
+    database = sweep(tmp_path / "results.db", SWEEPS / "phase.ini", *few)
+    couplings = [float(row["g_critical"]) for row in table("critical", database)]
+    assert couplings == sorted(couplings)
+    for measured, theory in zip(couplings, (1.396, 1.550, 1.856), strict=True):
+        assert 0.01 < measured - theory < 0.05
+
+
 def mean_field_rate(g, sigma):
     """Decay rate -ln(chi) / 2 of mean-field theory: q = g^2 E[tanh(sqrt(q) z)^2] + sigma^2,
     chi = g^2 E[tanh'(sqrt(q) z)^2], z ~ N(0, 1); Chen, Pennington & Schoenholz 2018."""
