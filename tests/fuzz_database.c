@@ -44,7 +44,8 @@ static void read_all(rs_store *store) {
     FILE *const out = fopen("/dev/null", "w");
     require(out != NULL);
     for (size_t i = 0; i < sizeof tables / sizeof *tables; ++i)
-        require_reason(rs_table_write(store, tables[i], RS_CSV, out));
+        require_reason(
+            rs_table_write(store, &(rs_table_request){.name = tables[i], .format = RS_CSV}, out));
     fclose(out);
 }
 

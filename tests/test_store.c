@@ -885,7 +885,8 @@ static char *all_tables(rs_store *store) {
     FILE *const out = open_memstream(&text, &length);
     assert_non_null(out);
     for (size_t i = 0; i < sizeof names / sizeof *names; ++i)
-        assert_ok(rs_table_write(store, names[i], RS_CSV, out));
+        assert_ok(
+            rs_table_write(store, &(rs_table_request){.name = names[i], .format = RS_CSV}, out));
     assert_int_equal(fclose(out), 0);
     return text;
 }
@@ -1178,8 +1179,9 @@ static void test_curves_are_as_long_as_their_case(void **state) {
     make_database();
     run_sql("x.db", "UPDATE curves SET mean = zeroblob(16), min = NULL, max = NULL");
     assert_ok(rs_store_open_readonly("x.db", &store));
-    assert_fails(rs_table_write(store, "profile", RS_CSV, out), RS_EINPUT,
-                 "a curve of 2 steps in a case of 5");
+    assert_fails(
+        rs_table_write(store, &(rs_table_request){.name = "profile", .format = RS_CSV}, out),
+        RS_EINPUT, "a curve of 2 steps in a case of 5");
     rs_store_close(store);
     fclose(out);
 }
@@ -1202,7 +1204,8 @@ static void test_rows_without_end(void **state) {
     assert_non_null(out);
     copy_file("corpus/databases/circle_of_points.db");
     assert_ok(rs_store_open_readonly("x.db", &store));
-    assert_fails(rs_table_write(store, "seeds", RS_CSV, out), RS_EINPUT, "its rows have no end");
+    assert_fails(rs_table_write(store, &(rs_table_request){.name = "seeds", .format = RS_CSV}, out),
+                 RS_EINPUT, "its rows have no end");
     rs_store_close(store);
     copy_file("corpus/databases/circle_of_runs.db");
     assert_fails(rs_store_open("x.db", &store), RS_EINPUT, "its rows have no end");
