@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS = 13, GUTTER = 9, LEAST_WIDTH = 40, MOST_WIDTH = 100, FEW = 2 };
+enum { ROWS = 13, GUTTER = 10, LEAST_WIDTH = 40, MOST_WIDTH = 100, FEW = 2 };
 enum { MOST_LINES = 8 }; /* of a plot: more cannot be told apart */
 enum { BETWEEN_TICKS = 8, MOST_TICKS = 32, TICK_TEXT = 16 };
 static double const log_from = 100.0; /* ratio of the largest to the smallest radius */
@@ -167,7 +167,7 @@ static const char *row_label(const plot *p, size_t row, const double *tick, size
     text[0] = '\0';
     for (size_t i = 0; i < n; ++i)
         if (rs_canvas_row(&p->canvas, place(&p->y, tick[i])) == row)
-            snprintf(text, TICK_TEXT, "%.4g", tick[i]);
+            snprintf(text, TICK_TEXT, "%.8g", tick[i]);
     return text;
 }
 
@@ -210,7 +210,7 @@ static void print_x(const plot *p, FILE *out) {
     memset(labels, ' ', sizeof labels);
     for (size_t i = 0; i < n; ++i) {
         size_t const column = rs_canvas_column(&p->canvas, place(&p->x, tick[i]));
-        snprintf(text, sizeof text, "%.4g", tick[i]);
+        snprintf(text, sizeof text, "%.8g", tick[i]);
         put_text(labels, columns + 1, column + 1, text);
         has_tick[column] = true;
     }

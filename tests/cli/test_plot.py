@@ -62,9 +62,9 @@ def bottom_of(lines):
 def read_axes(lines):
     """The rows of a plot in plain characters, and what its ticks say of rows and columns."""
     bottom = bottom_of(lines)
-    rows = [line[9:] for line in lines[1:bottom]]
-    y = [(row, float(line[:7])) for row, line in enumerate(lines[1:bottom]) if line[:7].strip()]
-    x = [match.start() for match in re.finditer(r"\+", lines[bottom][9:])]
+    rows = [line[10:] for line in lines[1:bottom]]
+    y = [(row, float(line[:8])) for row, line in enumerate(lines[1:bottom]) if line[:8].strip()]
+    x = [match.start() for match in re.finditer(r"\+", lines[bottom][10:])]
     values = [float(word) for word in lines[bottom + 1].split()[:-1]]
     return rows, np.polyfit(*zip(*y, strict=True), 1), np.polyfit(values, x, 1)
 
@@ -149,7 +149,7 @@ def test_many_decades_have_a_logarithmic_axis(database):
     lines = plot(database, width=80)
     bottom = bottom_of(lines)
     assert lines[bottom + 1].split() == ["0.01", "0.1", "1", "10", "100", "rho"]
-    rows = [line[9:] for line in lines[1:bottom]]
+    rows = [line[10:] for line in lines[1:bottom]]
     across = [column for row in rows for column, mark in enumerate(row) if mark == "*"]
     assert min(across) == 0 and len(set(across)) == max(across) + 1  # one straight line
 
