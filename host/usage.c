@@ -39,8 +39,8 @@ static size_t sweep_options(rs_option *out) {
     }
 
 WORDS(figure_word, "rate", "profile", "heatmap", "horizon", "growing", "cells", "cell-profiles",
-      "gate-bias", "leak", "clipping", "gradients", "time-H", "time-B", "time-R", "speedup-H",
-      "speedup-B", "speedup-R", "roofline", "threads")
+      "gate-bias", "leak", "clipping", "gradients", "phase", "multiples", "scaling", "seeds",
+      "time-H", "time-B", "time-R", "speedup-H", "speedup-B", "speedup-R", "roofline", "threads")
 WORDS(figure_format_word, "pdf", "png", "svg", "pgf")
 WORDS(style_word, "paper", "talk")
 WORDS(width_word, "column", "page")

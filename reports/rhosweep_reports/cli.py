@@ -14,7 +14,7 @@ from .errors import InputError, ReportError
 from .text import printable
 
 # In files of their own; profiles are large.
-TABLES = ("decay", "critical", "clip", "throughput", "runs", "failures")
+TABLES = ("decay", "critical", "seeds", "clip", "throughput", "runs", "failures")
 TABLE_FORMATS = {"csv": "csv", "md": "md", "latex": "tex", "json": "json"}
 # Beyond this, only CSV is written: nobody reads such a table, and TeX cannot hold it.
 LONG_TABLE = 1000

@@ -23,7 +23,8 @@ _LONG = {"command_line", "spec", "libraries", "reason"}
 _TEXT = {"cell", "ensemble", *OF_CELLS, "model", "model_digest", "input", "h0", "loss", "precision", "engine",
          "device", "host", "system", "driver", "version", "git_commit", "commit", "body", "regime",
          "prediction", "started", "finished", "outcome"}
-_TITLES = {"decay": "Decay rates", "critical": "Critical radii", "clip": "Clipping", "profile": "Profiles", "throughput": "Throughput",
+_TITLES = {"decay": "Decay rates", "critical": "Critical radii", "seeds": "Decay rates of single networks",
+           "clip": "Clipping", "profile": "Profiles", "throughput": "Throughput",
            "runs": "Runs", "failures": "Failures", "bench": "Benchmarks"}
 
 
