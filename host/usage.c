@@ -13,6 +13,8 @@ static const char *initial_of(const rs_spec_key *key) {
     return key->automatic ? key->automatic : key->initial;
 }
 
+_Static_assert((int)RS_MAX_KEYS <= (int)RS_MAX_OPTIONS, "room for all keys");
+
 static size_t sweep_options(rs_option *out) {
     size_t n;
     const rs_spec_key *const keys = rs_spec_keys(&n);

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS = 13, GUTTER = 9, LEAST_WIDTH = 40, MOST_WIDTH = 100, FEW = 2 };
+enum { ROWS = 13, GUTTER = 10, LEAST_WIDTH = 40, MOST_WIDTH = 100, FEW = 2 };
 enum { MOST_LINES = 8 }; /* of a plot: more cannot be told apart */
 enum { BETWEEN_TICKS = 8, MOST_TICKS = 32, TICK_TEXT = 16 };
 static double const log_from = 100.0; /* ratio of the largest to the smallest radius */
@@ -143,7 +143,7 @@ static void draw_line(plot *p, size_t i) {
     }
 }
 
-static const rs_estimate *turn_of(const plot *p, size_t i) {
+static const rs_shown *turn_of(const plot *p, size_t i) {
     return p->by == RS_PLOT_G ? &p->line[i]->g : &p->line[i]->rho;
 }
 
@@ -167,7 +167,7 @@ static const char *row_label(const plot *p, size_t row, const double *tick, size
     text[0] = '\0';
     for (size_t i = 0; i < n; ++i)
         if (rs_canvas_row(&p->canvas, place(&p->y, tick[i])) == row)
-            snprintf(text, TICK_TEXT, "%.4g", tick[i]);
+            snprintf(text, TICK_TEXT, "%.8g", tick[i]);
     return text;
 }
 
@@ -210,7 +210,7 @@ static void print_x(const plot *p, FILE *out) {
     memset(labels, ' ', sizeof labels);
     for (size_t i = 0; i < n; ++i) {
         size_t const column = rs_canvas_column(&p->canvas, place(&p->x, tick[i]));
-        snprintf(text, sizeof text, "%.4g", tick[i]);
+        snprintf(text, sizeof text, "%.8g", tick[i]);
         put_text(labels, columns + 1, column + 1, text);
         has_tick[column] = true;
     }
@@ -219,23 +219,6 @@ static void print_x(const plot *p, FILE *out) {
         fputs(p->look.utf8 ? (has_tick[i] ? "┬" : "─") : (has_tick[i] ? "+" : "-"), out);
     fprintf(out, "\n%*s%.*s  %s\n", GUTTER - 1, "", (int)columns + 1, labels,
             rs_plot_axis_name(p->by));
-}
-
-/* Decimals that show two digits of the interval's half width, and no more than five of the value.
- */
-static int decimals_of(const rs_estimate *one) {
-    double const half = 0.5 * (one->high - one->low), size = fmax(fabs(one->value), half);
-    double const wanted = 1.0 - floor(log10(half)), most = 4.0 - floor(log10(size));
-    return (int)fmin(fmax(fmin(wanted, most), 0.0), 15.0);
-}
-
-static void print_estimate(const rs_estimate *one, FILE *out) {
-    if (!isfinite(one->high - one->low)) {
-        fprintf(out, "%.4g", one->value);
-        return;
-    }
-    int const n = decimals_of(one);
-    fprintf(out, "%.*f [%.*f, %.*f]", n, one->value, n, one->low, n, one->high);
 }
 
 static const char *without_turn(const rs_rate_line *line) {
@@ -251,15 +234,13 @@ static const char *without_turn(const rs_rate_line *line) {
 
 static void print_turn(const plot *p, size_t i, FILE *out) {
     const rs_rate_line *const line = p->line[i];
-    const rs_estimate *const turn = turn_of(p, i);
-    if (isnan(turn->value)) {
+    const rs_shown *const turn = turn_of(p, i);
+    if (isnan(turn->value))
         fputs(without_turn(line), out);
-        return;
-    }
-    fprintf(out, "%s* = ", rs_plot_axis_name(p->by));
-    print_estimate(turn, out);
-    if (p->by == RS_PLOT_G && isfinite(line->g_predicted))
-        fprintf(out, ", theory %.4g", line->g_predicted);
+    else
+        fprintf(out, "%s* = %s", rs_plot_axis_name(p->by), turn->text);
+    if (p->by == RS_PLOT_G && isfinite(line->g_predicted.value))
+        fprintf(out, ", theory %s", line->g_predicted.text);
 }
 
 static void print_size(const rs_rate_line *line, FILE *out) {
@@ -304,11 +285,9 @@ static void print_title(const rs_rates *rates, size_t kind, const rs_rate_line *
 /* Networks with one radius. */
 static void print_point(const rs_rates *rates, size_t kind, const rs_rate_line *line, FILE *out) {
     const rs_mean_rate *const at = line->point;
-    rs_estimate const rate = {at->rate, at->rate - at->ci95, at->rate + at->ci95};
     print_title(rates, kind, line, out);
-    fprintf(out, ", rho = %.4g, g = %.4g: decay rate ", at->rho, at->g);
-    print_estimate(&rate, out);
-    fputs(" nats per step\n", out);
+    fprintf(out, ", rho = %.4g, g = %.4g: decay rate %s nats per step\n", at->rho, at->g,
+            line->first_rate.text);
 }
 
 /* The next lines of a kind that make a plot, from *next on. */

@@ -89,10 +89,10 @@ static rs_status find_line(rs_rates *rates, const table *of, const cell *row, rs
         if ((*out)->hidden == hidden && (*out)->steps == steps) return RS_OK;
     }
     RS_TRY(make_room((void **)&kind->line, kind->n, &kind->room, sizeof *kind->line));
-    rs_estimate const none = {NAN, NAN, NAN};
+    rs_shown const none = {.value = NAN};
     *out = &kind->line[kind->n++];
     **out = (rs_rate_line){
-        .hidden = hidden, .steps = steps, .rho = none, .g = none, .g_predicted = NAN};
+        .hidden = hidden, .steps = steps, .rho = none, .g = none, .g_predicted = none};
     return RS_OK;
 }
 
@@ -103,30 +103,32 @@ static double real(const table *of, const cell *row, const char *name) {
     return one->kind == REAL ? one->real : NAN;
 }
 
+static rs_shown shown(const table *of, const cell *row, const char *name) {
+    rs_shown out = {.value = real(of, row, name)};
+    char buffer[RS_READING_TEXT];
+    size_t const i = (size_t)(rs_cell_named(of, row, name) - row);
+    snprintf(out.text, sizeof out.text, "%s", rs_reading_text(of, row, i, buffer));
+    return out;
+}
+
 static rs_status take_decay(void *arg, const table *of, const cell *row) {
     rs_rate_line *line;
     rs_mean_rate const point = {real(of, row, "rho"), real(of, row, "g"),
-                                real(of, row, "decay_rate"), real(of, row, "decay_rate_ci95")};
+                                real(of, row, "decay_rate")};
     if (!isfinite(point.rho) || !isfinite(point.g) || !isfinite(point.rate)) return RS_OK;
     RS_TRY(find_line(arg, of, row, &line));
     RS_TRY(make_room((void **)&line->point, line->n, &line->room, sizeof point));
+    if (line->n == 0) line->first_rate = shown(of, row, "decay_rate");
     line->point[line->n++] = point;
     return RS_OK;
-}
-
-static rs_estimate estimate(const table *of, const cell *row, const char *name) {
-    char low[64], high[64];
-    snprintf(low, sizeof low, "%s_ci95_low", name);
-    snprintf(high, sizeof high, "%s_ci95_high", name);
-    return (rs_estimate){real(of, row, name), real(of, row, low), real(of, row, high)};
 }
 
 static rs_status take_critical(void *arg, const table *of, const cell *row) {
     rs_rate_line *line;
     RS_TRY(find_line(arg, of, row, &line));
-    line->rho = estimate(of, row, "rho_critical");
-    line->g = estimate(of, row, "g_critical");
-    line->g_predicted = real(of, row, "g_predicted");
+    line->rho = shown(of, row, "rho_critical");
+    line->g = shown(of, row, "g_critical");
+    line->g_predicted = shown(of, row, "g_predicted");
     return RS_OK;
 }
 

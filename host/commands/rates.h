@@ -2,21 +2,27 @@
 #ifndef RS_RATES_H
 #define RS_RATES_H
 
-#include "../fit/critical.h"
 #include "../plan/case.h"
-#include "../store/store.h"
+#include "../table/reading.h"
 
 typedef struct rs_mean_rate {
-    double rho, g, rate, ci95; /* means over seeds; ci95 is NaN for one seed */
+    double rho, g, rate; /* means over seeds */
 } rs_mean_rate;
+
+/* A number, and how tables for reading show it with its interval. */
+typedef struct rs_shown {
+    double value; /* NaN for none */
+    char text[RS_READING_TEXT];
+} rs_shown;
 
 /* Networks of one size over the radius. */
 typedef struct rs_rate_line {
     int64_t hidden, steps;
     rs_mean_rate *point; /* [n] with a rate, ascending by radius */
     size_t n, room;
-    rs_estimate rho, g; /* where they turn; NaN where they do not */
-    double g_predicted; /* NaN for none */
+    rs_shown first_rate; /* of point 0 */
+    rs_shown rho, g;     /* where they turn */
+    rs_shown g_predicted;
 } rs_rate_line;
 
 /* Networks that differ in size, radius and seed alone. */

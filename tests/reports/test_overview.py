@@ -175,9 +175,7 @@ def test_multiples_say_how_many_are_left_out():
 def test_multiples_are_of_cells_too():
     networks = [made.network(), made.network(cell="lstm", gate_bias="1", leak=""), made.network(leak="0.5")]
     figure = drawn(made.tables(networks), "multiples")
-    assert {axes.get_title() for axes in figure.axes} == {"tanh, leak 1", "tanh, leak\n0.5", "LSTM, gate\nbias 1"} \
-        or {axes.get_title().replace("\n", " ") for axes in figure.axes} == \
-        {"tanh, leak 1", "tanh, leak 0.5", "LSTM, gate bias 1"}
+    assert [axes.get_title() for axes in figure.axes] == ["tanh, leak 0.5", "tanh, leak 1", "LSTM"]
 
 
 def test_one_network_makes_no_multiples(tmp_path):
@@ -215,8 +213,7 @@ def test_scaling_plots_the_table_in_the_order_of_sizes():
         assert list(line.get_xdata()) == [16, 64, 256]
         assert list(line.get_ydata()) == list(values)
         ends = np.array([segment[:, 1] for segment in bars.get_segments()])
-        np.testing.assert_allclose(ends, [values - 0.0625, values + 0.0625], rtol=1e-12) if ends.shape[0] == 2 \
-            else np.testing.assert_allclose(ends.T, [values - 0.0625, values + 0.0625], rtol=1e-12)
+        np.testing.assert_allclose(ends.T, [values - 0.0625, values + 0.0625], rtol=1e-12)
 
 
 def test_scaling_shows_the_coupling_alone_where_the_x_axis_is_it():
@@ -297,7 +294,7 @@ def test_seeds_show_means_predictions_and_fractions_of_the_table():
     assert [label.get_text() for label in above.get_xticklabels()] == ["25%", "25%", "25%", "100%", "100%"]
 
 
-MANY_RADII = tuple(np.arange(0.25, 3.1, 0.25))
+MANY_RADII = tuple(np.arange(0.25, 3.1, 0.25).tolist())
 
 
 @pytest.mark.parametrize(("settings", "radii", "shown"), [

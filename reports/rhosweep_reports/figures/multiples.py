@@ -79,7 +79,7 @@ def _crossed(panels, across):
     """Kinds by sizes, as rows of panels: the more of them side by side where they fit."""
     names, widths = (list(dict.fromkeys(column)) for column in zip(*panels, strict=True))
     widths.sort()
-    sides_fit = [side for side in sorted((names, widths), key=len, reverse=True) if len(side) <= across]
+    sides_fit = [side for side in sorted((widths, names), key=len, reverse=True) if len(side) <= across]
     beside = sides_fit[0] if sides_fit else widths
     if beside is widths:
         return [[panels.get((kind, size)) for size in _evenly(widths, across)] for kind in names[:MOST_DOWN]]

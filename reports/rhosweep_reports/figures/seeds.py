@@ -113,7 +113,7 @@ def _name_columns(axes, rows, x):
     above = axes.twiny()
     above.set(xlim=axes.get_xlim(), xlabel="fraction of seeds whose gradient grows")
     above.set_xticks(places, [_percent(row.numbers("growing_fraction")[0]) for row in rows])
-    above.tick_params(length=0)
+    above.tick_params(length=0, labelleft=False)
 
 
 def seeds(axes, seeds, decay, critical, x="rho"):
