@@ -90,17 +90,25 @@ static bool is_constant(const sink *to, size_t i) {
     return !is_hidden && to->look[i].any && !to->look[i].varies && (names || to->all_rows > 1);
 }
 
-/* Columns that tell rows apart lead. */
+/* The columns of cases lead, as rows are in their order, then what else tells rows apart. */
+static int rank_of(const table *of, size_t i) {
+    enum { CASE, NAME, VALUE };
+    bool const is_own = i >= of->own && i < of->own + of->is->n_own;
+    if (of->column[i].use != NAMES) return VALUE;
+    return is_own && !of->is->own_leads ? NAME : CASE;
+}
+
+static void choose_column(sink *to, size_t i, use least) {
+    if (is_constant(to, i))
+        add(&to->constant, i);
+    else if (to->table->column[i].use <= least && is_worth_showing(to, i))
+        add(&to->shown, i);
+}
+
 static void choose_with_heading(sink *to, use least) {
-    for (int leads = 1; leads >= 0; --leads)
-        for (size_t i = 0; i < to->table->n; ++i) {
-            if ((to->table->column[i].use == NAMES) != leads) continue;
-            bool const is_wanted = to->table->column[i].use <= least && is_worth_showing(to, i);
-            if (is_constant(to, i))
-                add(&to->constant, i);
-            else if (is_wanted)
-                add(&to->shown, i);
-        }
+    for (int rank = 0; rank < 3; ++rank)
+        for (size_t i = 0; i < to->table->n; ++i)
+            if (rank_of(to->table, i) == rank) choose_column(to, i, least);
 }
 
 static size_t total_width(const sink *to, const writer *writer) {

@@ -51,8 +51,8 @@ static rounding rounding_of(double x, double half_width, int digits) {
 }
 
 static double scaled(double x, const rounding *how) {
-    /* Two steps, as 10^-power may be beyond double's range. */
-    return how->power ? x / pow(10.0, how->power / 2) / pow(10.0, how->power - how->power / 2) : x;
+    int const half = how->power / 2; /* 10^-power may be beyond double's range */
+    return how->power ? x / pow(10.0, half) / pow(10.0, how->power - half) : x;
 }
 
 static void print_rounded(double x, const rounding *how, char *out, size_t room) {
