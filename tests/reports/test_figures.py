@@ -1,7 +1,5 @@
 """Every plotted number is a number of a table."""
 
-import itertools
-
 import numpy as np
 import pytest
 from report_tools import rows, succeed
@@ -292,7 +290,10 @@ def test_names_of_figures_are_known_to_the_program():
     assert all(f"{figure.name}," in text or f"{figure.name} " in text for figure in FIGURES)
 
 
-LOOKS = [Look(*chosen) for chosen in itertools.product(style.STYLES, style.WIDTHS, style.FONTS, ["none"], style.AXES)]
+# Every pair of choices.
+LOOKS = [Look(style_name, width, font, "none", x) for style_name, width, font, x in (
+    ("paper", "column", "sans", "rho"), ("paper", "page", "serif", "g"), ("talk", "column", "serif", "rho"),
+    ("talk", "page", "sans", "g"), ("talk", "column", "sans", "g"), ("paper", "page", "serif", "rho"))]
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: "-".join((look.style, look.width, look.font, look.x)))

@@ -88,23 +88,24 @@ def _box(text):
     return box
 
 
+def _take(taken, low, high):
+    """Boxes from `low` to `high` (x, y) in squares, all of much the same size."""
+    first = np.floor(low).astype(int)
+    last = np.maximum(first, np.ceil(high).astype(int) - 1)
+    for dx, dy in np.ndindex(*((last - first).max(axis=0) + 1)):
+        x, y = np.minimum(first + (dx, dy), last).T
+        seen = (x >= 0) & (y >= 0) & (x < taken.shape[1]) & (y < taken.shape[0])
+        taken[y[seen], x[seen]] = True
+
+
 def _occupied(axes, view):
     """Which squares of the view are taken."""
-    shape = tuple(int(length // CELL) for length in (view.height, view.width))
-    taken = np.zeros(shape, bool)
-
-    def take(x0, y0, x1, y1):
-        """A box in squares."""
-        taken[max(0, int(y0)):max(0, int(np.ceil(y1))), max(0, int(x0)):max(0, int(np.ceil(x1)))] = True
-
+    taken = np.zeros([int(length // CELL) for length in (view.height, view.width)], bool)
     for points, half in _drawn_points(axes):
-        for x, y in (points - (view.x0, view.y0)) / CELL:
-            take(x - half / CELL, y - half / CELL, x + half / CELL + 1e-9, y + half / CELL + 1e-9)
-    boxes = [_box(text) for text in axes.texts]
-    boxes += [child.get_tightbbox() for child in axes.child_axes]
-    for box in boxes:
-        take((box.x0 - view.x0) / CELL, (box.y0 - view.y0) / CELL, (box.x1 - view.x0) / CELL,
-             (box.y1 - view.y0) / CELL)
+        if len(points):
+            _take(taken, (points - half - view.p0) / CELL, (points + half - view.p0) / CELL)
+    for box in [*map(_box, axes.texts), *(child.get_tightbbox() for child in axes.child_axes)]:
+        _take(taken, (box.p0[None] - view.p0) / CELL, (box.p1[None] - view.p0) / CELL)
     return taken
 
 
