@@ -9,8 +9,9 @@ pictures = pytest.importorskip("rhosweep_reports.pictures")
 from matplotlib.text import Text  # noqa: E402
 from picture_tools import assert_readable, draw  # noqa: E402
 from rhosweep_reports import style  # noqa: E402
-from rhosweep_reports.figures import kinds, multiples, phase, seeds  # noqa: E402
+from rhosweep_reports.figures import kinds, phase, seeds  # noqa: E402
 from rhosweep_reports.style import Look  # noqa: E402
+from rhosweep_reports.table import Table  # noqa: E402
 
 NAMES = ("phase", "multiples", "scaling", "seeds")
 IN_G = Look(x="g")
@@ -307,6 +308,14 @@ def test_radii_are_the_nearest_to_the_critical_one(settings, radii, shown):
     networks = [made.network(**settings)]
     rows = seeds.chosen_radii(made.decay(networks, radii), made.critical(networks))
     assert [row.numbers("rho")[0] for row in rows] == shown
+
+
+def test_radii_as_drawn_are_a_mean():
+    tables = made.tables([made.network()], radii=(1.0,))
+    for name in ("decay", "seeds"):
+        rows = [row | {"rho_asked": ""} for row in tables[name].rows()]
+        tables[name] = Table.from_rows(name, tables[name].header, rows)
+    assert "as drawn (mean 1)" in words_of(drawn(tables, "seeds"))
 
 
 def test_one_seed_has_no_spread(tmp_path):
