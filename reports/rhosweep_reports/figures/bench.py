@@ -80,7 +80,7 @@ def _in_order(cells):
 
 
 def describe(part):
-    """What the rows share, in a line; the devices; and the libraries."""
+    """What the rows share, in a line."""
     told = [findings.CELLS.get(cell, cell) for cell in _in_order(part.values("cell"))]
     told += part.values("precision")
     if part.values("gradients") == [WEIGHTS]:
@@ -90,8 +90,7 @@ def describe(part):
     runs = {int(count) for count in part.values("repetitions")}
     if max(runs) > 1:
         told.append(f"medians of {_span(runs)} runs")
-    return "\n".join(filter(None, [", ".join(told), *part.values("device"),
-                                   ", ".join(sorted(part.values("library")))]))
+    return ", ".join([*told, *part.values("device"), *sorted(part.values("library"))])
 
 
 # --- a row for each time, by shape ----------------------------------------------------------------
