@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import LogLocator
 
@@ -11,7 +12,7 @@ from .. import findings, style
 from ..benchjson import KIND, OURS, SHAPE, STATES, WEIGHTS
 from ..text import math as formula
 from ..text import mathtext
-from .drawing import Absent, legend_below, number_axis, value_ticks
+from .drawing import ROW, ROWS, Absent, legend_below, number_axis, power_text, value_ticks
 from .places import name_ends
 
 AXES = {"H": "hidden", "B": "batch", "R": "radii"}
@@ -80,7 +81,7 @@ def _in_order(cells):
 
 
 def describe(part):
-    """What the rows share, in a line; the devices; and the libraries."""
+    """What the rows share, in a line."""
     told = [findings.CELLS.get(cell, cell) for cell in _in_order(part.values("cell"))]
     told += part.values("precision")
     if part.values("gradients") == [WEIGHTS]:
@@ -90,8 +91,7 @@ def describe(part):
     runs = {int(count) for count in part.values("repetitions")}
     if max(runs) > 1:
         told.append(f"medians of {_span(runs)} runs")
-    return "\n".join(filter(None, [", ".join(told), *part.values("device"),
-                                   ", ".join(sorted(part.values("library")))]))
+    return ", ".join([*told, *part.values("device"), *sorted(part.values("library"))])
 
 
 # --- a row for each time, by shape ----------------------------------------------------------------
@@ -213,7 +213,7 @@ def _shape_name(shape):
 
 SIZE = "small"  # of the words in pictures by shape
 PITCH = 1.3  # height of a row in ems
-MOST_WORDS = 0.7  # of the axes' width that words take
+SHORTEN = 2.0  # names beside bars may make these shorter by that
 
 
 def _away():
@@ -253,9 +253,13 @@ def _frame(axes, groups, low):
     as far as that is known before the layout is."""
     em = FontProperties(size=SIZE).get_size_in_points() / 72.0
     height = groups[-1].top + groups[-1].height
-    axes.figure.set_figheight((PITCH * height + 4.5) * em)
+    axes.figure.set_figheight((PITCH * height + 5.5) * em)
     axes.set(xscale="log", xlim=(low, 2.0 * low), ylim=(height - 0.4, -0.6))
     return axes.figure.get_figwidth() - _write_heads(axes, groups) - 2.0 * em
+
+
+def _tick(value, _position=None):
+    return f"{value:,.12g}" if value < 1e6 else power_text(math.log10(value))
 
 
 def _number_ticks(axes):
@@ -263,13 +267,20 @@ def _number_ticks(axes):
     low, high = axes.get_xlim()
     if high > 1e3 * low:
         axes.xaxis.set_major_locator(LogLocator(numticks=5))
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.12g}")
+    axes.xaxis.set_major_formatter(_tick)
 
 
 def _label(axes, words, rows):
     if any(row.is_vague for row in rows):
-        words += f"\ngrey: runs differ by more than a factor of {WIDE:g}"
+        words += f"\ngrey: runs differ more than {WIDE:g}-fold"
     axes.set_xlabel(words)
+
+
+def _legend_of_rows(axes):
+    """Below, at the cost of the figure's height: rows stay as high as their words."""
+    em = FontProperties(size=rcParams["legend.fontsize"]).get_size_in_points() / 72.0
+    axes.figure.set_figheight(axes.figure.get_figheight() + ROWS * ROW * em)
+    legend_below(axes)
 
 
 def _row_colours(row):
@@ -279,11 +290,11 @@ def _row_colours(row):
     return edge, "white" if not body.norms else VAGUE if row.is_vague else edge
 
 
-def _with_room(low, ends, width):
-    """The upper limit of a logarithmic axis from `low` and `width` inches wide so that words fit
-    behind their bars: [(end of the bar, inches of the words)]."""
-    lengths = [math.log(end / low) / (1.0 - inches / width) for end, inches in ends]
-    return low * math.exp(max(lengths))
+def _length(low, ends, width):
+    """How long a logarithmic axis from `low` and `width` inches wide is, in e-folds, if words fit behind
+    their bars: [(end of the bar, inches of the words)]; infinite where they do not fit beside any."""
+    return max(math.log(end / low) / (1.0 - inches / width) if inches < width else math.inf
+               for end, inches in ends)
 
 
 def _bar(axes, y, row, **more):
@@ -313,14 +324,14 @@ def _end(row):
     return max(1.0, row.most)
 
 
-def _draw_bars(axes, placed):
+def _draw_bars(axes, places):
     """With whiskers and numbers. Returns how much room the numbers need."""
-    for y, row in placed:
+    for row, y in places.items():
         _bar(axes, y, row)
         _whisker(axes, y, row)
         _beside(axes, _times_ours(row), _end(row), y, 0.0,
                 color=VAGUE_TEXT if row.is_vague else style.MEASURED)
-    return [(_end(row), _inches(axes, _times_ours(row)) + _gaps()) for _, row in placed]
+    return [(_end(row), _inches(axes, _times_ours(row)) + _gaps()) for row in places]
 
 
 def _with_most_room(groups):
@@ -334,19 +345,27 @@ def _with_most_room(groups):
     return [best[kind] for kind in sorted(best, key=lambda kind: _order(best[kind][0]))]
 
 
-def _name_bars(axes, places, known, beside, width):
-    """Beside the bars, so many inches behind their ends; in a legend where that would leave too little
-    room for the bars. Returns how much room the names need."""
-    names = _called([row for row, _ in known], alone="")
-    words = beside + max(_inches(axes, name) for name in names) + _gaps()
-    if words > MOST_WORDS * width:
-        for (row, _), name in zip(known, names, strict=True):
-            _bar(axes, math.nan, replace(row, least=row.middle, most=row.middle), label=name)
-        legend_below(axes)
-        return []
-    for (row, end), name in zip(known, names, strict=True):
+def _name_in_legend(axes, known):
+    for (row, _), name in known:
+        _bar(axes, math.nan, replace(row, least=row.middle, most=row.middle), label=name)
+    _legend_of_rows(axes)
+
+
+def _name_bars(axes, groups, places, low, width):
+    """Draws them with their numbers; names stand beside them, or in a legend where they would make the
+    bars too short. Returns the length of the axis."""
+    numbers = _draw_bars(axes, places)
+    beside = max(inches for _, inches in numbers)
+    most = _with_most_room(groups)
+    known = list(zip(most, _called([row for row, _ in most], alone=""), strict=True))
+    named = [(end, beside + _inches(axes, name) + _gaps()) for (_, end), name in known]
+    least, length = _length(low, numbers, width), _length(low, numbers + named, width)
+    if length > SHORTEN * least:
+        _name_in_legend(axes, known)
+        return least
+    for (row, end), name in known:
         _beside(axes, name, end, places[row], beside, color=LETTERS)
-    return [(end, words) for _, end in known]
+    return length
 
 
 def speedup(axes, bench):
@@ -354,23 +373,26 @@ def speedup(axes, bench):
     if not rows:
         raise Absent("needs an engine of ours and something to compare it with")
     groups = _groups(rows, len)
-    placed = [(group.top + 0.5 * (group.height - len(group.rows)) + at, row)
-              for group in groups for at, row in enumerate(group.rows)]
-    low = min(1.0, 0.9 * min(row.least for _, row in placed))
-    width = _frame(axes, groups, low)
-    room = _draw_bars(axes, placed)
-    places = {row: y for y, row in placed}
-    widest = max(inches for _, inches in room)
-    room += _name_bars(axes, places, _with_most_room(groups), widest, width)
+    places = {row: group.top + 0.5 * (group.height - len(group.rows)) + at
+              for group in groups for at, row in enumerate(group.rows)}
+    low = min(1.0, 0.9 * min(row.least for row in places))
+    length = _name_bars(axes, groups, places, low, _frame(axes, groups, low))
     axes.axvline(1.0, color=style.MEASURED, linewidth=style.stroke(0.7))
-    axes.set_xlim(low, _with_room(low, room, width))
+    axes.set_xlim(low, low * math.exp(length))
     _number_ticks(axes)
     on_gpu = any(row.body == "bptt/cpu" for row in rows)
-    _label(axes, f"times as long as Rhosweep{' on the GPU' if on_gpu else ''} takes", places)
+    _label(axes, "times as long as Rhosweep" + ("\non the GPU takes" if on_gpu else " takes"), places)
 
 
 def has_rivals(bench):
     return bool(_rows(bench, "time_over_ours"))
+
+
+def _dot(axes, y, row, marker, **more):
+    edge, face = _row_colours(row)
+    axes.plot((row.least, row.most), (y, y), color=edge, linewidth=style.stroke(0.7))
+    axes.plot(row.middle, y, marker=marker, linestyle="none", color=edge, markerfacecolor=face, zorder=2.5,
+              **more)
 
 
 def time(axes, bench):
@@ -389,14 +411,7 @@ def time(axes, bench):
     axes.set_xlim(right=1.3 * max(row.most for row in shown))
     _number_ticks(axes)
     _label(axes, "time per column and step, ns", shown)
-    legend_below(axes)
-
-
-def _dot(axes, y, row, marker, **more):
-    edge, face = _row_colours(row)
-    axes.plot((row.least, row.most), (y, y), color=edge, linewidth=style.stroke(0.7))
-    axes.plot(row.middle, y, marker=marker, linestyle="none", color=edge, markerfacecolor=face, zorder=2.5,
-              **more)
+    _legend_of_rows(axes)
 
 
 # --- lines over one size --------------------------------------------------------------------------
