@@ -97,7 +97,8 @@ static const struct {
     {"--output", "DIR", "Folder of the report; made if missing, other files in it stay"},
     {"--figure", "NAME",
      "Only this figure, and no page: rate, profile, heatmap, horizon, growing, cells, "
-     "cell-profiles, gate-bias, leak, clipping, gradients, time-H, time-B, time-R, speedup-H, "
+     "cell-profiles, gate-bias, leak, clipping, gradients, phase, multiples, scaling, "
+     "seeds, time-H, time-B, time-R, speedup-H, "
      "speedup-B, speedup-R, roofline, threads"},
     {"--format", "LIST", "pdf, png, svg, pgf; default pdf,svg"},
     {"--style", "NAME", "paper or talk; default paper"},

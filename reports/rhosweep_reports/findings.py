@@ -211,7 +211,8 @@ def cell(table):
 def kind(table):
     """ "tanh, gaussian": or the name of the imported weights; without a cell where there are
     several."""
-    weights = table.one("model") or table.one("ensemble")
+    weights = ", ".join(dict.fromkeys(
+        model or ensemble for model, ensemble in zip(table.text("model"), table.text("ensemble"), strict=True)))
     return weights if table.varies("cell") else f"{cell(table)}, {weights}"
 
 
@@ -272,9 +273,15 @@ def radius_asked(table):
     return f"ρ = {number(float(asked), 4)}" if asked else "ρ native"
 
 
+def _inputs(table):
+    """ "noise:0.5" or "noise:0.1 to noise:1.5"."""
+    found = sorted(table.values("input"), key=setting_order)
+    return found[0] if len(found) == 1 else f"{found[0]} to {found[-1]}"
+
+
 def setting(table):
     """The rest that a figure must name."""
-    told = [f"input {table.one('input')}", f"loss {table.one('loss')}", units(table, "batch"),
+    told = [f"input {_inputs(table)}", f"loss {table.one('loss')}", units(table, "batch"),
             table.one("precision")]
     if table.one("h0") != "zero":
         told.insert(1, f"h0 {table.one('h0')}")
@@ -309,7 +316,8 @@ def differs(column, part, whole):
 def slug(part, whole, columns):
     """A file name's part that tells `part` from all others of `whole` split by `columns`."""
     told = [plain(part.one("cell"))] if "cell" in columns else []
-    told.append(plain(part.one("model").removesuffix(".npz") or part.one("ensemble")))
+    if "ensemble" in columns:
+        told.append(plain(part.one("model").removesuffix(".npz") or part.one("ensemble")))
     if "hidden" in columns:
         told.append("H" + part.one("hidden"))
     told.append("T" + part.one("steps"))

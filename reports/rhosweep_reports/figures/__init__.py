@@ -11,11 +11,20 @@ from dataclasses import dataclass
 
 from .. import findings
 from ..table import CELL, FAMILY, NETWORK
-from . import bench, cells, flow, weights
+from . import bench, cells, flow, kinds, multiples, phase, scaling, seeds, weights
 
 
 def _without(*columns):
     return tuple(column for column in NETWORK if column not in columns)
+
+
+def _x(look, *_wholes):
+    """What a user chose for the x axis."""
+    return {"x": look.x}
+
+
+def _shows_seeds(table, *others):
+    return seeds.has_several_seeds(table) and flow.has_radii_or_is_plain(table, *others)
 
 
 @dataclass(frozen=True)
@@ -92,6 +101,29 @@ FIGURES = (
            "back from the loss; lines are medians over the networks, bands reach from the 10% to "
            "the 90% quantile. Dotted: where dL/dW_hh in a number format, spread evenly over its "
            "elements, becomes 0 or infinite."),
+    Figure("phase", "Where gradients vanish and where they explode, over noise", ("decay", "critical"),
+           _without("input"), phase.phase,
+           "Colours: decay rate, mean over seeds; they end at the ends of their bar. Circles: where the "
+           "decay rate is 0, linear between two radii, with its 95% interval (bootstrap over seeds); a bar "
+           "that reaches the edge has no end there. Dashed: mean-field theory for infinitely many units, "
+           "as far as it holds. Dotted: where gradients of linear cells keep their norm. Grey: no rate.",
+           phase.has_levels, _x),
+    Figure("multiples", "Decay rates of all networks", ("decay", "critical"), kinds.OTHERS,
+           multiples.multiples,
+           "A panel for each kind of network and size, with the others pale behind it. Points: mean over "
+           "seeds with its 95% interval (Student's t). Blue areas: gradients vanish; vermilion: they "
+           "explode. Line: prediction of the decay table. Diamond: where the decay rate is 0, with its 95% "
+           "interval (bootstrap over seeds) as a thick line.", multiples.has_several_panels, _x),
+    Figure("scaling", "Critical point against the number of units", ("critical",), kinds.OTHERS,
+           scaling.scaling,
+           "Where the decay rate, a mean over seeds, is 0, with its 95% interval (bootstrap over seeds); an "
+           "arrow at the edge: the swept radii do not bound it. Kinds of networks are moved apart a little. "
+           "Line: mean-field theory for infinitely many units.", scaling.has_several_sizes, _x),
+    Figure("seeds", "Decay rates of single networks", ("seeds", "decay", "critical"), NETWORK, seeds.seeds,
+           "Circles: networks whose gradients vanish; triangles: whose gradients explode; of more than "
+           f"{seeds.MARKS} networks a histogram. Diamonds: mean over seeds with its 95% interval (Student's "
+           "t). Lines: prediction of the decay table. The radii are the nearest to where the decay rate is "
+           "0, or comes nearest to it.", _shows_seeds, _x),
     *(Figure(f"time-{axis}", f"Time against {axis}", ("bench",), bench.KIND,
              bench.time_against(axis),
              "Forward and backward pass with norms, per column (one sample at one radius) and "

@@ -1,0 +1,54 @@
+"""Networks of several kinds in one picture: cells, ensembles and imported weights, by name; and the points
+at which each turns from vanishing to exploding, of the table critical."""
+
+import math
+
+import numpy as np
+
+from .. import findings
+from ..table import CELL, NETWORK
+from ..text import math as formula
+
+KIND = (*CELL, "ensemble", "model", "model_digest")
+OTHERS = tuple(column for column in NETWORK if column not in (*KIND, "hidden"))
+
+SYMBOL = {"rho": r"\rho^*", "g": "g^*"}
+
+
+def kinds(table):
+    """A part for each kind, with its name."""
+    return [(name(part, table), part) for part in findings.variants(table, KIND)]
+
+
+def name(part, whole):
+    """What sets a kind apart from the others of `whole`."""
+    weights = part.one("model") or part.one("ensemble")
+    told = [findings.cell(part) if whole.varies("cell") else "",
+            weights if whole.varies("ensemble") or whole.varies("model") else "",
+            findings.settings_of(part, whole)]
+    alone = told == ["", weights, ""] and not part.one("model")
+    return weights.capitalize() if alone else ", ".join(filter(None, told)) or findings.kind(part)
+
+
+def sizes(table):
+    return sorted({int(cell) for cell in table.text("hidden")})
+
+
+def critical_points(critical, x):
+    """Value and interval of each row; an end that the swept radii do not bound is infinite."""
+    value, low, high = (critical.numbers(f"{x}_critical{end}") for end in ("", "_ci95_low", "_ci95_high"))
+    return value, np.where(low == 0.0, -np.inf, low), high
+
+
+def rounded(value, low, high):
+    """A value with the decimals that its interval leaves certain: three at most, two without one."""
+    half = max((abs(end - value) for end in (low, high) if math.isfinite(end)), default=0.0)
+    decimals = min(3, max(0, -math.floor(math.log10(half)))) if half > 0.0 else 2
+    return f"{value:.{decimals}f}"
+
+
+def told(x, value, low, high):
+    """The critical point as words."""
+    if math.isnan(value):
+        return "no " + formula(SYMBOL[x])
+    return formula(f"{SYMBOL[x]}={rounded(value, low, high)}")
