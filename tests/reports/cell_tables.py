@@ -45,14 +45,11 @@ def decay(networks, radii):
     return Table("decay", *_columns(rows))
 
 
-def critical(networks, rho):
-    """A row for each network, with a critical radius and its interval; with None, without."""
-    places = dict.fromkeys(("rho_critical", "g_critical"), rho) if rho else {}
-    rows = [of | {f"{name}_critical{end}": repr((places[f"{name}_critical"] + shift) * factor) if places else ""
-                  for name, factor in (("rho", 1.0), ("g", 0.9))
-                  for end, shift in (("", 0.0), ("_ci95_low", -0.01), ("_ci95_high", 0.01))}
-            | {"g_predicted": ""} for of in networks]
-    return Table("critical", *_columns(rows))
+def critical(networks):
+    """A row for each network: as if the rate were 0 at a radius of 1.2."""
+    found = {f"{x}_critical{end}": repr(place) for x, at in (("rho", 1.2), ("g", 1.1))
+             for end, place in (("", at), ("_ci95_low", at - 0.1), ("_ci95_high", at + 0.2))}
+    return Table("critical", *_columns([of | found | {"g_predicted": ""} for of in networks]))
 
 
 def curve(of, radius, seed, state):

@@ -51,9 +51,17 @@ def marks_of(axes):
                 yield Bbox.from_extents(x - half, y - half, x + half, y + half)
 
 
+def lines_of(axes):
+    """Paths of all lines in pixels."""
+    for line in axes.lines:
+        if line.get_linestyle() != "None":
+            yield line.get_path().transformed(line.get_transform()).cleaned(remove_nans=True)
+
+
 def assert_readable(figure, about):
-    """Nothing is clipped; no name covers another, a mark or a line of the frame."""
+    """Nothing is clipped; no name covers another, a mark, a line or a line of the frame."""
     names = names_of(figure)
+    lines = [line for axes in figure.axes for line in lines_of(axes)]
     marks = [mark for axes in figure.axes for mark in marks_of(axes)]
     for at, (name, box) in enumerate(names):
         assert box.x0 >= -1 and box.x1 <= figure.bbox.x1 + 1, (about, name)
@@ -61,6 +69,7 @@ def assert_readable(figure, about):
         for other, another in names[at + 1:]:
             assert not overlap(box, another), (about, name, other)
         assert not any(overlap(box, mark) for mark in marks), (about, name, "a mark")
+        assert not any(line.intersects_bbox(box, filled=False) for line in lines), (about, name, "a line")
         for axes in figure.axes:
             view = axes.get_window_extent()
             within = view.padded(1.0).containsx(box.x0) and view.padded(1.0).containsx(box.x1) \

@@ -17,9 +17,9 @@ from matplotlib.figure import Figure  # noqa: E402
 
 pictures = pytest.importorskip("rhosweep_reports.pictures")
 from picture_tools import assert_readable, draw  # noqa: E402
-from rhosweep_reports import findings, page_tables, style, summary  # noqa: E402
+from rhosweep_reports import findings, page_tables, style, summary, text  # noqa: E402
 from rhosweep_reports.figures import FIGURES, weights  # noqa: E402
-from rhosweep_reports.figures.drawing import Absent  # noqa: E402
+from rhosweep_reports.figures.drawing import Absent, gradient_norm  # noqa: E402
 from rhosweep_reports.load import Results  # noqa: E402
 from rhosweep_reports.style import Look  # noqa: E402
 from rhosweep_reports.table import NETWORK, Table  # noqa: E402
@@ -125,14 +125,14 @@ def test_gradients_plots_both_tables(axes, clipped, tmp_path):
     results = Results(clipped, tmp_path)
     weights.gradients(axes, results.read("clip"), results.read("profile"))
     expected = norms_at(rows("clip", clipped), "weight_hh", max_norm="100")
-    x, y = line(axes, "|dL/dWₕₕ|")
+    x, y = line(axes, gradient_norm("W_{hh}"))
     assert list(x) == list(expected)
     np.testing.assert_allclose(y, [np.median(values) for values in expected.values()], rtol=1e-12)
     first = {}
     for row in rows("profile", clipped):
         if row["step"] == "1":
             first.setdefault(float(row["rho"]), []).append(float(row["log10_norm_mean"]))
-    x, y = line(axes, "|dL/dhₜ|, t = 1")
+    x, y = line(axes, f"{gradient_norm('h_t')}, {text.math('t=1')}")
     assert list(x) == sorted(first)
     np.testing.assert_allclose(y, [np.median(first[rho]) for rho in x], rtol=1e-12)
     low, high = band(axes, 1)

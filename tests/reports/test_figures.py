@@ -1,5 +1,7 @@
 """Every plotted number is a number of a table."""
 
+import itertools
+
 import numpy as np
 import pytest
 from report_tools import rows, succeed
@@ -10,9 +12,10 @@ from matplotlib.figure import Figure  # noqa: E402
 pictures = pytest.importorskip("rhosweep_reports.pictures")
 from picture_tools import assert_readable, draw  # noqa: E402
 from rhosweep_reports import style  # noqa: E402
-from rhosweep_reports.figures import FIGURES, bench, flow  # noqa: E402
-from rhosweep_reports.figures.drawing import Absent, power_text  # noqa: E402
+from rhosweep_reports.figures import FIGURES, bench, flow, profiles  # noqa: E402
+from rhosweep_reports.figures.drawing import Absent, power_text, with_interval  # noqa: E402
 from rhosweep_reports.figures.places import spread  # noqa: E402
+from rhosweep_reports.load import Results  # noqa: E402
 from rhosweep_reports.style import Look  # noqa: E402
 from rhosweep_reports.table import FAMILY, NETWORK, Table  # noqa: E402
 
@@ -61,42 +64,98 @@ def errorbars(axes, label):
 TANH = {"cell": "tanh", "ensemble": "gaussian"}
 
 
-def test_rate_plots_the_decay_table(axes, results, database):
-    flow.rate(axes, part(results.read("decay"), FAMILY, **TANH))
+def draw_rate(axes, results, x="rho", **chosen):
+    decay, critical = (part(results.read(name), FAMILY, **chosen) for name in ("decay", "critical"))
+    flow.rate(axes, decay, critical, x)()
+
+
+@pytest.mark.parametrize("over", style.AXES)
+def test_rate_plots_the_decay_table(axes, results, database, over):
+    draw_rate(axes, results, over, **TANH)
     for hidden in ("8", "12"):
         expected = family(database, hidden=hidden, **TANH)
         x, y, half = errorbars(axes, f"H = {hidden}")
-        assert list(x) == [float(row["rho"]) for row in expected]
+        assert list(x) == [float(row[over]) for row in expected]
         assert list(y) == [float(row["decay_rate"]) for row in expected]
         np.testing.assert_allclose(half, [float(row["decay_rate_ci95"]) for row in expected])
 
 
-def test_rate_plots_predictions_and_bounds_of_the_table(axes, results, database):
+def test_rate_plots_predictions_of_the_table(axes, results, database):
     chosen = {"cell": "linear", "ensemble": "orthogonal"}
-    flow.rate(axes, part(results.read("decay"), FAMILY, **chosen))
+    draw_rate(axes, results, **chosen)
     expected = family(database, hidden="8", **chosen)
     assert all(row["predicted_rate"] for row in expected)
-    x, y = drawn(axes, f"predicted: {expected[0]['prediction']}")
+    x, y = drawn(axes, f"_{expected[0]['prediction']}")
     assert list(x) == [float(row["rho"]) for row in expected]
     assert list(y) == [float(row["predicted_rate"]) for row in expected]
-    largest = family(database, hidden="12", **chosen)
-    x, y = drawn(axes, "−ln ρ: linear cells, and bound")
-    np.testing.assert_allclose(y, [float(row["decay_rate_bound"]) for row in largest], rtol=1e-12)
+    assert not [line for line in axes.lines if line.get_label() == "linear cells"]
 
 
-def test_rate_draws_the_bound_where_it_is_another_curve(axes, results, database):
-    flow.rate(axes, part(results.read("decay"), FAMILY, **TANH))
-    _, y = drawn(axes, "bound by")
-    expected = family(database, hidden="12", **TANH)
-    assert list(y) == [float(row["decay_rate_bound"]) for row in expected]
+def test_rate_compares_other_cells_with_linear_ones(axes, results):
+    draw_rate(axes, results, **TANH)
+    x, y = drawn(axes, "linear cells")
+    np.testing.assert_allclose(y, -np.log(x), rtol=1e-9)
+    low, high = axes.get_ylim()
+    assert low > y.min()  # a law sets no limit
+
+
+@pytest.fixture
+def fixed(fixed_database, tmp_path):
+    """Tables of one network whose rate crosses 0."""
+    return Results(fixed_database, tmp_path)
+
+
+@pytest.mark.parametrize("over", style.AXES)
+def test_rate_marks_the_critical_point_with_its_interval(axes, fixed, fixed_database, over):
+    draw_rate(axes, fixed, over, **TANH)
+    (row,) = rows("critical", fixed_database)
+    place, *ends = (float(row[f"{over}_critical{end}"]) for end in ("", "_ci95_low", "_ci95_high"))
+    mark, bar = [line.get_xydata().T.tolist() for line in axes.lines
+                 if line.get_color() == style.MEASURED and line.get_zorder() >= 4][::-1]
+    assert (mark, bar) == ([[place], [0.0]], [ends, [0.0, 0.0]])
+    assert any(with_interval(place, *ends) in text.get_text() for text in axes.texts)
+
+
+def test_rate_marks_the_largest_network_that_has_a_critical_point(axes):
+    table = [{"hidden": hidden, "rho_critical": place, "rho_critical_ci95_low": "", "rho_critical_ci95_high": "",
+              "g_predicted": ""} for hidden, place in (("128", "1.25"), ("512", ""), ("64", "1.5"))]
+    part, (place, *_) = flow._critical_point(Table.from_rows("critical", tuple(table[0]), table), "rho")
+    assert (part.one("hidden"), place) == ("128", 1.25)
+
+
+def test_rates_of_all_families_have_one_scale(results):
+    planned, _ = pictures.plan({name: results.read(name) for name in ("decay", "critical")}, Look(), "rate")
+    assert len({draw(picture).axes[0].get_ylim() for picture in planned}) == 1 < len(planned)
+
+
+@pytest.mark.parametrize(("ends", "expected"), [
+    ((1.5, 1.7), r"1.6\ [1.5,\,1.7]"), ((1.588, 1.636), r"1.61\ [1.59,\,1.64]"),
+    ((1.3, np.inf), r"1.6\ [1.3,\,\infty)"), ((0.0, 1.7), r"1.61\ (0,\,1.70]"),
+    ((0.0, np.inf), r"1.609\ (0,\,\infty)"), ((np.nan, np.nan), "1.61"), ((1.609, 1.609), r"1.609\ [1.609,\,1.609]")])
+def test_intervals_are_rounded_to_their_width(ends, expected):
+    assert with_interval(1.609, *ends) == expected
 
 
 def test_growing_plots_the_decay_table(axes, results, database):
-    flow.growing(axes, part(results.read("decay"), FAMILY, **TANH))
+    chosen = {"cell": "linear", "ensemble": "orthogonal"}
+    flow.growing(axes, part(results.read("decay"), FAMILY, **chosen))
     x, y = drawn(axes, "H = 12")
-    expected = family(database, hidden="12", **TANH)
+    expected = family(database, hidden="12", **chosen)
     assert list(x) == [float(row["rho"]) for row in expected]
-    assert list(y) == [float(row["growing_fraction"]) for row in expected]
+    assert list(y) == [float(row["growing_fraction"]) for row in expected] != [0] * len(expected)
+
+
+def test_growing_says_that_nothing_grows(axes, results):
+    vanishing = next(one for one in part(results.read("decay"), FAMILY, **TANH).split(("rho_asked",))
+                     if one.one("rho_asked") == "0.25")
+    with pytest.raises(Absent, match="gradients of no seed grow"):
+        flow.growing(axes, vanishing)
+
+
+@pytest.mark.parametrize(("share", "count", "expected"), [  # R: prop.test(correct = FALSE)
+    (0.0, 10, (0.0, 0.2775)), (0.5, 10, (0.2366, 0.7634)), (1.0, 3, (0.4385, 1.0))])
+def test_intervals_of_wilson(share, count, expected):
+    assert flow.wilson(share, count) == pytest.approx(expected, abs=1e-4)
 
 
 def curves_of(database, hidden):
@@ -110,35 +169,70 @@ def curves_of(database, hidden):
 
 
 def test_profile_plots_every_step_of_every_radius(axes, results, database):
-    flow.profile(axes, part(results.read("profile"), NETWORK, hidden="8", **TANH))
+    profiles.profile(axes, part(results.read("profile"), NETWORK, hidden="8", **TANH))
     expected = curves_of(database, "8")
     lines = [line for line in axes.lines if len(line.get_xdata()) == 120]
     assert len(lines) == len(expected) == 4
     for line, values in zip(lines, expected.values(), strict=True):
-        assert list(line.get_xdata()) == list(range(1, 121))
-        np.testing.assert_allclose(line.get_ydata(), values.mean(axis=0), rtol=1e-14)
+        assert list(line.get_xdata()) == list(range(120))
+        np.testing.assert_allclose(line.get_ydata(), values.mean(axis=0)[::-1], rtol=1e-14)
     for band, values in zip(axes.collections, expected.values(), strict=True):
         path = band.get_paths()[0].vertices
-        for step in (1, 60, 120):
-            at = path[path[:, 0] == step][:, 1]
-            assert at.min() == values[:, step - 1].min()
-            assert at.max() == values[:, step - 1].max()
+        for back in (0, 60, 119):
+            at = path[path[:, 0] == back][:, 1]
+            assert at.min() == values[:, 119 - back].min()
+            assert at.max() == values[:, 119 - back].max()
+
+
+def falls(*rates):
+    """Means of log10 norms over 100 steps back."""
+    return [rate * np.arange(100.0) for rate in rates]
+
+
+@pytest.mark.parametrize(("means", "critical", "expected"), [
+    (falls(-1, 0), None, [0, 1]),  # few are all shown
+    (falls(-0.4, -0.3, -0.2, -0.1, 0, 0.1, 0.25, 0.4), 4, [0, 2, 4, 6, 7]),  # two on each side
+    (falls(-0.4, -0.3, -0.2, -0.1, 0, 0.1), 4, [0, 1, 3, 4, 5]),  # one side has too few
+    (falls(-0.4, -0.39, -0.3, -0.2, -0.1, 0), None, [0, 2, 3, 4, 5]),  # their ends are spread
+    (falls(-4, -3, -0.3, -0.2, -0.1, 0, 0.1), None, [2, 3, 4, 5, 6]),  # the steep press the others together
+    (falls(-4, -3.9, -3.8, -3.7, -3, -2), None, [0, 2, 3, 4, 5])])  # unless all are
+def test_a_profile_shows_five_radii_that_tell_most(means, critical, expected):
+    chosen = profiles.choose_curves(means, critical, 64)
+    assert len(chosen) <= 5 and (critical is None or critical in chosen)
+    assert chosen == expected
+
+
+def test_the_radius_nearest_to_the_critical_one_is_strong(axes, fixed):
+    profiles.profile(axes, fixed.read("profile"), fixed.read("critical"))
+    widths = [line.get_linewidth() for line in axes.lines if len(line.get_xdata()) == 20]
+    assert len(widths) == 4 and widths.index(max(widths)) == 2  # 0.5, 1, 1.5, 2: critical at 1.52
+    assert any(r"\rho=1.5\approx\rho^*" in text.get_text() for text in axes.texts)
 
 
 def test_heatmap_plots_every_step_of_every_radius(axes, results, database):
-    flow.heatmap(axes, part(results.read("profile"), NETWORK, hidden="8", **TANH))
+    profiles.heatmap(axes, part(results.read("profile"), NETWORK, hidden="8", **TANH))
     expected = np.array([values.mean(axis=0)[::-1] for values in curves_of(database, "8").values()])
-    mesh = axes.collections[0].get_array()
-    np.testing.assert_allclose(np.asarray(mesh), expected.T, rtol=1e-14)
+    mesh = axes.collections[0]
+    np.testing.assert_allclose(np.asarray(mesh.get_array()), expected - expected[:, :1], atol=1e-13)
+    assert mesh.get_clim() == (-10, 10)
+
+
+@pytest.mark.parametrize(("furthest", "clip"), [(0.5, 1), (2.5, 3), (-4, 5), (99, 10)])
+def test_colours_of_a_heatmap_are_symmetric_and_end_at_the_data(axes, furthest, clip):
+    relative = np.outer([0.0, 1.0], [0.0, 1.0, furthest])
+    found, bar = profiles._draw_colours(axes, np.array([1.0, 2.0]), relative)
+    assert found == clip and bar.mappable.get_clim() == (-clip, clip)
+    assert list(bar.get_ticks()) == sorted(-tick for tick in bar.get_ticks())
+    assert bar.extend == ("max" if furthest > clip else "neither")
 
 
 def test_horizon_plots_ranges_of_the_table_and_the_fall_of_the_curves(axes, results, database):
     network = {"hidden": "8", **TANH}
-    flow.horizon(axes, part(results.read("decay"), NETWORK, **network),
-                 part(results.read("profile"), NETWORK, **network))
+    profiles.horizon(axes, part(results.read("decay"), NETWORK, **network),
+                     part(results.read("profile"), NETWORK, **network))
     expected = family(database, **network)
     for name in ("fp16", "fp32"):
-        _, y = drawn(axes, f"{name} → 0")
+        _, y = drawn(axes, f"{name} underflow")
         np.testing.assert_array_equal(y, [number(row[f"{name}_underflow"]) for row in expected])
     _, y = drawn(axes, "1e-3 of the start")
     for reached, values in zip(y, curves_of(database, "8").values(), strict=True):
@@ -151,14 +245,14 @@ def test_horizon_plots_ranges_of_the_table_and_the_fall_of_the_curves(axes, resu
 def test_horizon_plots_both_ends_of_a_range(axes):
     network = dict.fromkeys((*NETWORK, "seeds"), "1") | {"model": "", "cell": "relu"}
     ends = {f"{name}_{end}": "" for name in ("fp32", "fp16", "bf16") for end in ("underflow", "overflow")}
-    decay = [network | ends | {"rho": rho, "fp16_underflow": low, "fp16_overflow": high}
+    decay = [network | ends | {"rho": rho, "g": rho, "fp16_underflow": low, "fp16_overflow": high}
              for rho, low, high in (("1", "7", ""), ("2", "", "4"))]
-    curves = [network | {"rho": rho, "rho_asked": rho, "seed": "1", "state": "h"} for rho in ("1", "2")]
+    curves = [network | {"rho": rho, "g": rho, "rho_asked": rho, "seed": "1", "state": "h"} for rho in ("1", "2")]
     profile = Table("profile", tuple(curves[0]), list(zip(*(row.values() for row in curves))),
                     [np.zeros(9)] * 2)
-    flow.horizon(axes, Table.from_rows("decay", tuple(decay[0]), decay), profile)
-    np.testing.assert_array_equal(drawn(axes, "fp16 → 0")[1], [7, np.nan])
-    np.testing.assert_array_equal(drawn(axes, "fp16 → ∞")[1], [np.nan, 4])
+    profiles.horizon(axes, Table.from_rows("decay", tuple(decay[0]), decay), profile)
+    np.testing.assert_array_equal(drawn(axes, "fp16 underflow")[1], [7, np.nan])
+    np.testing.assert_array_equal(drawn(axes, "fp16 overflow")[1], [np.nan, 4])
 
 
 def test_values_that_are_not_finite_break_the_line(axes):
@@ -169,9 +263,9 @@ def test_values_that_are_not_finite_break_the_line(axes):
            "1", "1", "1", "7", "h")
     curve = np.array([-np.inf, np.nan, -2.0, 0.0])
     table = Table("profile", header, [(cell,) for cell in row], [curve])
-    flow.profile(axes, table)
+    profiles.profile(axes, table)
     (line,) = [line for line in axes.lines if len(line.get_xdata()) == 4]
-    np.testing.assert_array_equal(line.get_ydata(), [np.nan, np.nan, -2.0, 0.0])
+    np.testing.assert_array_equal(line.get_ydata(), [0.0, -2.0, np.nan, np.nan])
 
 
 def bench_table(rows_of):
@@ -240,7 +334,7 @@ def test_bench_figures_say_what_they_lack(axes, draw):
 
 
 def test_powers_have_their_sign():
-    assert [power_text(exponent) for exponent in (-38, 0, 12)] == ["10⁻³⁸", "10⁰", "10¹²"]
+    assert [power_text(exponent) for exponent in (-38, 0, 12)] == ["10⁻³⁸", "1", "10¹²"]
 
 
 @pytest.mark.parametrize(
@@ -263,14 +357,16 @@ def test_names_of_figures_are_known_to_the_program():
     assert all(f"{figure.name}," in text or f"{figure.name} " in text for figure in FIGURES)
 
 
-@pytest.mark.parametrize("look", style.STYLES)
-@pytest.mark.parametrize("width", style.WIDTHS)
-def test_nothing_is_clipped_and_no_names_overlap(results, look, width):
-    tables = {"decay": results.read("decay"), "profile": results.read("profile"), "bench": BENCH}
-    planned, _ = pictures.plan(tables, Look())
+LOOKS = [Look(*chosen) for chosen in itertools.product(style.STYLES, style.WIDTHS, style.FONTS, ["none"], style.AXES)]
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: "-".join((look.style, look.width, look.font, look.x)))
+def test_nothing_is_clipped_and_no_names_overlap(results, look):
+    tables = {name: results.read(name) for name in ("decay", "critical", "profile")} | {"bench": BENCH}
+    planned, _ = pictures.plan(tables, look)
     drawn_figures = set()
     for picture in planned:
-        figure = draw(picture, Look(look, width))
+        figure = draw(picture, look)
         if figure is None:
             continue
         drawn_figures.add(picture.figure.name)

@@ -11,15 +11,14 @@ from dataclasses import dataclass
 
 from .. import findings
 from ..table import CELL, FAMILY, NETWORK
-from . import bench, cells, flow, kinds, multiples, phase, scaling, seeds, weights
+from . import bench, cells, flow, kinds, multiples, phase, profiles, scaling, seeds, weights
 
 
 def _without(*columns):
     return tuple(column for column in NETWORK if column not in columns)
 
 
-def _x(look, *_wholes):
-    """What a user chose for the x axis."""
+def _by_radius_or_coupling(look, *_wholes):
     return {"x": look.x}
 
 
@@ -46,8 +45,8 @@ FIGURES = (
     Figure("cells", "Decay rates of cells side by side", ("decay",), _without(*CELL), cells.cells,
            "Mean over seeds with its 95% interval (Student's t); above 0 gradients vanish, below they "
            "explode. ρ of LSTM and GRU is the spectral radius of the candidate's block; the gradient "
-           "of an LSTM is that of the pair (h, c). Predictions are those of the decay table.",
-           cells.has_several_cells, describe=findings.describe_at_radius),
+           "of an LSTM is that of the pair (h, c). Thin green lines: predictions of the decay table.",
+           cells.has_several_cells, _by_radius_or_coupling, describe=findings.describe_at_radius),
     Figure("cell-profiles", "Gradient norm of cells side by side", ("profile",), _without(*CELL),
            cells.cell_profiles,
            "Norm of dL/dh_t, for an LSTM of the pair dL/d(h_t, c_t), as the mean over the batch of its "
@@ -59,36 +58,42 @@ FIGURES = (
            _without("cell", "gate_bias"), cells.against("gate_bias"),
            "The bias of an LSTM's forget gate or a GRU's update gate, the sum of bias_ih and bias_hh. "
            "Mean over seeds with its 95% interval (Student's t). Filled: drawn as PyTorch does, and "
-           "chrono initialisation, ln U(1, TMAX - 1) with its TMAX. Dashed: the rate of a gate that its "
+           "chrono initialisation, ln U(1, TMAX - 1) with its TMAX. Green: the rate of a gate that its "
            "bias alone opens, which is exact where W_hh and the input are 0.",
            cells.has_several("gate_bias"), describe=findings.describe_at_radius),
     Figure("leak", "Decay rate against the leak", ("decay",), _without("cell", "leak"),
            cells.against("leak"),
            "Cells with h_t = (1 - A) h_(t-1) + A phi(a_t). Mean over seeds with its 95% interval "
-           "(Student's t). Dashed: the rate of a unit that only leaks, which is exact where W_hh is "
+           "(Student's t). Green: the rate of a unit that only leaks, which is exact where W_hh is "
            "0.", cells.has_several("leak"), describe=findings.describe_at_radius),
-    Figure("rate", "Decay rate against spectral radius", ("decay",), FAMILY, flow.rate,
-           "Mean over seeds with its 95% interval (Student's t); above 0 gradients vanish, below "
-           "they explode. Predictions and bounds are those of the decay table: no gradient can shrink "
-           "more slowly than the largest singular value allows. Strokes across the zero line: "
-           "critical radius, linear between the two rows around it. ρ of LSTM and GRU is the spectral "
-           "radius of the candidate's block.", flow.has_radii_or_is_plain),
-    Figure("profile", "Gradient norm against time step", ("profile",), NETWORK, flow.profile,
-           "|dL/dh_t|, the mean over the batch of its log10; lines are means over seeds, bands reach "
+    Figure("rate", "Decay rate against spectral radius", ("decay", "critical"), FAMILY, flow.rate,
+           "Points: mean over seeds with its 95% interval (Student's t); above 0 gradients vanish, below "
+           "they explode. Solid lines: predictions of the decay table, where they hold. Dotted: linear "
+           "cells. Diamond and bar: critical point of the largest network that has one, and its "
+           "95% interval (bootstrap over seeds). ρ of LSTM and GRU is the spectral radius of the "
+           "candidate's block.", flow.has_radii_or_is_plain, flow.share_rates),
+    Figure("profile", "Gradient norm against steps back from the loss", ("profile", "critical"), NETWORK,
+           profiles.profile,
+           "Norm of dL/dh_t, the mean over the batch of its log10; lines are means over seeds, bands reach "
            "from the least to the greatest seed. Of an LSTM the pair (h, c), and below it each by "
-           "itself, the other held fixed. The loss is at the right. Dotted: where gradients "
-           "of a number format, spread evenly over the units, become 0 or infinite."),
-    Figure("heatmap", "Gradient norm over radius and steps back", ("profile",), NETWORK,
-           flow.heatmap,
-           "log10 of |dL/dh_t|, mean over seeds and batch. The line is where a gradient is 1e-3 of "
-           "what it is at the loss. Grey: not finite.", flow.has_radii_or_is_plain),
-    Figure("horizon", "How far back gradients reach", ("decay", "profile"), NETWORK, flow.horizon,
+           "itself, the other held fixed. Of more than five radii, the one nearest to the critical radius "
+           "ρ* (bold) and others whose ends are spread. Thin line: the norm at the loss. "
+           "Dotted: where gradients of a number format, spread evenly over the units, underflow or overflow "
+           "(bf16 overflows where fp32 does)."),
+    Figure("heatmap", "Gradient norm over radius and steps back", ("profile", "critical"), NETWORK,
+           profiles.heatmap,
+           "Norm of dL/dh_t relative to that at the loss: mean over seeds and batch of log10. Colours end at "
+           "the ends of the bar. Solid lines: a thousandth and a thousand times the norm at the loss; dashed: "
+           "critical point (table critical). Grey: not finite.",
+           flow.has_radii_or_is_plain, _by_radius_or_coupling),
+    Figure("horizon", "How far back gradients reach", ("decay", "profile"), NETWORK, profiles.horizon,
            "Steps back from the loss until the gradient is 1e-3 of its start (median over seeds, "
            "band from the least to the greatest) and until the first seed's gradients leave the "
-           "range of a number format. No mark: not within the recorded steps.",
-           flow.has_radii_or_is_plain),
+           "range of a number format. No mark: not within the recorded steps T.",
+           flow.has_radii_or_is_plain, _by_radius_or_coupling),
     Figure("growing", "Fraction of seeds whose gradient grows", ("decay",), FAMILY, flow.growing,
-           "Part of the seeds with a decay rate below 0.", flow.has_radii_or_is_plain),
+           "Fraction of seeds with a decay rate below 0, and its 95% interval (Wilson), over the radii where "
+           "it changes.", flow.has_radii_or_is_plain, _by_radius_or_coupling),
     Figure("clipping", "Gradient norm before and after clipping", ("clip",), NETWORK,
            weights.clipping,
            "Norm of the gradient of all weights and biases, before and after it is scaled down to "
@@ -107,23 +112,23 @@ FIGURES = (
            "decay rate is 0, linear between two radii, with its 95% interval (bootstrap over seeds); a bar "
            "that reaches the edge has no end there. Dashed: mean-field theory for infinitely many units, "
            "as far as it holds. Dotted: where gradients of linear cells keep their norm. Grey: no rate.",
-           phase.has_levels, _x),
+           phase.has_levels, _by_radius_or_coupling),
     Figure("multiples", "Decay rates of all networks", ("decay", "critical"), kinds.OTHERS,
            multiples.multiples,
            "A panel for each kind of network and size, with the others pale behind it. Points: mean over "
            "seeds with its 95% interval (Student's t). Blue areas: gradients vanish; vermilion: they "
            "explode. Line: prediction of the decay table. Diamond: where the decay rate is 0, with its 95% "
-           "interval (bootstrap over seeds) as a thick line.", multiples.has_several_panels, _x),
+           "interval (bootstrap over seeds) as a thick line.", multiples.has_several_panels, _by_radius_or_coupling),
     Figure("scaling", "Critical point against the number of units", ("critical",), kinds.OTHERS,
            scaling.scaling,
            "Where the decay rate, a mean over seeds, is 0, with its 95% interval (bootstrap over seeds); an "
            "arrow at the edge: the swept radii do not bound it. Kinds of networks are moved apart a little. "
-           "Line: mean-field theory for infinitely many units.", scaling.has_several_sizes, _x),
+           "Line: mean-field theory for infinitely many units.", scaling.has_several_sizes, _by_radius_or_coupling),
     Figure("seeds", "Decay rates of single networks", ("seeds", "decay", "critical"), NETWORK, seeds.seeds,
            "Circles: networks whose gradients vanish; triangles: whose gradients explode; of more than "
            f"{seeds.MARKS} networks a histogram. Diamonds: mean over seeds with its 95% interval (Student's "
            "t). Lines: prediction of the decay table. The radii are the nearest to where the decay rate is "
-           "0, or comes nearest to it.", _shows_seeds, _x),
+           "0, or comes nearest to it.", _shows_seeds, _by_radius_or_coupling),
     *(Figure(f"time-{axis}", f"Time against {axis}", ("bench",), bench.KIND,
              bench.time_against(axis),
              "Forward and backward pass with norms, per column (one sample at one radius) and "

@@ -7,24 +7,30 @@ import numpy as np
 
 from .. import findings, style
 from ..table import CELL
+from ..text import math as formula
 from .drawing import (
     BACK,
-    RADIUS,
+    OVER,
     RATE,
     Absent,
+    last_finite,
     legend_below,
     mark_levels,
+    name_regions,
     named_ticks,
+    padded,
     panels,
     power_axis,
     quantile_band,
     radius_bar,
     radius_colours,
     range_ends_log10,
+    tint_regions,
     value_ticks,
     zero_line,
 )
-from .flow import need_rates, ordered, predictions
+from .flow import name_laws, need_rates, ordered, predictions, rate_limits
+from .places import name_ends, name_line
 
 
 def has_several_cells(table):
@@ -69,18 +75,31 @@ def _name_axes(laid_out, whole, of_one):
 
 # --- cells ----------------------------------------------------------------------------------------
 
-def _over_radii(axes, decay):
+def _over_radii(axes, decay, x):
+    """Names are at the ends of lines, or in a legend that panels share; returns what names the laws."""
     laid_out = _laid_out(axes, decay)
-    named = frozenset()
+    laws, ends = {}, []
     for own, part, look, name in laid_out:
-        rho, value, half = ordered(part, "rho", "decay_rate", "decay_rate_ci95")
-        own.fill_between(rho, value - half, value + half, color=look["color"], alpha=0.2, linewidth=0)
-        own.plot(rho, value, label=name, markerfacecolor="white", zorder=3, **look)
-        named = predictions(own, part, look["color"], named)
+        place, value, half = ordered(part, x, "decay_rate", "decay_rate_ci95")
+        own.fill_between(place, value - half, value + half, color=look["color"], alpha=0.2, linewidth=0)
+        own.plot(place, value, label=name, markerfacecolor="white", zorder=3, **look)
+        laws |= predictions(own, part, x, style.THEORY)
+        ends += [(last, name, {"color": look["color"]})] if np.isfinite(last := last_finite(value)) else []
     every = _name_axes(laid_out, RATE, "nats per step")
     for own in every:
+        own.set(xlim=padded(decay.numbers(x)), ylim=rate_limits(decay))
         zero_line(own)
-    every[-1].set_xlabel(RADIUS)
+        tint_regions(own)
+    every[-1].set_xlabel(OVER[x])
+    if len(every) == 1:
+        name_ends(axes, ends, "small")
+    else:
+        legend_below(axes)
+
+    def place():
+        name_laws(laws)
+        name_regions(axes)
+    return place
 
 
 ROOM = 6  # rows of names that a figure's height has room for
@@ -97,15 +116,17 @@ def _at_one_radius(axes, decay):
         axes.errorbar([value], [place], xerr=[half if np.isfinite(half) else 0.0], capsize=2.0,
                       markerfacecolor="white", **look)
     axes.axvline(0.0, color="#000000", linewidth=style.stroke(0.7), zorder=1.6)
+    axes.set_xlim(rate_limits(decay))
+    tint_regions(axes, "x")
     axes.set_yticks(range(len(parts)), [findings.variant(part, decay) for part in parts])
     axes.set(xlabel=RATE, ylim=(len(parts) - 0.5, -0.5))
+    return lambda: name_regions(axes, "x")
 
 
-def cells(axes, decay):
+def cells(axes, decay, x="rho"):
     need_rates(decay)
     _need_several_cells(decay)
-    (_over_radii if decay.varies("rho_asked") else _at_one_radius)(axes, decay)
-    legend_below(axes)
+    return _over_radii(axes, decay, x) if decay.varies("rho_asked") else _at_one_radius(axes, decay)
 
 
 # --- cell-profiles --------------------------------------------------------------------------------
@@ -118,20 +139,23 @@ def cell_profiles(axes, profile):
     if profile.varies("rho_asked"):
         raise Absent("needs one radius for all")
     laid_out = _laid_out(axes, profile)
-    drawn = False
+    ends = []
     for own, part, look, name in laid_out:
         ((_, values),) = findings.curves(part)
         back = values.T[::-1]  # steps back, seeds
         look = look | {"markevery": max(1, len(back) // MARKS)}
-        drawn |= quantile_band(own, np.arange(len(back)), back, look, name)
-    if not drawn:
+        last = quantile_band(own, np.arange(len(back)), back, look, name)
+        ends += [(last, name, {"color": look["color"], "fontsize": "small"})] if np.isfinite(last) else []
+    if not ends:
         raise Absent("no norm is finite and above 0")
     every = _name_axes(laid_out, "norm of the gradient", "norm")
     for own in every:
         power_axis(own.yaxis)
-        mark_levels(own, range_ends_log10(int(profile.one("hidden"))))
+        own.margins(x=0)
+        mark_levels(own, range_ends_log10(int(profile.one("hidden"))), ends if len(every) == 1 else ())
     every[-1].set_xlabel(BACK)
-    legend_below(axes)
+    if len(every) > 1:
+        legend_below(axes)
 
 
 # --- gate-bias, leak ------------------------------------------------------------------------------
@@ -140,13 +164,14 @@ def cell_profiles(axes, profile):
 class _Setting:
     label: str  # of the x axis
     law: Callable  # the decay rate without W_hh
-    validity: str
+    words: str  # for the law
 
 
 _SETTINGS = {
-    "gate_bias": _Setting("bias b of the memory gate", lambda bias: np.logaddexp(0.0, -bias),
-                          "−ln σ(b): exact at Wₕₕ = 0 without input"),
-    "leak": _Setting("leak A", lambda leak: -np.log1p(-leak), "−ln(1 − A): exact at Wₕₕ = 0"),
+    "gate_bias": _Setting("bias " + formula("b") + " of the memory gate", lambda bias: np.logaddexp(0.0, -bias),
+                          "gate alone: " + formula(r"-\ln\,\sigma(b)")),
+    "leak": _Setting("leak " + formula("A"), lambda leak: -np.log1p(-leak),
+                     "leak alone: " + formula(r"-\ln(1-A)")),
 }
 WORD = 0.18  # room for a word on the x axis
 
@@ -166,25 +191,32 @@ def _places(texts):
 
 
 def _draw_law(axes, setting, numbers):
+    """Returns the line; None where no number has a rate."""
     with np.errstate(divide="ignore"):
         ends = [value for value in numbers if np.isfinite(setting.law(value))]
-        along = np.linspace(min(ends), max(ends), 200) if ends else np.empty(0)
-    axes.plot(along, setting.law(along), color=style.REFERENCE, linestyle="--",
-              linewidth=style.stroke(1.0), zorder=1.8, label=setting.validity if ends else "")
+    if not ends:
+        return None
+    along = np.linspace(min(ends), max(ends), 200)
+    (line,) = axes.plot(along, setting.law(along), color=style.THEORY, linewidth=style.stroke(0.9), zorder=2.5,
+                        label=setting.words)
+    return line
 
 
 def _draw_rates(axes, rows, column, places, look, label):
-    """The rates of one cell at one radius. Words are filled marks, and no part of the line."""
+    """The rates of one cell at one radius. Words are filled marks, and no part of the line. Returns the
+    line, of the words where there are no numbers."""
     texts = rows.text(column)
     order = sorted(range(len(rows)), key=lambda at: places[texts[at]])
+    lines = []
     for numbers in (True, False):
         chosen = [at for at in order if _is_number(texts[at]) == numbers]
         value, half = (rows.numbers(name)[chosen] for name in ("decay_rate", "decay_rate_ci95"))
         if chosen:
             how = look if numbers else look | {"linestyle": "none"}
-            axes.errorbar([places[texts[at]] for at in chosen], value,
-                          yerr=np.where(np.isfinite(half), half, 0.0), capsize=1.5, label=label,
-                          markerfacecolor="white" if numbers else look["color"], **how)
+            lines.append(axes.errorbar([places[texts[at]] for at in chosen], value,
+                                       yerr=np.where(np.isfinite(half), half, 0.0), capsize=1.5, label=label,
+                                       markerfacecolor="white" if numbers else look["color"], **how)[0])
+    return lines[0]
 
 
 def _tick(text):
@@ -209,24 +241,34 @@ def against(column):
         places = _places(decay.values(column))
         radii = [radius for radius, _ in findings.radii(decay)]
         draw_cells = _by_radius if len(radii) > 1 else _by_cell
-        every = draw_cells(axes, decay, column, places, radii)
+        every, names = draw_cells(axes, decay, column, places, radii)
+        numbers = [places[text] for text in places if _is_number(text)]
+        laws = [_draw_law(own, _SETTINGS[column], numbers) for own in every]
         for own in every:
             zero_line(own)
-            _draw_law(own, _SETTINGS[column], [places[text] for text in places if _is_number(text)])
+            tint_regions(own)
         _scale(every[-1], column, places)
-        legend_below(axes)
+
+        def place():
+            for words, line in names:
+                name_line(line.axes, words, *line.get_data(), at=0.6, color=line.get_color())
+            if laws[0]:
+                name_line(axes, _SETTINGS[column].words, *laws[0].get_data(), at=0.3, color=style.THEORY_TEXT)
+            name_regions(axes)
+        return place
     return draw
 
 
 def _by_cell(axes, decay, column, places, _radii):
-    for at, part in enumerate(findings.variants(decay, ("cell",))):
-        _draw_rates(axes, part, column, places, style.series(at), findings.cell(part))
+    """Returns the axes, and names with their lines."""
+    names = [(findings.cell(part), _draw_rates(axes, part, column, places, style.series(at), findings.cell(part)))
+             for at, part in enumerate(findings.variants(decay, ("cell",)))]
     axes.set(ylabel=RATE)
-    return [axes]
+    return [axes], names
 
 
 def _by_radius(axes, decay, column, places, radii):
-    """A panel for each cell, and a line for each radius."""
+    """A panel for each cell, and a line for each radius, which a bar of colours names."""
     cells = findings.variants(decay, ("cell",))
     colours = radius_colours(radii)
     every = panels(axes, len(cells))
@@ -236,4 +278,4 @@ def _by_radius(axes, decay, column, places, radii):
             _draw_rates(own, rows, column, places, look, "")
     _name_axes(list(zip(every, cells, strict=True)), RATE, "nats per step")
     radius_bar(every, colours)
-    return every
+    return every, []

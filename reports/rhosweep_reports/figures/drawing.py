@@ -16,13 +16,13 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from .. import findings, style
 from ..text import math as formula
 from ..text import mathtext
-from .places import name_ends
-
+from .places import name_ends, write_where_free
 
 RADIUS = "spectral radius " + formula(r"\rho") + " of " + formula("W_{hh}")
 COUPLING = "coupling " + formula(r"g=\|W_{hh}\|_F\,/\sqrt{H}")
 OVER = {"rho": RADIUS, "g": COUPLING}  # labels of the x axis that a user chooses, --x
 BACK = "steps back from the loss, " + formula("T-t")
+SYMBOL = {"rho": r"\rho^*", "g": "g^*"}  # in a formula, where gradients keep their norm
 RATE = "decay rate, nats per step"
 BAND = (0.1, 0.5, 0.9)  # quantiles over networks: the line is in the middle
 
@@ -34,6 +34,73 @@ class Absent(Exception):
 def finite(values):
     """Values as a line or a band shows them: it breaks where one is not finite."""
     return np.where(np.isfinite(values), values, np.nan)
+
+
+def last_finite(values):
+    """NaN where none is."""
+    known = values[np.isfinite(values)]
+    return known[-1] if len(known) else np.nan
+
+
+def finite_range(values):
+    """The least and the greatest of the finite values, of which there is at least one."""
+    known = np.asarray(values)[np.isfinite(values)]
+    return float(known.min()), float(known.max())
+
+
+def padded(values, part=0.03):
+    """Limits of an axis for these values."""
+    low, high = finite_range(values)
+    margin = part * (high - low) or 0.1 * abs(high) or 0.1
+    return low - margin, high + margin
+
+
+def evenly(values, most):
+    """At most so many of the values, at even distances, the first and the last among them."""
+    if len(values) <= most:
+        return list(values)
+    return [values[round(at)] for at in np.linspace(0, len(values) - 1, most)]
+
+
+def letters(grey):
+    """The grey of a size (style.size_greys), dark enough for letters."""
+    return str(min(float(grey), 0.46))
+
+
+def with_interval(value, low, high):
+    """In a formula, to the first digit of the interval's half width. Ends that the radii swept do not
+    bound are 0 and infinite; without an interval (one seed) the value stands alone."""
+    if np.isnan(low):
+        return f"{value:.3g}"
+    ends = [abs(end - value) for end in (low, high) if 0.0 < end < np.inf and end != value]
+    digits = max(0, -math.floor(math.log10(np.mean(ends)))) if ends else 3
+    left = f"[{low:.{digits}f}" if low > 0.0 else "(0"
+    right = f"{high:.{digits}f}]" if high < np.inf else r"\infty)"
+    return rf"{value:.{digits}f}\ {left},\,{right}"
+
+
+# --- regions of decay rates -----------------------------------------------------------------------
+
+def tint_regions(axes, along="y"):
+    """Of rates on an axis that has its limits: above 0 gradients vanish, below they explode."""
+    low, high = axes.get_ylim() if along == "y" else axes.get_xlim()
+    span = axes.axhspan if along == "y" else axes.axvspan
+    if high > 0.0:
+        span(max(0.0, low), high, color=style.VANISH, alpha=0.07, linewidth=0, zorder=0)
+    if low < 0.0:
+        span(low, min(0.0, high), color=style.EXPLODE, alpha=0.10, linewidth=0, zorder=0)
+    axes.set(**{f"{along}lim": (low, high)})
+
+
+def name_regions(axes, along="y"):
+    """Where there is room, when the layout is settled."""
+    def sign(x, y):
+        return np.sign(y if along == "y" else x)
+
+    for word, colour, side, near in (("vanish", style.VANISH_TEXT, 1, (0.4, 1.0)),
+                                     ("explode", style.EXPLODE_TEXT, -1, (0.0, 0.3))):
+        write_where_free(axes, f"gradients\n{word}", near, color=colour, weight="bold",
+                         where=lambda *at, side=side: sign(*at) == side)
 
 
 def stacked(axes, heights, **shared):
@@ -68,7 +135,8 @@ def radius_colours(radii):
 
 def radius_bar(every, colours):
     """A bar of colours above axes."""
-    every[0].figure.colorbar(colours, ax=every, label=RADIUS, location="top", pad=0.02, aspect=35)
+    bar = every[0].figure.colorbar(colours, ax=every, location="top", pad=0.02, aspect=35)
+    bar.set_label(RADIUS, labelpad=0.6 * _points("axes.labelsize"))  # which formulas, lower than words, need
 
 
 def gradient_norm(of):
@@ -76,12 +144,21 @@ def gradient_norm(of):
     return formula(rf"\|\partial L/\partial {of}\|")
 
 
-_NORMS = {"h": gradient_norm("h_t"), "c": gradient_norm("c_t"), findings.PAIR: gradient_norm("(h_t,c_t)")}
+_STATES = {"h": "h_%s", "c": "c_%s", findings.PAIR: "(h_%s,c_%s)"}
+
+
+def _state_at(profile, step):
+    return _STATES[profile.one("state")].replace("%s", step)
 
 
 def norm_of(profile):
     """What the norms of one state are of."""
-    return _NORMS[profile.one("state")]
+    return gradient_norm(_state_at(profile, "t"))
+
+
+def norm_over_start(profile):
+    """The same, relative to where the loss is."""
+    return f"{norm_of(profile)} / {gradient_norm(_state_at(profile, 'T'))}"
 
 
 def zero_line(axes):
@@ -89,21 +166,21 @@ def zero_line(axes):
 
 
 def quantile_band(axes, places, samples, look, label):
-    """Median and band of the samples at each place, one array for each."""
+    """Median and band of the samples at each place, one array for each. Returns the last median that is
+    finite, NaN where none is."""
     low, middle, high = np.transpose([findings.quantiles(values, BAND) for values in samples])
     axes.fill_between(places, finite(low), finite(high), color=look["color"], alpha=0.18,
                       linewidth=style.stroke(0.5))  # a stroke where there is one place alone
     axes.plot(places, finite(middle), label=label, markerfacecolor="white", **look)
-    return np.isfinite(middle).any()
+    return last_finite(middle)
 
 
 def range_ends_log10(elements):
-    """Norms, spread evenly over so many elements, at which formats end, by name; fp32 and bf16 end
-    upwards at the same one."""
+    """Norms, spread evenly over so many elements, at which formats end, by name. bf16 ends upwards where
+    fp32 does."""
     limits = findings.limits_log10(elements)
-    ends = {f"{name} → 0": low for name, (low, _) in limits.items()}
-    ends["fp32, bf16 → ∞"] = limits["bf16"][1]
-    return ends | {"fp16 → ∞": limits["fp16"][1]}
+    ends = {f"{name} underflow": low for name, (low, _) in limits.items()}
+    return ends | {f"{name} overflow": limits[name][1] for name in ("fp32", "fp16")}
 
 
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
@@ -111,6 +188,8 @@ _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 def power_text(exponent, _position=None):
     """10 to the power of a whole number, without a formula: fast, and all in one font."""
+    if exponent == 0:
+        return "1"
     return "10" + f"{exponent:.0f}".translate(_SUPERSCRIPT)
 
 
@@ -219,10 +298,11 @@ def legend_below(axes):
     figure.legend(named.values(), labels, loc="outside lower center", ncols=columns)
 
 
-def mark_levels(axes, levels):
-    """Dotted lines at `levels` {name: value} as far as they are in view, named at the right."""
+def mark_levels(axes, levels, ends=()):
+    """Dotted lines at `levels` {name: value} as far as they are in view, named at the right, with the
+    names of other `ends` there (places.name_ends)."""
     low, high = axes.get_ylim()
     shown = {name: value for name, value in levels.items() if low < value < high}
     for value in shown.values():
         axes.axhline(value, color=style.REFERENCE, linestyle=":", linewidth=style.stroke(0.8), zorder=1.5)
-    name_ends(axes, [(value, name, {"color": "#333333"}) for name, value in shown.items()])
+    name_ends(axes, [*ends, *((value, name, {"color": "#555555"}) for name, value in shown.items())])

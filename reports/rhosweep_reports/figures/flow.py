@@ -1,26 +1,28 @@
-"""Figures of gradient flow, from the tables decay and profile."""
+"""Figures of decay rates over the spectral radius, from the tables decay and critical."""
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from .. import findings, style
+from ..text import math as formula
 from .drawing import (
-    BACK,
-    RADIUS,
+    OVER,
     RATE,
+    SYMBOL,
     Absent,
-    finite,
-    legend_below,
-    mark_levels,
-    norm_of,
-    number_axis,
-    panels,
-    power_axis,
-    radius_bar,
-    radius_colours,
-    range_ends_log10,
+    evenly,
+    finite_range,
+    last_finite,
+    letters,
+    name_regions,
+    padded,
+    tint_regions,
+    with_interval,
     zero_line,
 )
+from .places import fraction, name_ends, name_line, write_where_free
+
+MOST_NAMES = 9  # of sizes at the right of a picture
 
 
 def ordered(table, *columns):
@@ -45,193 +47,181 @@ def need_rates(decay):
 
 # --- rate -----------------------------------------------------------------------------------------
 
-def predictions(axes, part, colour, named):
-    """One dashed line per law; returns the laws named so far."""
-    if "predicted_rate" not in part:
-        return named
-    for law in dict.fromkeys(name for name in part.text("prediction") if name):
+def law_words(law):
+    """For people: the decay rate is minus the logarithm that the table names."""
+    if law == "mean field":
+        return "mean-field theory"
+    logarithm = law.replace("ln", r"\ln\,").replace("rho", r"\rho")
+    return "theory: " + (formula(f"-{logarithm}") if law.startswith("ln") else law)
+
+
+def predictions(axes, part, x, colour):
+    """A line for each law; returns law to line."""
+    drawn = {}
+    for law in part.values("prediction") if "prediction" in part else ():
         chosen = np.array([name == law for name in part.text("prediction")])
-        rho, rate = part.numbers("rho")[chosen], part.numbers("predicted_rate")[chosen]
-        order = np.argsort(rho, kind="stable")
-        axes.plot(rho[order], rate[order], color=colour, linestyle="--", linewidth=style.stroke(0.9), zorder=2,
-                  label="" if law in named else f"predicted: {law}")
-        named = named | {law}
-    return named
+        place, rate = part.numbers(x)[chosen], part.numbers("predicted_rate")[chosen]
+        order = np.argsort(place, kind="stable")
+        (drawn[law],) = axes.plot(place[order], rate[order], color=colour, linewidth=style.stroke(0.8),
+                                  zorder=2.5, label=f"_{law}")  # in no legend
+    return drawn
 
 
-def _laws(axes, decay):
-    """ln rho for linear cells, and the bound of the largest singular value. Both depend on the
-    size through the radius alone, so that those of the largest network stand for all."""
-    rho, bound = ordered(_sizes(decay)[-1], "rho", "decay_rate_bound")
-    law = -np.log(rho)
-    same = np.allclose(bound, law, rtol=0.0, atol=1e-9)
-    axes.plot(rho, law, color=style.REFERENCE, linestyle=":", linewidth=style.stroke(1.1), zorder=1.8,
-              label="−ln ρ: linear cells, and bound" if same else "−ln ρ: linear cells")
-    if np.isfinite(bound).any() and not same:
-        axes.plot(rho, bound, color=style.REFERENCE, linestyle="-.", linewidth=style.stroke(0.9), zorder=1.8,
-                  label="bound by σₘₐₓ")
+def name_laws(drawn):
+    """When the layout is settled."""
+    for law, line in drawn.items():
+        name_line(line.axes, law_words(law), *line.get_data(), at=0.3, color=style.THEORY_TEXT)
 
 
-def rate(axes, decay):
+def rate_limits(decay):
+    """Limits of decay rates: data with their intervals as far as these leave room for the data, and
+    predictions, but not laws of other cells."""
+    rates, half, predicted = (decay.numbers(name) for name in
+                              ("decay_rate", "decay_rate_ci95", "predicted_rate"))
+    values = np.concatenate([rates, predicted, [0.0]])
+    low, high = finite_range(values)
+    more = np.minimum(np.where(np.isfinite(half), half, 0.0), 0.5 * (high - low))
+    low, high = finite_range(np.concatenate([values, rates - more, rates + more]))
+    margin = 0.05 * (high - low) or 0.1
+    return low - margin, high + margin
+
+
+def share_rates(look, decay, _critical):
+    """One scale for the rates of all families, so that pictures can be compared."""
+    return {"x": look.x, "limits": rate_limits(decay)}
+
+
+def _draw_rates(axes, parts, x):
+    """Points of every size, named at the right."""
+    ends = []
+    for part, grey in zip(parts, style.size_greys(len(parts)), strict=True):
+        place, value, half = ordered(part, x, "decay_rate", "decay_rate_ci95")
+        axes.errorbar(place, value, yerr=np.where(np.isfinite(half), half, 0.0), label=f"H = {part.one('hidden')}",
+                      color=grey, fmt="o", markeredgewidth=0, elinewidth=style.stroke(0.7), zorder=3)
+        if np.isfinite(last := last_finite(value)):
+            ends.append((last, formula(f"H={part.one('hidden')}"), {"color": letters(grey)}))
+    if len(parts) > 1:
+        name_ends(axes, evenly(ends, MOST_NAMES), "small")
+
+
+def _draw_linear_law(axes, decay, x):
+    """-ln rho, to compare other cells with; returns the words for it and where they belong."""
+    if decay.one("leak") != "1" or decay.one("cell") == "linear":
+        return None  # gates and leaks carry gradients past W_hh
+    place, rho = ordered(_sizes(decay)[-1], x, "rho")
+    along = np.linspace(place.min(), place.max(), 200)
+    law = -np.log(np.interp(along, place, rho))
+    axes.plot(along, law, color=style.REFERENCE, linestyle=":", zorder=1.8, label="linear cells")
+    return "linear cells: " + formula(r"-\ln\,\rho"), along, law
+
+
+def _critical_point(critical, x):
+    """Of the largest network that has one: its row's place, interval and size."""
+    if critical is None:
+        return None
+    known = [part for part in _sizes(critical) if np.isfinite(part.numbers(f"{x}_critical")[0])]
+    if not known:
+        return None
+    names = (f"{x}_critical", f"{x}_critical_ci95_low", f"{x}_critical_ci95_high", "g_predicted")
+    return known[-1], [known[-1].numbers(name)[0] for name in names]
+
+
+def _mark_critical(axes, critical, x):
+    """Where gradients turn from vanishing to exploding; returns words for it and the place they point to."""
+    found = _critical_point(critical, x)
+    if not found:
+        return []
+    part, (place, low, high, predicted) = found
+    ends = np.clip([low, high], *axes.get_xlim())
+    axes.plot(ends, [0.0, 0.0], color=style.MEASURED, linewidth=style.stroke(2.0), solid_capstyle="butt", zorder=4)
+    axes.plot([place], [0.0], marker="D", markersize=style.stroke(3.8), color=style.MEASURED,
+              markeredgecolor="white", markeredgewidth=style.stroke(0.7), zorder=5)
+    size = f"\n({formula('H=' + part.one('hidden'))})" if len(_sizes(critical)) > 1 else ""
+    told = [(formula(f"{SYMBOL[x]}={with_interval(place, low, high)}") + size, place, style.MEASURED)]
+    if x == "g" and np.isfinite(predicted):
+        axes.plot([predicted], [0.0], marker="|", markersize=style.stroke(9), markeredgewidth=style.stroke(1.2),
+                  color=style.THEORY, zorder=4.5)
+        told.append((f"mean field: {formula(f'g^*={predicted:.3f}')}", predicted, style.THEORY_TEXT))
+    return told
+
+
+def rate(axes, decay, critical=None, x="rho", limits=None):
     need_rates(decay)
+    parts = _sizes(decay)
+    limits = limits or rate_limits(decay)
+    axes.set(xlabel=OVER[x], ylabel=RATE, ylim=limits)
+    axes.set_xlim(padded(decay.numbers(x)))
+    tint_regions(axes)
     zero_line(axes)
-    if decay.one("leak") == "1":  # gates and leaks carry gradients past W_hh
-        _laws(axes, decay)
-    named = frozenset()
-    for at, part in enumerate(_sizes(decay)):
-        look = style.series(at)
-        rho, value, half = ordered(part, "rho", "decay_rate", "decay_rate_ci95")
-        critical = findings.critical_radius(rho, value)
-        label = f"H = {part.one('hidden')}"
-        if critical is not None:
-            label += f", zero at ρ = {critical:.2f}"
-        axes.errorbar(rho, value, yerr=np.where(np.isfinite(half), half, 0.0), label=label,
-                      color=look["color"], marker=look["marker"], linestyle="none", capsize=1.5,
-                      markerfacecolor="white", elinewidth=style.stroke(0.8), zorder=3)
-        named = predictions(axes, part, look["color"], named)
-        if critical is not None:
-            axes.plot([critical], [0.0], marker="|", color=look["color"], markersize=style.stroke(11),
-                      markeredgewidth=style.stroke(1.3), zorder=4, linestyle="none")
-    axes.set(xlabel=RADIUS, ylabel=RATE)
-    legend_below(axes)
+    linear = _draw_linear_law(axes, decay, x)
+    laws = {}
+    for part in parts:
+        laws |= predictions(axes, part, x, style.THEORY)
+    _draw_rates(axes, parts, x)
+    told = _mark_critical(axes, critical, x)
+
+    def place():
+        for words, at, colour in told:
+            x_at, y_at = fraction(axes, (at, 0.0))
+            write_where_free(axes, words, (x_at, y_at + 0.15), to=(at, 0.0), color=colour)
+        name_regions(axes)
+        name_laws(laws)
+        if linear:
+            name_line(axes, *linear, at=1.0, color=style.REFERENCE)
+    return place
 
 
 # --- growing --------------------------------------------------------------------------------------
 
-def growing(axes, decay):
+Z = 1.959964  # of a normal distribution's middle 95%
+
+
+def wilson(share, count):
+    """The 95% interval of Wilson for a share of so many."""
+    spread = Z**2 / count
+    middle = (share + 0.5 * spread) / (1.0 + spread)
+    half = np.sqrt(share * (1.0 - share) * spread + 0.25 * spread**2) / (1.0 + spread)
+    return middle - half, middle + half
+
+
+def _changing(place, share):
+    """The places between which the share changes, and two more at both ends."""
+    changes = np.flatnonzero(np.diff(share))
+    return place[max(0, changes[0] - 2):changes[-1] + 4] if len(changes) else place[:0]
+
+
+def growing(axes, decay, x="rho"):
     need_rates(decay)
-    for at, part in enumerate(_sizes(decay)):
-        rho, fraction = ordered(part, "rho", "growing_fraction")
-        axes.plot(rho, fraction, label=f"H = {part.one('hidden')}", markerfacecolor="white",
-                  **style.series(at))
-    axes.set(xlabel=RADIUS, ylabel="seeds whose gradient grows", ylim=(-0.04, 1.04))
+    share = decay.numbers("growing_fraction")
+    if not (share > 0.0).any():
+        raise Absent("gradients of no seed grow, at any radius")
+    parts, lines, changing = _sizes(decay), [], []
+    for part, grey in zip(parts, style.size_greys(len(parts)), strict=True):
+        place, share, count = ordered(part, x, "growing_fraction", "seeds")
+        low, high = wilson(share, count)
+        axes.errorbar(place, share, yerr=(np.maximum(share - low, 0.0), np.maximum(high - share, 0.0)), color=grey,
+                      elinewidth=style.stroke(0.7), fmt="none", zorder=2.5)
+        lines += axes.plot(place, share, label=f"H = {part.one('hidden')}", marker="o", color=grey, zorder=3)
+        changing.append(_changing(place, share))
+    changing = np.concatenate(changing)
+    axes.set_xlim(padded(changing if len(changing) else decay.numbers(x)))
+    axes.set(xlabel=OVER[x], ylabel="seeds whose gradient grows", ylim=(-0.06, 1.06))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    legend_below(axes)
+
+    def place_names():
+        for at, (part, line) in enumerate(zip(parts, lines, strict=True)):
+            height = 0.8 - 0.6 * at / max(1, len(parts) - 1)
+            _name_at_height(axes, formula(f"H={part.one('hidden')}"), line, height)
+    return place_names if len(parts) > 1 else None
 
 
-# --- profile --------------------------------------------------------------------------------------
-
-def _state(axes, profile, curves, colours):
-    """The curves of one state, a line for each radius."""
-    for radius, values in curves:
-        step = np.arange(1, values.shape[1] + 1)
-        shown = finite(values)
-        colour = colours.to_rgba(radius)
-        if len(shown) > 1:
-            axes.fill_between(step, shown.min(axis=0), shown.max(axis=0), color=colour, alpha=0.3,
-                              linewidth=0)
-        axes.plot(step, shown.mean(axis=0), color=colour, linewidth=style.stroke(0.9))
-    power_axis(axes.yaxis)
-    axes.margins(x=0)
-    axes.set_ylabel(norm_of(profile))
-
-
-def profile(axes, profile):
-    parts = findings.states(profile)
-    states = [findings.curves(part) for part in parts]
-    if not any(np.isfinite(values).any() for curves in states for _, values in curves):
-        raise Absent("no norm is finite")
-    radii = [radius for radius, _ in states[0]]
-    colours = radius_colours(radii)
-    every = panels(axes, len(parts))
-    for one, part, curves in zip(every, parts, states, strict=True):
-        _state(one, part, curves, colours)
-    for one in every:  # once all have taken part in their common scale
-        mark_levels(one, range_ends_log10(int(profile.one("hidden"))))
-    every[-1].set_xlabel("time step t (the loss is at the right end)")
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-    if len(radii) > 1:
-        radius_bar(every, colours)
+def _name_at_height(axes, words, line, height):
+    """With a stroke to where the line first reaches a height, or to its end."""
+    x, y = line.get_data()
+    above = np.flatnonzero(y >= height)
+    k = above[0] if len(above) else np.flatnonzero(np.isfinite(y))[-1]
+    if k > 0 and y[k - 1] < height <= y[k]:
+        to = (x[k - 1] + (x[k] - x[k - 1]) * (height - y[k - 1]) / (y[k] - y[k - 1]), height)
     else:
-        axes.plot([], [], color=colours.to_rgba(radii[0]), label=f"ρ = {findings.number(radii[0], 4)}")
-        legend_below(axes)
-
-
-# --- heat map -------------------------------------------------------------------------------------
-
-def _edges(centres):
-    """Borders of cells around ascending centres."""
-    middle = 0.5 * (centres[1:] + centres[:-1])
-    return np.concatenate(([2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]))
-
-
-def heatmap(axes, profile):
-    curves = findings.curves(profile)
-    radii = np.array([radius for radius, _ in curves])
-    if len(set(radii)) < 2:
-        raise Absent("needs more than one radius")
-    grid = np.array([values.mean(axis=0)[::-1] for _, values in curves]).T  # steps back, radii
-    if grid.shape[0] < 2 or not np.isfinite(grid).any():
-        raise Absent("needs more than one step with finite norms")
-    back = np.arange(grid.shape[0])
-    axes.set_facecolor("#BBBBBB")
-    axes.grid(False)
-    mesh = axes.pcolormesh(_edges(radii), _edges(back.astype(float)), np.ma.masked_invalid(grid),
-                           cmap=style.HEAT, rasterized=True)
-    fallen = finite(grid - grid[:1])
-    if np.nanmin(fallen) < -findings.VANISHED < np.nanmax(fallen):
-        axes.contour(radii, back, fallen, levels=[-findings.VANISHED], colors="black",
-                     linewidths=style.stroke(1.0), linestyles="--")
-        axes.plot([], [], color="black", linestyle="--", linewidth=style.stroke(1.0),
-                  label="1e-3 of the norm at the loss")
-    bar = axes.figure.colorbar(mesh, ax=axes, label=norm_of(findings.states(profile)[0]), pad=0.02,
-                               aspect=25)
-    power_axis(bar.ax.yaxis)
-    axes.set(xlabel=RADIUS, ylabel=BACK,
-             ylim=(-0.5, grid.shape[0] - 0.5))
-    legend_below(axes)
-
-
-# --- horizon --------------------------------------------------------------------------------------
-
-def _reach(axes, profile):
-    """Median and range over seeds of the steps back to 1e-3 of the start."""
-    curves = findings.curves(profile)
-    reach = [findings.horizon(values) for _, values in curves]
-    # A seed that never gets there reaches further than any step.
-    filled = [np.where(np.isnan(steps), np.inf, steps) for steps in reach]
-    middle = finite(np.array([np.median(steps) for steps in filled]))
-    if np.isnan(middle).all():
-        return False
-    radii = np.array([radius for radius, _ in curves])
-    length = curves[0][1].shape[1]
-    low = np.array([steps.min() for steps in filled])
-    high = np.minimum([steps.max() for steps in filled], length)
-    shown = np.isfinite(middle)
-    axes.fill_between(radii[shown], low[shown], high[shown], color=style.SERIES[0], alpha=0.18,
-                      linewidth=0)
-    axes.plot(radii, middle, label="1e-3 of the start", markerfacecolor="white", **style.series(0))
-    return True
-
-
-def _range_ends(decay):
-    """Label and steps of every end of a format's range that is reached; ends reached at the same
-    steps, such as the largest fp32 and bf16, are one."""
-    found = []
-    for end, sign in (("underflow", "0"), ("overflow", "∞")):
-        seen = {}
-        for name in findings.LIMITS:
-            (steps,) = ordered(decay, f"{name}_{end}")
-            if not np.isnan(steps).all():
-                seen.setdefault(steps.tobytes(), (steps, []))[1].append(name)
-        found += [(f"{', '.join(names)} → {sign}", steps) for steps, names in seen.values()]
-    return found
-
-
-def horizon(axes, decay, profile):
-    reached = _reach(axes, profile)
-    ends = _range_ends(decay)
-    if not reached and not ends:
-        raise Absent("no gradient falls to 1e-3 of its start or leaves a format's range")
-    (rho,) = ordered(decay, "rho")
-    for at, (label, steps) in enumerate(ends, start=1):
-        axes.plot(rho, steps, label=label, markerfacecolor="white", **style.series(at))
-    length = int(decay.one("steps"))
-    axes.set_yscale("symlog", linthresh=1.0, linscale=0.35)
-    axes.axhline(length, color=style.REFERENCE, linestyle=":", linewidth=style.stroke(0.9))
-    axes.annotate(f"T = {length}", (1.0, length), (0, 1.5), xycoords=("axes fraction", "data"),
-                  textcoords="offset points", ha="right", va="bottom", fontsize="x-small",
-                  color="#333333")
-    axes.set(xlabel=RADIUS, ylabel=BACK, ylim=(0, 1.6 * length))
-    number_axis(axes.yaxis)
-    legend_below(axes)
+        to = (x[k], y[k])
+    write_where_free(axes, words, fraction(axes, to), to=to, color=letters(line.get_color()))

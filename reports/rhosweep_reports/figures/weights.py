@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.ticker import PercentFormatter
 
 from .. import findings, style
+from ..text import math as formula
 from .drawing import (
     RADIUS,
     Absent,
@@ -21,8 +22,8 @@ from .drawing import (
 
 
 def _draw_band(axes, at, label, rho, samples):
-    """Of the log10 norms at each radius, one array for each."""
-    return quantile_band(axes, rho, samples, style.series(at), label)
+    """Of the log10 norms at each radius, one array for each. Returns whether there is a median."""
+    return np.isfinite(quantile_band(axes, rho, samples, style.series(at), label))
 
 
 def _by_radius(clip, column):
@@ -89,13 +90,18 @@ def clipping(axes, clip):
 
 def gradients(axes, clip, profile):
     curves = findings.curves(profile)
-    drawn = [_draw_band(axes, 0, gradient_norm("W_{hh}"), *_by_radius(clip, "weight_hh")),
-             _draw_band(axes, 1, f"{norm_of(findings.states(profile)[0])}, t = 1", [radius for radius, _ in curves],
-                        [values[:, 0] for _, values in curves])]
-    if not any(drawn):
+    shown = [(gradient_norm("W_{hh}"), *_by_radius(clip, "weight_hh")),
+             (norm_of(findings.states(profile)[0]) + ", " + formula("t=1"), [radius for radius, _ in curves],
+              [values[:, 0] for _, values in curves])]
+    ends = []
+    for at, (name, radii, samples) in enumerate(shown):
+        look = style.series(at)
+        last = quantile_band(axes, radii, samples, look, name)
+        ends += [(last, name, {"color": look["color"], "fontsize": "small"})] if np.isfinite(last) else []
+    if not ends:
         raise Absent("no norm is finite and above 0")
     _norm_axis(axes, clip)
     axes.set_xlabel(RADIUS)
+    axes.margins(x=0.03)
     blocks = findings.GATES.get(clip.one("cell"), 1)
-    mark_levels(axes, range_ends_log10(blocks * int(clip.one("hidden")) ** 2))
-    legend_below(axes)
+    mark_levels(axes, range_ends_log10(blocks * int(clip.one("hidden")) ** 2), ends)
