@@ -45,7 +45,7 @@ def _parts(figure, tables):
 
 def _name(figure, part, whole):
     if figure.tables[0] == "bench":
-        told = [findings.plain(part.one(column)) for column in figure.split if whole.varies(column)]
+        told = [findings.plain(part.one(column)) for column in figure.split if len(whole.values(column)) > 1]
         return "_".join([figure.name, *told])
     return f"{figure.name}_{findings.slug(part, whole, figure.split)}"
 

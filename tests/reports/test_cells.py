@@ -398,10 +398,7 @@ def test_benchmarks_of_gated_cells_are_drawn_beside_others(tmp_path):
     table = benchjson.read([tmp_path / "x.json"])
     drawn = {picture.name: draw(picture)
              for picture in pictures.plan({"bench": table}, Look())[0]}
-    times = {cell: drawn[f"time-H_f32_{cell}"].axes[0].lines[0].get_ydata()
-             for cell in ("tanh", "lstm", "gru")}
-    np.testing.assert_allclose(times["lstm"], 5.0 * times["tanh"])
-    np.testing.assert_allclose(times["gru"], 4.0 * times["tanh"])
+    assert_readable(drawn["time_f32"], "time_f32")
     assert_readable(drawn["roofline"], "roofline")
     axes = drawn["roofline"].axes[0]
     colours = {label: handle.get_color() for handle, label in
@@ -420,6 +417,3 @@ def test_what_scripts_bench_sums_up_of_other_cells(tmp_path):
     table = benchjson.read([tmp_path / "x.json"])
     assert [(row["body"], row["cell"], row["time_ms"]) for row in table.rows()] == 2 * [
         ("bptt/cpu", "lstm", "2.0"), ("nn_lstm_loop", "lstm", "6.0")]
-    (picture,) = [one for one in pictures.plan({"bench": table}, Look(), "speedup-H")[0]]
-    (label,) = draw(picture).axes[0].get_legend_handles_labels()[1]
-    assert label == "over PyTorch, nn.LSTM per radius, no norms, 2 threads"

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure  # noqa: E402
 pictures = pytest.importorskip("rhosweep_reports.pictures")
 from picture_tools import assert_readable, draw  # noqa: E402
 from rhosweep_reports import style  # noqa: E402
-from rhosweep_reports.figures import FIGURES, bench, flow, profiles  # noqa: E402
+from rhosweep_reports.figures import FIGURES, flow, profiles  # noqa: E402
 from rhosweep_reports.figures.drawing import Absent, power_text, with_interval  # noqa: E402
 from rhosweep_reports.figures.places import spread  # noqa: E402
 from rhosweep_reports.load import Results  # noqa: E402
@@ -268,71 +268,6 @@ def test_values_that_are_not_finite_break_the_line(axes):
     np.testing.assert_array_equal(line.get_ydata(), [0.0, -2.0, np.nan, np.nan])
 
 
-def bench_table(rows_of):
-    header = ("body", "device", "threads", "precision", "cell", "hidden", "batch", "radii",
-              "steps", "time_ms", "gflops", "bytes_per_s", "ns_per_column_step")
-    return Table.from_rows("bench", header, [dict(zip(header, row, strict=True)) for row in rows_of])
-
-
-BENCH = bench_table([
-    ("peak/fma/f32", "A CPU", "2", "f32", "", "", "", "", "", "1", "400", "", ""),
-    ("peak/bandwidth", "A CPU", "2", "", "", "", "", "", "", "1", "", "2e10", ""),
-    ("bptt/cpu", "A CPU", "2", "f32", "tanh", "64", "16", "32", "100", "4", "200", "1e10", "78"),
-    ("bptt/cpu", "A CPU", "2", "f32", "tanh", "128", "16", "32", "100", "12", "240", "8e9", "234"),
-    ("bptt/cpu", "A CPU", "1", "f32", "tanh", "64", "16", "32", "100", "7", "114", "6e9", "137"),
-    ("baseline/blas_stepwise", "A CPU", "2", "f32", "tanh", "64", "16", "32", "100", "20", "40",
-     "", "390"),
-    ("baseline/blas_stepwise", "A CPU", "2", "f32", "tanh", "128", "16", "32", "100", "48", "60",
-     "", "936"),
-])
-
-
-def test_time_plots_the_bench_table(axes):
-    bench.time_against("H")(axes, BENCH)
-    x, y = drawn(axes, "bptt/cpu, 2 threads")
-    assert (list(x), list(y)) == ([64, 128], [78, 234])
-
-
-def test_time_against_units_is_of_the_shapes_with_the_most_columns_and_steps(axes):
-    shapes = [("64", "1", "64", "50", "3"), ("64", "16", "32", "100", "1"), ("64", "2", "2", "9", "2"),
-              ("128", "16", "128", "100", "4"), ("128", "16", "32", "100", "5")]
-    bench.time_against("H")(axes, bench_table(
-        ("bptt/cpu", "A CPU", "2", "f32", "tanh", *shape, "1", "1", "1", time) for *shape, time in shapes))
-    x, y = drawn(axes, "bptt/cpu")
-    assert (list(x), list(y)) == ([64, 128], [1, 4])
-
-
-def test_speedup_is_of_the_same_shape_and_threads(axes):
-    bench.speedup_against("H")(axes, BENCH)
-    x, y = drawn(axes, "over BLAS, a product per step")
-    assert (list(x), list(y)) == ([64, 128], [5, 4])
-
-
-def test_roofline_has_the_measured_ceilings(axes):
-    two = next(p for p in BENCH.split(("threads",)) if p.one("threads") == "2")
-    bench.roofline(axes, two)
-    marks = [line for line in axes.lines if line.get_linestyle() == "None"]
-    x, y = np.concatenate([line.get_xydata() for line in marks if len(line.get_xdata())]).T
-    assert list(y) == [200, 240]
-    np.testing.assert_allclose(x, [20, 30])
-    reach, ceiling = drawn(axes, "f32 (open): 400 GFLOP/s, 20 GB/s")
-    np.testing.assert_allclose(ceiling, np.minimum(400, 20 * reach))
-
-
-def test_threads_is_relative_to_the_fewest(axes):
-    timed = [p for p in BENCH.split(("cell",)) if p.one("cell")][0]
-    bench.threads(axes, timed)
-    x, y = drawn(axes, "H 64")
-    np.testing.assert_allclose(x, [1, 2])
-    np.testing.assert_allclose(y, [1, 7 / 4])
-
-
-@pytest.mark.parametrize("draw", [bench.time_against("R"), bench.speedup_against("R")])
-def test_bench_figures_say_what_they_lack(axes, draw):
-    with pytest.raises(Absent, match="differ in R"):
-        draw(axes, BENCH)
-
-
 def test_powers_have_their_sign():
     assert [power_text(exponent) for exponent in (-38, 0, 12)] == ["10⁻³⁸", "1", "10¹²"]
 
@@ -371,4 +306,4 @@ def test_nothing_is_clipped_and_no_names_overlap(results, look):
             continue
         drawn_figures.add(picture.figure.name)
         assert_readable(figure, picture.name)
-    assert {"rate", "profile", "heatmap", "horizon", "growing", "time-H"} <= drawn_figures
+    assert {"rate", "profile", "heatmap", "horizon", "growing"} <= drawn_figures

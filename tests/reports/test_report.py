@@ -152,6 +152,7 @@ def test_bench_json_becomes_a_table_and_figures(fixed_database, tmp_path):
     assert float(row["time_ms"]) == pytest.approx(0.704)
     assert float(row["time_ms_max"]) == pytest.approx(0.768)
     assert float(row["ns_per_column_step"]) == pytest.approx(0.704e6 / (16 * 32 * 100))
+    assert (out / "time.pdf").exists() and (out / "speedup.svg").exists()
     assert (out / "time-H.pdf").exists() and (out / "speedup-H.svg").exists()
     left_out = re.search(r'<ul id="left-out">.*</ul>', (out / "index.html").read_text(), re.S)[0]
     assert "Roofline" in left_out and "ceilings" in left_out

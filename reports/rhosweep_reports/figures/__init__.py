@@ -129,23 +129,35 @@ FIGURES = (
            f"{seeds.MARKS} networks a histogram. Diamonds: mean over seeds with its 95% interval (Student's "
            "t). Lines: prediction of the decay table. The radii are the nearest to where the decay rate is "
            "0, or comes nearest to it.", _shows_seeds, _by_radius_or_coupling),
-    *(Figure(f"time-{axis}", f"Time against {axis}", ("bench",), bench.KIND,
-             bench.time_against(axis),
-             "Forward and backward pass with norms, per column (one sample at one radius) and "
-             "step; median of the repetitions. " + bench.CHOICE[axis], describe=bench.describe)
+    Figure("speedup", "Time beside Rhosweep's", ("bench",), ("precision", "gradients", "compared_with"),
+           bench.speedup,
+           "How many times as long others take for the same shape, forward and backward pass: H units, B "
+           "samples, T steps. Bars are medians over the runs, whiskers reach from the least to the "
+           "greatest; what ran in turns with ours is compared within each round. Of one CPU, with the most "
+           "threads. " + bench.RIVALS + " "
+           + bench.GREY, bench.has_rivals, describe=bench.describe),
+    Figure("time", "Time per column and step", ("bench",), ("precision", "gradients"), bench.time,
+           "Forward and backward pass, per column (one sample at one radius) and step: H units, B samples, "
+           "T steps. Medians over the runs, whiskers from the least to the greatest; of one CPU, with the "
+           "most threads. " + bench.RIVALS + " " + bench.GREY, describe=bench.describe),
+    *(Figure(f"time-{axis}", f"Time against {axis}", ("bench",), bench.KIND, bench.time_over(axis),
+             "Forward and backward pass, per column (one sample at one radius) and step; medians over the "
+             f"runs, strokes from the least to the greatest. Lines join shapes that differ in {axis} "
+             "alone. " + bench.RIVALS, bench.has_times_over(axis), describe=bench.describe)
       for axis in bench.AXES),
-    *(Figure(f"speedup-{axis}", f"Speed-up against {axis}", ("bench",), bench.KIND,
-             bench.speedup_against(axis),
-             "Time of the one named over the time of ours, at the same shape; 1 is equal. "
-             + bench.CHOICE[axis], describe=bench.describe)
+    *(Figure(f"speedup-{axis}", f"Time beside Rhosweep's against {axis}", ("bench",),
+             (*bench.KIND, "compared_with"), bench.speedup_over(axis),
+             "How many times as long others take for the same shape; medians over the runs, strokes from "
+             f"the least to the greatest. Lines join shapes that differ in {axis} alone. " + bench.RIVALS,
+             bench.has_speedups_over(axis), describe=bench.describe)
       for axis in bench.AXES),
     Figure("roofline", "Roofline", ("bench",), ("device", "threads"), bench.roofline,
            "Floating-point rate against operations per byte of state, input and norms moved; a "
-           "mark for each shape timed, open for f32 and filled for f64, in the colour of its cell where "
-           "LSTM or GRU was timed too. Ceilings measured on the "
+           "mark for each shape timed, open for f32 and filled for f64, darker for more units H, or in the "
+           "colour of its cell where LSTM or GRU was timed too. Ceilings measured on the "
            "same device: fused multiply-adds in registers, and a triad (on a GPU, a copy) through "
            "memory.", describe=bench.describe),
     Figure("threads", "Scaling with threads", ("bench",), (*bench.KIND, "device"), bench.threads,
-           "Rate relative to that of the fewest threads measured; the dashed line is in "
-           "proportion.", describe=bench.describe),
+           "Median time with the fewest threads over the time with more, strokes from the least to the "
+           "greatest; dashed: in proportion to the threads.", describe=bench.describe),
 )

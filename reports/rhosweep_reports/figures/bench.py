@@ -1,30 +1,59 @@
 """Figures of speed, from the table of benchmark JSON (benchjson.py)."""
 
+import math
+from dataclasses import dataclass, replace
+
 import numpy as np
+from matplotlib.font_manager import FontProperties
+from matplotlib.ticker import LogLocator
 
 from .. import findings, style
+from ..benchjson import KIND, OURS, SHAPE, STATES, WEIGHTS
+from ..text import math as formula
+from ..text import mathtext
 from .drawing import Absent, legend_below, number_axis, value_ticks
+from .places import name_ends
 
-KIND = ("precision", "cell")
 AXES = {"H": "hidden", "B": "batch", "R": "radii"}
-MEANING = {"H": "units H", "B": "samples B", "R": "spectral radii R"}
-CHOICE = {"H": "At each H, the shape with the most columns and steps.",
-          "B": "Shapes that differ in B alone.", "R": "Shapes that differ in R alone."}
-SHAPE = ("hidden", "batch", "radii", "steps")
-OURS = ("bptt/cuda", "bptt/cpu")
-PLACE = ("body", "device", "threads")
-# Bodies that are not ours, by names for people.
-NAMES = {
-    "baseline/blas_stepwise": "BLAS, a product per step",
-    "jax_vmap_grad": "JAX, vmap of grad of scan",
-    "jax_shared_w0": "JAX, backward pass by hand",
-    "bmm_hooks": "PyTorch, baddbmm with hooks",
-    "nn_rnn_loop": "PyTorch, nn.RNN per radius, no norms",
-    "nn_lstm_loop": "PyTorch, nn.LSTM per radius, no norms",
-    "nn_gru_loop": "PyTorch, nn.GRU per radius, no norms",
-    "cell_hooks": "PyTorch, nn.RNNCell with hooks",
+MEANING = {"H": "units ", "B": "samples ", "R": "spectral radii "}
+
+
+@dataclass(frozen=True)
+class Body:
+    """What was timed, for people."""
+
+    name: str
+    colour: str
+    norms: bool = True  # whether it computes the norms of gradients
+
+
+# In the order of the bars.
+BODIES = {
+    "bptt/cuda": Body("Rhosweep, GPU", "#000000"),
+    "bptt/cpu": Body("Rhosweep, CPU", "#595959"),
+    "baseline/blas_stepwise": Body("BLAS, a product a step", "#E69F00"),
+    "jax_vmap_grad": Body("JAX, vmap of grad", "#A6D8F0"),
+    "jax_shared_w0": Body("JAX, by hand", "#3B8FBF"),
+    "bmm_hooks": Body("PyTorch, batched matmul", "#B0578D"),
+    "nn_rnn_loop": Body("PyTorch nn.RNN, no norms", "#B0578D", norms=False),
+    "nn_lstm_loop": Body("PyTorch nn.LSTM, no norms", "#B0578D", norms=False),
+    "nn_gru_loop": Body("PyTorch nn.GRU, no norms", "#B0578D", norms=False),
+    "cell_hooks": Body("PyTorch nn.RNNCell", "#E3BCD4"),
 }
-FILLED = {"f32": False, "f64": True}  # marks of the roofline
+# What others compute, for captions.
+RIVALS = ("All compute the norm of dL/dh_t at every step (of an LSTM, of dL/dc_t too), except PyTorch's "
+          "nn.RNN, nn.LSTM and nn.GRU (no norms), which do not give that gradient: theirs is the time of a "
+          "forward and a backward pass. These, nn.RNNCell and JAX's vmap of grad take a product for each step "
+          "and radius, the others one for all radii of a step. PyTorch and JAX lose gradients outside the "
+          "range of their numbers.")
+WIDE = 2.0  # greatest over least of more than that is no time to quote
+LETTERS = "#333333"  # of letters
+VAGUE, VAGUE_EDGE, VAGUE_TEXT = "#E6E6E6", "#B0B0B0", "#666666"
+GREY = f"Grey: least and greatest differ by more than a factor of {WIDE:g}, which is no time to quote."
+
+
+def _body(name):
+    return BODIES.get(name) or Body(name.removeprefix("baseline/"), style.REFERENCE)
 
 
 def _timed(bench):
@@ -40,61 +69,358 @@ def _threads(count):
     return f"{count} thread" + ("" if count == "1" else "s")
 
 
+def _span(values):
+    low, high = min(values), max(values)
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def _in_order(cells):
+    known = list(findings.CELLS)
+    return sorted(cells, key=lambda cell: (known.index(cell) if cell in known else len(known), cell))
+
+
 def describe(part):
-    """What the rows share, in a line, and the devices."""
-    told = [findings.CELLS.get(part.one("cell"), part.one("cell")), part.one("precision")]
-    if not part.varies("threads") and part.one("threads"):
-        told.append(_threads(part.one("threads")))
-    devices = dict.fromkeys(name for name in part.text("device") if name)
-    return "\n".join([", ".join(filter(None, told)), *devices])
+    """What the rows share, in a line; the devices; and the libraries."""
+    told = [findings.CELLS.get(cell, cell) for cell in _in_order(part.values("cell"))]
+    told += part.values("precision")
+    if part.values("gradients") == [WEIGHTS]:
+        told.append("with the weights' gradients")
+    if len(part.values("threads")) == 1:
+        told.append(_threads(part.values("threads")[0]))
+    runs = {int(count) for count in part.values("repetitions")}
+    if max(runs) > 1:
+        told.append(f"medians of {_span(runs)} runs")
+    return "\n".join(filter(None, [", ".join(told), *part.values("device"),
+                                   ", ".join(sorted(part.values("library")))]))
 
 
-def _largest(part):
-    """Per H the row of the most columns and steps; ascending H."""
-    work = part.numbers("batch") * part.numbers("radii") * part.numbers("steps")
+# --- a row for each time, by shape ----------------------------------------------------------------
+
+@dataclass(frozen=True)
+class Row:
+    cell: str
+    shape: tuple  # H, B, R, T
+    body: str
+    place: tuple  # device and threads
+    least: float
+    middle: float
+    most: float
+
+    @property
+    def kind(self):
+        """By which rows are told apart at a shape."""
+        return self.body, self.place
+
+    @property
+    def is_vague(self):
+        return self.most > WIDE * self.least
+
+
+def _rows(bench, column):
+    """Of all that has a value."""
+    ranges = zip(*(bench.numbers(column + end) for end in ("_min", "", "_max")), strict=True)
+    shapes = zip(*(bench.text(name) for name in SHAPE), strict=True)
+    places = zip(bench.text("device"), bench.text("threads"), strict=True)
+    told = zip(bench.text("cell"), shapes, bench.text("body"), places, ranges, strict=True)
+    return [Row(cell, tuple(map(int, shape)), body, place, *values)
+            for cell, shape, body, place, values in told if np.isfinite(values).all()]
+
+
+def _with_most_threads(rows):
+    """Of each device; the figure of threads shows the others."""
     best = {}
-    for at, hidden in enumerate(part.numbers("hidden")):
-        if hidden not in best or work[at] > work[best[hidden]]:
-            best[hidden] = at
-    return [best[hidden] for hidden in sorted(best)]
+    for row in sorted(rows, key=lambda row: int(row.place[1] or 0)):
+        best[row.cell, row.shape, row.body, row.place[0]] = row
+    return list(best.values())
 
 
-def _runs_along(part, axis):
-    """Lists of rows of one place that differ in the axis alone (for H: see CHOICE), ascending."""
-    if axis == "H":
-        groups = [_largest(part)]
-    else:
-        others = [part.text(column) for column in SHAPE if column != AXES[axis]]
-        found = {}
-        for at, key in enumerate(zip(*others, strict=True)):
-            found.setdefault(key, []).append(at)
-        along = part.numbers(AXES[axis])
-        groups = [sorted(group, key=lambda at: along[at]) for group in found.values()]
-    return [group for group in groups
-            if len({part.text(AXES[axis])[at] for at in group}) > 1]
+MOST_SHAPES = 12  # of a cell, for which a picture has room
 
 
-def _series_name(part, group, axis, devices):
-    """`devices`: whether the body ran on several, and this one must be named."""
-    body = part.one("body")
-    name = NAMES.get(body, body.removeprefix("baseline/"))
-    name += f", {part.one('device')}" if devices else ""
-    if part.one("threads") and "cuda" not in part.one("body"):
-        name += f", {_threads(part.one('threads'))}"
-    if axis != "H":
-        at = group[0]
-        name += "; " + " ".join(f"{letter} {part.text(column)[at]}" for letter, column in
-                                zip("HBRT", SHAPE, strict=True) if letter != axis)
-    return name
+def _columns_and_steps(shape):
+    return math.prod(shape[1:])
 
 
-def _log_axis(axes, axis, values):
-    axes.set_xscale("log", base=2)
-    value_ticks(axes, values)
-    axes.set_xlabel(MEANING[axis])
+def _shapes(rows):
+    """Those of a cell in descending order: of more than a picture has room for, at each H the one
+    with the most columns and steps."""
+    shapes = sorted({row.shape for row in rows}, key=lambda one: (one[0], _columns_and_steps(one), one))
+    if len(shapes) > MOST_SHAPES:
+        shapes = list({shape[0]: shape for shape in shapes}.values())
+    return shapes[::-1]
 
 
-def _rate_axis(axes, values):
+def _called(rows, alone="Rhosweep"):
+    """Names for rows, one of each body and place: with the device and the threads where a body ran in
+    several. An engine of ours is called `alone` where it is the only one."""
+    engines = {row.body for row in rows if row.body in OURS}
+
+    def name(row):
+        devices, threads = ({one.place[at] for one in rows if one.body == row.body} for at in (0, 1))
+        parts = [alone if alone and engines == {row.body} else _body(row.body).name,
+                 row.place[0] if len(devices) > 1 else "",
+                 _threads(row.place[1]) if len(threads) > 1 else ""]
+        return ", ".join(filter(None, parts))
+
+    return [name(row) for row in rows]
+
+
+def _order(row):
+    known = list(BODIES)
+    return known.index(row.body) if row.body in known else len(known), row.body, row.place
+
+
+GAP = 0.8  # between shapes, in rows
+LEAST = 2.2  # rows for the two lines that name a shape
+
+
+@dataclass(frozen=True)
+class Group:
+    """What stands together: the rows of a shape, or the name of a cell above its shapes."""
+
+    cell: str
+    shape: tuple | None
+    rows: tuple
+    top: float  # of its first row, downwards
+    height: float
+
+
+def _groups(rows, height_of):
+    """One below the other, cell by cell; `height_of` counts the rows that the rows of a shape take."""
+    groups, top = [], 0.0
+
+    def add(cell, shape, own, height):
+        nonlocal top
+        groups.append(Group(cell, shape, own, top, height))
+        top += height + GAP
+
+    cells = _in_order({row.cell for row in rows})
+    for cell in cells:
+        if len(cells) > 1:
+            add(cell, None, (), 0.8)
+        own = [row for row in rows if row.cell == cell]
+        for shape in _shapes(own):
+            here = tuple(sorted((row for row in own if row.shape == shape), key=_order))
+            add(cell, shape, here, max(LEAST, height_of(here)))
+    return groups
+
+
+def _shape_name(shape):
+    hidden, batch, radii, steps = shape
+    return (f"{formula(f'H={hidden}')}, {radii} radi{'us' if radii == 1 else 'i'}\n"
+            f"{formula(f'B={batch}')}, {formula(f'T={steps}')}")
+
+
+SIZE = "small"  # of the words in pictures by shape
+PITCH = 1.3  # height of a row in ems
+MOST_WORDS = 0.7  # of the axes' width that words take
+
+
+def _away():
+    """Points between bars and words."""
+    return style.stroke(3.5)
+
+
+def _gaps():
+    """Inches around words."""
+    return 2.0 * _away() / 72.0
+
+
+def _inches(axes, words, **look):
+    """How wide words are."""
+    text = axes.text(0.0, 0.0, mathtext(words), parse_math=True, fontsize=SIZE, **look)
+    width = text.get_window_extent().width / axes.figure.dpi
+    text.remove()
+    return width
+
+
+def _write_heads(axes, groups):
+    """Names of cells and shapes left of the axes. Returns how wide they are, in inches."""
+    axes.set_yticks([])
+    widest = 0.0
+    for group in groups:
+        words, look = (_shape_name(group.shape), {}) if group.shape else \
+            (findings.CELLS.get(group.cell, group.cell), {"fontweight": "bold"})
+        axes.annotate(words, (0.0, group.top + 0.5 * (group.height - 1.0)), (-_away(), 0.0),
+                      xycoords=("axes fraction", "data"), textcoords="offset points", ha="right",
+                      va="center", fontsize=SIZE, annotation_clip=False, **look)
+        widest = max(widest, _inches(axes, words, **look))
+    return widest
+
+
+def _frame(axes, groups, low):
+    """Sets up a logarithmic axis from `low`, and the rows. Returns how wide the axes will be, in inches,
+    as far as that is known before the layout is."""
+    em = FontProperties(size=SIZE).get_size_in_points() / 72.0
+    height = groups[-1].top + groups[-1].height
+    axes.figure.set_figheight((PITCH * height + 4.5) * em)
+    axes.set(xscale="log", xlim=(low, 2.0 * low), ylim=(height - 0.4, -0.6))
+    return axes.figure.get_figwidth() - _write_heads(axes, groups) - 2.0 * em
+
+
+def _number_ticks(axes):
+    number_axis(axes.xaxis)
+    low, high = axes.get_xlim()
+    if high > 1e3 * low:
+        axes.xaxis.set_major_locator(LogLocator(numticks=5))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.12g}")
+
+
+def _label(axes, words, rows):
+    if any(row.is_vague for row in rows):
+        words += f"\ngrey: runs differ by more than a factor of {WIDE:g}"
+    axes.set_xlabel(words)
+
+
+def _row_colours(row):
+    """Of the edge and within: white for what computes no norms."""
+    body = _body(row.body)
+    edge = VAGUE_EDGE if row.is_vague else body.colour
+    return edge, "white" if not body.norms else VAGUE if row.is_vague else edge
+
+
+def _with_room(low, ends, width):
+    """The upper limit of a logarithmic axis from `low` and `width` inches wide so that words fit
+    behind their bars: [(end of the bar, inches of the words)]."""
+    lengths = [math.log(end / low) / (1.0 - inches / width) for end, inches in ends]
+    return low * math.exp(max(lengths))
+
+
+def _bar(axes, y, row, **more):
+    edge, face = _row_colours(row)
+    axes.barh(y, row.middle - 1.0, left=1.0, height=0.8, facecolor=face, edgecolor=edge,
+              hatch=None if _body(row.body).norms else "/////", linewidth=style.stroke(0.6), **more)
+
+
+def _whisker(axes, y, row):
+    if row.most > row.least:
+        axes.plot((row.least, row.most), (y, y), color=style.MEASURED, linewidth=style.stroke(0.7),
+                  marker="|", markersize=2.5 * style.stroke(1.0))
+
+
+def _beside(axes, words, x, y, inches, **look):
+    axes.annotate(words, (x, y), (72.0 * inches + _away(), 0.0), textcoords="offset points", va="center",
+                  fontsize=SIZE, **look)
+
+
+def _times_ours(row):
+    """Three digits at least, and no exponent."""
+    return (f"{row.middle:,.0f}" if row.middle >= 99.95 else f"{row.middle:#.3g}") + "×"
+
+
+def _end(row):
+    """Behind which words stand."""
+    return max(1.0, row.most)
+
+
+def _draw_bars(axes, placed):
+    """With whiskers and numbers. Returns how much room the numbers need."""
+    for y, row in placed:
+        _bar(axes, y, row)
+        _whisker(axes, y, row)
+        _beside(axes, _times_ours(row), _end(row), y, 0.0,
+                color=VAGUE_TEXT if row.is_vague else style.MEASURED)
+    return [(_end(row), _inches(axes, _times_ours(row)) + _gaps()) for _, row in placed]
+
+
+def _with_most_room(groups):
+    """Of every body and place the row in the group with the shortest bars, and the end of these."""
+    best = {}
+    for group in groups:
+        end = max(map(_end, group.rows), default=None)
+        for row in group.rows:
+            if row.kind not in best or end < best[row.kind][1]:
+                best[row.kind] = (row, end)
+    return [best[kind] for kind in sorted(best, key=lambda kind: _order(best[kind][0]))]
+
+
+def _name_bars(axes, places, known, beside, width):
+    """Beside the bars, so many inches behind their ends; in a legend where that would leave too little
+    room for the bars. Returns how much room the names need."""
+    names = _called([row for row, _ in known], alone="")
+    words = beside + max(_inches(axes, name) for name in names) + _gaps()
+    if words > MOST_WORDS * width:
+        for (row, _), name in zip(known, names, strict=True):
+            _bar(axes, math.nan, replace(row, least=row.middle, most=row.middle), label=name)
+        legend_below(axes)
+        return []
+    for (row, end), name in zip(known, names, strict=True):
+        _beside(axes, name, end, places[row], beside, color=LETTERS)
+    return [(end, words) for _, end in known]
+
+
+def speedup(axes, bench):
+    rows = _with_most_threads(_rows(bench, "time_over_ours"))
+    if not rows:
+        raise Absent("needs an engine of ours and something to compare it with")
+    groups = _groups(rows, len)
+    placed = [(group.top + 0.5 * (group.height - len(group.rows)) + at, row)
+              for group in groups for at, row in enumerate(group.rows)]
+    low = min(1.0, 0.9 * min(row.least for _, row in placed))
+    width = _frame(axes, groups, low)
+    room = _draw_bars(axes, placed)
+    places = {row: y for y, row in placed}
+    widest = max(inches for _, inches in room)
+    room += _name_bars(axes, places, _with_most_room(groups), widest, width)
+    axes.axvline(1.0, color=style.MEASURED, linewidth=style.stroke(0.7))
+    axes.set_xlim(low, _with_room(low, room, width))
+    _number_ticks(axes)
+    on_gpu = any(row.body == "bptt/cpu" for row in rows)
+    _label(axes, f"times as long as Rhosweep{' on the GPU' if on_gpu else ''} takes", places)
+
+
+def has_rivals(bench):
+    return bool(_rows(bench, "time_over_ours"))
+
+
+def time(axes, bench):
+    groups = _groups(_with_most_threads(_rows(bench, "ns_per_column_step")), lambda _rows: LEAST)
+    shown = [row for group in groups for row in group.rows]
+    kinds = {row.kind: row for row in sorted(shown, key=_order)}
+    names = dict(zip(kinds, _called(list(kinds.values())), strict=True))
+    marks = dict(zip(kinds, style.MARKERS * len(kinds), strict=False))
+    _frame(axes, groups, 0.8 * min(row.least for row in shown))
+    for row in kinds.values():
+        _dot(axes, math.nan, replace(row, least=row.middle, most=row.middle), marks[row.kind],
+             label=names[row.kind])
+    for group in groups:
+        for row in group.rows:
+            _dot(axes, group.top + 0.5 * (group.height - 1.0), row, marks[row.kind])
+    axes.set_xlim(right=1.3 * max(row.most for row in shown))
+    _number_ticks(axes)
+    _label(axes, "time per column and step, ns", shown)
+    legend_below(axes)
+
+
+def _dot(axes, y, row, marker, **more):
+    edge, face = _row_colours(row)
+    axes.plot((row.least, row.most), (y, y), color=edge, linewidth=style.stroke(0.7))
+    axes.plot(row.middle, y, marker=marker, linestyle="none", color=edge, markerfacecolor=face, zorder=2.5,
+              **more)
+
+
+# --- lines over one size --------------------------------------------------------------------------
+
+def _lines(rows, axis):
+    """Rows of one body and place that differ in the axis alone, ascending; in the order of bars."""
+    at, lines = "HBRT".index(axis), {}
+    for row in sorted(rows, key=lambda row: row.shape[at]):
+        others = row.shape[:at] + row.shape[at + 1:]
+        lines.setdefault((_order(row), others), []).append(row)
+    return [lines[key] for key in sorted(lines) if len(lines[key]) > 1]
+
+
+def _line_names(lines, axis, alone):
+    """Body and place, and the sizes that rows of a line share."""
+    kinds = {line[0].kind: line[0] for line in lines}
+    called = dict(zip(kinds, _called(list(kinds.values()), alone), strict=True))
+    for row, *_ in lines:
+        sizes = [formula(f"{letter}={size}") for letter, size in zip("HBRT", row.shape, strict=True)
+                 if letter != axis]
+        yield f"{called[row.kind]}; {', '.join(sizes)}"
+
+
+def _value_axis(axes, values):
     """Logarithmic for values of different orders; else linear from 0, where lengths compare."""
     if max(values) > 8.0 * min(values):
         axes.set_yscale("log")
@@ -103,82 +429,59 @@ def _rate_axis(axes, values):
         axes.set_ylim(0.0, 1.1 * max(values))
 
 
-def _draw_lines(axes, axis, lines):
-    """Lines are (name, places along the axis, values)."""
-    for at, (name, along, values) in enumerate(lines):
-        axes.plot(along, values, label=name, markerfacecolor="white", **style.series(at))
-    _log_axis(axes, axis, np.concatenate([along for _, along, _ in lines]))
+def _draw_lines(axes, lines, axis, alone="Rhosweep"):
+    at = "HBRT".index(axis)
+    for count, (line, name) in enumerate(zip(lines, _line_names(lines, axis, alone), strict=True)):
+        along = [row.shape[at] for row in line]
+        look = style.series(count) | {"color": _body(line[0].body).colour}
+        axes.plot(along, [row.middle for row in line], label=name, markerfacecolor="white", **look)
+        axes.vlines(along, [row.least for row in line], [row.most for row in line], color=look["color"],
+                    linewidth=style.stroke(0.7))
+    axes.set_xscale("log", base=2)
+    value_ticks(axes, sorted({row.shape[at] for line in lines for row in line}))
+    axes.set_xlabel(MEANING[axis] + formula(axis))
+    legend_below(axes)
 
 
-def _times(bench, axis):
-    for part in _timed(bench):
-        for place in part.split(PLACE):
-            for group in _runs_along(place, axis):
-                name = _series_name(place, group, axis, part.varies("device"))
-                along, values = (place.numbers(column)[group]
-                                 for column in (AXES[axis], "ns_per_column_step"))
-                yield name, along, values
+def _lines_over(axis, column):
+    """The lines of a part."""
+    return lambda bench: _lines(_with_most_threads(_rows(bench, column)), axis)
 
 
-def time_against(axis):
+def has_times_over(axis):
+    return lambda bench: bool(_lines_over(axis, "ns_per_column_step")(bench))
+
+
+def has_speedups_over(axis):
+    return lambda bench: bool(_lines_over(axis, "time_over_ours")(bench))
+
+
+def time_over(axis):
     def draw(axes, bench):
-        lines = list(_times(bench, axis))
+        lines = _lines_over(axis, "ns_per_column_step")(bench)
         if not lines:
-            raise Absent(f"no two shapes of one engine that differ in {axis}")
-        _draw_lines(axes, axis, lines)
-        _rate_axis(axes, np.concatenate([values for _, _, values in lines]))
-        axes.set_ylabel("time per column and step, ns")
-        legend_below(axes)
+            raise Absent(f"no two shapes of one engine that differ in {axis} alone")
+        _draw_lines(axes, lines, axis)
+        _value_axis(axes, [row.middle for line in lines for row in line])
+        axes.set_ylabel("ns per column and step")
     return draw
 
 
-def _shape(table, at):
-    return tuple(table.text(column)[at] for column in SHAPE)
-
-
-def _times_beside(ours, place):
-    """Our time of every shape, for peers of one place: on a CPU, the same with as many threads."""
-    anywhere = ours.one("body") == "bptt/cuda"
-    return {_shape(ours, at): value for at, value in enumerate(ours.numbers("time_ms"))
-            if anywhere or all(ours.text(column)[at] == place.one(column)
-                               for column in ("device", "threads"))}
-
-
-def _our_engine(parts):
-    """The one of ours to compare with: that of the GPU where it was timed."""
-    ours = next((body for body in OURS if body in parts), None)
-    if ours is None or len(parts) < 2:
-        raise Absent("needs an engine of ours and something to compare it with")
-    if ours == "bptt/cuda" and parts[ours].varies("device"):
-        raise Absent("our times are of several GPUs: give the JSON of one")
-    return ours
-
-
-def _speedups(parts, ours, axis):
-    for body, part in parts.items():
-        for place in part.split(PLACE) if body != ours else ():
-            time = _times_beside(parts[ours], place)
-            for group in _runs_along(place, axis):
-                group = [at for at in group if _shape(place, at) in time]
-                if group:
-                    ratio = [place.numbers("time_ms")[at] / time[_shape(place, at)] for at in group]
-                    name = _series_name(place, group, axis, part.varies("device"))
-                    yield f"over {name}", place.numbers(AXES[axis])[group], ratio
-
-
-def speedup_against(axis):
+def speedup_over(axis):
     def draw(axes, bench):
-        parts = {part.one("body"): part for part in _timed(bench)}
-        ours = _our_engine(parts)
-        lines = list(_speedups(parts, ours, axis))
+        lines = _lines_over(axis, "time_over_ours")(bench)
         if not lines:
-            raise Absent(f"no peer was timed at two shapes that differ in {axis}")
-        _draw_lines(axes, axis, lines)
-        axes.axhline(1.0, color="#000000", linewidth=style.stroke(0.7))
-        _rate_axis(axes, np.concatenate([[1.0], *(ratio for _, _, ratio in lines)]))
-        axes.set_ylabel(f"speed-up of {ours}")
-        legend_below(axes)
+            raise Absent(f"nothing was timed beside ours at two shapes that differ in {axis} alone")
+        _draw_lines(axes, lines, axis, alone="")
+        axes.axhline(1.0, color=style.MEASURED, linewidth=style.stroke(0.7))
+        _value_axis(axes, [1.0, *(row.middle for line in lines for row in line)])
+        axes.set_ylabel("times as long as ours")
     return draw
+
+
+# --- roofline -------------------------------------------------------------------------------------
+
+FILLED = {"f32": False, "f64": True}  # marks
 
 
 def _peak(bench, bodies, column):
@@ -199,8 +502,7 @@ def _points(axes, part, looks, colour):
     """A mark for each shape. H is told by its form, for which a legend has room: beside the marks,
     which stand close where shapes share H, names would cover others. `colour` tells the cell, where
     there are several with gates or without. Returns the intensities."""
-    rate, moved = part.numbers("gflops"), part.numbers("bytes_per_s")
-    intensity = 1e9 * rate / moved
+    rate, intensity = part.numbers("gflops"), part.numbers("flops_per_byte")
     hidden = part.numbers("hidden")
     filled = FILLED[part.one("precision")]
     for size, look in looks.items():
@@ -211,11 +513,14 @@ def _points(axes, part, looks, colour):
 
 
 def _looks(axes, sizes, coloured):
-    """How each H looks, with its entry of the legend; in grey where colours tell cells."""
-    looks = {size: style.series(at) | {"linestyle": "none"} for at, size in enumerate(sizes)}
+    """How each H looks, with its entry of the legend; its grey is of no account where colours tell
+    cells."""
+    greys = style.size_greys(len(sizes))
+    looks = {size: style.series(at) | {"linestyle": "none", "color": grey}
+             for at, (size, grey) in enumerate(zip(sizes, greys, strict=True))}
     for size, look in looks.items():
-        look = look | ({} if coloured else {"color": style.REFERENCE})
-        axes.plot([], [], label=f"H {size:.0f}", markerfacecolor="white", **look)
+        look = look | ({"color": style.REFERENCE} if coloured else {})
+        axes.plot([], [], label=formula(f"H={size:.0f}"), markerfacecolor="white", **look)
     return looks
 
 
@@ -239,8 +544,9 @@ def _colours(axes, timed):
 
 def roofline(axes, bench):
     bandwidth = _peak(bench, ("peak/bandwidth", "peak/cuda/copy"), "bytes_per_s")
-    timed = [part for part in bench.split(("body", "precision", "cell"))
-             if part.one("body") in OURS and np.isfinite(part.numbers("bytes_per_s")).any()]
+    timed = [part for part in bench.split(("body", *KIND))
+             if part.one("body") in OURS and part.one("gradients") == STATES
+             and np.isfinite(part.numbers("flops_per_byte")).any()]
     compute = {precision: _peak(bench, (f"peak/fma/{precision}", f"peak/cuda/fma/{precision}"),
                                 "gflops") for precision in ("f32", "f64")}
     timed = [part for part in timed if compute[part.one("precision")] is not None]
@@ -249,10 +555,11 @@ def roofline(axes, bench):
     spans = []
     colours = _colours(axes, timed)
     sizes = sorted({size for part in timed for size in part.numbers("hidden")})
-    looks = _looks(axes, sizes, len(colours) == 1)
+    looks = _looks(axes, sizes, len(colours) > 1)
     for part in timed:
         ridge = compute[part.one("precision")] * 1e9 / bandwidth
-        spans += [ridge / 10, ridge * 2, *_points(axes, part, looks, colours[_kind_of_gates(part.one("cell"))])]
+        colour = colours[_kind_of_gates(part.one("cell"))]
+        spans += [ridge / 10, ridge * 2, *_points(axes, part, looks, colour)]
     reach = np.geomspace(0.8 * min(spans), 1.6 * max(spans), 200)
     for dash, precision in zip(style.DASHES, sorted({p.one("precision") for p in timed}),
                                strict=False):
@@ -266,33 +573,41 @@ def roofline(axes, bench):
     legend_below(axes)
 
 
+# --- threads --------------------------------------------------------------------------------------
+
 def _scaling(bench):
-    """Name, threads and times of each shape timed with several numbers of threads; ascending."""
-    for part in _timed(bench):
-        if part.one("body") != "bptt/cpu":
-            continue
-        for shape in part.split(SHAPE):
-            order = np.argsort(shape.numbers("threads"), kind="stable")
-            if shape.varies("threads"):
-                name = " ".join(f"{letter} {shape.one(column)}" for letter, column in
-                                zip("HBRT", SHAPE, strict=True))
-                yield name, shape.numbers("threads")[order], shape.numbers("time_ms")[order]
+    """Rows of each shape timed with several numbers of threads; ascending."""
+    found = {}
+    for row in _rows(bench, "speedup_over_fewest_threads"):
+        found.setdefault(row.shape, {})[int(row.place[1])] = row
+    return {shape: dict(sorted(found[shape].items())) for shape in sorted(found) if len(found[shape]) > 1}
+
+
+def _short_names(shapes):
+    """Sizes by which shapes differ: H where that is enough."""
+    differing = [at for at in range(len(SHAPE)) if len({shape[at] for shape in shapes}) > 1] or [0]
+    if len({shape[0] for shape in shapes}) == len(shapes):
+        differing = [0]
+    return [", ".join(formula(f"{'HBRT'[at]}={shape[at]}") for at in differing) for shape in shapes]
 
 
 def threads(axes, bench):
-    if "bptt/cpu" not in bench.text("body"):
-        raise Absent("no times of the engine cpu")
-    scaling = list(_scaling(bench))
+    scaling = _scaling(bench)
     if not scaling:
         raise Absent("needs one shape timed with two numbers of threads (two JSON files)")
-    for at, (name, count, time) in enumerate(scaling):
-        axes.plot(count, time[0] / time, label=name, markerfacecolor="white", **style.series(at))
-    for at, fewest in enumerate(sorted({count[0] for _, count, _ in scaling})):
-        most = max(count[-1] for _, count, _ in scaling if count[0] == fewest)
-        axes.plot([fewest, most], [1.0, most / fewest], color=style.REFERENCE, zorder=1.7,
-                  linestyle=(0, (4, 3)), linewidth=style.stroke(0.8),
-                  label="" if at else "in proportion")
+    ends = []
+    looks = zip(_short_names(scaling), style.size_greys(len(scaling)), scaling.values(), strict=True)
+    for at, (name, grey, rows) in enumerate(looks):
+        values = [row.middle for row in rows.values()]
+        axes.plot(rows.keys(), values, label=name, **style.series(at) | {"color": grey})
+        axes.vlines(rows.keys(), [row.least for row in rows.values()],
+                    [row.most for row in rows.values()], color=grey, linewidth=style.stroke(0.7))
+        ends.append((values[-1], name, {"color": LETTERS}))
+    counts = [count for rows in scaling.values() for count in rows]
+    fewest = min(counts)
+    axes.plot([fewest, max(counts)], [1.0, max(counts) / fewest], color=style.REFERENCE, zorder=1.7,
+              linestyle=(0, (4, 3)), linewidth=style.stroke(0.8))
     axes.set_ylim(bottom=0.0)
-    axes.set(xlabel="threads", ylabel="speed-up")
+    name_ends(axes, [*ends, (max(counts) / fewest, "in proportion", {"color": LETTERS})])
+    axes.set(xlabel="threads", ylabel="times as fast")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    legend_below(axes)
