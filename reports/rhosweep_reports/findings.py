@@ -30,14 +30,6 @@ def limits_log10(hidden):
             for name, (low, high) in LIMITS.items()}
 
 
-def critical_radius(rho, rate):
-    """Where the rate first falls through 0, linear between two rows; None where it never does."""
-    for k in range(1, len(rho)):
-        if rate[k - 1] > 0.0 >= rate[k]:
-            return float(rho[k - 1] + (rho[k] - rho[k - 1]) * rate[k - 1] / (rate[k - 1] - rate[k]))
-    return None
-
-
 def by_radius(table):
     """The rows in ascending radius (imported weights as they are have no order of their own)."""
     return np.argsort(table.numbers("rho"), kind="stable")

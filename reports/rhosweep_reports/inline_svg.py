@@ -5,6 +5,7 @@ refer to it. Lines lose the points that move them by less than can be seen.
 """
 
 import re
+from functools import lru_cache
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -20,7 +21,7 @@ _NAME = re.compile(r"\{[^}]*\}")  # of a namespace
 
 def _short(value):
     """A number in few letters: 0.50 is .5"""
-    text = f"{round(value, _DIGITS):.{_DIGITS}f}".rstrip("0").rstrip(".")
+    text = f"{value:.{_DIGITS}f}".rstrip("0").rstrip(".")
     if text in ("-0", ""):
         return "0"
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
@@ -87,6 +88,7 @@ def _steps(path):
         yield letter, values.reshape(-1, 2)
 
 
+@lru_cache(maxsize=1000)  # letters come in every figure
 def compact_path(path, simplify=True):
     """The same line in relative coordinates, which are short."""
     steps = list(_steps(path))
@@ -96,7 +98,7 @@ def compact_path(path, simplify=True):
         if letter in "zZ":
             text, at, before = text + "z", start, "z"
             continue
-        moves = _joined((points - at).ravel())
+        moves = _joined((points - at).ravel().tolist())
         glue = " " if letter == before == "L" and not moves.startswith("-") else ""
         text += glue + moves if letter == before == "L" else letter.lower() + moves
         at, before = points[-1], letter

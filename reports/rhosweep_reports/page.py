@@ -140,9 +140,8 @@ class _Figures:
 
     def section(self, kind):
         shown = "\n".join(self._one(picture, svg) for picture, svg in self._drawn if picture.figure is kind)
-        size = "grid large" if kind.name in OVERVIEW else "grid"
         return (f'<section class="kind"><h3 id="{kind.name}">{markup(kind.title)}</h3>\n'
-                f'<div class="{size}">\n{shown}\n</div></section>')
+                f'<div class="grid">\n{shown}\n</div></section>')
 
 
 def _absent(absent):
@@ -181,7 +180,7 @@ def _sections(tables, figures, absent, entries, sizes, command):
         yield "data-critical", page_tables.title("critical"), page_tables.section(entry, sizes)
     overview = "\n".join(map(figures.section, figures.kinds(lambda name: name in OVERVIEW)))
     if overview:
-        yield "overview", "Overview", overview
+        yield "overview", "Overview", f'<div class="overview">{overview}</div>'
     each = "\n".join(map(figures.section, figures.kinds(lambda name: name not in OVERVIEW)))
     yield "figures", "Figures", _selectors(figures.choices) + each + _absent(absent)
     if first is not every:
