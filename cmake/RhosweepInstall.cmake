@@ -15,6 +15,9 @@ string(REGEX REPLACE "^MIT License\n\nCopyright[^\n]*\n\n" "" license "${license
 string(REGEX REPLACE "\n\n" "\n.\n" license "${license}")
 string(STRIP "${license}" license)
 string(REGEX REPLACE "\n" "\n " license " ${license}")
+if(RHOSWEEP_CUDA)
+  file(READ packaging/copyright-cuda cuda_runtime)
+endif()
 configure_file(packaging/copyright.in ${PROJECT_BINARY_DIR}/copyright @ONLY)
 
 install(FILES ${PROJECT_BINARY_DIR}/rhosweep.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)

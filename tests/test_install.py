@@ -167,7 +167,8 @@ def can_sweep(program, folder):
 
 
 @from_a_build
-@pytest.mark.skipif(not shutil.which("dpkg-shlibdeps"), reason="no dpkg-dev")
+@pytest.mark.skipif(not (shutil.which("dpkg-shlibdeps") and shutil.which("file")),
+                    reason="needs dpkg-dev and file")
 def test_deb(tmp_path):
     package = packed("DEB", tmp_path / "package")
     depends = succeed("dpkg-deb", "--field", package, "Depends")
