@@ -271,7 +271,7 @@ def known_options():
 
 # Pages about the program; the others name options of scripts and tools.
 ABOUT_THE_PROGRAM = ("README.md", *(page for page in PAGES if page.startswith("docs/")))
-OF_OTHER_PROGRAMS = {"--target", "--no-deps"}  # of cmake and pip
+OF_OTHER_PROGRAMS = {"--install", "--target", "--no-deps"}  # of cmake and pip
 
 
 def test_options_in_the_text_exist():
