@@ -12,9 +12,10 @@
 #ifndef RS_TABLE_READING_H
 #define RS_TABLE_READING_H
 
+#include "../spec/words.h"
 #include "definition.h"
 
-enum { RS_READING_TEXT = 128 };
+enum { RS_READING_TEXT = 5 * RS_REAL_TEXT };
 
 /* The text of cell i of a row: its own, or its number printed into buffer. */
 const char *rs_reading_text(const table *of, const cell *row, size_t i,
