@@ -127,7 +127,8 @@ def _critical_point(critical, x):
 
 
 def _mark_critical(axes, critical, x):
-    """Where gradients turn from vanishing to exploding; returns words for it and the place they point to."""
+    """Where gradients turn from vanishing to exploding. Returns words, the place they point to, how far above
+    it they are best, and their colour."""
     found = _critical_point(critical, x)
     if not found:
         return []
@@ -137,11 +138,11 @@ def _mark_critical(axes, critical, x):
     axes.plot([place], [0.0], marker="D", markersize=style.stroke(3.8), color=style.MEASURED,
               markeredgecolor="white", markeredgewidth=style.stroke(0.7), zorder=5)
     size = f"\n({formula('H=' + part.one('hidden'))})" if len(_sizes(critical)) > 1 else ""
-    told = [(formula(f"{SYMBOL[x]}={with_interval(place, low, high)}") + size, place, style.MEASURED)]
-    if x == "g" and np.isfinite(predicted):
+    told = [(formula(f"{SYMBOL[x]}={with_interval(place, low, high)}") + size, place, 0.15, style.MEASURED)]
+    if x == "g" and axes.get_xlim()[0] < predicted < axes.get_xlim()[1]:
         axes.plot([predicted], [0.0], marker="|", markersize=style.stroke(9), markeredgewidth=style.stroke(1.2),
                   color=style.THEORY, zorder=4.5)
-        told.append((f"mean field: {formula(f'g^*={predicted:.3f}')}", predicted, style.THEORY_TEXT))
+        told.append((f"predicted {formula(f'g^*={predicted:.3f}')}", predicted, -0.15, style.THEORY_TEXT))
     return told
 
 
@@ -161,9 +162,8 @@ def rate(axes, decay, critical=None, x="rho", limits=None):
     told = _mark_critical(axes, critical, x)
 
     def place():
-        for words, at, colour in told:
-            x_at, y_at = fraction(axes, (at, 0.0))
-            write_where_free(axes, words, (x_at, y_at + 0.15), to=(at, 0.0), color=colour)
+        for words, at, above, colour in told:
+            write_where_free(axes, words, fraction(axes, (at, 0.0)) + (0.0, above), to=(at, 0.0), color=colour)
         name_regions(axes)
         name_laws(laws)
         if linear:

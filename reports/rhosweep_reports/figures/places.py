@@ -72,10 +72,14 @@ def _drawn_points(axes):
         if isinstance(collection, LineCollection):
             for segment in collection.get_segments():
                 yield _dense(collection.get_transform().transform(segment)), inch
-        if isinstance(collection, ContourSet):
+        elif isinstance(collection, ContourSet):
             for path in collection.get_paths():
                 for line in path.to_polygons(collection.get_transform(), closed_only=False):
                     yield _dense(line), inch
+    for text in axes.texts:
+        if getattr(text, "arrow_patch", None):
+            text.get_window_extent()  # puts the stroke where it belongs
+            yield _dense(text.arrow_patch.get_path().vertices), inch
 
 
 def _box(text):
