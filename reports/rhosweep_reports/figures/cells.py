@@ -173,7 +173,8 @@ class _Setting:
 
 
 _SETTINGS = {
-    "gate_bias": _Setting("bias " + formula("b") + " of the memory gate", lambda bias: np.logaddexp(0.0, -bias),
+    "gate_bias": _Setting("bias " + formula("b") + " of the memory gate",
+                          lambda bias: np.logaddexp(0.0, -bias),
                           "gate alone: " + formula(r"-\ln\,\sigma(b)")),
     "leak": _Setting("leak " + formula("A"), lambda leak: -np.log1p(-leak),
                      "leak alone: " + formula(r"-\ln(1-A)")),
@@ -202,8 +203,8 @@ def _draw_law(axes, setting, numbers):
     if not ends:
         return None
     along = np.linspace(min(ends), max(ends), 200)
-    (line,) = axes.plot(along, setting.law(along), color=style.THEORY, linewidth=style.stroke(0.9), zorder=2.5,
-                        label=setting.words)
+    (line,) = axes.plot(along, setting.law(along), color=style.THEORY, linewidth=style.stroke(0.9),
+                        zorder=2.5, label=setting.words)
     return line
 
 
