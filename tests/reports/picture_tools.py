@@ -31,10 +31,16 @@ def undrawn_ticks(axes):
                 yield label
 
 
+def box_of(text):
+    """Of an annotation without its arrow, which is where it belongs once it was measured with it."""
+    text.get_window_extent()
+    return Text.get_window_extent(text)
+
+
 def names_of(figure):
     """(text, box) of all that is written."""
     undrawn = {label for axes in figure.axes for label in undrawn_ticks(axes)}
-    return [(text.get_text(), Text.get_window_extent(text))  # of an annotation without its arrow
+    return [(text.get_text(), box_of(text))
             for text in set(figure.findobj(Text)) - undrawn
             if text.get_visible() and text.get_text().strip()]
 
