@@ -4,12 +4,11 @@ import numpy as np
 
 from .. import findings, style
 from ..text import math as formula
-from .drawing import Absent, stacked, value_ticks
+from .drawing import PANEL, Absent, stacked, value_ticks
 from .kinds import SYMBOL, critical_points, kinds, sizes
 from .places import name_ends, write_where_free
 
 QUANTITY = {"rho": "critical radius ", "g": "critical coupling "}
-PANEL = 0.68  # height of one of two panels in that of one alone
 ROOM = 1.4  # factor from the least and the greatest size to the edges
 APART = 1.06  # sizes of neighbouring kinds, so that their intervals do not cover each other
 
