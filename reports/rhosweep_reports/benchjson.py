@@ -22,7 +22,8 @@ HEADER = (*_IDENTITY, *(name + end for name in _RANGES for end in ("", "_min", "
 OURS = ("bptt/cuda", "bptt/cpu")  # what others are compared with: the first that a file has
 STATES, WEIGHTS = "states", "states+weights"  # what gradients were computed of
 
-_NAME = re.compile(r"(?P<body>(?:bptt|baseline)(?P<weights>\+gradients)?/\w+)/(?P<precision>f32|f64)/(?P<cell>\w+)"
+_NAME = re.compile(r"(?P<body>(?:bptt|baseline)(?P<weights>\+gradients)?/\w+)"
+                   r"/(?P<precision>f32|f64)/(?P<cell>\w+)"
                    r"/H:(?P<hidden>\d+)/B:(?P<batch>\d+)/R:(?P<radii>\d+)/T:(?P<steps>\d+)(?:/|$)")
 _PEAK = re.compile(r"(?P<body>peak/(?:cuda/)?(?:fma|bandwidth|copy)(?:/(?P<precision>f32|f64))?)(?:/|$)")
 _MS = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}

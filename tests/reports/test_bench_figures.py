@@ -346,7 +346,8 @@ def test_lines_join_shapes_that_differ_in_one_size_alone(read):
         "time-H", "time-B", "time-R", "speedup-H", "speedup-B", "speedup-R"}
     table = read([document([*UNLIKE, (128, 16, 32, 100), (128, 16, 64, 100)])])
     figures = {picture.name: figure.axes[0] for picture, figure in drawn(table)}
-    joined = {name: sorted(tuple(line.get_xdata()) for line in figures[name].lines if line.get_label()[0] != "_")
+    joined = {name: sorted(tuple(line.get_xdata()) for line in figures[name].lines
+                           if line.get_label()[0] != "_")
               for name in ("time-H_f32_tanh", "time-R_f32_tanh")}
     assert joined == {"time-H_f32_tanh": 2 * [(64, 128)], "time-R_f32_tanh": 2 * [(32, 64)]}
     assert "time-B_f32_tanh" not in figures
