@@ -92,8 +92,8 @@ FIGURES = (
            "back from the loss; lines are medians over the networks, bands reach from the 10% to "
            "the 90% quantile. Dotted: where dL/dW_hh in a number format, spread evenly over its "
            "elements, becomes 0 or infinite."),
-    Figure("speedup", "Time beside Rhosweep's", ("bench",), ("precision", "gradients", "compared_with"),
-           bench.speedup,
+    Figure("speedup", "Time compared with Rhosweep's", ("bench",),
+           ("precision", "gradients", "compared_with"), bench.speedup,
            "How many times as long others take for the same shape, forward and backward pass: H units, B "
            "samples, T steps. Bars are medians over the runs, whiskers reach from the least to the "
            "greatest; what ran in turns with ours is compared within each round. Of one CPU, with the most "
@@ -108,7 +108,7 @@ FIGURES = (
              f"runs, strokes from the least to the greatest. Lines join shapes that differ in {axis} "
              "alone. " + bench.RIVALS, bench.has_times_over(axis), describe=bench.describe)
       for axis in bench.AXES),
-    *(Figure(f"speedup-{axis}", f"Time beside Rhosweep's against {axis}", ("bench",),
+    *(Figure(f"speedup-{axis}", f"Time compared with Rhosweep's against {axis}", ("bench",),
              (*bench.KIND, "compared_with"), bench.speedup_over(axis),
              "How many times as long others take for the same shape; medians over the runs, strokes from "
              f"the least to the greatest. Lines join shapes that differ in {axis} alone. " + bench.RIVALS,
