@@ -1,4 +1,5 @@
-"""Benchmark JSON as a table: of `rhosweep-bench --benchmark_out=...` and of `scripts/bench`."""
+"""Benchmark JSON as a table: of `rhosweep-bench --benchmark_out=...`, `scripts/bench` and
+`scripts/gpu-check`."""
 
 import json
 import math
@@ -21,7 +22,8 @@ HEADER = (*_IDENTITY, *(name + end for name in _RANGES for end in ("", "_min", "
 OURS = ("bptt/cuda", "bptt/cpu")  # what others are compared with: the first that a file has
 STATES, WEIGHTS = "states", "states+weights"  # what gradients were computed of
 
-_NAME = re.compile(r"(?P<body>(?:bptt|baseline)(?P<weights>\+gradients)?/\w+)/(?P<precision>f32|f64)/(?P<cell>\w+)"
+_NAME = re.compile(r"(?P<body>(?:bptt|baseline)(?P<weights>\+gradients)?/\w+)"
+                   r"/(?P<precision>f32|f64)/(?P<cell>\w+)"
                    r"/H:(?P<hidden>\d+)/B:(?P<batch>\d+)/R:(?P<radii>\d+)/T:(?P<steps>\d+)(?:/|$)")
 _PEAK = re.compile(r"(?P<body>peak/(?:cuda/)?(?:fma|bandwidth|copy)(?:/(?P<precision>f32|f64))?)(?:/|$)")
 _MS = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}
@@ -166,13 +168,36 @@ def _compared(document):
             yield _rival(about, name, rounds, libraries)
 
 
+def _peers_row(result, run):
+    """Of the file of peers that scripts/gpu-check leaves beside its bench.json."""
+    shape = dict(zip(SHAPE, map(str, result["shape"]), strict=True))
+    gradients = WEIGHTS if result["weight_gradients"] else STATES
+    times = [result[name] for name in ("min_ms", "median_ms", "max_ms")]
+    on_cpu = run["device"] == "cpu"
+    return _row(shape | {"body": result["peer"], "cell": result["cell"], "gradients": gradients}, times,
+                device=run["device"], threads=str(run["threads"]) if on_cpu else "",
+                precision=run["precision"], library=f"{run['library']} {run['version']}") \
+        | {"repetitions": str(result["repetitions"])}
+
+
+def _peers(document):
+    runs = {run["program"]: run for run in document["runs"]}
+    return [_peers_row(result, runs[result["program"]]) for result in document["results"]]
+
+
 def _key(row, columns):
     return tuple(row[column] for column in columns)
 
 
+def _set_beside(row, ours):
+    """How long it takes beside ours. Where rounds did not bring them together, the range is as wide as
+    both ranges make it."""
+    (least, middle, most), (fastest, usual, slowest) = (_range(one, "time_ms") for one in (row, ours))
+    _spread(row, "time_over_ours", least / slowest, middle / usual, most / fastest)
+
+
 def _compare(rows):
-    """Fills in what a file's rows are compared with, and how long they take beside it. Where rounds
-    did not bring them together, the range is as wide as both ranges make it."""
+    """Fills in what a file's rows are compared with, and how long they take beside it."""
     engine = next((body for body in OURS if any(row["body"] == body for row in rows)), None)
     own = {_key(row, KIND + SHAPE): row for row in rows if row["body"] == engine}
     for row in rows:
@@ -180,9 +205,19 @@ def _compare(rows):
             row["compared_with"] = next(iter(own.values()))["device"]
         ours = own.get(_key(row, KIND + SHAPE))
         if ours and row["body"] != engine and not row["time_over_ours"]:
-            (least, middle, most), (fastest, usual, slowest) = (_range(one, "time_ms") for one in (row, ours))
-            _spread(row, "time_over_ours", least / slowest, middle / usual, most / fastest)
+            _set_beside(row, ours)
     return rows
+
+
+def _compare_apart(rows):
+    """The same for files of peers alone: with ours on the same GPU."""
+    own = {_key(row, ("device", *KIND, *SHAPE)): row for row in rows if row["body"] == "bptt/cuda"}
+    for row in rows:
+        if row["hidden"] and not row["compared_with"]:
+            row["compared_with"] = row["device"]
+            ours = own.get(_key(row, ("device", *KIND, *SHAPE)))
+            if ours:
+                _set_beside(row, ours)
 
 
 def _scale(rows):
@@ -211,6 +246,8 @@ def _rows(path):
             return _compare(_google(document))
         if "measured" in document:
             return _compare(list(_compared(document)))
+        if "results" in document:
+            return _peers(document)
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise InputError(f"{path}: benchmark JSON with something missing: {error!r}") from error
     raise InputError(f"{path}: no benchmark JSON: neither of rhosweep-bench nor of scripts/bench")
@@ -218,6 +255,8 @@ def _rows(path):
 
 def read(paths):
     """One table of all files. What several of them timed is that of the last one."""
-    rows = {_key(row, _IDENTITY): row for path in paths for row in _rows(path)}
+    every = [row for path in paths for row in _rows(path)]
+    _compare_apart(every)
+    rows = {_key(row, _IDENTITY): row for row in every}
     _scale(rows.values())
     return Table.from_rows("bench", HEADER, rows.values())

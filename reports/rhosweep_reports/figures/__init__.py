@@ -130,8 +130,8 @@ FIGURES = (
            f"{seeds.MARKS} networks a histogram. Diamonds: mean over seeds with its 95% interval (Student's "
            "t). Lines: prediction of the decay table. The radii are the nearest to where the decay rate is "
            "0, or comes nearest to it.", _shows_seeds, _x),
-    Figure("speedup", "Time beside Rhosweep's", ("bench",), ("precision", "gradients", "compared_with"),
-           bench.speedup,
+    Figure("speedup", "Time compared with Rhosweep's", ("bench",),
+           ("precision", "gradients", "compared_with"), bench.speedup,
            "How many times as long others take for the same shape, forward and backward pass: H units, B "
            "samples, T steps. Bars are medians over the runs, whiskers reach from the least to the "
            "greatest; what ran in turns with ours is compared within each round. Of one CPU, with the most "
@@ -146,7 +146,7 @@ FIGURES = (
              f"runs, strokes from the least to the greatest. Lines join shapes that differ in {axis} "
              "alone. " + bench.RIVALS, bench.has_times_over(axis), describe=bench.describe)
       for axis in bench.AXES),
-    *(Figure(f"speedup-{axis}", f"Time beside Rhosweep's against {axis}", ("bench",),
+    *(Figure(f"speedup-{axis}", f"Time compared with Rhosweep's against {axis}", ("bench",),
              (*bench.KIND, "compared_with"), bench.speedup_over(axis),
              "How many times as long others take for the same shape; medians over the runs, strokes from "
              f"the least to the greatest. Lines join shapes that differ in {axis} alone. " + bench.RIVALS,

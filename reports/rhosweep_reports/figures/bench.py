@@ -15,8 +15,7 @@ from ..text import mathtext
 from .drawing import ROW, ROWS, Absent, legend_below, number_axis, power_text, value_ticks
 from .places import name_ends
 
-AXES = {"H": "hidden", "B": "batch", "R": "radii"}
-MEANING = {"H": "units ", "B": "samples ", "R": "spectral radii "}
+AXES = {"H": "units", "B": "samples", "R": "spectral radii"}
 
 
 @dataclass(frozen=True)
@@ -44,11 +43,11 @@ BODIES = {
 # What others compute, for captions.
 RIVALS = ("All compute the norm of dL/dh_t at every step (of an LSTM, of dL/dc_t too), except PyTorch's "
           "nn.RNN, nn.LSTM and nn.GRU (no norms), which do not give that gradient: theirs is the time of a "
-          "forward and a backward pass. These, nn.RNNCell and JAX's vmap of grad take a product for each step "
-          "and radius, the others one for all radii of a step. PyTorch and JAX lose gradients outside the "
-          "range of their numbers.")
+          "forward and a backward pass. These, nn.RNNCell and JAX's vmap of grad take a product for each "
+          "step and radius, the others one for all radii of a step. PyTorch and JAX lose gradients outside "
+          "the range of their numbers.")
 WIDE = 2.0  # greatest over least of more than that is no time to quote
-LETTERS = "#333333"  # of letters
+LETTERS = "#333333"
 VAGUE, VAGUE_EDGE, VAGUE_TEXT = "#E6E6E6", "#B0B0B0", "#666666"
 GREY = f"Grey: least and greatest differ by more than a factor of {WIDE:g}, which is no time to quote."
 
@@ -152,12 +151,15 @@ def _shapes(rows):
 
 def _called(rows, alone="Rhosweep"):
     """Names for rows, one of each body and place: with the device and the threads where a body ran in
-    several. An engine of ours is called `alone` where it is the only one."""
+    several; of peers, where CPUs and GPUs were timed, with GPU. An engine of ours is called `alone` where
+    it is the only one."""
     engines = {row.body for row in rows if row.body in OURS}
+    mixed = len({bool(row.place[1]) for row in rows}) > 1
 
     def name(row):
         devices, threads = ({one.place[at] for one in rows if one.body == row.body} for at in (0, 1))
         parts = [alone if alone and engines == {row.body} else _body(row.body).name,
+                 "GPU" if mixed and not row.place[1] and row.body not in OURS else "",
                  row.place[0] if len(devices) > 1 else "",
                  _threads(row.place[1]) if len(threads) > 1 else ""]
         return ", ".join(filter(None, parts))
@@ -454,7 +456,7 @@ def _draw_lines(axes, lines, axis, alone="Rhosweep"):
                     linewidth=style.stroke(0.7))
     axes.set_xscale("log", base=2)
     value_ticks(axes, sorted({row.shape[at] for line in lines for row in line}))
-    axes.set_xlabel(MEANING[axis] + formula(axis))
+    axes.set_xlabel(f"{AXES[axis]} {formula(axis)}")
     legend_below(axes)
 
 
@@ -497,6 +499,7 @@ def speedup_over(axis):
 # --- roofline -------------------------------------------------------------------------------------
 
 FILLED = {"f32": False, "f64": True}  # marks
+CELL_COLOURS = ("#000000", "#B0578D", "#E69F00")  # without gates, LSTM, GRU
 
 
 def _peak(bench, bodies, column):
@@ -550,7 +553,7 @@ def _colours(axes, timed):
     kinds = [kind for kind in ("", *findings.GATES) if kind in found]
     if len(kinds) < 2:
         return dict.fromkeys(kinds)
-    colours = {kind: style.SERIES[at] for at, kind in enumerate(kinds)}
+    colours = dict(zip(kinds, CELL_COLOURS, strict=False))
     for kind, colour in colours.items():
         axes.plot([], [], color=colour, linewidth=style.stroke(3.0),
                   label=findings.CELLS.get(kind, "without gates"))
