@@ -8,7 +8,7 @@ from . import findings, headlines, page_tables, summary
 from .html_text import escape, markup, plain
 from .inline_svg import Shapes
 from .saving import FORMATS
-from .table import NETWORK
+from .table import NETWORK, OF_CELLS
 
 # Figures that show all networks side by side, before those of each.
 OVERVIEW = ("multiples", "scaling", "phase")
@@ -129,8 +129,15 @@ class _Figures:
         links = page_tables.links(picture.name, endings, self._sizes) + " · data: " + ", ".join(
             _data(name, self._written) for name in picture.figure.tables)
         return (f'<figure id="{escape(picture.name)}"{self._chosen_by(picture)}>{self.shapes.inline(svg, label)}'
-                f"<figcaption><strong>{markup(picture.lines[0])}.</strong> {markup(self._caption(picture))}"
+                f"<figcaption><strong>{markup(self._network(picture))}.</strong> {markup(self._caption(picture))}"
                 f'<br><span class="files">{links}</span></figcaption></figure>')
+
+    def _network(self, picture):
+        """With the settings by which other pictures differ."""
+        told = [f"{findings.name_of(column)} {picture.parts[0].one(column)}" for column in self.choices
+                if column in (*OF_CELLS, "input") and column in picture.figure.split
+                and picture.parts[0].one(column)]
+        return ", ".join([picture.lines[0], *told])
 
     @staticmethod
     def _caption(picture):
