@@ -93,7 +93,8 @@ def _over_inputs(families, whole, found):
     told = [f"g* = {star(point_of(network, found), 'g')} with input {network.one('input')}"
             f"{_theory(point_of(network, found), network)}" for network in (first, last)]
     return (f"{_subject(first, whole, but=('input',))}, H = {first.one('hidden')}: gradients "
-            f"{_turn(networks)} at {told[0]}, and at {told[1]}. The other {len(ordered) - 2} inputs are in the table below.")
+            f"{_turn(networks)} at {told[0]}, and at {told[1]}. "
+            f"The other {len(networks) - 2} inputs are in the table below.")
 
 
 def _largest_crossing(family, found):

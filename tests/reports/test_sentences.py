@@ -57,7 +57,8 @@ def test_limits_are_of_norms_spread_over_all_units():
 
 # --- headlines ------------------------------------------------------------------------------------
 
-POINT = {column: NETWORK[column] for column in NETWORK if column not in ("rho", "rho_asked", "g", "decay_rate", "regime")} | {
+OF_A_RADIUS = ("rho", "rho_asked", "g", "decay_rate", "regime")
+POINT = {column: NETWORK[column] for column in NETWORK if column not in OF_A_RADIUS} | {
     "rho_critical": "1.609", "rho_critical_ci95_low": "1.588", "rho_critical_ci95_high": "1.6364",
     "g_critical": "1.55740", "g_critical_ci95_low": "1.5556", "g_critical_ci95_high": "1.5592",
     "g_predicted": "1.5496739"}
