@@ -131,8 +131,8 @@ class _Figures:
         links = page_tables.links(picture.name, endings, self._sizes) + " · data: " + ", ".join(
             _data(name, self._written) for name in picture.figure.tables)
         return (f'<figure id="{escape(picture.name)}"{self._chosen_by(picture)}>'
-                f"{self.shapes.inline(svg, label)}<figcaption><strong>{markup(self._network(picture))}.</strong> "
-                f"{markup(self._caption(picture))}"
+                f"{self.shapes.inline(svg, label)}<figcaption>"
+                f"<strong>{markup(self._network(picture))}.</strong> {markup(self._caption(picture))}"
                 f'<br><span class="files">{links}</span></figcaption></figure>')
 
     def _network(self, picture):

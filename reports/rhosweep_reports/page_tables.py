@@ -14,7 +14,8 @@ _CONTRACT = {
               "growing_fraction", "regime", "attempts", "predicted_rate", "prediction", "decay_rate_bound"),
     "critical": ("cell", "ensemble", "model", "hidden", "steps", "input", *OF_CELLS,
                  "rho_critical", "rho_critical_ci95_low", "rho_critical_ci95_high",
-                 "g_critical", "g_critical_ci95_low", "g_critical_ci95_high", "g_predicted", "seeds", "radii"),
+                 "g_critical", "g_critical_ci95_low", "g_critical_ci95_high", "g_predicted",
+                 "seeds", "radii"),
     "clip": ("cell", "ensemble", "model", "hidden", "steps", *OF_CELLS, "rho", "seed", "loss", "max_norm",
              "weight_ih", "weight_hh", "bias_ih", "bias_hh", "total", "clip_coef", "total_clipped"),
 }
@@ -157,8 +158,10 @@ def in_rows(table):
 def in_columns(table):
     """A few long rows as columns."""
     rows = list(table.rows())
-    body = "\n".join(f'<tr><th scope="row">{_breakable(c)}</th>' + "".join(cell(c, row[c]) for row in rows) + "</tr>"
-                     for c in columns(table))
+    def line(column):
+        return f'<th scope="row">{_breakable(column)}</th>' + "".join(cell(column, row[column]) for row in rows)
+
+    body = "\n".join(f"<tr>{line(column)}</tr>" for column in columns(table))
     return f'<table id="table-{table.name}" class="facts"><tbody>\n{body}\n</tbody></table>'
 
 

@@ -90,7 +90,8 @@ def browse(folder, *words):
     """The finished browser, with a profile of its own."""
     return subprocess.run(
         [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-         "--allow-file-access-from-files", "--enable-logging=stderr", f"--user-data-dir={folder / 'profile'}", *map(str, words)],
+         "--allow-file-access-from-files", "--enable-logging=stderr",
+         f"--user-data-dir={folder / 'profile'}", *map(str, words)],
         capture_output=True, text=True, timeout=120, check=False)
 
 
