@@ -88,7 +88,8 @@ def test_a_turn_without_explosion_is_none():
 
 @pytest.mark.parametrize(("regimes", "what"), [
     (["vanishing", "slow", "slow"],
-     "gradients explode at no radius up to ρ = 1.5; at H = 8 they vanish at ρ = 0.5, change less than 1000-fold in 40 steps from ρ = 1 to 1.5."),
+     "gradients explode at no radius up to ρ = 1.5; at H = 8 they vanish at ρ = 0.5, "
+     "change less than 1000-fold in 40 steps from ρ = 1 to 1.5."),
     (["slow", "exploding"], "gradients vanish at no radius from ρ = 0.5 on; at H = 8 they change"),
     (["exploding", "vanishing"], "no critical radius from ρ = 0.5 to 1; at H = 8 they explode")])
 def test_headlines_without_a_critical_radius(regimes, what):
