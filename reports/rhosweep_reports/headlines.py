@@ -35,13 +35,13 @@ def both_stars(point):
     return f"g* = ρ* = {g}" if g == rho else f"g* = {g} (ρ* = {rho})"
 
 
-def _subject(family, whole):
-    """The networks, and how they differ from others of the report."""
+def _subject(family, whole, but=()):
+    """The networks, and how they differ from others of the report, `but` for some columns."""
     model = family.one("model")
     name = f"{findings.cell(family)} networks"
     name = f"{name} of {model}" if model else f"{family.one('ensemble').capitalize()} {name}"
     told = [f"{_NAMES.get(column, findings.name_of(column))} {family.one(column)}" for column in FAMILY
-            if column not in _IN_THE_SUBJECT and findings.differs(column, family, whole)]
+            if column not in (*_IN_THE_SUBJECT, *but) and findings.differs(column, family, whole)]
     return f"{name} ({', '.join(told)})" if told else name
 
 
@@ -52,8 +52,10 @@ def _theory(point, network):
     return f"; {law}, for H → ∞: g* = {number(point.numbers('g_predicted')[0], 5)}"
 
 
-def _is_turn(network):
-    return {"vanishing", "exploding"} <= {*network.text("regime")}
+def _turn(networks):
+    """What gradients do at the critical point, if it is more than a change of sign."""
+    full = all({"vanishing", "exploding"} <= {*network.text("regime")} for network in networks)
+    return "turn from vanishing to exploding" if full else "begin to grow"
 
 
 def _crosses(family, whole, found):
@@ -61,8 +63,7 @@ def _crosses(family, whole, found):
     networks = [part for part in by_size(family.split(("hidden",))) if point_of(part, found)]
     smallest, largest = networks[0], networks[-1]
     point = point_of(largest, found)
-    turn = "turn from vanishing to exploding" if _is_turn(largest) else "begin to grow"
-    told = (f"{_subject(family, whole)}: gradients {turn} at {both_stars(point)}, "
+    told = (f"{_subject(family, whole)}: gradients {_turn([largest])} at {both_stars(point)}, "
             f"H = {largest.one('hidden')}{_theory(point, largest)}.")
     if smallest is not largest:
         told += f" At H = {smallest.one('hidden')}, g* = {star(point_of(smallest, found), 'g')}."
@@ -87,12 +88,13 @@ def _stays(family, whole):
 def _over_inputs(families, whole, found):
     """One sentence of networks that differ in their input alone."""
     ordered = sorted(families, key=lambda family: findings.setting_order(family.one("input")))
-    first, *_, last = [_largest_crossing(family, found) for family in ordered]
+    networks = [_largest_crossing(family, found) for family in ordered]
+    first, last = networks[0], networks[-1]
     told = [f"g* = {star(point_of(network, found), 'g')} with input {network.one('input')}"
             f"{_theory(point_of(network, found), network)}" for network in (first, last)]
-    kind = f"{findings.kind(first)}, H = {first.one('hidden')}"
-    return (f"{kind}: gradients begin to grow at {told[0]}, and at {told[1]}. "
-            f"The other {len(ordered) - 2} inputs are in the table below.")
+    return (f"{_subject(first, whole, but=('input',))}, H = {first.one('hidden')}: gradients "
+            f"{_turn(networks)} at {told[0]}, and at {told[1]}. "
+            f"The other {len(networks) - 2} inputs are in the table below.")
 
 
 def _largest_crossing(family, found):

@@ -210,7 +210,9 @@ class Shapes:
     def _gather_style(self, group):
         """A style of all children, as that of the group; but for the opacity, which a group has as one."""
         styles = {one.get("class") for one in group}
-        if len(group) < 2 or len(styles) > 1 or "class" in group.attrib or styles & {None, *self._see_through}:
+        if len(group) < 2 or len(styles) > 1 or "class" in group.attrib:
+            return
+        if styles & {None, *self._see_through}:
             return
         group.set("class", styles.pop())
         for one in group:

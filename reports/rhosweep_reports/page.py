@@ -8,7 +8,7 @@ from . import findings, headlines, page_tables, summary
 from .html_text import escape, markup, plain
 from .inline_svg import Shapes
 from .saving import FORMATS
-from .table import NETWORK
+from .table import NETWORK, OF_CELLS
 
 # Figures that show all networks side by side, before those of each.
 OVERVIEW = ("multiples", "scaling", "phase")
@@ -48,9 +48,11 @@ def _findings(tables, found):
 def _run(tables):
     """What was swept, on what, and whether all of it came out."""
     failures = tables.get("failures", ())
-    parts = [f"<p>{escape(line)}</p>" for line in (summary.swept(tables["decay"]), *summary.ran(tables["runs"]))]
+    lines = [summary.swept(tables["decay"]), *summary.ran(tables["runs"])]
+    parts = [f"<p>{escape(line)}</p>" for line in lines]
     if len(failures):
-        parts.append(f'<p><strong>{len(failures)} failed: see <a href="#data-failures">Failures</a>.</strong></p>')
+        see = '<a href="#data-failures">Failures</a>'
+        parts.append(f"<p><strong>{len(failures)} failed: see {see}.</strong></p>")
     return parts
 
 
@@ -128,9 +130,17 @@ class _Figures:
         endings = [*self._formats, "tex"]
         links = page_tables.links(picture.name, endings, self._sizes) + " · data: " + ", ".join(
             _data(name, self._written) for name in picture.figure.tables)
-        return (f'<figure id="{escape(picture.name)}"{self._chosen_by(picture)}>{self.shapes.inline(svg, label)}'
-                f"<figcaption><strong>{markup(picture.lines[0])}.</strong> {markup(self._caption(picture))}"
+        return (f'<figure id="{escape(picture.name)}"{self._chosen_by(picture)}>'
+                f"{self.shapes.inline(svg, label)}<figcaption>"
+                f"<strong>{markup(self._network(picture))}.</strong> {markup(self._caption(picture))}"
                 f'<br><span class="files">{links}</span></figcaption></figure>')
+
+    def _network(self, picture):
+        """With the settings by which other pictures differ."""
+        told = [f"{findings.name_of(column)} {picture.parts[0].one(column)}" for column in self.choices
+                if column in (*OF_CELLS, "input") and column in picture.figure.split
+                and picture.parts[0].one(column)]
+        return ", ".join([picture.lines[0], *told])
 
     @staticmethod
     def _caption(picture):

@@ -14,7 +14,8 @@ _CONTRACT = {
               "growing_fraction", "regime", "attempts", "predicted_rate", "prediction", "decay_rate_bound"),
     "critical": ("cell", "ensemble", "model", "hidden", "steps", "input", *OF_CELLS,
                  "rho_critical", "rho_critical_ci95_low", "rho_critical_ci95_high",
-                 "g_critical", "g_critical_ci95_low", "g_critical_ci95_high", "g_predicted", "seeds", "radii"),
+                 "g_critical", "g_critical_ci95_low", "g_critical_ci95_high", "g_predicted",
+                 "seeds", "radii"),
     "clip": ("cell", "ensemble", "model", "hidden", "steps", *OF_CELLS, "rho", "seed", "loss", "max_norm",
              "weight_ih", "weight_hh", "bias_ih", "bias_hh", "total", "clip_coef", "total_clipped"),
 }
@@ -58,8 +59,11 @@ def _bytes(size):
 
 def links(stem, endings, sizes):
     """To the files of one name, with their sizes."""
-    return " · ".join(link(f"{stem}.{ending}", f"{ending.upper()}\N{NO-BREAK SPACE}({_bytes(sizes[f'{stem}.{ending}'])})")
-                      for ending in endings)
+    def one(ending):
+        name = f"{stem}.{ending}"
+        return link(name, f"{ending.upper()}\N{NO-BREAK SPACE}({_bytes(sizes[name])})")
+
+    return " · ".join(map(one, endings))
 
 
 def _is_number(text):
@@ -96,7 +100,8 @@ def cell(column, text, places=None):
         return f'<td class="long">{escape(text.strip())}</td>'
     if column in _TEXT or not _is_number(text):
         return f"<td>{escape(text)}</td>"
-    short = _short(text) if places is None or float(text) in (math.inf, -math.inf) else f"{float(text):.{places}f}"
+    rounded = places is not None and math.isfinite(float(text))
+    short = f"{float(text):.{places}f}" if rounded else _short(text)
     exact = "" if short == text else f' data-exact="{escape(text)}"'
     return f'<td class="number"{exact}>{short}</td>'
 
@@ -121,12 +126,14 @@ def _breakable(name):
 
 
 def _head(column):
-    return f'<th scope="col" data-column="{escape(column)}"><button type="button">{_breakable(column)}</button></th>'
+    return (f'<th scope="col" data-column="{escape(column)}">'
+            f'<button type="button">{_breakable(column)}</button></th>')
 
 
 def _tools(table):
     what = escape(title(table.name))
-    return (f'<div class="tools" hidden><input type="search" placeholder="Search" aria-label="Search in {what}">'
+    return (f'<div class="tools" hidden>'
+            f'<input type="search" placeholder="Search" aria-label="Search in {what}">'
             f'<button type="button" class="copy" aria-label="Copy {what} as text between tabs">Copy</button>'
             f'<output aria-live="polite">{len(table)} rows</output></div>')
 
@@ -144,14 +151,17 @@ def in_rows(table):
     body = "\n".join(_row(table.name, row, shown) for row in table.rows())
     return (f'<p class="dim">{"Every row: " if told else ""}{told}</p>{_tools(table)}'
             f'<div class="scroll" tabindex="0" role="region" aria-labelledby="data-{table.name}">'
-            f'<table id="table-{table.name}"><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>')
+            f'<table id="table-{table.name}"><thead><tr>{head}</tr></thead>\n'
+            f"<tbody>\n{body}\n</tbody></table></div>")
 
 
 def in_columns(table):
     """A few long rows as columns."""
     rows = list(table.rows())
-    body = "\n".join(f'<tr><th scope="row">{_breakable(c)}</th>{"".join(cell(c, row[c]) for row in rows)}</tr>'
-                     for c in columns(table))
+    def line(column):
+        return f'<th scope="row">{_breakable(column)}</th>' + "".join(cell(column, row[column]) for row in rows)
+
+    body = "\n".join(f"<tr>{line(column)}</tr>" for column in columns(table))
     return f'<table id="table-{table.name}" class="facts"><tbody>\n{body}\n</tbody></table>'
 
 

@@ -20,7 +20,8 @@ HEAD = """<script>
 const failures = [], copied = [];
 addEventListener("error", (event) => failures.push(event.message || String(event.target.src)), true);
 addEventListener("unhandledrejection", (event) => failures.push(String(event.reason)));
-Object.defineProperty(navigator, "clipboard", { value: { writeText: async (text) => { copied.push(text); } } });
+const clipboard = { writeText: async (text) => { copied.push(text); } };
+Object.defineProperty(navigator, "clipboard", { value: clipboard });
 </script>"""
 
 # Looks at the page, uses it, and leaves what it found as JSON in the page.
@@ -55,8 +56,8 @@ addEventListener("load", async () => {
              left: box.left, right: box.right, height: box.height, caption: figure.textContent };
   });
   const decay = document.getElementById("table-decay");
-  for (const [key, name] of [["rho", "rho"], ["rate", "decay_rate"], ["regime", "regime"], ["bound", "predicted_rate"]])
-    found[key] = column(decay, name);
+  const named = { rho: "rho", rate: "decay_rate", regime: "regime", bound: "predicted_rate" };
+  for (const [key, name] of Object.entries(named)) found[key] = column(decay, name);
   const tools = decay.closest("section").querySelector(".tools"), field = tools.querySelector("input");
   field.value = "Exploding orthogonal";
   field.dispatchEvent(new Event("input", { bubbles: true }));
@@ -88,8 +89,9 @@ addEventListener("load", async () => {
 def browse(folder, *words):
     """The finished browser, with a profile of its own."""
     return subprocess.run(
-        [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--allow-file-access-from-files",
-         "--enable-logging=stderr", f"--user-data-dir={folder / 'profile'}", *map(str, words)],
+        [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+         "--allow-file-access-from-files", "--enable-logging=stderr",
+         f"--user-data-dir={folder / 'profile'}", *map(str, words)],
         capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -105,7 +107,8 @@ def look(page, width, folder):
                       "const out = document.createElement('pre'); out.id = 'out';"
                       "out.textContent = frames[0].document.getElementById('probe').textContent;"
                       "document.body.append(out); }, 100));</script>")
-    done = browse(folder, "--virtual-time-budget=10000", "--window-size=1600,1200", "--dump-dom", framed.as_uri())
+    done = browse(folder, "--virtual-time-budget=10000", "--window-size=1600,1200", "--dump-dom",
+                  framed.as_uri())
     probe = re.search(r'<pre id="out">(.*?)</pre>', done.stdout, re.S)
     assert probe, done.stderr[-3000:]
     console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
@@ -174,7 +177,8 @@ def screenshot(body, width, height, folder):
 
 def test_figures_in_the_page_look_as_their_files(report, tmp_path):
     page = (report / "index.html").read_text()
-    style = re.search("<style>.*?</style>", page, re.S)[0] + "<style>body, figure { margin: 0; width: 600px }</style>"
+    style = re.search("<style>.*?</style>", page, re.S)[0]
+    style += "<style>body, figure { margin: 0; width: 600px }</style>"
     shapes = re.search('<svg id="shapes".*?</defs></svg>', page, re.S)[0]
     for kind in ("rate", "profile", "heatmap", "horizon"):
         name, svg = re.search(rf'<figure id="({kind}_[^"]*)"[^>]*>(<svg.*?</svg>)', page, re.S).groups()
@@ -269,7 +273,8 @@ def paper(report, tmp_path_factory):
     """Text of each page, without blanks and line ends, by page; and the sheets' sizes in points."""
     pypdf = pytest.importorskip("pypdf")
     folder = tmp_path_factory.mktemp("paper")
-    browse(folder, f"--print-to-pdf={folder / 'page.pdf'}", "--no-pdf-header-footer", (report / "index.html").as_uri())
+    browse(folder, f"--print-to-pdf={folder / 'page.pdf'}", "--no-pdf-header-footer",
+           (report / "index.html").as_uri())
     return [(page.extract_text(), [round(float(side)) for side in page.mediabox[2:]])
             for page in pypdf.PdfReader(folder / "page.pdf").pages]
 
@@ -285,7 +290,8 @@ def test_paper_is_a4(paper):
 def rows_of(page, name):
     """Heads and cells of a table of the page, as text."""
     table = re.search(rf'<table id="table-{name}".*?</table>', page, re.S)[0]
-    return [[dense(html.unescape(re.sub("<[^>]*>", "", cell))) for cell in re.findall("<t[hd].*?</t[hd]>", row, re.S)]
+    return [[dense(html.unescape(re.sub("<[^>]*>", "", cell)))
+             for cell in re.findall("<t[hd].*?</t[hd]>", row, re.S)]
             for row in re.findall("<tr>.*?</tr>", table, re.S)]
 
 

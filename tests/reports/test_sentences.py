@@ -57,7 +57,8 @@ def test_limits_are_of_norms_spread_over_all_units():
 
 # --- headlines ------------------------------------------------------------------------------------
 
-POINT = {column: NETWORK[column] for column in NETWORK if column not in ("rho", "rho_asked", "g", "decay_rate", "regime")} | {
+OF_A_RADIUS = ("rho", "rho_asked", "g", "decay_rate", "regime")
+POINT = {column: NETWORK[column] for column in NETWORK if column not in OF_A_RADIUS} | {
     "rho_critical": "1.609", "rho_critical_ci95_low": "1.588", "rho_critical_ci95_high": "1.6364",
     "g_critical": "1.55740", "g_critical_ci95_low": "1.5556", "g_critical_ci95_high": "1.5592",
     "g_predicted": "1.5496739"}
@@ -76,8 +77,8 @@ def told(decay, *points):
 
 def test_a_headline_has_uncertainty_and_theory():
     assert told(radii(["vanishing", "mixed", "exploding"]), {}) == [
-        "Gaussian tanh networks: gradients turn from vanishing to exploding at g* = 1.5574 ± 0.0018 (ρ* = 1.609 "
-        "[1.588, 1.636]), H = 8; mean field, for H → ∞: g* = 1.5497."]
+        "Gaussian tanh networks: gradients turn from vanishing to exploding at g* = 1.5574 ± 0.0018 "
+        "(ρ* = 1.609 [1.588, 1.636]), H = 8; mean field, for H → ∞: g* = 1.5497."]
 
 
 def test_a_turn_without_explosion_is_none():
@@ -86,8 +87,9 @@ def test_a_turn_without_explosion_is_none():
 
 
 @pytest.mark.parametrize(("regimes", "what"), [
-    (["vanishing", "slow", "slow"], "gradients explode at no radius up to ρ = 1.5; at H = 8 they vanish at ρ = 0.5, "
-                                    "change less than 1000-fold in 40 steps from ρ = 1 to 1.5."),
+    (["vanishing", "slow", "slow"],
+     "gradients explode at no radius up to ρ = 1.5; at H = 8 they vanish at ρ = 0.5, "
+     "change less than 1000-fold in 40 steps from ρ = 1 to 1.5."),
     (["slow", "exploding"], "gradients vanish at no radius from ρ = 0.5 on; at H = 8 they change"),
     (["exploding", "vanishing"], "no critical radius from ρ = 0.5 to 1; at H = 8 they explode")])
 def test_headlines_without_a_critical_radius(regimes, what):
