@@ -3,6 +3,7 @@
 #include "spec/quote.h"
 #include "spec/words.h"
 #include "table/terminal.h"
+#include "usage/completion.h"
 #include "version.h"
 
 #include <argp.h>

@@ -2,12 +2,11 @@
 #ifndef RS_CLI_H
 #define RS_CLI_H
 
-#include "commands/completion.h"
 #include "commands/plot.h"
 #include "commands/report.h"
 #include "spec/spec.h"
 #include "table/table.h"
-#include "usage.h"
+#include "usage/usage.h"
 
 typedef enum rs_command_kind {
     RS_ANSWERED, /* --help, --usage or --version: printed on stdout, nothing is left to do */

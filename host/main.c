@@ -1,13 +1,13 @@
 /* The flow from a command line to an exit code. The only place that exits, and the only one that
  * prints errors. */
 #include "cli.h"
-#include "commands/completion.h"
 #include "commands/devices.h"
 #include "commands/inspect.h"
 #include "environment.h"
 #include "spec/quote.h"
 #include "sweep/pipeline.h"
 #include "table/terminal.h"
+#include "usage/completion.h"
 
 #include <errno.h>
 #include <signal.h>

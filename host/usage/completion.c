@@ -1,6 +1,5 @@
 #include "completion.h"
 
-#include "../usage.h"
 #include "completion_bash.h"
 #include "completion_zsh.h"
 
@@ -8,11 +7,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-
-const char *rs_shell_name(size_t i) {
-    static const char *const names[] = {[RS_BASH] = "bash", [RS_ZSH] = "zsh", [RS_N_SHELL] = NULL};
-    return names[i];
-}
 
 rs_status rs_completion_parse(const char *word, rs_shell *out) {
     size_t which;

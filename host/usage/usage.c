@@ -1,9 +1,8 @@
 #include "usage.h"
 
-#include "commands/completion.h"
-#include "commands/plot.h"
-#include "spec/keys.h"
-#include "table/table.h"
+#include "../commands/plot.h"
+#include "../spec/keys.h"
+#include "../table/table.h"
 
 #include <string.h>
 
@@ -234,6 +233,11 @@ const rs_usage rs_usage_devices = {
     .about = "Lists the engines of this build, what they run on, and why one cannot run.",
     .examples = "  rhosweep devices",
 };
+
+const char *rs_shell_name(size_t i) {
+    static const char *const names[] = {[RS_BASH] = "bash", [RS_ZSH] = "zsh", [RS_N_SHELL] = NULL};
+    return names[i];
+}
 
 const rs_usage rs_usage_completion = {
     .name = "completion",

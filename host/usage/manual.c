@@ -219,7 +219,7 @@ static void put_markdown(FILE *out, const char *text, size_t length) {
 
 static void begin_markdown(FILE *out) {
     fputs("# Options\n\n"
-          "<!-- Written by the build, as options.md in its folder: host/manual.c. -->\n\n"
+          "<!-- Written by the build, as options.md in its folder: host/usage/manual.c. -->\n\n"
           "What every command takes. `rhosweep COMMAND --help` says the same in the terminal, and\n"
           "`man rhosweep` in the manual.\n",
           out);

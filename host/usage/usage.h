@@ -3,7 +3,7 @@
 #ifndef RS_USAGE_H
 #define RS_USAGE_H
 
-#include "spec/words.h"
+#include "../spec/words.h"
 
 typedef struct rs_option {
     const char *name, *alias; /* without dashes; alias or NULL */
@@ -36,6 +36,11 @@ enum { RS_TABLE_FORMAT, RS_TABLE_COLUMNS, RS_TABLE_WIDE };
 
 extern const rs_usage rs_usage_program, rs_usage_sweep, rs_usage_table, rs_usage_plot,
     rs_usage_report, rs_usage_inspect, rs_usage_devices, rs_usage_completion;
+
+typedef enum rs_shell { RS_BASH, RS_ZSH, RS_N_SHELL } rs_shell;
+
+/* "bash", "zsh"; NULL behind the last. */
+const char *rs_shell_name(size_t i);
 
 /* The commands, in the order of help; NULL behind the last. */
 const rs_usage *rs_usage_command(size_t i);
