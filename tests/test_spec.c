@@ -866,7 +866,7 @@ static void test_bad_files(void **state) {
         {"[sweep]\n\nRHO = 1\n", "x.ini:3: unknown key"},
         {"[sweep]\no = a.db\n", "x.ini:2: unknown key"},
         {"[sweep]\n= 1\n", "x.ini:2: unknown key"},
-        {"rho = 1\n", "x.ini:1: \"rho\" stands before"},
+        {"rho = 1\n", "x.ini:1: \"rho\" is before"},
         {"[sweeep]\nrho = 1\n", "x.ini:1: \"[sweeep]\""},
         {"[sweep]\nrho = 1\n[empty]\n", "x.ini:3: "},
         {"[sweep] rho = 1\n", "x.ini:1: "},

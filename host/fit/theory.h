@@ -74,7 +74,7 @@ typedef struct rs_prediction {
 } rs_prediction;
 
 /* The prediction for a case at radius `rho` and coupling `g`, for stationary states, after a
- * warm-up and some steps away from the loss; none where no law is known to hold. Reads cell,
+ * warm-up and some steps away from the loss; none where no law applies. Reads cell,
  * ensemble, hidden, steps, input, h0, loss, gate bias and leak of the case. */
 rs_prediction rs_predict(const rs_theory *theory, const rs_case *one, double rho, double g);
 

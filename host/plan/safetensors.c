@@ -86,7 +86,7 @@ static rs_status parse_shape(const json_t *value, entry *out) {
     for (size_t d = 0; d < a->n_dims; ++d) {
         uint64_t size;
         if (!take_size(json_array_get(value, d), &size))
-            return rs_fail(RS_EINPUT, "shape: not all are whole numbers from 0 on");
+            return rs_fail(RS_EINPUT, "shape: must be non-negative integers");
         a->shape[d] = size;
     }
     return rs_array_measure(a);
@@ -209,7 +209,7 @@ static rs_status parse_header(FILE *file, uint64_t length, json_t **out, uint64_
     json_decref(*out);
     if (json_error_code(&error) == json_error_out_of_memory)
         return rs_fail(RS_EMEMORY, "no memory for the header");
-    return rs_fail(RS_EINPUT, "damaged: the header is no JSON: byte %d: %s", error.position,
+    return rs_fail(RS_EINPUT, "damaged: the header is not JSON: byte %d: %s", error.position,
                    json_error_code(&error) == json_error_duplicate_key ? "a name is given twice"
                                                                        : "not understood");
 }

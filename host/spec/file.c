@@ -49,7 +49,7 @@ static rs_status check_line(const char *start, const char *stop, size_t room) {
     size_t const length = (size_t)(stop - start);
     for (const char *c = start; c < stop; ++c)
         if (iscntrl((unsigned char)*c) && *c != '\t')
-            return rs_fail(RS_EINPUT, "a control character; this is no text");
+            return rs_fail(RS_EINPUT, "a control character; not a text file");
     if (length > room)
         return rs_fail(RS_EINPUT,
                        "more than %zu characters; a list goes on in the next line after a comma, "
@@ -122,8 +122,7 @@ static rs_status finish_key(reader *r) {
 
 static rs_status start_key(reader *r, const char *section, const char *name) {
     size_t const k = rs_key_find(name);
-    if (*section == '\0')
-        return rs_fail(RS_EINPUT, "\"%.60s\" stands before the line [sweep]", name);
+    if (*section == '\0') return rs_fail(RS_EINPUT, "\"%.60s\" is before the line [sweep]", name);
     if (k == RS_MAX_KEYS) return rs_key_unknown(name);
     if (r->first_line[k])
         return rs_fail(RS_EINPUT, "%s: given twice, first in line %d", name, r->first_line[k]);

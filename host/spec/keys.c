@@ -26,10 +26,10 @@ enum {
 #define SWITCH(field) .kind = &rs_kind_switch, .offset = offsetof(rs_spec, field)
 #define OWN(name)     .kind = &rs_kind_##name, .offset = offsetof(rs_spec, name)
 
-#define WHAT  "What is swept; every combination is a case:"
-#define DRIVE "What drives the network, and what is measured:"
-#define HOW   "How it is computed:"
-#define WHERE "Where the results go:"
+#define WHAT  "Swept settings; every combination is a case:"
+#define DRIVE "Input, loss and measurement:"
+#define HOW   "Computation:"
+#define WHERE "Results:"
 
 /* In the order of the groups of --help. */
 static const rs_spec_key keys[] = {
@@ -121,7 +121,7 @@ static const rs_spec_key keys[] = {
      OWN(input)},
     {.name = "input-size",
      .argument = "N",
-     .help = "Numbers per step of input pytorch",
+     .help = "Features of input pytorch",
      .group = DRIVE,
      .initial = "1",
      .of_model = true,
@@ -156,7 +156,7 @@ static const rs_spec_key keys[] = {
      OWN(clip)},
     {.name = "fit-skip",
      .argument = "N",
-     .help = "Steps next to the loss that the decay rate leaves out",
+     .help = "Steps next to the loss left out of the fit of the decay rate",
      .group = DRIVE,
      .initial = RS_BY_DEFAULT,
      .automatic = "min(20, T/4)",

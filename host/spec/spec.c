@@ -121,7 +121,7 @@ static size_t count_variants(const rs_spec *spec) {
 
 rs_status rs_spec_check(const rs_spec *spec) {
     if (spec->model && spec->source[rs_key_find("model")] == spec->source[rs_key_find("ensemble")])
-        return rs_fail(RS_EINPUT, "model: an ensemble is given too; take one of them");
+        return rs_fail(RS_EINPUT, "model: give a model or an ensemble, not both");
     RS_TRY(check_fit_skip(spec));
     if (settles_cells(spec)) RS_TRY(rs_spec_check_cells(spec, spec->cell, spec->n_cell));
     size_t const length[] = {spec->n_ensemble, spec->n_hidden ? spec->n_hidden : 1,

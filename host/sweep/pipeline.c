@@ -431,7 +431,7 @@ static rs_status start(sweep *s) {
     while (helpers < s->helpers && begins(s, &s->helper[helpers], help)) ++helpers;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     started = started && helpers > 0 && begins(s, &s->driver, drive);
-    return started ? RS_OK : rs_fail(RS_EMEMORY, "sweep: the system gives no thread");
+    return started ? RS_OK : rs_fail(RS_EMEMORY, "sweep: cannot start a thread");
 }
 
 /* Whether Ctrl-C came so many seconds ago. */

@@ -49,25 +49,24 @@ static const column decay_own[] = {
     {"attempts", WHOLE, ALWAYS, DETAIL, NULL, NULL,
      "networks tried: results at this radius, with a rate or without, and failed cases"},
     {"predicted_rate", REAL, IF_ANY, RESULT, NULL, "predicted\\\\rate",
-     "decay rate that theory predicts at this rho and g; empty where no law is known to hold"},
+     "decay rate that theory predicts at this rho and g; empty where no law applies"},
     {"prediction", TEXT, IF_ANY, BESIDE, NULL, NULL,
      "law behind predicted_rate: mean field, identity fixed point, or a formula"},
     {"decay_rate_bound", REAL, NEVER, DETAIL, NULL, NULL,
      "-ln of the largest singular value (2 g for iid entries, rho for normal matrices): no "
      "stationary rate is below it"},
 };
-/* Of formats narrower than the arithmetic, that of the seed where it comes first. */
+/* Of formats narrower than the arithmetic: the earliest over seeds. */
 #define RANGE_ABOUT(what, format)                                                                  \
     "steps back from the loss to the first " what " in " format                                    \
-    " of a gradient spread evenly over all units, of the seed where it comes first"
+    " of a gradient spread evenly over all units, the earliest over seeds"
 static const column decay_tail[] = {
     {"rho_asked", REAL, NEVER, NAMES, "p.rho_asked", NULL,
      "spectral radius asked for; empty for W_hh as drawn or imported"},
     {"forward_nonfinite", WHOLE, IF_ANY, DETAIL, "p.forward_nonfinite", NULL,
-     "first step t with an infinite or NaN state, of the seed where it comes first"},
+     "first step t with an infinite or NaN state, the earliest over seeds"},
     {"backward_nonfinite", WHOLE, IF_ANY, DETAIL, "p.backward_nonfinite", NULL,
-     "steps back from the loss to the first infinite or NaN norm, of the seed where it comes "
-     "first"},
+     "steps back from the loss to the first infinite or NaN norm, the earliest over seeds"},
     {"fp32_underflow", WHOLE, IF_ANY, DETAIL, "p.fp32_underflow", NULL,
      RANGE_ABOUT("underflow", "fp32")},
     {"fp32_overflow", WHOLE, IF_ANY, DETAIL, "p.fp32_overflow", NULL,

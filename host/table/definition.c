@@ -144,7 +144,7 @@ static const struct {
     {"h0", "$h_0$", "state before the first step; model: imported"},
     {"warmup", NULL, WARMUP_ABOUT},
     {"loss", NULL, LOSS_ABOUT},
-    {"fit_skip", NULL, "steps next to the loss that the decay rate leaves out"},
+    {"fit_skip", NULL, "steps next to the loss left out of the fit of the decay rate"},
     {"gate_bias", NULL, "bias of the gate that keeps the state: f of an LSTM, z of a GRU"},
     {"gate_scale", NULL,
      "blocks scaled to rho: all by the candidate's factor (same), or its own alone (native)"},

@@ -104,7 +104,7 @@ static size_t report_options(rs_option *out) {
         {.name = "font", .argument = "NAME", .help = "%s", .initial = "sans", .word = font_word},
         {.name = "title",
          .argument = "NAME",
-         .help = "%s; captions stand in NAME.tex beside each figure",
+         .help = "%s; captions are in NAME.tex beside each figure",
          .initial = "none",
          .word = title_word},
         {.name = "x",
@@ -155,8 +155,8 @@ const rs_usage rs_usage_sweep = {
     .name = "sweep",
     .summary = "run or resume a sweep; results go to a database",
     .arguments = "[SPEC.ini]",
-    .about = "Runs a sweep, or the part of it that the database lacks: for every seed and shape, "
-             "backpropagation through time at all spectral radii at once.\n"
+    .about = "Runs or resumes a sweep: for every seed and shape, backpropagation through time at "
+             "all spectral radii at once. Stored results are skipped.\n"
              "\n"
              "Every option is also a key of the [sweep] section of SPEC.ini; the command line "
              "wins.",
@@ -208,7 +208,8 @@ const rs_usage rs_usage_report = {
     .about = "Makes figures, tables and index.html of the results in a database, also while a "
              "sweep is writing to it. Runs the Python package rhosweep_reports, which "
              "scripts/setup installs.",
-    .notes = "RHOSWEEP_PYTHON names the Python to use, if not that of .venv.",
+    .notes = "RHOSWEEP_PYTHON names the Python to use; docs/install.md says where it is looked for "
+             "else.",
     .examples = "  rhosweep report rhosweep.db -o report\n"
                 "  rhosweep report rhosweep.db -o figures --figure rate --format pdf,pgf\n"
                 "  rhosweep report rhosweep.db -o slides --style talk --width page --format png",

@@ -1,4 +1,4 @@
-"""What goes wrong is told to the user as one line "what: why", with an exit code."""
+"""Errors are reported as one line "what: why", with an exit code."""
 
 
 class ReportError(Exception):

@@ -100,7 +100,7 @@ FIGURES = (
            "Norm of the gradient of all weights and biases, before and after it is scaled down to "
            "the threshold (dotted) as PyTorch's clip_grad_norm_ does; lines are medians over the "
            "networks, bands reach from the 10% to the 90% quantile. Below: the fraction of networks "
-           "whose gradient is scaled down, and is not finite where any is."),
+           "whose gradient is scaled down and, where there are any, of those whose gradient is not finite."),
     Figure("gradients", "Gradient of W_hh and of the first state", ("clip", "profile"), NETWORK,
            weights.gradients,
            "Norms of dL/dW_hh and of dL/dh_1 (the mean over the batch of its log10), T - 1 steps "
