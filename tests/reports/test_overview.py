@@ -347,6 +347,18 @@ def test_nothing_is_clipped_and_no_names_overlap(name, look):
             assert_readable(draw(picture, look), (name, at))
 
 
+LONG = "a very long name of weights_with $dollars$ and 100%" * 3 + ".npz"
+
+
+@pytest.mark.parametrize("name", ["multiples", "scaling"])
+def test_names_of_models_are_shown_as_they_are_or_cut(name):
+    networks = [made.network(hidden=hidden, ensemble="", model=model, model_digest=model)
+                for model in ("$x$.npz", LONG) for hidden in (64, 128)]
+    figure = draw(planned(made.tables(networks), name)[0])
+    assert "$x$.npz" in words_of(figure)
+    assert_readable(figure, name)
+
+
 def test_a_real_sweep_has_these_figures(results):
     tables = {name: results.read(name) for name in ("decay", "critical", "seeds")}
     found = [picture for picture in pictures.plan(tables, Look())[0] if picture.figure.name in NAMES]
