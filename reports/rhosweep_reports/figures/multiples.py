@@ -117,7 +117,7 @@ LETTER = 0.6  # of a name, in ems
 def _wrapped(text, inches):
     """In two lines of such a length at most."""
     letters = max(6, int(72.0 * inches / rcParams["axes.titlesize"] / LETTER))
-    return textwrap.fill(text, letters, max_lines=2, placeholder="…", break_on_hyphens=False)
+    return textwrap.fill(text, letters, max_lines=2, placeholder="...", break_on_hyphens=False)
 
 
 def _name(axes, rows, crossed):

@@ -64,7 +64,7 @@ LETTERS = 24  # of a name beside the axes
 
 
 def _cut(name):
-    return name if len(name) <= LETTERS else name[:LETTERS - 1] + "…"
+    return name if len(name) <= LETTERS else name[:LETTERS - 3] + "..."
 
 
 def _draw_quantity(axes, critical, x):
