@@ -25,7 +25,7 @@ from report_tools import (
 )
 
 GOLDEN = Path(__file__).parent / "golden"
-TABLES = ("decay", "throughput", "runs", "failures")
+TABLES = ("decay", "critical", "seeds", "throughput", "runs", "failures")
 BENCH = {
     "context": {"processor": "A CPU", "threads": "2", "engine_cpu": "A CPU; avx2; ",
                 "rhosweep_commit": "abc"},
