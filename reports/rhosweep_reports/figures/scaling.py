@@ -49,8 +49,8 @@ def _draw_kind(axes, at, values, look):
                   linewidth=style.stroke(0.8), elinewidth=style.stroke(0.9), **look)
     for open_end, edge, arrow in ((np.isneginf(low), edges[0], "v"), (np.isposinf(high), edges[1], "^")):
         if open_end.any():
-            axes.plot(at[open_end], np.full(open_end.sum(), edge), marker=arrow, linestyle="none", clip_on=False,
-                      markersize=style.stroke(3.6), color=look["color"])
+            axes.plot(at[open_end], np.full(open_end.sum(), edge), marker=arrow, linestyle="none",
+                      clip_on=False, markersize=style.stroke(3.6), color=look["color"])
 
 
 def _predictions(critical, x):
@@ -102,7 +102,8 @@ def scaling(axes, critical, x="rho"):
     hidden = sizes(critical)
     axes.set_xscale("log", base=2)
     axes.set_xlim(hidden[0] / ROOM, hidden[-1] * ROOM)
-    writers = [_draw_quantity(own, critical, quantity) for own, quantity in zip(every, quantities, strict=True)]
+    writers = [_draw_quantity(own, critical, quantity)
+               for own, quantity in zip(every, quantities, strict=True)]
     value_ticks(every[-1], hidden)
     every[-1].set_xlabel("number of units " + formula("H"))
 
