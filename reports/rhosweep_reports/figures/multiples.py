@@ -135,7 +135,8 @@ def _name(axes, rows, crossed):
             own.set_title(_wrapped(over, width), pad=3.0)
         if crossed and (i, j + 1) not in axes:
             own.annotate(_wrapped(beside, height), (1.0, 0.5), (4.0, 0.0), xycoords="axes fraction",
-                         textcoords="offset points", rotation=-90, va="center", ha="left", fontsize=rcParams["axes.titlesize"])
+                         textcoords="offset points", rotation=-90, va="center", ha="left",
+                         fontsize=rcParams["axes.titlesize"])
 
 
 def _cut(panels, rows):

@@ -83,7 +83,8 @@ def _draw_row(axes, place, row):
         axes.hlines(law, place - WIDE, place + WIDE, color=style.THEORY, linewidth=style.stroke(1.6),
                     zorder=2.8)
     axes.errorbar([place + ASIDE], [value], [half if np.isfinite(half) else 0.0], marker="D",
-                  color=style.MEASURED, markersize=style.stroke(2.6), markeredgecolor="white", markeredgewidth=style.stroke(0.5),
+                  color=style.MEASURED, markersize=style.stroke(2.6),
+                  markeredgecolor="white", markeredgewidth=style.stroke(0.5),
                   capsize=style.stroke(2.0), elinewidth=style.stroke(0.9), zorder=4)
 
 
