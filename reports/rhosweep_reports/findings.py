@@ -203,8 +203,8 @@ def cell(table):
 def kind(table):
     """ "tanh, gaussian": or the name of the imported weights; without a cell where there are
     several."""
-    weights = ", ".join(dict.fromkeys(
-        model or ensemble for model, ensemble in zip(table.text("model"), table.text("ensemble"), strict=True)))
+    drawn = zip(table.text("model"), table.text("ensemble"), strict=True)
+    weights = ", ".join(dict.fromkeys(model or ensemble for model, ensemble in drawn))
     return weights if table.varies("cell") else f"{cell(table)}, {weights}"
 
 

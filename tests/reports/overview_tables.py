@@ -39,8 +39,8 @@ def decay(networks, radii=RADII, seeds=10):
     for of in networks:
         for rho in radii:
             rate = _rate(of, rho)
-            rows.append(of | {"rho": repr(rho), "rho_asked": repr(rho), "g": repr(g_of(rho)), "seeds": str(seeds),
-                              "decay_rate": repr(rate), "decay_rate_ci95": "0.03125",
+            rows.append(of | {"rho": repr(rho), "rho_asked": repr(rho), "g": repr(g_of(rho)),
+                              "seeds": str(seeds), "decay_rate": repr(rate), "decay_rate_ci95": "0.03125",
                               "growing_fraction": "0.25" if rate > 0.0 else "1", "regime": "mixed",
                               "predicted_rate": repr(rate + 0.015625), "prediction": "mean field"})
     return _table("decay", rows)
@@ -52,7 +52,8 @@ def critical(networks, predicted=1.5, low=None, high=None):
     for of in networks:
         turn, row = _turn(of), of | {"seeds": "10", "radii": "5", "g_predicted": repr(predicted)}
         for x, value in (("rho", turn), ("g", g_of(turn))):
-            ends = (repr(value - 0.0625) if low is None else low, repr(value + 0.0625) if high is None else high)
+            ends = (repr(value - 0.0625) if low is None else low,
+                    repr(value + 0.0625) if high is None else high)
             found = (repr(value), *ends) if of["ensemble"] != "symmetric" else ("", "", "")
             row |= dict(zip((f"{x}_critical", f"{x}_critical_ci95_low", f"{x}_critical_ci95_high"), found,
                             strict=True))

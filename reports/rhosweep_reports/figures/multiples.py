@@ -117,7 +117,7 @@ LETTER = 0.6  # of a name, in ems
 def _wrapped(text, inches):
     """In two lines of such a length at most."""
     letters = max(6, int(72.0 * inches / rcParams["axes.titlesize"] / LETTER))
-    return textwrap.fill(text, letters, max_lines=2, placeholder="…", break_on_hyphens=False)
+    return textwrap.fill(text, letters, max_lines=2, placeholder="...", break_on_hyphens=False)
 
 
 def _name(axes, rows, crossed):
@@ -134,8 +134,9 @@ def _name(axes, rows, crossed):
         if not crossed or (i - 1, j) not in axes:
             own.set_title(_wrapped(over, width), pad=3.0)
         if crossed and (i, j + 1) not in axes:
-            own.annotate(_wrapped(beside, height), (1.0, 0.5), (4.0, 0.0), xycoords="axes fraction", textcoords="offset points",
-                         rotation=-90, va="center", ha="left", fontsize=rcParams["axes.titlesize"])
+            own.annotate(_wrapped(beside, height), (1.0, 0.5), (4.0, 0.0), xycoords="axes fraction",
+                         textcoords="offset points", rotation=-90, va="center", ha="left",
+                         fontsize=rcParams["axes.titlesize"])
 
 
 def _cut(panels, rows):
@@ -158,8 +159,8 @@ def _fill(own, x, rate):
     """Areas to the zero line."""
     for colour, alpha, name, sign in FILL:
         if (sign * rate > 0.0).any():
-            own.fill_between(x, rate, 0.0, where=sign * rate > 0.0, interpolate=True, color=colour, alpha=alpha,
-                             linewidth=0, zorder=1.2, label=name)
+            own.fill_between(x, rate, 0.0, where=sign * rate > 0.0, interpolate=True, color=colour,
+                             alpha=alpha, linewidth=0, zorder=1.2, label=name)
 
 
 def laws(decay, x):
@@ -176,7 +177,8 @@ def _mark_critical(own, panel, x):
     if np.isnan(value):
         return
     ends = np.clip([low, high], *own.get_xlim())
-    own.plot(ends, [0.0, 0.0], color=style.MEASURED, linewidth=style.stroke(1.6), zorder=4, solid_capstyle="butt")
+    own.plot(ends, [0.0, 0.0], color=style.MEASURED, linewidth=style.stroke(1.6), zorder=4,
+             solid_capstyle="butt")
     own.plot([value], [0.0], marker="d", color=style.MEASURED, markersize=style.stroke(4.0),
              markeredgecolor="white", markeredgewidth=style.stroke(0.5), linestyle="none", zorder=5)
 
@@ -187,8 +189,8 @@ def _draw(own, panel, x):
     zero_line(own)
     for law in laws(panel.decay, x):
         own.plot(*law, color=style.THEORY, linewidth=style.stroke(1.1), zorder=2, label="theory")
-    own.errorbar(where, rate, half, fmt="o", label="measured", color=style.MEASURED, markersize=style.stroke(1.5),
-                 markeredgewidth=0, elinewidth=style.stroke(0.6), zorder=3)
+    own.errorbar(where, rate, half, fmt="o", label="measured", color=style.MEASURED,
+                 markersize=style.stroke(1.5), markeredgewidth=0, elinewidth=style.stroke(0.6), zorder=3)
     _mark_critical(own, panel, x)
 
 

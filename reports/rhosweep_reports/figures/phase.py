@@ -86,8 +86,8 @@ def _draw_map(axes, columns):
     axes.set_ylim(min(_edges(where)[0] for _, where, _ in columns),
                   max(_edges(where)[-1] for _, where, _ in columns))
     length = 72.0 * axes.figure.get_figwidth() / rcParams["font.size"]  # of the bar in its heights, about
-    bar = axes.figure.colorbar(mesh, ax=axes, location="top", label=RATE, pad=0.02, aspect=length, extend="both",
-                               extendfrac=0.03, ticks=np.linspace(-limit, limit, 5))
+    bar = axes.figure.colorbar(mesh, ax=axes, location="top", label=RATE, pad=0.02, aspect=length,
+                               extend="both", extendfrac=0.03, ticks=np.linspace(-limit, limit, 5))
     bar.ax.invert_xaxis()
 
 
@@ -163,7 +163,8 @@ def phase(axes, decay, critical, x="rho"):
         raise Absent(f"needs several radii at {LEVELS} levels of --input noise:SIGMA or more")
     _draw_map(axes, columns)
     axes.set_ylabel(OVER[x])
-    named = [*_draw_critical(axes, critical, x), *_draw_theory(axes, critical, x), *_draw_linear(axes, decay, x)]
+    named = [*_draw_critical(axes, critical, x), *_draw_theory(axes, critical, x),
+             *_draw_linear(axes, decay, x)]
 
     def write():
         _write_sides(axes, columns)

@@ -49,8 +49,8 @@ def _draw_kind(axes, at, values, look):
                   linewidth=style.stroke(0.8), elinewidth=style.stroke(0.9), **look)
     for open_end, edge, arrow in ((np.isneginf(low), edges[0], "v"), (np.isposinf(high), edges[1], "^")):
         if open_end.any():
-            axes.plot(at[open_end], np.full(open_end.sum(), edge), marker=arrow, linestyle="none", clip_on=False,
-                      markersize=style.stroke(3.6), color=look["color"])
+            axes.plot(at[open_end], np.full(open_end.sum(), edge), marker=arrow, linestyle="none",
+                      clip_on=False, markersize=style.stroke(3.6), color=look["color"])
 
 
 def _predictions(critical, x):
@@ -58,6 +58,13 @@ def _predictions(critical, x):
     column = f"{x}_predicted"
     return sorted({value for value in critical.numbers(column) if np.isfinite(value)}) if column in critical \
         else []
+
+
+LETTERS = 24  # of a name beside the axes
+
+
+def _cut(name):
+    return name if len(name) <= LETTERS else name[:LETTERS - 3] + "..."
 
 
 def _draw_quantity(axes, critical, x):
@@ -70,7 +77,7 @@ def _draw_quantity(axes, critical, x):
     for place, ((name, at, values), look) in enumerate(zip(drawn, _looks(len(drawn)), strict=True)):
         if len(at):
             _draw_kind(axes, at * APART ** (place - 0.5 * (len(drawn) - 1)), values, look)
-            ends.append((values[0, -1], name, {"color": style.MEASURED}))
+            ends.append((values[0, -1], _cut(name), {"color": style.MEASURED}))
     for value in predicted:
         axes.axhline(value, color=style.THEORY, linewidth=style.stroke(1.2), zorder=1.8)
     axes.set_ylabel(QUANTITY[x] + formula(SYMBOL[x]))
@@ -95,7 +102,8 @@ def scaling(axes, critical, x="rho"):
     hidden = sizes(critical)
     axes.set_xscale("log", base=2)
     axes.set_xlim(hidden[0] / ROOM, hidden[-1] * ROOM)
-    writers = [_draw_quantity(own, critical, quantity) for own, quantity in zip(every, quantities, strict=True)]
+    writers = [_draw_quantity(own, critical, quantity)
+               for own, quantity in zip(every, quantities, strict=True)]
     value_ticks(every[-1], hidden)
     every[-1].set_xlabel("number of units " + formula("H"))
 

@@ -80,9 +80,11 @@ def _draw_row(axes, place, row):
     """The mean with its interval, and what theory predicts."""
     value, half, law = (row.numbers(name)[0] for name in ("decay_rate", "decay_rate_ci95", "predicted_rate"))
     if np.isfinite(law):
-        axes.hlines(law, place - WIDE, place + WIDE, color=style.THEORY, linewidth=style.stroke(1.6), zorder=2.8)
-    axes.errorbar([place + ASIDE], [value], [half if np.isfinite(half) else 0.0], marker="D", color=style.MEASURED,
-                  markersize=style.stroke(2.6), markeredgecolor="white", markeredgewidth=style.stroke(0.5),
+        axes.hlines(law, place - WIDE, place + WIDE, color=style.THEORY, linewidth=style.stroke(1.6),
+                    zorder=2.8)
+    axes.errorbar([place + ASIDE], [value], [half if np.isfinite(half) else 0.0], marker="D",
+                  color=style.MEASURED, markersize=style.stroke(2.6),
+                  markeredgecolor="white", markeredgewidth=style.stroke(0.5),
                   capsize=style.stroke(2.0), elinewidth=style.stroke(0.9), zorder=4)
 
 
