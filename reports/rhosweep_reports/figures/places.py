@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.contour import ContourSet
 from matplotlib.font_manager import FontProperties
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 
 from .. import style
 from ..text import has_math, mathtext
@@ -70,8 +70,8 @@ def _drawn_points(axes):
             yield pixels[np.isfinite(pixels).all(axis=1)], 0.5 * inch * line.get_markersize()
     for collection in axes.collections:
         if isinstance(collection, LineCollection):
-            for segment in collection.get_segments():
-                yield _dense(collection.get_transform().transform(segment)), inch
+            pixels = map(collection.get_transform().transform, collection.get_segments())
+            yield np.concatenate([np.empty((0, 2)), *map(_dense, pixels)]), inch
         elif isinstance(collection, ContourSet):
             for path in collection.get_paths():
                 for line in path.to_polygons(collection.get_transform(), closed_only=False):
@@ -90,6 +90,11 @@ def _extent(text):
     return box, line
 
 
+def _is_beside(text):
+    """Whether it is one of name_ends, which are outside the view."""
+    return isinstance(text, Annotation) and text.get_annotation_clip() is False
+
+
 def _take(taken, low, high):
     """Boxes from `low` to `high` (x, y) in squares, all of much the same size."""
     first = np.floor(low).astype(int)
@@ -103,7 +108,7 @@ def _take(taken, low, high):
 def _occupied(axes, view):
     """Which squares of the view are taken."""
     taken = np.zeros([int(length // CELL) for length in (view.height, view.width)], bool)
-    written = [_extent(text) for text in axes.texts]
+    written = [_extent(text) for text in axes.texts if not _is_beside(text)]
     for points, half in [*_drawn_points(axes), *((_dense(stroke), 1.0) for _, stroke in written)]:
         if len(points):
             _take(taken, (points - half - view.p0) / CELL, (points + half - view.p0) / CELL)

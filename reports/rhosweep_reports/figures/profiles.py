@@ -1,7 +1,6 @@
 """Figures of gradient norms step by step, from the tables profile, decay and critical."""
 
 import numpy as np
-from matplotlib import patheffects
 from matplotlib.colors import to_rgb
 from matplotlib.ticker import MaxNLocator
 
@@ -198,10 +197,6 @@ def _draw_colours(axes, places, relative):
     return clip, bar
 
 
-def _halo():
-    return [patheffects.withStroke(linewidth=style.stroke(2.0), foreground="white")]
-
-
 def _name_contour(axes, contour):
     """On the line, where that is a third of the way back, or as near as may be."""
     points = np.concatenate([path.vertices for path in contour.get_paths()] or [np.empty((0, 2))])
@@ -212,7 +207,7 @@ def _name_contour(axes, contour):
     if len(inside):
         at = inside[np.abs(places[inside, 0] - 0.35).argmin()]
         axes.text(*points[at], power_text(contour.levels[0]), ha="center", va="center", fontsize="small",
-                  path_effects=_halo())
+                  bbox={"facecolor": "white", "alpha": 0.85, "linewidth": 0, "boxstyle": "round,pad=0.12"})
 
 
 def _draw_contours(axes, places, relative):
