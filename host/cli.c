@@ -58,7 +58,8 @@ static void put_own(const parsing *p, struct argp_option *out) {
     for (size_t i = 0; i < p->options; ++i) {
         const rs_option *const o = &p->option[i];
         int const key = key_of(o, i);
-        bool const heads = o->group && (i == 0 || strcmp(o->group, o[-1].group) != 0);
+        bool const heads =
+            o->group && (i == 0 || !o[-1].group || strcmp(o->group, o[-1].group) != 0);
         if (heads) *out++ = (struct argp_option){.doc = o->group, .group = ++group};
         *out++ = (struct argp_option){o->name, key, o->argument, 0, o->help, group};
         /* With the same key it counts as the same option: see take_option. */

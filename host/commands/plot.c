@@ -72,9 +72,11 @@ static size_t make_ticks(const axis *a, size_t n, double tick[MOST_TICKS]) {
     double step = round_step((a->high - a->low) / (double)(n > 1 ? n - 1 : 1));
     if (a->logarithmic) step = fmax(1.0, ceil(step));
     size_t used = 0;
-    for (double k = ceil(a->low / step - 1e-9); k * step <= a->high + 1e-9 * step; ++k) {
-        if (used == MOST_TICKS) break;
-        tick[used++] = a->logarithmic ? pow(10.0, k * step) : k == 0.0 ? 0.0 : k * step;
+    double const first = ceil(a->low / step - 1e-9);
+    for (; used < MOST_TICKS; ++used) {
+        double const k = first + (double)used;
+        if (k * step > a->high + 1e-9 * step) break;
+        tick[used] = a->logarithmic ? pow(10.0, k * step) : k == 0.0 ? 0.0 : k * step;
     }
     return used;
 }
@@ -198,7 +200,7 @@ static void put_text(char *line, size_t size, size_t column, const char *text) {
     size_t const length = strlen(text), half = length / 2;
     size_t at = column > half ? column - half : 0;
     if (at + length > size) at = size - length;
-    memcpy(line + at, text, length);
+    for (size_t i = 0; i < length; ++i) line[at + i] = text[i];
 }
 
 static void print_x(const plot *p, FILE *out) {

@@ -88,7 +88,7 @@ static const page man;
 
 static void put_roff(FILE *out, const char *text, size_t length) {
     if (length > 0 && strchr(".'", *text)) fputs("\\&", out);
-    for (size_t i = 0; i < length; ++i)
+    for (size_t i = 0; i < length && text[i]; ++i)
         if (text[i] == '\\')
             fputs("\\e", out);
         else
