@@ -95,7 +95,7 @@ def test_a_report_shows_names_as_they_are(named, tmp_path):
     assert f"<td>{html.escape(shown(name))}</td>" in page
     assert page.count("<script>") == 1  # our own
     svg = list((tmp_path / "out").glob("*.svg"))
-    assert len(svg) == 2 * 5
+    assert len(svg) == 2 * 5 + 1  # five of each network, and one of both
     for path in svg:
         assert_printable(path.name, keep="")
         ElementTree.parse(path)

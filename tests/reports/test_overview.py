@@ -9,8 +9,9 @@ pictures = pytest.importorskip("rhosweep_reports.pictures")
 from matplotlib.text import Text  # noqa: E402
 from picture_tools import assert_readable, draw  # noqa: E402
 from rhosweep_reports import style  # noqa: E402
-from rhosweep_reports.figures import kinds, multiples, phase, seeds  # noqa: E402
+from rhosweep_reports.figures import kinds, phase, seeds  # noqa: E402
 from rhosweep_reports.style import Look  # noqa: E402
+from rhosweep_reports.table import Table  # noqa: E402
 
 NAMES = ("phase", "multiples", "scaling", "seeds")
 IN_G = Look(x="g")
@@ -309,6 +310,14 @@ def test_radii_are_the_nearest_to_the_critical_one(settings, radii, shown):
     assert [row.numbers("rho")[0] for row in rows] == shown
 
 
+def test_radii_as_drawn_are_a_mean():
+    tables = made.tables([made.network()], radii=(1.0,))
+    for name in ("decay", "seeds"):
+        rows = [row | {"rho_asked": ""} for row in tables[name].rows()]
+        tables[name] = Table.from_rows(name, tables[name].header, rows)
+    assert "as drawn (mean 1)" in words_of(drawn(tables, "seeds"))
+
+
 def test_one_seed_has_no_spread(tmp_path):
     tables = made.tables([made.network()], 1)
     assert not asked(tables, "seeds")
@@ -336,6 +345,18 @@ def test_nothing_is_clipped_and_no_names_overlap(name, look):
     for at, tables in enumerate(CROWDS[name]):
         for picture in planned(tables, name, look):
             assert_readable(draw(picture, look), (name, at))
+
+
+LONG = "a very long name of weights_with $dollars$ and 100%" * 3 + ".npz"
+
+
+@pytest.mark.parametrize("name", ["multiples", "scaling"])
+def test_names_of_models_are_shown_as_they_are_or_cut(name):
+    networks = [made.network(hidden=hidden, ensemble="", model=model, model_digest=model)
+                for model in ("$x$.npz", LONG) for hidden in (64, 128)]
+    figure = draw(planned(made.tables(networks), name)[0])
+    assert "$x$.npz" in words_of(figure)
+    assert_readable(figure, name)
 
 
 def test_a_real_sweep_has_these_figures(results):

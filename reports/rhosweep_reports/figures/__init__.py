@@ -118,7 +118,9 @@ FIGURES = (
            "A panel for each kind of network and size, with the others pale behind it. Points: mean over "
            "seeds with its 95% interval (Student's t). Blue areas: gradients vanish; vermilion: they "
            "explode. Line: prediction of the decay table. Diamond: where the decay rate is 0, with its 95% "
-           "interval (bootstrap over seeds) as a thick line.", multiples.has_several_panels, _by_radius_or_coupling),
+           "interval (bootstrap over seeds) as a thick line; one that reaches the edge has no end there. Where "
+           "not all panels fit, it says how many are shown.", multiples.has_several_panels,
+           _by_radius_or_coupling),
     Figure("scaling", "Critical point against the number of units", ("critical",), kinds.OTHERS,
            scaling.scaling,
            "Where the decay rate, a mean over seeds, is 0, with its 95% interval (bootstrap over seeds); an "

@@ -117,7 +117,7 @@ LETTER = 0.6  # of a name, in ems
 def _wrapped(text, inches):
     """In two lines of such a length at most."""
     letters = max(6, int(72.0 * inches / rcParams["axes.titlesize"] / LETTER))
-    return textwrap.fill(text, letters, max_lines=2, placeholder="…", break_on_hyphens=False)
+    return textwrap.fill(text, letters, max_lines=2, placeholder="...", break_on_hyphens=False)
 
 
 def _name(axes, rows, crossed):
@@ -156,12 +156,10 @@ def _draw_others(own, curves):
 
 def _fill(own, x, rate):
     """Areas to the zero line."""
-    fine = np.unique(np.concatenate([x, np.linspace(x[0], x[-1], 200)]))
-    line = np.interp(fine, x, rate)
     for colour, alpha, name, sign in FILL:
-        if (sign * line > 0.0).any():
-            own.fill_between(fine, line, 0.0, where=sign * line >= 0.0, color=colour, alpha=alpha, linewidth=0,
-                             zorder=1.2, label=name)
+        if (sign * rate > 0.0).any():
+            own.fill_between(x, rate, 0.0, where=sign * rate > 0.0, interpolate=True, color=colour, alpha=alpha,
+                             linewidth=0, zorder=1.2, label=name)
 
 
 def laws(decay, x):

@@ -4,12 +4,11 @@ import numpy as np
 
 from .. import findings, style
 from ..text import math as formula
-from .drawing import Absent, stacked, value_ticks
+from .drawing import PANEL, Absent, stacked, value_ticks
 from .kinds import SYMBOL, critical_points, kinds, sizes
 from .places import name_ends, write_where_free
 
 QUANTITY = {"rho": "critical radius ", "g": "critical coupling "}
-PANEL = 0.68  # height of one of two panels in that of one alone
 ROOM = 1.4  # factor from the least and the greatest size to the edges
 APART = 1.06  # sizes of neighbouring kinds, so that their intervals do not cover each other
 
@@ -61,6 +60,13 @@ def _predictions(critical, x):
         else []
 
 
+LETTERS = 24  # of a name beside the axes
+
+
+def _cut(name):
+    return name if len(name) <= LETTERS else name[:LETTERS - 3] + "..."
+
+
 def _draw_quantity(axes, critical, x):
     """Returns what writes its words when the layout is settled."""
     parts = kinds(critical)
@@ -71,7 +77,7 @@ def _draw_quantity(axes, critical, x):
     for place, ((name, at, values), look) in enumerate(zip(drawn, _looks(len(drawn)), strict=True)):
         if len(at):
             _draw_kind(axes, at * APART ** (place - 0.5 * (len(drawn) - 1)), values, look)
-            ends.append((values[0, -1], name, {"color": style.MEASURED}))
+            ends.append((values[0, -1], _cut(name), {"color": style.MEASURED}))
     for value in predicted:
         axes.axhline(value, color=style.THEORY, linewidth=style.stroke(1.2), zorder=1.8)
     axes.set_ylabel(QUANTITY[x] + formula(SYMBOL[x]))

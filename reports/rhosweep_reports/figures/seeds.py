@@ -105,10 +105,16 @@ def _percent(fraction):
     return f"{100.0 * fraction:.3g}%"
 
 
+def _radius(row, x):
+    """Also where every network has its own."""
+    told = findings.number(row.numbers(x)[0], 4)
+    return told if row.one("rho_asked") else f"as drawn (mean {told})"
+
+
 def _name_columns(axes, rows, x):
     """Radii below, and above the fraction that grows."""
     places = range(len(rows))
-    axes.set_xticks(places, [findings.number(row.numbers(x)[0], 4) for row in rows])
+    axes.set_xticks(places, [_radius(row, x) for row in rows])
     axes.set_xlabel(OVER[x])
     above = axes.twiny()
     above.set(xlim=axes.get_xlim(), xlabel="fraction of seeds whose gradient grows")
