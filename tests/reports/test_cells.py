@@ -278,7 +278,8 @@ def test_other_figures_are_of_the_pair(axes):
     profiles.heatmap(axes, profile(THREE[1:2], RADII))
     expected = np.array([np.mean([curve(THREE[1], radius, seed, "both")[::-1] for seed in SEEDS], axis=0)
                          for radius in RADII])
-    np.testing.assert_allclose(np.asarray(axes.collections[0].get_array()), expected - expected[:, :1], atol=1e-12)
+    relative = np.asarray(axes.collections[0].get_array())
+    np.testing.assert_allclose(relative, expected - expected[:, :1], atol=1e-12)
 
 
 # --- words ----------------------------------------------------------------------------------------

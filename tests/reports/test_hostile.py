@@ -104,7 +104,7 @@ def test_a_report_shows_names_as_they_are(named, tmp_path):
 def test_figures_name_models_as_they_are(named, tmp_path):
     name, database = named
     results = Results(database, tmp_path)
-    planned, _ = pictures.plan({"decay": results.read("decay"), "profile": results.read("profile")}, Look())
+    planned, _ = pictures.plan({name: results.read(name) for name in ("decay", "critical", "profile")}, Look())
     ours = [picture for picture in planned if picture.parts[0].one("model")]
     assert len(ours) == 5
     for picture in ours:
@@ -127,7 +127,7 @@ def test_latex_takes_names_as_they_are(tmp_path):
 
 @needs_latex
 def test_pgf_takes_names_as_they_are(tmp_path):
-    heads, body = "", []
+    body = []
     for at, name in enumerate((*LITERAL.values(), CONTROLS["escape"])):
         database = name_model(make_fixed_database(tmp_path / f"{at}.db"), name)
         done = package(database, "-o", tmp_path, "--figure", "profile", "--format", "pgf,svg")
@@ -135,10 +135,8 @@ def test_pgf_takes_names_as_they_are(tmp_path):
         paths = done.stdout.splitlines()
         path = next(path for path in paths if path.endswith(".pgf") and "gaussian" not in path)
         shutil.move(path, tmp_path / f"{at}.pgf")
-        heads = "".join(re.findall(r"^%% +(\\DeclareUnicodeCharacter.*)$",
-                                   (tmp_path / f"{at}.pgf").read_text(encoding="utf-8"), re.M))
         body.append(rf"\input{{{at}.pgf}}\par")
-    latex(tmp_path, "\n".join(body), r"\usepackage{pgf}\def\mathdefault#1{#1}" + heads)
+    latex(tmp_path, "\n".join(body), r"\usepackage{pgf}")
 
 
 def test_text_in_latex():
@@ -154,7 +152,7 @@ def test_pictures_never_share_a_file(tmp_path):
     connection.commit()
     connection.close()
     results = Results(database, tmp_path)
-    planned, _ = pictures.plan({"decay": results.read("decay"), "profile": results.read("profile")}, Look())
+    planned, _ = pictures.plan({name: results.read(name) for name in ("decay", "critical", "profile")}, Look())
     names = [picture.name for picture in planned]
     assert len(names) == len(set(names)) and "profile_tanh_a-b_H8_T20_2" in names
     assert all(len(f"{name}.pdf".encode()) < 255 for name in names)

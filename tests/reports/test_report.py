@@ -374,9 +374,10 @@ def test_latex_takes_every_table_and_figure(report, tmp_path):
 
 
 @needs_latex
-def test_latex_takes_pgf(fixed_database, tmp_path):
-    succeed("report", fixed_database, "-o", tmp_path, "--figure", "rate", "--format", "pgf")
-    (path,) = tmp_path.glob("*.pgf")
-    head = re.findall(r"^%% +(\\DeclareUnicodeCharacter.*)$", path.read_text(), re.M)
-    latex(tmp_path, rf"\input{{{path.name}}}",
-          r"\usepackage{pgf}\def\mathdefault#1{#1}" + "".join(head))
+@pytest.mark.parametrize("font", ["sans", "serif"])
+def test_latex_takes_pgf_without_a_preamble(font, fixed_database, tmp_path):
+    for figure in ("rate", "profile", "heatmap", "horizon"):
+        succeed("report", fixed_database, "-o", tmp_path, "--figure", figure, "--format", "pgf", "--font", font)
+    body = [rf"\input{{{path.name}}}\par" for path in tmp_path.glob("*.pgf")]
+    assert len(body) == 4
+    latex(tmp_path, "\n".join(body), r"\usepackage{pgf}")

@@ -83,8 +83,8 @@ FIGURES = (
     Figure("heatmap", "Gradient norm over radius and steps back", ("profile", "critical"), NETWORK,
            profiles.heatmap,
            "Norm of dL/dh_t relative to that at the loss: mean over seeds and batch of log10. Colours end at "
-           "the ends of the bar. Solid lines: a thousandth and a thousand times the norm at the loss; dashed: "
-           "critical point (table critical). Grey: not finite.",
+           "the ends of the bar. Solid lines: a thousandth and a thousand times the norm at the loss; "
+           "dashed: critical point (table critical). Grey: not finite.",
            flow.has_radii_or_is_plain, _by_radius_or_coupling),
     Figure("horizon", "How far back gradients reach", ("decay", "profile"), NETWORK, profiles.horizon,
            "Steps back from the loss until the gradient is 1e-3 of its start (median over seeds, "

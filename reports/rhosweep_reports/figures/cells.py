@@ -51,17 +51,22 @@ def _need_several_cells(table):
         raise Absent("needs several cells, or several settings of one")
 
 
+def _look(at):
+    """Of series number `at`, without green, which is theory's."""
+    return style.series(at + (at + 3) // 6)
+
+
 def _laid_out(axes, table):
     """(axes, part, look, name) for each cell and its settings: all in the same axes or, where a cell
     has several settings, each cell in its own; there the same settings look the same."""
     parts = findings.variants(table)
     cells = list(dict.fromkeys(map(findings.cell, parts)))
     if len(cells) == len(parts):
-        return [(axes, part, style.series(at), findings.cell(part)) for at, part in enumerate(parts)]
+        return [(axes, part, _look(at), findings.cell(part)) for at, part in enumerate(parts)]
     own = dict(zip(cells, panels(axes, len(cells)), strict=True))
     settings = [findings.settings_of(part, table) for part in parts]
     at = {told: place for place, told in enumerate(dict.fromkeys(settings))}
-    return [(own[findings.cell(part)], part, style.series(at[told]), told or findings.cell(part))
+    return [(own[findings.cell(part)], part, _look(at[told]), told or findings.cell(part))
             for part, told in zip(parts, settings, strict=True)]
 
 
@@ -111,7 +116,7 @@ def _at_one_radius(axes, decay):
     cells = list(dict.fromkeys(map(findings.cell, parts)))
     axes.figure.set_figheight(axes.figure.get_figheight() * (0.5 + 0.5 * max(1.0, len(parts) / ROOM)))
     for place, part in enumerate(parts):
-        look = style.series(cells.index(findings.cell(part))) | {"linestyle": "none"}
+        look = _look(cells.index(findings.cell(part))) | {"linestyle": "none"}
         value, half = (part.numbers(name)[0] for name in ("decay_rate", "decay_rate_ci95"))
         axes.errorbar([value], [place], xerr=[half if np.isfinite(half) else 0.0], capsize=2.0,
                       markerfacecolor="white", **look)
@@ -168,7 +173,8 @@ class _Setting:
 
 
 _SETTINGS = {
-    "gate_bias": _Setting("bias " + formula("b") + " of the memory gate", lambda bias: np.logaddexp(0.0, -bias),
+    "gate_bias": _Setting("bias " + formula("b") + " of the memory gate",
+                          lambda bias: np.logaddexp(0.0, -bias),
                           "gate alone: " + formula(r"-\ln\,\sigma(b)")),
     "leak": _Setting("leak " + formula("A"), lambda leak: -np.log1p(-leak),
                      "leak alone: " + formula(r"-\ln(1-A)")),
@@ -197,8 +203,8 @@ def _draw_law(axes, setting, numbers):
     if not ends:
         return None
     along = np.linspace(min(ends), max(ends), 200)
-    (line,) = axes.plot(along, setting.law(along), color=style.THEORY, linewidth=style.stroke(0.9), zorder=2.5,
-                        label=setting.words)
+    (line,) = axes.plot(along, setting.law(along), color=style.THEORY, linewidth=style.stroke(0.9),
+                        zorder=2.5, label=setting.words)
     return line
 
 
@@ -261,7 +267,7 @@ def against(column):
 
 def _by_cell(axes, decay, column, places, _radii):
     """Returns the axes, and names with their lines."""
-    names = [(findings.cell(part), _draw_rates(axes, part, column, places, style.series(at), findings.cell(part)))
+    names = [(findings.cell(part), _draw_rates(axes, part, column, places, _look(at), findings.cell(part)))
              for at, part in enumerate(findings.variants(decay, ("cell",)))]
     axes.set(ylabel=RATE)
     return [axes], names

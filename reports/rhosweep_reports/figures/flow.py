@@ -96,8 +96,9 @@ def _draw_rates(axes, parts, x):
     ends = []
     for part, grey in zip(parts, style.size_greys(len(parts)), strict=True):
         place, value, half = ordered(part, x, "decay_rate", "decay_rate_ci95")
-        axes.errorbar(place, value, yerr=np.where(np.isfinite(half), half, 0.0), label=f"H = {part.one('hidden')}",
-                      color=grey, fmt="o", markeredgewidth=0, elinewidth=style.stroke(0.7), zorder=3)
+        axes.errorbar(place, value, yerr=np.where(np.isfinite(half), half, 0.0), fmt="o", color=grey,
+                      label=f"H = {part.one('hidden')}", markeredgewidth=0, zorder=3,
+                      elinewidth=style.stroke(0.7))
         if np.isfinite(last := last_finite(value)):
             ends.append((last, formula(f"H={part.one('hidden')}"), {"color": letters(grey)}))
     if len(parts) > 1:
@@ -127,21 +128,23 @@ def _critical_point(critical, x):
 
 
 def _mark_critical(axes, critical, x):
-    """Where gradients turn from vanishing to exploding; returns words for it and the place they point to."""
+    """Where gradients turn from vanishing to exploding. Returns words, the place they point to, how far above
+    it they are best, and their colour."""
     found = _critical_point(critical, x)
     if not found:
         return []
     part, (place, low, high, predicted) = found
     ends = np.clip([low, high], *axes.get_xlim())
-    axes.plot(ends, [0.0, 0.0], color=style.MEASURED, linewidth=style.stroke(2.0), solid_capstyle="butt", zorder=4)
+    axes.plot(ends, [0.0, 0.0], color=style.MEASURED, linewidth=style.stroke(2.0), solid_capstyle="butt",
+              zorder=4)
     axes.plot([place], [0.0], marker="D", markersize=style.stroke(3.8), color=style.MEASURED,
               markeredgecolor="white", markeredgewidth=style.stroke(0.7), zorder=5)
     size = f"\n({formula('H=' + part.one('hidden'))})" if len(_sizes(critical)) > 1 else ""
-    told = [(formula(f"{SYMBOL[x]}={with_interval(place, low, high)}") + size, place, style.MEASURED)]
-    if x == "g" and np.isfinite(predicted):
-        axes.plot([predicted], [0.0], marker="|", markersize=style.stroke(9), markeredgewidth=style.stroke(1.2),
-                  color=style.THEORY, zorder=4.5)
-        told.append((f"mean field: {formula(f'g^*={predicted:.3f}')}", predicted, style.THEORY_TEXT))
+    told = [(formula(f"{SYMBOL[x]}={with_interval(place, low, high)}") + size, place, 0.15, style.MEASURED)]
+    if x == "g" and axes.get_xlim()[0] < predicted < axes.get_xlim()[1]:
+        axes.plot([predicted], [0.0], marker="|", markersize=style.stroke(9), color=style.THEORY,
+                  markeredgewidth=style.stroke(1.2), zorder=4.5)
+        told.append((f"predicted {formula(f'g^*={predicted:.3f}')}", predicted, -0.15, style.THEORY_TEXT))
     return told
 
 
@@ -161,9 +164,9 @@ def rate(axes, decay, critical=None, x="rho", limits=None):
     told = _mark_critical(axes, critical, x)
 
     def place():
-        for words, at, colour in told:
-            x_at, y_at = fraction(axes, (at, 0.0))
-            write_where_free(axes, words, (x_at, y_at + 0.15), to=(at, 0.0), color=colour)
+        for words, at, above, colour in told:
+            near = fraction(axes, (at, 0.0)) + (0.0, above)
+            write_where_free(axes, words, near, to=(at, 0.0), color=colour)
         name_regions(axes)
         name_laws(laws)
         if linear:
@@ -199,8 +202,8 @@ def growing(axes, decay, x="rho"):
     for part, grey in zip(parts, style.size_greys(len(parts)), strict=True):
         place, share, count = ordered(part, x, "growing_fraction", "seeds")
         low, high = wilson(share, count)
-        axes.errorbar(place, share, yerr=(np.maximum(share - low, 0.0), np.maximum(high - share, 0.0)), color=grey,
-                      elinewidth=style.stroke(0.7), fmt="none", zorder=2.5)
+        axes.errorbar(place, share, yerr=np.maximum((share - low, high - share), 0.0), color=grey, fmt="none",
+                      elinewidth=style.stroke(0.7), zorder=2.5)
         lines += axes.plot(place, share, label=f"H = {part.one('hidden')}", marker="o", color=grey, zorder=3)
         changing.append(_changing(place, share))
     changing = np.concatenate(changing)

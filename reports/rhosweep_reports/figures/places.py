@@ -72,39 +72,43 @@ def _drawn_points(axes):
         if isinstance(collection, LineCollection):
             for segment in collection.get_segments():
                 yield _dense(collection.get_transform().transform(segment)), inch
-        if isinstance(collection, ContourSet):
+        elif isinstance(collection, ContourSet):
             for path in collection.get_paths():
                 for line in path.to_polygons(collection.get_transform(), closed_only=False):
                     yield _dense(line), inch
 
 
-def _box(text):
-    """Of a text without its stroke, also before its formulas are set."""
+def _extent(text):
+    """Box and stroke of a text, also before its formulas are set."""
     words, parsed = text.get_text(), text.get_parse_math()
     text.set(text=mathtext(words) if has_math(words) else words, parse_math=parsed or has_math(words))
     text.get_window_extent()  # puts an annotation where it belongs
     box = Text.get_window_extent(text)
+    stroke = getattr(text, "arrow_patch", None)
+    line = stroke.get_path().vertices if stroke else np.empty((0, 2))
     text.set(text=words, parse_math=parsed)
-    return box
+    return box, line
+
+
+def _take(taken, low, high):
+    """Boxes from `low` to `high` (x, y) in squares, all of much the same size."""
+    first = np.floor(low).astype(int)
+    last = np.maximum(first, np.ceil(high).astype(int) - 1)
+    for dx, dy in np.ndindex(*((last - first).max(axis=0) + 1)):
+        x, y = np.minimum(first + (dx, dy), last).T
+        seen = (x >= 0) & (y >= 0) & (x < taken.shape[1]) & (y < taken.shape[0])
+        taken[y[seen], x[seen]] = True
 
 
 def _occupied(axes, view):
     """Which squares of the view are taken."""
-    shape = tuple(int(length // CELL) for length in (view.height, view.width))
-    taken = np.zeros(shape, bool)
-
-    def take(x0, y0, x1, y1):
-        """A box in squares."""
-        taken[max(0, int(y0)):max(0, int(np.ceil(y1))), max(0, int(x0)):max(0, int(np.ceil(x1)))] = True
-
-    for points, half in _drawn_points(axes):
-        for x, y in (points - (view.x0, view.y0)) / CELL:
-            take(x - half / CELL, y - half / CELL, x + half / CELL + 1e-9, y + half / CELL + 1e-9)
-    boxes = [_box(text) for text in axes.texts]
-    boxes += [child.get_tightbbox() for child in axes.child_axes]
-    for box in boxes:
-        take((box.x0 - view.x0) / CELL, (box.y0 - view.y0) / CELL, (box.x1 - view.x0) / CELL,
-             (box.y1 - view.y0) / CELL)
+    taken = np.zeros([int(length // CELL) for length in (view.height, view.width)], bool)
+    written = [_extent(text) for text in axes.texts]
+    for points, half in [*_drawn_points(axes), *((_dense(stroke), 1.0) for _, stroke in written)]:
+        if len(points):
+            _take(taken, (points - half - view.p0) / CELL, (points + half - view.p0) / CELL)
+    for box in [*(box for box, _ in written), *(child.get_tightbbox() for child in axes.child_axes)]:
+        _take(taken, (box.p0[None] - view.p0) / CELL, (box.p1[None] - view.p0) / CELL)
     return taken
 
 
@@ -180,8 +184,8 @@ def write_where_free(axes, words, near, within=None, to=None, where=None, **look
         return axes.text(*place, words, transform=axes.transAxes, ha="left", va="bottom", **look)
     stroke = {"arrowstyle": "-", "color": look.get("color", "black"), "linewidth": style.stroke(0.5),
               "shrinkA": 0, "shrinkB": 2, "relpos": np.clip((target - pixels) / size, 0.0, 1.0)}
-    return axes.annotate(words, to, place, xycoords="data", textcoords="axes fraction", ha="left", va="bottom",
-                         arrowprops=stroke, **look)
+    return axes.annotate(words, to, place, xycoords="data", textcoords="axes fraction", ha="left",
+                         va="bottom", arrowprops=stroke, **look)
 
 
 def fraction(axes, points):
@@ -199,5 +203,6 @@ def name_line(axes, words, x, y, at, sizes=("medium", "small", "x-small"), **loo
     if not len(seen):
         return None
     middle = seen[round(at * (len(seen) - 1))]
-    return next(filter(None, (write_where_free(axes, words, places[middle], to=points[middle], size=size, **look)
-                              for size in sizes)), None)
+    tries = (write_where_free(axes, words, places[middle], to=points[middle], size=size, **look)
+             for size in sizes)
+    return next(filter(None, tries), None)

@@ -1,7 +1,6 @@
 """Figures of gradient norms step by step, from the tables profile, decay and critical."""
 
 import numpy as np
-from matplotlib import patheffects
 from matplotlib.colors import to_rgb
 from matplotlib.ticker import MaxNLocator
 
@@ -82,9 +81,9 @@ def choose_curves(means, critical, hidden):
     above = min(CURVES // 2, len(lasting) - 1 - middle)
     below = min(CURVES - 1 - above, middle)
     above = CURVES - 1 - below
-    chosen = [*_nearest(last[:middle], np.linspace(last[0], last[middle], below + 1)[:-1]), middle,
-              *(middle + 1 + at for at in _nearest(last[middle + 1:], np.linspace(last[middle], last[-1], above + 1)[1:]))]
-    return sorted(lasting[at] for at in chosen)
+    less = _nearest(last[:middle], np.linspace(last[0], last[middle], below + 1)[:-1])
+    more = _nearest(last[middle + 1:], np.linspace(last[middle], last[-1], above + 1)[1:])
+    return sorted(lasting[at] for at in (*less, middle, *(middle + 1 + at for at in more)))
 
 
 def _shades(colour, count):
@@ -100,7 +99,8 @@ def _colours(means, critical):
     grows = [last_finite(values) > values[0] for values in means]
     falling = iter(_shades(style.VANISH, grows.count(False)))
     growing = iter(_shades(style.EXPLODE, grows.count(True))[::-1])
-    found = [(next(growing), style.EXPLODE_TEXT) if up else (next(falling), style.VANISH_TEXT) for up in grows]
+    found = [(next(growing), style.EXPLODE_TEXT) if up else (next(falling), style.VANISH_TEXT)
+             for up in grows]
     if critical is not None:
         found[critical] = (style.MEASURED, style.MEASURED)
     return found
@@ -114,7 +114,8 @@ def _state(axes, profile, curves, colours, critical):
         back = np.arange(shown.shape[1])
         strong = at == critical
         if len(shown) > 1:
-            axes.fill_between(back, shown.min(axis=0), shown.max(axis=0), color=colour, alpha=0.16, linewidth=0)
+            axes.fill_between(back, shown.min(axis=0), shown.max(axis=0), color=colour, alpha=0.16,
+                              linewidth=0)
         axes.plot(back, shown.mean(axis=0), color=colour, linewidth=style.stroke(1.8 if strong else 1.0),
                   zorder=3 if strong else 2.5)
         words = rf"\rho={findings.number(radius, 4)}" + (rf"\approx{SYMBOL['rho']}" if strong else "")
@@ -196,10 +197,6 @@ def _draw_colours(axes, places, relative):
     return clip, bar
 
 
-def _halo():
-    return [patheffects.withStroke(linewidth=style.stroke(2.0), foreground="white")]
-
-
 def _name_contour(axes, contour):
     """On the line, where that is a third of the way back, or as near as may be."""
     points = np.concatenate([path.vertices for path in contour.get_paths()] or [np.empty((0, 2))])
@@ -210,7 +207,7 @@ def _name_contour(axes, contour):
     if len(inside):
         at = inside[np.abs(places[inside, 0] - 0.35).argmin()]
         axes.text(*points[at], power_text(contour.levels[0]), ha="center", va="center", fontsize="small",
-                  path_effects=_halo())
+                  bbox={"facecolor": "white", "alpha": 0.85, "linewidth": 0, "boxstyle": "round,pad=0.12"})
 
 
 def _draw_contours(axes, places, relative):
@@ -287,8 +284,8 @@ def _draw_fall(axes, profile, x):
     low = np.array([steps.min() for steps in filled])
     high = np.minimum([steps.max() for steps in filled], int(profile.one("steps")))
     axes.fill_between(places[shown], low[shown], high[shown], color=style.MEASURED, alpha=0.15, linewidth=0)
-    (line,) = axes.plot(places, middle, label="1e-3 of the start", markerfacecolor="white", color=style.MEASURED,
-                        marker="o")
+    (line,) = axes.plot(places, middle, label="1e-3 of the start", marker="o", markerfacecolor="white",
+                        color=style.MEASURED)
     return line, f"falls to {power_text(-findings.VANISHED)}", style.MEASURED
 
 
