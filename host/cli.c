@@ -2,6 +2,7 @@
 
 #include "spec/quote.h"
 #include "spec/words.h"
+#include "table/terminal.h"
 #include "version.h"
 
 #include <argp.h>
@@ -69,12 +70,20 @@ static void sweep_options(struct argp_option *out) {
     }
 }
 
+enum { TABLE_FORMAT, TABLE_COLUMNS, TABLE_WIDE };
+
 static void table_options(struct argp_option *out) {
-    *out = (struct argp_option){
-        .name = "format",
-        .key = KEY_FIRST_OWN,
-        .arg = "FORMAT",
-        .doc = "md, csv, latex (for booktabs and siunitx) or json; default md"};
+    static const struct argp_option of_table[] = {
+        [TABLE_FORMAT] = {"format", KEY_FIRST_OWN, "FORMAT", 0,
+                          "text, md, csv, latex or json; default text on a terminal, else md", 0},
+        [TABLE_COLUMNS] = {"columns", KEY_FIRST_OWN + 1, "LIST", 0,
+                           "Only these columns, in this order: names of the CSV header with commas "
+                           "between them",
+                           0},
+        [TABLE_WIDE] = {"wide", KEY_FIRST_OWN + 2, NULL, 0,
+                        "All columns also in text, md and latex, of any width", 0},
+    };
+    memcpy(out, of_table, sizeof of_table);
 }
 
 /* Puts the tables behind what the help of `table` begins with. */
@@ -263,10 +272,17 @@ static rs_status finish_sweep(const parsing *p, rs_command *out) {
 }
 
 static rs_status finish_table(const parsing *p, rs_command *out) {
-    const char *const format = p->given[0] ? p->value[0] : "md";
-    out->table = p->argument[0];
+    const char *const usual = rs_is_terminal() ? "text" : "md";
+    const char *const format = p->given[TABLE_FORMAT] ? p->value[TABLE_FORMAT] : usual;
+    if (p->given[TABLE_COLUMNS] && p->given[TABLE_WIDE])
+        return rs_fail(RS_EINPUT, "wide: shows all columns, and --columns names some: give one");
     out->path = p->argument[1];
-    return rs_fail_in(rs_table_parse_format(format, &out->format), "format");
+    out->table = (rs_table_request){.name = p->argument[0],
+                                    .columns = p->value[TABLE_COLUMNS],
+                                    .wide = p->given[TABLE_WIDE],
+                                    .line = rs_terminal_width(),
+                                    .utf8 = rs_has_utf8()};
+    return rs_fail_in(rs_table_parse_format(format, &out->table.format), "format");
 }
 
 static rs_status finish_report(const parsing *p, rs_command *out) {
@@ -356,9 +372,14 @@ static const command commands[] = {
      .arguments = "NAME DB",
      .doc = "Prints a table of the results in a database, also while a sweep is writing to it.\n"
             "\v"
+            "CSV and JSON have all columns, and numbers exactly as stored. The other formats are "
+            "for reading: 0.0459(93) is 0.0459 +- 0.0093, a 95% interval.\n"
+            "\n"
             "For example:\n"
             "  rhosweep table decay rhosweep.db\n"
-            "  rhosweep table profile rhosweep.db --format csv > profile.csv",
+            "  rhosweep table decay rhosweep.db --columns rho,g,decay_rate --format latex\n"
+            "  rhosweep table profile rhosweep.db --format csv > profile.csv\n"
+            "  rhosweep help table decay        what its columns mean",
      .fill_help = list_tables,
      .options = table_options,
      .finish = finish_table,
@@ -428,14 +449,23 @@ static rs_status fail_unknown_command(const char *word) {
     return rs_fail_in(rs_fail_word(word, names, N_COMMANDS + 1), "command");
 }
 
+/* rhosweep help table NAME, as Markdown where the output goes elsewhere than to a terminal. */
+static rs_status explain_table(const char *name) {
+    return rs_is_terminal() ? rs_table_explain(name, rs_terminal_width(), stdout)
+                            : rs_table_describe(name, stdout);
+}
+
 /* rhosweep help COMMAND is rhosweep COMMAND --help. */
 static rs_status answer_help(int argc, char **argv, rs_command *out) {
     static char option[] = "--help";
     bool const of_all = argc < 3 || strcmp(argv[2], help_word) == 0;
     const command *const command = of_all ? &without_command : find_command(argv[2]);
-    if (argc > 3)
-        return rs_fail(RS_EINPUT, "%.60s: one argument too many; see rhosweep help", argv[3]);
+    bool const of_table = argc == 4 && strcmp(argv[2], "table") == 0;
+    if (argc > 3 && !of_table)
+        return rs_fail(RS_EINPUT, "%.60s: one argument too many; see rhosweep help",
+                       argv[argc - 1]);
     if (!command) return fail_unknown_command(argv[2]);
+    if (of_table) return explain_table(argv[3]);
     char *words[] = {argv[0], option, NULL};
     return parse_command(command, 2, words, out);
 }

@@ -19,9 +19,8 @@ typedef struct rs_command {
     rs_command_kind kind;
     rs_spec spec;             /* sweep: file and options, checked */
     char *line;               /* sweep: the command line as a shell would take it */
-    const char *table;        /* table: its name; borrowed from argv */
+    rs_table_request table;   /* borrowed from argv */
     const char *path;         /* table: the database; inspect: the .npz; borrowed from argv */
-    rs_table_format format;   /* table */
     rs_report_request report; /* borrowed from argv */
 } rs_command;
 

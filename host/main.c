@@ -43,7 +43,7 @@ static rs_status run_sweep(const rs_command *command) {
 static rs_status run_table(const rs_command *command) {
     rs_store *store;
     RS_TRY(rs_store_open_readonly(command->path, &store));
-    rs_status const status = rs_table_write(store, command->table, command->format, stdout);
+    rs_status const status = rs_table_write(store, &command->table, stdout);
     rs_store_close(store);
     return status;
 }

@@ -86,7 +86,7 @@ static void test_inputs_are_not_averaged(void **state) {
     rs_finding finding;
     assert_int_equal(rs_finding_make(&spec, &finding), RS_OK);
     for (int i = 0; i < 2; ++i) {
-        rs_case const one = {.hidden = 8, .input = {RS_INPUT_NOISE, 0.1 + 0.4 * i}};
+        rs_case const one = {.hidden = 8, .steps = 20, .input = {RS_INPUT_NOISE, 0.1 + 0.4 * i}};
         assert_int_equal(rs_finding_add(&finding, &one, rates[i]), RS_OK);
     }
     char *text = printed(&finding);
@@ -101,12 +101,12 @@ static void test_gate_biases_and_leaks_have_their_lines(void **state) {
     static double const rates[2][2] = {{1.0, 0.5}, {-1.0, -0.5}};
     rs_gate_bias const bias[] = {{RS_BIAS_DRAWN, 0.0}, {RS_BIAS_GIVEN, 1.0}, {RS_BIAS_CHRONO, 50}};
     rs_case const one[] = {
-        {.cell = RS_LSTM, .hidden = 8, .gate_bias = bias[0], .leak = 1.0},
-        {.cell = RS_LSTM, .hidden = 8, .gate_bias = bias[1], .leak = 1.0},
-        {.cell = RS_GRU, .hidden = 8, .gate_bias = bias[2], .leak = 1.0},
-        {.cell = RS_GRU, .hidden = 8, .gate_bias = {RS_BIAS_CHRONO, 100}, .leak = 1.0},
-        {.cell = RS_TANH, .hidden = 8, .leak = 0.5},
-        {.cell = RS_TANH, .hidden = 8, .leak = 1.0},
+        {.cell = RS_LSTM, .hidden = 8, .steps = 20, .gate_bias = bias[0], .leak = 1.0},
+        {.cell = RS_LSTM, .hidden = 8, .steps = 20, .gate_bias = bias[1], .leak = 1.0},
+        {.cell = RS_GRU, .hidden = 8, .steps = 20, .gate_bias = bias[2], .leak = 1.0},
+        {.cell = RS_GRU, .hidden = 8, .steps = 20, .gate_bias = {RS_BIAS_CHRONO, 100}, .leak = 1.0},
+        {.cell = RS_TANH, .hidden = 8, .steps = 20, .leak = 0.5},
+        {.cell = RS_TANH, .hidden = 8, .steps = 20, .leak = 1.0},
     };
     rs_spec spec = {.rho = rho, .n_rho = 2, .n_gate_bias = 4, .n_leak = 2};
     rs_finding finding;
@@ -207,6 +207,31 @@ static void test_a_mean_within_its_interval_says_nothing(void **state) {
     }
 }
 
+/* Over 20 steps a rate of 0.34 is slow, one of 0.35 is not. */
+static void test_slow_change_is_neither_vanishing_nor_exploding(void **state) {
+    (void)state;
+    static const struct {
+        double rates[MAX_RADII];
+        const char *said;
+    } known[] = {
+        {{0.34, 0.34, 0.34, 0.34}, "change by less than a factor of 1000 at every radius"},
+        {{0.34, 0.2, -0.2, -0.34}, "change by less than a factor of 1000 at every radius"},
+        {{0.35, 0.35, 0.35, 0.35}, "vanish at every radius, by at least 0.35 nats per step"},
+        {{3.0, 1.0, 0.2, 0.1},
+         "vanish up to rho = 1, beyond that they neither clearly vanish nor explode"},
+        {{3.0, 0.1, -0.1, -3.0}, "stop vanishing at rho = 1.25"},
+        {{3.0, 0.1, -0.1, -0.2}, "stop vanishing at rho = 1.25"},
+        {{0.2, 0.1, -0.1, -3.0}, "explode at some radii and not at others"},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; ++i) {
+        entry one[2] = {{RS_TANH, RS_GAUSSIAN, 8, {0}}, {0}};
+        memcpy(one[0].rates, known[i].rates, sizeof one[0].rates);
+        char line[128];
+        snprintf(line, sizeof line, "tanh, gaussian: gradients %s\n", known[i].said);
+        expect(line, rho, MAX_RADII, one);
+    }
+}
+
 static void test_missing_rates_are_left_out(void **state) {
     (void)state;
     expect("tanh, gaussian: gradients stop vanishing at rho = 1\n", rho, 4,
@@ -236,6 +261,7 @@ int main(void) {
         cmocka_unit_test(test_shapes_that_differ_are_counted),
         cmocka_unit_test(test_growth_that_ends_is_no_turn),
         cmocka_unit_test(test_a_mean_within_its_interval_says_nothing),
+        cmocka_unit_test(test_slow_change_is_neither_vanishing_nor_exploding),
         cmocka_unit_test(test_missing_rates_are_left_out),
         cmocka_unit_test(test_one_radius_or_the_native_one),
     };

@@ -291,7 +291,7 @@ static void test_student_against_tables(void **state) {
 static void test_summary_of_seeds(void **state) {
     (void)state;
     double const rates[] = {0.1, NAN, 0.3, -0.1, 0.5};
-    rs_seed_summary const s = rs_fit_seeds(rates, 5);
+    rs_seed_summary const s = rs_fit_seeds(rates, 5, 100);
     assert_int_equal(s.seeds, 4);
     assert_near(s.mean, 0.2, 1e-16);
     assert_near(s.ci95, 3.182446305283710 * sqrt(0.2 / 3.0 / 4.0), 1e-12);
@@ -305,13 +305,13 @@ static void test_summary_of_seeds(void **state) {
 static void test_a_steady_seed_does_not_grow(void **state) {
     (void)state;
     double const rates[] = {0.0, -0.5};
-    assert_near(rs_fit_seeds(rates, 2).growing_fraction, 0.5, 0.0);
+    assert_near(rs_fit_seeds(rates, 2, 100).growing_fraction, 0.5, 0.0);
 }
 
 static void test_summary_of_one_seed(void **state) {
     (void)state;
     double const rates[] = {NAN, -0.25};
-    rs_seed_summary const s = rs_fit_seeds(rates, 2);
+    rs_seed_summary const s = rs_fit_seeds(rates, 2, 100);
     assert_int_equal(s.seeds, 1);
     assert_near(s.mean, -0.25, 0.0);
     assert_true(isnan(s.ci95));
@@ -323,7 +323,7 @@ static void test_summary_of_none(void **state) {
     (void)state;
     double const rates[] = {NAN, NAN};
     for (size_t n = 0; n <= 2; n += 2) {
-        rs_seed_summary const s = rs_fit_seeds(rates, n);
+        rs_seed_summary const s = rs_fit_seeds(rates, n, 100);
         assert_int_equal(s.seeds, 0);
         assert_true(isnan(s.mean) && isnan(s.ci95) && isnan(s.min) && isnan(s.max));
         assert_true(isnan(s.gain) && isnan(s.growing_fraction));
@@ -335,20 +335,30 @@ static void test_regimes(void **state) {
     (void)state;
     static struct {
         double rates[2];
+        size_t steps;
         rs_regime regime;
         const char *name;
     } const known[] = {
-        {{0.50, 0.51}, RS_VANISHING, "vanishing"},
-        {{-0.50, -0.51}, RS_EXPLODING, "exploding"},
-        {{-0.50, 0.51}, RS_MIXED, "mixed"},
-        {{-0.50, 0.50}, RS_MIXED, "mixed"}, /* a mean of 0 by chance is not steady */
-        {{1e-15, -2e-15}, RS_STEADY, "steady"},
-        {{9e-7, 9e-7}, RS_STEADY, "steady"},
-        {{1.1e-6, 1.1e-6}, RS_VANISHING, "vanishing"},
-        {{NAN, NAN}, RS_REGIME_UNKNOWN, ""},
+        {{0.50, 0.51}, 100, RS_VANISHING, "vanishing"},
+        {{-0.50, -0.51}, 100, RS_EXPLODING, "exploding"},
+        {{-0.50, 0.51}, 100, RS_MIXED, "mixed"},
+        {{-0.50, 0.50}, 100, RS_MIXED, "mixed"}, /* a mean of 0 by chance is not steady */
+        {{1e-15, -2e-15}, 100, RS_STEADY, "steady"},
+        {{9e-7, 9e-7}, 1000000000, RS_STEADY, "steady"},
+        {{1.1e-6, 1.1e-6}, 10000000, RS_VANISHING, "vanishing"},
+        {{1.1e-6, 1.1e-6}, 100, RS_SLOW, "slow"},
+        /* ln 1000 = 6.90776 over all steps */
+        {{0.0690, 0.0690}, 100, RS_SLOW, "slow"},
+        {{0.0691, 0.0691}, 100, RS_VANISHING, "vanishing"},
+        {{-0.0690, -0.0690}, 100, RS_SLOW, "slow"},
+        {{-0.0691, -0.0691}, 100, RS_EXPLODING, "exploding"},
+        {{0.0690, NAN}, 100, RS_SLOW, "slow"}, /* one seed */
+        {{0.0691, NAN}, 100, RS_VANISHING, "vanishing"},
+        {{-0.0100, 0.0300}, 100, RS_MIXED, "mixed"}, /* of slow ones too */
+        {{NAN, NAN}, 100, RS_REGIME_UNKNOWN, ""},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; ++i) {
-        rs_regime const regime = rs_fit_seeds(known[i].rates, 2).regime;
+        rs_regime const regime = rs_fit_seeds(known[i].rates, 2, known[i].steps).regime;
         assert_int_equal(regime, known[i].regime);
         assert_string_equal(rs_regime_name(regime), known[i].name);
     }

@@ -877,6 +877,11 @@ static void copy_version2(void) { copy_file("data/version2.db"); }
 static void copy_version3(void) { copy_file("data/version3.db"); }
 
 /* All tables as CSV, timings of the runs included. */
+static rs_status write_csv(rs_store *store, const char *name, FILE *out) {
+    rs_table_request const asked = {.name = name, .format = RS_CSV};
+    return rs_table_write(store, &asked, out);
+}
+
 static char *all_tables(rs_store *store) {
     static const char *const names[] = {"decay",      "profile", "clip",
                                         "throughput", "runs",    "failures"};
@@ -885,7 +890,7 @@ static char *all_tables(rs_store *store) {
     FILE *const out = open_memstream(&text, &length);
     assert_non_null(out);
     for (size_t i = 0; i < sizeof names / sizeof *names; ++i)
-        assert_ok(rs_table_write(store, names[i], RS_CSV, out));
+        assert_ok(write_csv(store, names[i], out));
     assert_int_equal(fclose(out), 0);
     return text;
 }
@@ -1178,8 +1183,7 @@ static void test_curves_are_as_long_as_their_case(void **state) {
     make_database();
     run_sql("x.db", "UPDATE curves SET mean = zeroblob(16), min = NULL, max = NULL");
     assert_ok(rs_store_open_readonly("x.db", &store));
-    assert_fails(rs_table_write(store, "profile", RS_CSV, out), RS_EINPUT,
-                 "a curve of 2 steps in a case of 5");
+    assert_fails(write_csv(store, "profile", out), RS_EINPUT, "a curve of 2 steps in a case of 5");
     rs_store_close(store);
     fclose(out);
 }
@@ -1202,7 +1206,7 @@ static void test_rows_without_end(void **state) {
     assert_non_null(out);
     copy_file("corpus/databases/circle_of_points.db");
     assert_ok(rs_store_open_readonly("x.db", &store));
-    assert_fails(rs_table_write(store, "seeds", RS_CSV, out), RS_EINPUT, "its rows have no end");
+    assert_fails(write_csv(store, "seeds", out), RS_EINPUT, "its rows have no end");
     rs_store_close(store);
     copy_file("corpus/databases/circle_of_runs.db");
     assert_fails(rs_store_open("x.db", &store), RS_EINPUT, "its rows have no end");

@@ -145,14 +145,18 @@ static rs_store *make_database(bool backwards) {
 
 /* --- comparing -------------------------------------------------------------------------------- */
 
-static char *table_text(rs_store *store, const char *name, rs_table_format format) {
-    char *text = NULL;
-    size_t length;
+static char *asked_text(rs_store *store, rs_table_request asked) {
+    static char *text;
+    static size_t length;
     FILE *const out = open_memstream(&text, &length);
     assert_non_null(out);
-    assert_ok(rs_table_write(store, name, format, out));
+    assert_ok(rs_table_write(store, &asked, out));
     assert_int_equal(fclose(out), 0);
     return text;
+}
+
+static char *table_text(rs_store *store, const char *name, rs_table_format format) {
+    return asked_text(store, (rs_table_request){.name = name, .format = format, .line = 80});
 }
 
 static char *read_text(const char *name) {
@@ -172,7 +176,7 @@ static void assert_near(double value, double expected) {
     if (fabs(value - expected) > 1e-13) fail_msg("%.17g, not %.17g", value, expected);
 }
 
-static const char *const format_name[RS_N_TABLE_FORMAT] = {"md", "csv", "latex", "json"};
+static const char *const format_name[RS_N_TABLE_FORMAT] = {"text", "md", "csv", "latex", "json"};
 
 static void assert_golden(rs_store *store, const char *name, rs_table_format format) {
     char golden[64];
@@ -192,7 +196,7 @@ static void test_every_table_in_every_format(void **state) {
     (void)state;
     rs_store *const store = make_database(false);
     for (size_t i = 0; i < N_NAMES; ++i)
-        for (rs_table_format format = RS_MD; format < RS_N_TABLE_FORMAT; ++format)
+        for (rs_table_format format = RS_TEXT; format < RS_N_TABLE_FORMAT; ++format)
             assert_golden(store, names[i], format);
     rs_store_close(store);
 }
@@ -290,7 +294,9 @@ static void test_damaged_curve(void **state) {
                          SQLITE_OK);
         FILE *const out = fopen("/dev/null", "w");
         assert_non_null(out);
-        assert_int_equal(rs_table_write(store, "profile", RS_CSV, out), RS_EINPUT);
+        assert_int_equal(
+            rs_table_write(store, &(rs_table_request){.name = "profile", .format = RS_CSV}, out),
+            RS_EINPUT);
         assert_non_null(strstr(rs_message(), "damaged"));
         fclose(out);
     }
@@ -370,7 +376,7 @@ static void test_decay_is_that_of_the_fit(void **state) {
     char *const csv = table_text(store, "decay", RS_CSV);
     size_t const line = line_of(csv, "tanh,gaussian,10,5,0.102");
     double const rates[] = {0.25, 0.5, 0.75};
-    rs_seed_summary const summary = rs_fit_seeds(rates, 3);
+    rs_seed_summary const summary = rs_fit_seeds(rates, 3, FIXTURE_STEPS);
     assert_true(csv_field(csv, line, 4) == ((0.1 + 1e-3) + (0.1 + 2e-3) + (0.1 + 3e-3)) / 3.0);
     assert_true(csv_field(csv, line, 6) == 3.0);
     assert_true(csv_field(csv, line, 7) == summary.mean);
@@ -414,9 +420,9 @@ static void test_interval_of_the_gain(void **state) {
         fixture_point(&f, 0, 1.0, 4.4 + 0.1 * (double)seed);
         put(store, run, &f, 1);
     }
-    char *const latex = table_text(store, "decay", RS_LATEX);
-    assert_non_null(strstr(latex, " & 4.60 & 0.25 & 4.50 & 4.70 & 0.0101 & "));
-    free(latex);
+    char *const md = table_text(store, "decay", RS_MD);
+    assert_non_null(strstr(md, " |   4.60(25) |           4.50 |           4.70 | 0.0101 | "));
+    free(md);
     rs_store_close(store);
 }
 
@@ -534,9 +540,9 @@ static void test_clip_of_norms_that_are_no_doubles(void **state) {
         "\"weight_ih\": 1e+412,", "\"total\": \"inf\", \"clip_coef\": 0,",
         "\"total\": \"nan\", \"clip_coef\": \"nan\"", "\"weight_hh\": 1e-310,"};
     static const char *const latex_part[] = {
-        " & 1e412 & 3.162e412 & 3.162e-413 & 0 & ", " & {$\\infty$} & 0 & {nan} & ",
-        " & {nan} & {nan} & {nan} & 0.5",
-        " & 1e400 & 1e-310 & 1 & 1 & 1e400 & 5e-401 & "}; /* rounded up */
+        "$1\\times 10^{412}$ & $3.162\\times 10^{412}$ & $3.162\\times 10^{-413}$ & $0$",
+        " & $\\infty$\\phantom{.00000000} & $10$ & ", "$\\mathrm{nan}$\\phantom{.0} \\\\",
+        "$1\\times 10^{400}$ & $1\\times 10^{-310}$\\phantom{0000} & $1$"}; /* rounded up */
     rs_store *store;
     assert_ok(rs_store_open(path, &store));
     int64_t const run = begin_run(store);
@@ -547,7 +553,11 @@ static void test_clip_of_norms_that_are_no_doubles(void **state) {
     put_clipped(store, run, &f, 4, 0.5);
     char *const csv = table_text(store, "clip", RS_CSV), *const json =
                                                              table_text(store, "clip", RS_JSON);
-    char *const latex = table_text(store, "clip", RS_LATEX);
+    char *const latex = asked_text(
+        store, (rs_table_request){.name = "clip",
+                                  .format = RS_LATEX,
+                                  .columns = "weight_ih,weight_hh,bias_ih,bias_hh,total,clip_coef,"
+                                             "total_clipped"});
     for (size_t i = 0; i < 4; ++i) {
         if (!strstr(csv, csv_part[i])) fail_msg("no %s in\n%s", csv_part[i], csv);
         if (!strstr(json, json_part[i])) fail_msg("no %s in\n%s", json_part[i], json);
@@ -801,7 +811,9 @@ static void test_unknown_table(void **state) {
     (void)state;
     rs_store *store;
     assert_ok(rs_store_open(path, &store));
-    assert_int_equal(rs_table_write(store, "loss", RS_CSV, stdout), RS_EINPUT);
+    assert_int_equal(
+        rs_table_write(store, &(rs_table_request){.name = "loss", .format = RS_CSV}, stdout),
+        RS_EINPUT);
     assert_string_equal(rs_message(), "table: \"loss\" is not one of decay, critical, seeds, "
                                       "profile, clip, throughput, runs, failures");
     rs_store_close(store);
@@ -830,12 +842,255 @@ static void test_list_of_tables(void **state) {
     free(list);
 }
 
+/* --- for reading ------------------------------------------------------------------------------ */
+
+/* Two radii of three networks that differ in nothing else. */
+static rs_store *make_plain_database(void) {
+    rs_store *store;
+    assert_ok(rs_store_open(path, &store));
+    int64_t const run = begin_run(store);
+    for (uint64_t seed = 1; seed <= 3; ++seed) put_gaussian(store, run, seed);
+    set_clock(store);
+    return store;
+}
+
+static size_t longest_line(const char *text) {
+    size_t longest = 0;
+    for (const char *end; (end = strchr(text, '\n')); text = end + 1)
+        if ((size_t)(end - text) > longest) longest = (size_t)(end - text);
+    return longest;
+}
+
+static void test_what_all_rows_share_is_a_heading(void **state) {
+    (void)state;
+    rs_store *const store = make_plain_database();
+    char *const text = table_text(store, "decay", RS_TEXT);
+    assert_non_null(strstr(text, "  cell tanh, ensemble gaussian, hidden 10, steps 5, batch 4,"));
+    assert_non_null(strstr(text, " seeds 3,"));
+    assert_non_null(strstr(text, " regime mixed"));
+    assert_non_null(strstr(text, "\n0.102  0.075   0.50(62) "));
+    assert_non_null(strstr(text, "\n2      1.5    -0.31(43) ")); /* below it, point by point */
+    free(text);
+    char *const latex = table_text(store, "decay", RS_LATEX);
+    assert_non_null(strstr(latex, "cell~tanh, ensemble~gaussian, $H$~=~$10$, $T$~=~$5$, "));
+    assert_non_null(strstr(latex, "\\begin{tabular}{@{}rrrr@{}}\n"));
+    free(latex);
+    rs_store_close(store);
+}
+
+static void test_text_keeps_to_the_width_of_a_terminal(void **state) {
+    (void)state;
+    rs_store *const store = make_plain_database();
+    for (size_t i = 0; i < N_NAMES; ++i)
+        for (size_t line = 75; line < 160; line += 7) {
+            rs_table_request const asked = {.name = names[i], .line = line};
+            char *const text = asked_text(store, asked);
+            if (longest_line(text) > line) fail_msg("longer than %zu:\n%s", line, text);
+            free(text);
+        }
+    rs_store_close(store);
+}
+
+/* The details first, of these the last first; the first result stays. */
+static void test_what_a_narrow_terminal_leaves_out(void **state) {
+    (void)state;
+    static const struct {
+        size_t line;
+        const char *said;
+    } known[] = {
+        {66, "\n  No room for fp32_underflow; --wide shows all columns.\n"},
+        {56, "\n  No room for gain, fp32_underflow; --wide shows all\n  columns.\n"},
+        {30, "\n  No room for\n  growing_fraction,\n"},
+    };
+    rs_store *const store = make_plain_database();
+    char *const all = asked_text(store, (rs_table_request){.name = "decay"});
+    assert_null(strstr(all, "No room"));
+    free(all);
+    for (size_t i = 0; i < sizeof known / sizeof *known; ++i) {
+        char *const text =
+            asked_text(store, (rs_table_request){.name = "decay", .line = known[i].line});
+        if (!strstr(text, known[i].said)) fail_msg("no %s in\n%s", known[i].said, text);
+        assert_non_null(strstr(text, "-0.31(43)"));
+        free(text);
+    }
+    rs_store_close(store);
+}
+
+static void test_long_texts_are_cut_or_broken(void **state) {
+    (void)state;
+    rs_store *store;
+    assert_ok(rs_store_open(path, &store));
+    int64_t const run = begin_run(store);
+    for (uint64_t seed = 1; seed <= 2; ++seed) {
+        fixture const f = fixture_make(seed);
+        char reason[200];
+        snprintf(reason, sizeof reason, "%d: out of memo\xc3\xbfy, %0100d, last", (int)seed, 0);
+        rs_case_result const failure = fixture_failure(&f, reason);
+        assert_ok(rs_store_put(store, run, &failure));
+    }
+    char *const plain = table_text(store, "failures", RS_TEXT);
+    assert_non_null(strstr(plain, "1: out of memo?y, 0000000"));
+    assert_non_null(strstr(plain, "0...\n")); /* `run` is the same in both rows */
+    free(plain);
+    char *const utf8 =
+        asked_text(store, (rs_table_request){.name = "failures", .line = 80, .utf8 = true});
+    assert_non_null(strstr(utf8, "memo\xc3\xbfy"));
+    assert_non_null(strstr(utf8, "0\xe2\x80\xa6\n"));
+    assert_non_null(strstr(utf8, "\n\xe2\x94\x80\xe2\x94\x80"));
+    free(utf8);
+    char *const latex = table_text(store, "failures", RS_LATEX);
+    assert_non_null(strstr(latex, "\\begin{tabular}{@{}rp{"));
+    assert_non_null(strstr(latex, "{\\raggedright 1:\\allowbreak{} out of memo"));
+    free(latex);
+    rs_store_close(store);
+}
+
+/* More rows than a page of a paper holds. */
+static void test_a_long_table_breaks_over_pages(void **state) {
+    (void)state;
+    rs_store *store;
+    assert_ok(rs_store_open(path, &store));
+    int64_t const run = begin_run(store);
+    for (uint64_t seed = 1; seed <= 41; ++seed) {
+        char *const before = table_text(store, "seeds", RS_LATEX);
+        assert_null(strstr(before, "longtable"));
+        free(before);
+        fixture f = fixture_make(seed);
+        fixture_point(&f, 0, 1.0, 0.25);
+        put(store, run, &f, 1);
+    }
+    char *const latex = table_text(store, "seeds", RS_LATEX);
+    assert_non_null(strstr(latex, "needs \\usepackage{booktabs,longtable}\n"));
+    assert_non_null(strstr(latex, "\\begin{longtable}"));
+    assert_non_null(strstr(latex, "\\endfirsthead"));
+    assert_null(strstr(latex, "tabular"));
+    free(latex);
+    rs_store_close(store);
+}
+
+static void test_columns_by_name(void **state) {
+    (void)state;
+    static const struct {
+        rs_table_format format;
+        const char *text;
+    } known[] = {
+        {RS_CSV, "decay_rate,rho\n0.5,0.10200000000000002\n-0.3055555555555555,2\n"},
+        {RS_JSON, "[\n  {\"decay_rate\": 0.5, \"rho\": 0.10200000000000002},\n  {\"decay_rate\": "
+                  "-0.3055555555555555, \"rho\": 2}\n]\n"},
+        {RS_MD, "| decay_rate |   rho |\n|-----------:|------:|\n|   0.50(62) | 0.102 |\n|  "
+                "-0.31(43) |     2 |\n"},
+    };
+    rs_store *const store = make_plain_database();
+    for (size_t i = 0; i < sizeof known / sizeof *known; ++i) {
+        char *const text = asked_text(store, (rs_table_request){.name = "decay",
+                                                                .format = known[i].format,
+                                                                .columns = "decay_rate, rho"});
+        assert_string_equal(text, known[i].text);
+        free(text);
+    }
+    char *const text = asked_text(
+        store, (rs_table_request){.name = "decay", .columns = "cell,decay_rate_ci95", .line = 20});
+    assert_non_null(strstr(text, "\ntanh       0.43\n")); /* asked for: no constant */
+    free(text);
+    rs_store_close(store);
+}
+
+static void test_columns_that_are_none(void **state) {
+    (void)state;
+    static const char *const known[][2] = {
+        {"decay_rat", "columns: \"decay_rat\" is no column of decay; did you mean decay_rate? see "
+                      "rhosweep help table decay"},
+        {"rho,", "columns: \"\" is no column of decay; see rhosweep help table decay"},
+        {"rho,g,rho", "columns: rho is named twice"},
+    };
+    rs_store *const store = make_plain_database();
+    for (size_t i = 0; i < sizeof known / sizeof *known; ++i) {
+        rs_table_request const asked = {.name = "decay", .columns = known[i][0]};
+        assert_int_equal(rs_table_write(store, &asked, stdout), RS_EINPUT);
+        assert_string_equal(rs_message(), known[i][1]);
+    }
+    rs_store_close(store);
+}
+
+static size_t count(const char *text, char c) {
+    size_t n = 0;
+    for (; *text && *text != '\n'; ++text) n += *text == c;
+    return n;
+}
+
+static void test_wide_shows_all_columns(void **state) {
+    (void)state;
+    rs_store *const store = make_plain_database();
+    for (size_t i = 0; i < N_NAMES; ++i) {
+        char *const csv = table_text(store, names[i], RS_CSV);
+        size_t const columns = count(csv, ',') + 1;
+        char *const md =
+            asked_text(store, (rs_table_request){.name = names[i], .format = RS_MD, .wide = true});
+        assert_int_equal(count(md, '|'), columns + 1);
+        char *const latex = asked_text(
+            store, (rs_table_request){.name = names[i], .format = RS_LATEX, .wide = true});
+        assert_int_equal(count(strstr(latex, "\\toprule\n") + 10, '&'), columns - 1);
+        char *const text =
+            asked_text(store, (rs_table_request){.name = names[i], .wide = true, .line = 80});
+        assert_true(longest_line(text) > 80 && !strstr(text, "No room"));
+        free(csv);
+        free(md);
+        free(latex);
+        free(text);
+    }
+    rs_store_close(store);
+}
+
+static char *described(rs_status (*describe)(const char *name, FILE *out), const char *name) {
+    static char *text;
+    static size_t length;
+    FILE *const out = open_memstream(&text, &length);
+    assert_non_null(out);
+    assert_ok(describe(name, out));
+    assert_int_equal(fclose(out), 0);
+    return text;
+}
+
+static rs_status explain(const char *name, FILE *out) { return rs_table_explain(name, 80, out); }
+
+/* A line for each, in the order of CSV. */
+static void test_every_column_is_described(void **state) {
+    (void)state;
+    rs_store *store;
+    assert_ok(rs_store_open(path, &store));
+    for (size_t i = 0; i < N_NAMES; ++i) {
+        char *const csv = table_text(store, names[i], RS_CSV);
+        char *const md = described(rs_table_describe, names[i]);
+        char *const plain = described(explain, names[i]);
+        assert_true(longest_line(plain) <= 80);
+        const char *line = strchr(strchr(md, '\n') + 1, '\n') + 1;
+        csv[strlen(csv) - 1] = '\0';
+        char *rest = csv;
+        for (char *name; (name = strsep(&rest, ",")); line = strchr(line, '\n') + 1) {
+            char begin[64];
+            snprintf(begin, sizeof begin, "| `%s` | ", name);
+            assert_memory_equal(line, begin, strlen(begin));
+            if (strchr(line, '\n') - line < (long)strlen(begin) + 6) fail_msg("%s: no text", name);
+            snprintf(begin, sizeof begin, "\n  %s ", name);
+            assert_non_null(strstr(plain, begin));
+        }
+        assert_string_equal(line, "");
+        free(csv);
+        free(md);
+        free(plain);
+    }
+    assert_int_equal(rs_table_describe("loss", stdout), RS_EINPUT);
+    rs_store_close(store);
+}
+
 static void test_output_that_cannot_be_written(void **state) {
     (void)state;
     rs_store *const store = make_database(false);
     FILE *const full = fopen("/dev/full", "w");
     if (!full) skip();
-    assert_int_equal(rs_table_write(store, "decay", RS_CSV, full), RS_EIO);
+    assert_int_equal(
+        rs_table_write(store, &(rs_table_request){.name = "decay", .format = RS_CSV}, full),
+        RS_EIO);
     assert_non_null(strstr(rs_message(), "decay table: cannot be written: No space left"));
     fclose(full);
     rs_store_close(store);
@@ -844,12 +1099,12 @@ static void test_output_that_cannot_be_written(void **state) {
 static void test_formats_by_name(void **state) {
     (void)state;
     rs_table_format found = RS_N_TABLE_FORMAT;
-    for (rs_table_format format = RS_MD; format < RS_N_TABLE_FORMAT; ++format) {
+    for (rs_table_format format = RS_TEXT; format < RS_N_TABLE_FORMAT; ++format) {
         assert_ok(rs_table_parse_format(format_name[format], &found));
         assert_int_equal(found, format);
     }
     assert_int_equal(rs_table_parse_format("xml", &found), RS_EINPUT);
-    assert_string_equal(rs_message(), "\"xml\" is not one of md, csv, latex, json");
+    assert_string_equal(rs_message(), "\"xml\" is not one of text, md, csv, latex, json");
     assert_int_equal(rs_table_parse_format("", &found), RS_EINPUT);
 }
 
@@ -885,6 +1140,15 @@ int main(void) {
         WITH_PATH(test_text_that_is_not_utf8),
         WITH_PATH(test_unknown_table),
         cmocka_unit_test(test_list_of_tables),
+        WITH_PATH(test_what_all_rows_share_is_a_heading),
+        WITH_PATH(test_text_keeps_to_the_width_of_a_terminal),
+        WITH_PATH(test_what_a_narrow_terminal_leaves_out),
+        WITH_PATH(test_long_texts_are_cut_or_broken),
+        WITH_PATH(test_a_long_table_breaks_over_pages),
+        WITH_PATH(test_columns_by_name),
+        WITH_PATH(test_columns_that_are_none),
+        WITH_PATH(test_wide_shows_all_columns),
+        WITH_PATH(test_every_column_is_described),
         WITH_PATH(test_output_that_cannot_be_written),
         cmocka_unit_test(test_formats_by_name),
     };

@@ -100,6 +100,7 @@ typedef enum behaviour {
     VANISHES, /* at every radius, and so on */
     EXPLODES,
     STEADY,
+    SLOW,
     UNCLEAR,
     TURNS, /* from vanishing to not vanishing as the radius grows */
     FADES, /* from vanishing to nothing clear */
@@ -111,8 +112,8 @@ typedef enum behaviour {
 
 /* One curve's radii that have a rate, ascending. */
 typedef struct span {
-    size_t radii, regimes[RS_MIXED + 1];
-    size_t last_vanishing, first_other; /* of clear regimes, in finding->ascending */
+    size_t radii, regimes[RS_N_REGIME];
+    size_t last_vanishing, first_other; /* first that does not fall, in finding->ascending */
     double slowest;                     /* least mean rate */
 } span;
 
@@ -121,7 +122,7 @@ static rs_regime regime_at(const rs_rate_curve *curve, size_t r) {
     if (n == 0) return RS_REGIME_UNKNOWN;
     double const variance = n > 1 ? curve->squares[r] / (double)(n - 1) : NAN;
     double const t = n > 1 ? rs_student_t975(n - 1) : NAN;
-    return rs_regime_of(curve->mean[r], t * sqrt(variance / (double)n));
+    return rs_regime_of(curve->mean[r], t * sqrt(variance / (double)n), curve->one.steps);
 }
 
 static span look_at(const rs_finding *f, const rs_rate_curve *curve) {
@@ -134,8 +135,8 @@ static span look_at(const rs_finding *f, const rs_rate_curve *curve) {
         ++s.regimes[regime];
         s.slowest = fmin(s.slowest, curve->mean[r]);
         if (regime == RS_VANISHING) s.last_vanishing = k;
-        if (regime != RS_VANISHING && regime != RS_MIXED && s.first_other == SIZE_MAX)
-            s.first_other = k;
+        bool const falls = curve->mean[r] > RS_STEADY_RATE; /* vanishing, or slow */
+        if (!falls && regime != RS_MIXED && s.first_other == SIZE_MAX) s.first_other = k;
     }
     return s;
 }
@@ -156,7 +157,7 @@ static double turn_of(const rs_finding *f, const rs_rate_curve *curve, size_t la
         size_t const r = f->ascending[k];
         if (curve->seeds[r] == 0) continue;
         double const rho = f->spec->rho[r], rate = curve->mean[r];
-        bool const falls = k > last && rs_regime_of(rate, NAN) != RS_VANISHING;
+        bool const falls = k > last && rate <= RS_STEADY_RATE;
         if (falls) return rho_before + (rho - rho_before) * before / (before - fmin(rate, 0.0));
         rho_before = rho;
         before = rate;
@@ -174,6 +175,7 @@ static behaviour behaviour_of(const rs_finding *f, const rs_rate_curve *curve, d
     if (vanishing == s.radii) return VANISHES;
     if (exploding == s.radii) return EXPLODES;
     if (s.regimes[RS_STEADY] == s.radii) return STEADY;
+    if (s.regimes[RS_SLOW] == s.radii) return SLOW;
     if (vanishing + exploding == 0) return UNCLEAR;
     if (vanishing == 0) return SOME_EXPLODE;
     if (s.first_other != SIZE_MAX && s.last_vanishing < s.first_other) {
@@ -223,6 +225,7 @@ static void print_behaviour(const rs_finding *f, const tally *t, behaviour what,
         [VANISHES] = "vanish",
         [EXPLODES] = "explode",
         [STEADY] = "keep their norm",
+        [SLOW] = "change by less than a factor of 1000",
         [UNCLEAR] = "neither clearly vanish nor explode",
         [TURNS] = "stop vanishing at",
         [FADES] = "vanish up to",

@@ -30,9 +30,8 @@ void rs_finding_free(rs_finding *finding);
 rs_status rs_finding_add(rs_finding *finding, const rs_case *one, const double *rates);
 
 /* Writes a line for each of them that has rates, and names what the spec has several of. Gradients
- * are said to vanish, to explode or to keep their norm at a radius where the table `decay` calls it
- * so: where the 95% interval of the mean rate over seeds excludes 0. Between clear radii the mean
- * changes its sign, by linear interpolation, where they stop vanishing. */
+ * vanish, explode, change slowly or keep their norm at a radius where rs_regime_of() says so. They
+ * stop vanishing where the mean rate over seeds changes its sign, by linear interpolation. */
 void rs_finding_print(const rs_finding *finding, FILE *out);
 
 #endif

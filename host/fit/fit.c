@@ -131,14 +131,15 @@ double rs_student_t975(size_t dof) {
     return sqrt((double)dof) * tan(low);
 }
 
-rs_regime rs_regime_of(double mean, double ci95) {
-    double const steady = 1e-6;
-    if (ci95 > steady && fabs(mean) <= ci95) return RS_MIXED; /* never for one seed: NaN */
-    if (fabs(mean) <= steady) return RS_STEADY;
+rs_regime rs_regime_of(double mean, double ci95, size_t steps) {
+    double const size = fabs(mean), clear = 3.0 * ln_10;        /* ln 1000 */
+    if (ci95 > RS_STEADY_RATE && size <= ci95) return RS_MIXED; /* never for one seed: NaN */
+    if (size <= RS_STEADY_RATE) return RS_STEADY;
+    if (size * (double)steps < clear) return RS_SLOW;
     return mean > 0.0 ? RS_VANISHING : RS_EXPLODING;
 }
 
-rs_seed_summary rs_fit_seeds(const double *rates, size_t n) {
+rs_seed_summary rs_fit_seeds(const double *rates, size_t n, size_t steps) {
     rs_seed_summary s = {0, NAN, NAN, NAN, NAN, NAN, NAN, RS_REGIME_UNKNOWN};
     double sum = 0.0;
     size_t growing = 0;
@@ -161,14 +162,14 @@ rs_seed_summary rs_fit_seeds(const double *rates, size_t n) {
             if (!isnan(rates[i])) squares += (rates[i] - s.mean) * (rates[i] - s.mean);
         s.ci95 = rs_student_t975(s.seeds - 1) * sqrt(squares / (count - 1.0) / count);
     }
-    s.regime = rs_regime_of(s.mean, s.ci95);
+    s.regime = rs_regime_of(s.mean, s.ci95, steps);
     return s;
 }
 
 const char *rs_regime_name(rs_regime regime) {
     static const char *const name[] = {
         [RS_REGIME_UNKNOWN] = "", [RS_VANISHING] = "vanishing", [RS_EXPLODING] = "exploding",
-        [RS_STEADY] = "steady",   [RS_MIXED] = "mixed",
+        [RS_STEADY] = "steady",   [RS_MIXED] = "mixed",         [RS_SLOW] = "slow",
     };
     return name[regime];
 }

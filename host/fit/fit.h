@@ -62,12 +62,18 @@ typedef struct rs_point {
                                        -inf for 0, NaN where they are NaN */
 } rs_point;
 
+/* Nats per step below which a gradient counts as unchanged: 1 part in 10^6. */
+#define RS_STEADY_RATE 1e-6
+
 typedef enum rs_regime {
     RS_REGIME_UNKNOWN, /* no rate */
     RS_VANISHING,
     RS_EXPLODING,
-    RS_STEADY, /* |mean rate| <= 1e-6 nats per step: 1 part in 10^6 */
-    RS_MIXED   /* the 95% interval holds 0 and is wider than that */
+    RS_STEADY, /* |mean rate| <= RS_STEADY_RATE */
+    RS_MIXED,  /* the 95% interval holds 0 and is wider than that */
+    RS_SLOW,   /* the interval excludes 0, but |mean rate| T < ln 1000: less than a factor of 1000
+                  over all T steps */
+    RS_N_REGIME
 } rs_regime;
 
 typedef struct rs_seed_summary {
@@ -80,16 +86,18 @@ typedef struct rs_seed_summary {
     rs_regime regime;
 } rs_seed_summary;
 
-/* Of a mean rate with the half width of its 95% interval, NaN where there is none. */
-rs_regime rs_regime_of(double mean, double ci95);
+/* Of a mean rate over T = `steps` with the half width of its 95% interval, NaN where there is
+ * none. */
+rs_regime rs_regime_of(double mean, double ci95, size_t steps);
 
-/* Summary of rates [n]; NaN entries are left out. All but `seeds` NaN where none is left. */
-rs_seed_summary rs_fit_seeds(const double *rates, size_t n);
+/* Summary of rates [n] over T = `steps`; NaN entries are left out. All but `seeds` NaN where none
+ * is left. */
+rs_seed_summary rs_fit_seeds(const double *rates, size_t n, size_t steps);
 
 /* 97.5% quantile of Student's t with `dof` >= 1 degrees of freedom, to 1e-10. */
 double rs_student_t975(size_t dof);
 
-/* "", "vanishing", "exploding", "steady", "mixed". */
+/* "", "vanishing", "exploding", "steady", "mixed", "slow". */
 const char *rs_regime_name(rs_regime regime);
 
 #endif

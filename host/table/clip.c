@@ -13,23 +13,32 @@ enum {
 };
 
 static const column clip_own[] = {
-    {"cell", TEXT, ALWAYS, "c.cell"},
-    {"ensemble", TEXT, ALWAYS, "c.ensemble"},
-    {"hidden", WHOLE, ALWAYS, "c.hidden"},
-    {"rho", REAL, ALWAYS, "p.rho"},
-    {"seed", UNSIGNED, ALWAYS, "c.seed"},
-    {"loss", TEXT, ALWAYS, "c.loss"},
-    {"weight_ih", POWER, ALWAYS, "w.weight_ih"},
-    {"weight_hh", POWER, ALWAYS, "w.weight_hh"},
-    {"bias_ih", POWER, ALWAYS, "w.bias_ih"},
-    {"bias_hh", POWER, ALWAYS, "w.bias_hh"},
-    {"total", POWER, ALWAYS, NULL},
-    {"clip_coef", POWER, ALWAYS, NULL},
-    {"total_clipped", POWER, ALWAYS, NULL},
-    {"max_norm", REAL, ALWAYS, "k.max_norm"},
-    {"g", REAL, ALWAYS, "p.g"},
+    {"cell", TEXT, ALWAYS, NAMES, "c.cell", NULL, CELL_ABOUT},
+    {"ensemble", TEXT, ALWAYS, NAMES, "c.ensemble", NULL, ENSEMBLE_ABOUT},
+    {"hidden", WHOLE, ALWAYS, NAMES, "c.hidden", "$H$", HIDDEN_ABOUT},
+    {"rho", REAL, ALWAYS, NAMES, "p.rho", "$\\rho$",
+     "spectral radius of W_hh: measured, not the one asked for"},
+    {"seed", UNSIGNED, ALWAYS, NAMES, "c.seed", NULL, "seed of the weights and inputs"},
+    {"loss", TEXT, ALWAYS, NAMES, "c.loss", NULL, LOSS_ABOUT},
+    {"weight_ih", POWER, ALWAYS, BESIDE, "w.weight_ih", NULL,
+     "Frobenius norm of the gradient of weight_ih, summed over steps and batch as by "
+     "loss.backward(); 0 for inputs zero and noise, which have no weights"},
+    {"weight_hh", POWER, ALWAYS, BESIDE, "w.weight_hh", NULL, "likewise of W_hh as scaled to rho"},
+    {"bias_ih", POWER, ALWAYS, BESIDE, "w.bias_ih", NULL, "likewise of bias_ih"},
+    {"bias_hh", POWER, ALWAYS, BESIDE, "w.bias_hh", NULL, "likewise of bias_hh"},
+    {"total", POWER, ALWAYS, RESULT, NULL, NULL, "norm of the four together"},
+    {"clip_coef", POWER, ALWAYS, RESULT, NULL, "clip\\\\coefficient",
+     "factor of torch.nn.utils.clip_grad_norm_: min(1, max_norm / (total + 1e-6))"},
+    {"total_clipped", POWER, ALWAYS, RESULT, NULL, "total,\\\\clipped",
+     "norm of the four after clipping"},
+    {"max_norm", REAL, ALWAYS, NAMES, "k.max_norm", NULL, "norm to which --clip limits the total"},
+    {"g", REAL, ALWAYS, BESIDE, "p.g", "$g$",
+     "coupling, the Frobenius norm of W_hh over sqrt(hidden)"},
 };
-static const column clip_tail[] = {{"rho_asked", REAL, NEVER, "p.rho_asked"}};
+static const column clip_tail[] = {
+    {"rho_asked", REAL, NEVER, NAMES, "p.rho_asked", NULL,
+     "spectral radius asked for; empty for W_hh as drawn or imported"},
+};
 
 /* The column behind the table's is the norm that is clipped to. */
 static const char clip_from[] =

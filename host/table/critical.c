@@ -20,16 +20,26 @@ enum {
 };
 
 static const column critical_own[] = {
-    {"input", TEXT, ALWAYS, "c.input"},
-    {"rho_critical", REAL, ALWAYS, NULL},
-    {"rho_critical_ci95_low", REAL, ALWAYS, NULL},
-    {"rho_critical_ci95_high", REAL, ALWAYS, NULL},
-    {"g_critical", REAL, ALWAYS, NULL},
-    {"g_critical_ci95_low", REAL, ALWAYS, NULL},
-    {"g_critical_ci95_high", REAL, ALWAYS, NULL},
-    {"g_predicted", REAL, IF_ANY, NULL},
-    {"seeds", WHOLE, ALWAYS, NULL},
-    {"radii", WHOLE, ALWAYS, NULL},
+    {"input", TEXT, ALWAYS, NAMES, "c.input", NULL, "input of the networks"},
+    {"rho_critical", REAL, ALWAYS, RESULT, NULL, "$\\rho^*$",
+     "spectral radius at which the mean decay rate over seeds first falls to 0, by linear "
+     "interpolation between neighbouring radii; empty without such a radius"},
+    {"rho_critical_ci95_low", REAL, MERGED, RESULT, NULL, NULL,
+     "lower end of its bootstrap 95% interval over seeds: 0 where the swept radii do not bound it"},
+    {"rho_critical_ci95_high", REAL, MERGED, RESULT, NULL, NULL,
+     "upper end: inf where the swept radii do not bound it"},
+    {"g_critical", REAL, ALWAYS, RESULT, NULL, "$g^*$",
+     "coupling there, by the same interpolation"},
+    {"g_critical_ci95_low", REAL, MERGED, RESULT, NULL, NULL,
+     "lower end of its bootstrap 95% interval over seeds: 0 where the swept radii do not bound it"},
+    {"g_critical_ci95_high", REAL, MERGED, RESULT, NULL, NULL,
+     "upper end: inf where the swept radii do not bound it"},
+    {"g_predicted", REAL, IF_ANY, RESULT, NULL, "$g^*$,\\\\theory",
+     "coupling at which mean-field theory has gradients keep their norm, for infinitely many "
+     "units; "
+     "empty where it is not known to hold"},
+    {"seeds", WHOLE, ALWAYS, BESIDE, NULL, NULL, "seeds with a decay rate"},
+    {"radii", WHOLE, ALWAYS, BESIDE, NULL, NULL, "radii with a decay rate"},
 };
 
 /* One row per network; behind the table's columns those of this list. The number of a case counts
@@ -122,15 +132,15 @@ static rs_status next_critical(source *from, cell *row, bool *more) {
     return put_critical(from, seeds, row);
 }
 
-static double half_width(const cell *estimate) {
-    if (estimate[1].kind != REAL || estimate[2].kind != REAL) return 0.0;
-    return 0.5 * (estimate[2].real - estimate[1].real);
-}
-
-static double critical_interval(const table *of, const cell *row, size_t i) {
-    const cell *const own = row + of->own;
-    if (i < of->own + CRITICAL_RHO || i > of->own + CRITICAL_PREDICTED) return 0.0;
-    return half_width(own + (i < of->own + CRITICAL_G ? CRITICAL_RHO : CRITICAL_G));
+static interval critical_interval(const table *of, const cell *row, size_t i) {
+    if (i < of->own + CRITICAL_RHO || i > of->own + CRITICAL_PREDICTED)
+        return (interval){.kind = NO_INTERVAL};
+    size_t const at = i - of->own, value = at < CRITICAL_G ? CRITICAL_RHO : CRITICAL_G;
+    const cell *const estimate = row + of->own + value;
+    if (estimate[1].kind != REAL || estimate[2].kind != REAL)
+        return (interval){.kind = NO_INTERVAL};
+    double const low = estimate[1].real, high = estimate[2].real;
+    return (interval){at == value ? BOTH_ENDS : DIGITS_ONLY, 0.5 * (high - low), low, high};
 }
 
 const definition rs_critical_table = {

@@ -17,18 +17,19 @@ static void put_csv_text(FILE *out, const char *text) {
 }
 
 static void begin_csv(sink *to) {
-    for (size_t i = 0; i < to->table->n; ++i)
-        fprintf(to->out, "%s%s", i ? "," : "", to->table->column[i].name);
+    for (size_t k = 0; k < to->shown.n; ++k)
+        fprintf(to->out, "%s%s", k ? "," : "", to->table->column[to->shown.at[k]].name);
     fputc('\n', to->out);
 }
 
 static void row_csv(sink *to, const cell *row) {
     char buffer[RS_REAL_TEXT];
-    for (size_t i = 0; i < to->table->n; ++i) {
-        if (i > 0) fputc(',', to->out);
+    for (size_t k = 0; k < to->shown.n; ++k) {
+        size_t const i = to->shown.at[k];
+        if (k > 0) fputc(',', to->out);
         put_csv_text(to->out, rs_cell_text(&row[i], true, buffer));
     }
     fputc('\n', to->out);
 }
 
-const writer rs_csv_writer = {"csv", false, begin_csv, row_csv, NULL};
+const writer rs_csv_writer = {.name = "csv", .begin = begin_csv, .row = row_csv};

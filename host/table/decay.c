@@ -25,24 +25,61 @@ enum {
 };
 
 static const column decay_own[] = {
-    {"rho", REAL, ALWAYS, "p.rho"},           {"g", REAL, ALWAYS, "p.g"},
-    {"seeds", WHOLE, ALWAYS, NULL},           {"decay_rate", REAL, ALWAYS, "p.decay_rate"},
-    {"decay_rate_ci95", REAL, ALWAYS, NULL},  {"decay_rate_min", REAL, ALWAYS, NULL},
-    {"decay_rate_max", REAL, ALWAYS, NULL},   {"gain", REAL, ALWAYS, NULL},
-    {"growing_fraction", REAL, ALWAYS, NULL}, {"regime", TEXT, ALWAYS, NULL},
-    {"attempts", WHOLE, ALWAYS, NULL},        {"predicted_rate", REAL, IF_ANY, NULL},
-    {"prediction", TEXT, IF_ANY, NULL},       {"decay_rate_bound", REAL, NEVER, NULL},
+    {"rho", REAL, ALWAYS, NAMES, "p.rho", "$\\rho$",
+     "spectral radius of W_hh: measured, not the one asked for; mean over seeds"},
+    {"g", REAL, ALWAYS, NAMES, "p.g", "$g$",
+     "coupling, the Frobenius norm of W_hh over sqrt(hidden); mean over seeds"},
+    {"seeds", WHOLE, ALWAYS, BESIDE, NULL, NULL, "networks with a decay rate"},
+    {"decay_rate", REAL, ALWAYS, RESULT, "p.decay_rate", "decay rate /\\\\nats per step",
+     "minus the slope of ln |dL/dh_t| against the distance from the loss, in nats per step, mean "
+     "over seeds; positive: the gradient vanishes, negative: it explodes"},
+    {"decay_rate_ci95", REAL, MERGED, RESULT, NULL, NULL,
+     "half width of the mean's 95% interval over seeds (Student's t); in formats for reading the "
+     "digits in parentheses of decay_rate"},
+    {"decay_rate_min", REAL, ALWAYS, DETAIL, NULL, NULL, "least decay rate of a seed"},
+    {"decay_rate_max", REAL, ALWAYS, DETAIL, NULL, NULL, "greatest decay rate of a seed"},
+    {"gain", REAL, ALWAYS, DETAIL, NULL, NULL,
+     "exp(-decay_rate): factor of the gradient's norm per step back"},
+    {"growing_fraction", REAL, ALWAYS, BESIDE, NULL, "growing\\\\fraction",
+     "fraction of seeds whose gradient grows"},
+    {"regime", TEXT, ALWAYS, RESULT, NULL, NULL,
+     "vanishing or exploding; steady: decay_rate within 1e-6 of 0; mixed: its interval holds 0; "
+     "slow: the gradient changes by less than a factor of 1000 over all steps, |decay_rate| * "
+     "steps < ln 1000"},
+    {"attempts", WHOLE, ALWAYS, DETAIL, NULL, NULL,
+     "networks tried: results at this radius, with a rate or without, and failed cases"},
+    {"predicted_rate", REAL, IF_ANY, RESULT, NULL, "predicted\\\\rate",
+     "decay rate that theory predicts at this rho and g; empty where no law is known to hold"},
+    {"prediction", TEXT, IF_ANY, BESIDE, NULL, NULL,
+     "law behind predicted_rate: mean field, identity fixed point, or a formula"},
+    {"decay_rate_bound", REAL, NEVER, DETAIL, NULL, NULL,
+     "-ln of the largest singular value (2 g for iid entries, rho for normal matrices): no "
+     "stationary rate is below it"},
 };
+/* Of formats narrower than the arithmetic, that of the seed where it comes first. */
+#define RANGE_ABOUT(what, format)                                                                  \
+    "steps back from the loss to the first " what " in " format                                    \
+    " of a gradient spread evenly over all units, of the seed where it comes first"
 static const column decay_tail[] = {
-    {"rho_asked", REAL, NEVER, "p.rho_asked"},
-    {"forward_nonfinite", WHOLE, IF_ANY, "p.forward_nonfinite"},
-    {"backward_nonfinite", WHOLE, IF_ANY, "p.backward_nonfinite"},
-    {"fp32_underflow", WHOLE, IF_ANY, "p.fp32_underflow"},
-    {"fp32_overflow", WHOLE, IF_ANY, "p.fp32_overflow"},
-    {"fp16_underflow", WHOLE, NEVER, "p.fp16_underflow"},
-    {"fp16_overflow", WHOLE, NEVER, "p.fp16_overflow"},
-    {"bf16_underflow", WHOLE, NEVER, "p.bf16_underflow"},
-    {"bf16_overflow", WHOLE, NEVER, "p.bf16_overflow"},
+    {"rho_asked", REAL, NEVER, NAMES, "p.rho_asked", NULL,
+     "spectral radius asked for; empty for W_hh as drawn or imported"},
+    {"forward_nonfinite", WHOLE, IF_ANY, DETAIL, "p.forward_nonfinite", NULL,
+     "first step t with an infinite or NaN state, of the seed where it comes first"},
+    {"backward_nonfinite", WHOLE, IF_ANY, DETAIL, "p.backward_nonfinite", NULL,
+     "steps back from the loss to the first infinite or NaN norm, of the seed where it comes "
+     "first"},
+    {"fp32_underflow", WHOLE, IF_ANY, DETAIL, "p.fp32_underflow", NULL,
+     RANGE_ABOUT("underflow", "fp32")},
+    {"fp32_overflow", WHOLE, IF_ANY, DETAIL, "p.fp32_overflow", NULL,
+     RANGE_ABOUT("overflow", "fp32")},
+    {"fp16_underflow", WHOLE, NEVER, DETAIL, "p.fp16_underflow", NULL,
+     RANGE_ABOUT("underflow", "fp16")},
+    {"fp16_overflow", WHOLE, NEVER, DETAIL, "p.fp16_overflow", NULL,
+     RANGE_ABOUT("overflow", "fp16")},
+    {"bf16_underflow", WHOLE, NEVER, DETAIL, "p.bf16_underflow", NULL,
+     RANGE_ABOUT("underflow", "bf16")},
+    {"bf16_overflow", WHOLE, NEVER, DETAIL, "p.bf16_overflow", NULL,
+     RANGE_ABOUT("overflow", "bf16")},
 };
 enum {
     DECAY_TAIL = sizeof decay_tail / sizeof *decay_tail,
@@ -138,26 +175,30 @@ static rs_status next_decay(source *from, cell *row, bool *more) {
     RS_TRY(rs_table_read_row(from, row));
     row[own + DECAY_RHO] = rs_real_cell(rho / (double)n);
     row[own + DECAY_G] = rs_real_cell(g / (double)n);
-    rs_seed_summary const summary = rs_fit_seeds(state->rates, (size_t)n);
+    size_t const steps = (size_t)rs_cell_named(of, row, "steps")->whole;
+    rs_seed_summary const summary = rs_fit_seeds(state->rates, (size_t)n, steps);
     put_summary(&summary, row + own);
     row[own + DECAY_ATTEMPTS] = rs_whole_cell(attempts);
     for (int k = DECAY_FIRST_FINDING; k < DECAY_TAIL; ++k) row[tail + k] = earliest[k];
     return predict(from, row);
 }
 
-static double decay_interval(const table *of, const cell *row, size_t i) {
+static interval decay_interval(const table *of, const cell *row, size_t i) {
     const cell *const own = row + of->own;
-    if (own[DECAY_CI95].kind != REAL || i < of->own) return 0.0;
-    double const ci95 = own[DECAY_CI95].real;
+    interval known = {.kind = NO_INTERVAL, .half_width = own[DECAY_CI95].real};
+    if (own[DECAY_CI95].kind != REAL || i < of->own) return known;
     switch (i - of->own) {
-    case DECAY_RATE:
+    case DECAY_RATE: known.kind = HALF_WIDTH; break;
+    case DECAY_GAIN:
+        known.half_width *= own[DECAY_GAIN].real; /* d exp(-x) = exp(-x) dx */
+    /* fall through */
     case DECAY_CI95:
     case DECAY_MIN:
     case DECAY_MAX:
-    case DECAY_PREDICTED: return ci95;
-    case DECAY_GAIN: return ci95 * own[DECAY_GAIN].real; /* d exp(-x) = exp(-x) dx */
-    default: return 0.0;
+    case DECAY_PREDICTED: known.kind = DIGITS_ONLY; break;
+    default: break;
     }
+    return known;
 }
 
 _Static_assert(RS_MAX_IDENTITY + sizeof decay_own / sizeof *decay_own + DECAY_TAIL <=

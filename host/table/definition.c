@@ -130,19 +130,57 @@ static bool has_column(const table *of, const char *name) {
     return i < of->n;
 }
 
+/* What the columns of a case hold. */
+static const struct {
+    const char *name, *heading, *about;
+} identity_text[] = {
+    {"cell", NULL, CELL_ABOUT},
+    {"ensemble", NULL, ENSEMBLE_ABOUT},
+    {"hidden", "$H$", HIDDEN_ABOUT},
+    {"steps", "$T$", STEPS_ABOUT},
+    {"batch", "$B$", BATCH_ABOUT},
+    {"input", NULL, "zero, noise:SIGMA at every unit, or pytorch: through weight_ih"},
+    {"input_size", NULL, "features of the input"},
+    {"h0", "$h_0$", "state before the first step; model: imported"},
+    {"warmup", NULL, WARMUP_ABOUT},
+    {"loss", NULL, LOSS_ABOUT},
+    {"fit_skip", NULL, "steps next to the loss that the decay rate leaves out"},
+    {"gate_bias", NULL, "bias of the gate that keeps the state: f of an LSTM, z of a GRU"},
+    {"gate_scale", NULL,
+     "blocks scaled to rho: all by the candidate's factor (same), or its own alone (native)"},
+    {"leak", NULL, "A of h_t = (1 - A) h_{t-1} + A phi(a_t); 1: no leak; empty for gated cells"},
+    {"precision", NULL, PRECISION_ABOUT},
+    {"raw", NULL, RAW_ABOUT},
+    {"engine", NULL, "engine that computed"},
+    {"model_digest", NULL, "digest of the imported weights"},
+};
+
+/* A column of a case as a table has it. */
+static column identity_column(const rs_identity_column *of, show show) {
+    enum { N = sizeof identity_text / sizeof *identity_text };
+    size_t i = 0;
+    while (i < N - 1 && strcmp(identity_text[i].name, of->name) != 0) ++i;
+    return (column){.name = of->name,
+                    .kind = of->kind == RS_IDENTITY_TEXT ? TEXT : WHOLE,
+                    .show = show,
+                    .use = NAMES,
+                    .sql = of->name,
+                    .heading = identity_text[i].heading,
+                    .about = identity_text[i].about};
+}
+
 /* Adds the columns of one part of a case's identity that the table does not have yet. */
 static void add_part(table *to, rs_identity_part part, show show) {
     size_t n;
     const rs_identity_column *const identity = rs_identity_columns(&n);
     for (size_t i = 0; i < n; ++i)
         if (identity[i].part == part && !has_column(to, identity[i].name))
-            to->column[to->n++] =
-                (column){identity[i].name, identity[i].kind == RS_IDENTITY_TEXT ? TEXT : WHOLE,
-                         show, identity[i].name};
+            to->column[to->n++] = identity_column(&identity[i], show);
 }
 
 static void add_settings(table *to) {
-    static const column model = {"model", TEXT, IF_VARIES, "c.model"};
+    static const column model = {
+        "model", TEXT, IF_VARIES, NAMES, "c.model", NULL, "file of the imported weights"};
     add_part(to, RS_PART_SETTING, IF_VARIES);
     add_columns(to, &model, 1);
     add_part(to, RS_PART_DIGEST, NEVER);

@@ -18,20 +18,45 @@ typedef struct cell {
     };
 } cell;
 
-/* Whether md and LaTeX show a column; CSV and JSON show all. */
+/* Whether the formats for reading show a column; CSV and JSON show all. */
 typedef enum show {
     ALWAYS,
     IF_VARIES, /* where two rows differ */
     IF_ANY,    /* where some row has a value */
+    MERGED,    /* as the interval of another column's value */
     NEVER
 } show;
+
+/* What a column is for. Where room is short, the last of these go first. */
+typedef enum use {
+    NAMES, /* tells rows apart */
+    RESULT,
+    BESIDE,
+    DETAIL /* not for a paper */
+} use;
 
 typedef struct column {
     const char *name;
     kind kind;
     show show;
-    const char *sql; /* what to select for it; NULL where next() fills it */
+    use use;
+    const char *sql;     /* what to select for it; NULL where next() fills it */
+    const char *heading; /* in LaTeX, with \\ between its lines; NULL for the name */
+    const char *about;   /* what it holds, in English */
 } column;
+
+/* The 95% interval of a number, and how formats for reading show it. */
+typedef enum interval_kind {
+    NO_INTERVAL,
+    HALF_WIDTH, /* as 0.0459(93) */
+    BOTH_ENDS,  /* as 1.557 [1.553, 1.561] */
+    DIGITS_ONLY /* the number is rounded to its digits */
+} interval_kind;
+
+typedef struct interval {
+    interval_kind kind;
+    double half_width, low, high; /* ends: of BOTH_ENDS */
+} interval;
 
 enum { RS_MAX_COLUMNS = 48 };
 
@@ -56,8 +81,7 @@ typedef struct definition {
     rs_status (*open)(void *state); /* or NULL */
     void (*close)(void *state);     /* or NULL; also after an open() that failed */
     rs_status (*next)(source *from, cell *row, bool *more);
-    /* Half width of the 95% interval that a cell's number is known to, 0 for none; or NULL. */
-    double (*interval)(const table *of, const cell *row, size_t i);
+    interval (*interval)(const table *of, const cell *row, size_t i); /* or NULL */
 } definition;
 
 /* A table with all its columns. */
@@ -83,6 +107,17 @@ struct source {
 
 /* Order of seeds: as int64_t, negative ones are those from 2^63 on. */
 #define SEED_ORDER "c.seed < 0, c.seed"
+
+/* Columns of a case that some tables have as their own. */
+#define CELL_ABOUT      "recurrent cell: tanh, relu, linear, lstm or gru"
+#define ENSEMBLE_ABOUT  "how W_hh is drawn; model: imported"
+#define HIDDEN_ABOUT    "units H"
+#define STEPS_ABOUT     "recorded time steps T"
+#define BATCH_ABOUT     "samples that every network sees"
+#define WARMUP_ABOUT    "forward steps before the recorded ones"
+#define LOSS_ABOUT      "loss whose gradient is measured"
+#define PRECISION_ABOUT "arithmetic: f32 or f64"
+#define RAW_ABOUT       "1: plain arithmetic, in which gradients underflow and overflow"
 
 /* One file each. */
 extern const definition rs_decay_table, rs_critical_table, rs_seeds_table, rs_profile_table,

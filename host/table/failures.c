@@ -1,9 +1,9 @@
 #include "definition.h"
 
 static const column failures_own[] = {
-    {"seed", UNSIGNED, ALWAYS, "c.seed"},
-    {"reason", TEXT, ALWAYS, "c.reason"},
-    {"run", WHOLE, ALWAYS, "c.run_id"},
+    {"seed", UNSIGNED, ALWAYS, NAMES, "c.seed", NULL, "seed of the weights and inputs"},
+    {"reason", TEXT, ALWAYS, RESULT, "c.reason", NULL, "why the case failed"},
+    {"run", WHOLE, ALWAYS, BESIDE, "c.run_id", NULL, "number of the run, in the table runs"},
 };
 
 static const char failures_from[] =

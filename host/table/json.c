@@ -39,8 +39,9 @@ static void begin_json(sink *to) { fputc('[', to->out); }
 static void row_json(sink *to, const cell *row) {
     char buffer[RS_REAL_TEXT];
     fputs(to->rows ? ",\n  {" : "\n  {", to->out);
-    for (size_t i = 0; i < to->table->n; ++i) {
-        fprintf(to->out, "%s\"%s\": ", i ? ", " : "", to->table->column[i].name);
+    for (size_t k = 0; k < to->shown.n; ++k) {
+        size_t const i = to->shown.at[k];
+        fprintf(to->out, "%s\"%s\": ", k ? ", " : "", to->table->column[i].name);
         const char *const text = rs_cell_text(&row[i], true, buffer);
         bool const is_no_number = row[i].kind == POWER && !(row[i].real < INFINITY);
         if (row[i].kind == MISSING)
@@ -55,4 +56,5 @@ static void row_json(sink *to, const cell *row) {
 
 static void end_json(sink *to) { fputs(to->rows ? "\n]\n" : "]\n", to->out); }
 
-const writer rs_json_writer = {"json", false, begin_json, row_json, end_json};
+const writer rs_json_writer = {
+    .name = "json", .begin = begin_json, .row = row_json, .end = end_json};

@@ -1,56 +1,53 @@
+#include "reading.h"
 #include "writer.h"
 
-/* Writes text as a cell of a Markdown table, to `out` unless NULL; returns how many characters wide
- * it is, which are fewer than bytes in UTF-8. */
-static size_t put_md_text(FILE *out, const char *text) {
-    size_t width = 0;
+#include <string.h>
+
+void rs_md_put(FILE *out, const char *text) {
     for (const unsigned char *c = (const unsigned char *)text; *c; ++c) {
-        if (*c == '|') {
-            ++width;
-            if (out) fputc('\\', out);
-        }
-        if ((*c & 0xC0) != 0x80) ++width;
-        if (out) fputc(*c < ' ' ? ' ' : *c, out);
+        if (*c == '|') fputc('\\', out);
+        fputc(*c < ' ' ? ' ' : *c, out);
     }
-    return width;
 }
 
-size_t rs_md_width(const char *text) { return put_md_text(NULL, text); }
-
-static void put_times(FILE *out, char c, size_t n) {
-    for (size_t i = 0; i < n; ++i) fputc(c, out);
+static size_t column_width(const sink *to, size_t i) {
+    size_t const cells = rs_cells_width(&to->look[i]);
+    size_t const heading = strlen(to->table->column[i].name);
+    return cells > heading ? cells : heading;
 }
 
 /* One cell, padded: text to the left, numbers to the right. */
 static void put_md_cell(sink *to, size_t i, const char *text) {
-    size_t const gap = to->width[i] - rs_md_width(text);
+    size_t const width = rs_md_width(text), room = column_width(to, i);
+    size_t const gap = room - width;
     bool const left = to->table->column[i].kind == TEXT;
     fputs("| ", to->out);
-    if (!left) put_times(to->out, ' ', gap);
-    put_md_text(to->out, text);
-    if (left) put_times(to->out, ' ', gap);
+    if (!left) rs_put_times(to->out, ' ', gap);
+    rs_md_put(to->out, text);
+    if (left) rs_put_times(to->out, ' ', gap);
     fputc(' ', to->out);
 }
 
 static void begin_md(sink *to) {
-    for (size_t i = 0; i < to->table->n; ++i)
-        if (to->shown[i]) put_md_cell(to, i, to->table->column[i].name);
+    for (size_t k = 0; k < to->shown.n; ++k)
+        put_md_cell(to, to->shown.at[k], to->table->column[to->shown.at[k]].name);
     fputs("|\n", to->out);
-    for (size_t i = 0; i < to->table->n; ++i) {
-        if (!to->shown[i]) continue;
+    for (size_t k = 0; k < to->shown.n; ++k) {
+        size_t const i = to->shown.at[k];
         bool const left = to->table->column[i].kind == TEXT;
         fputs(left ? "|:" : "|-", to->out);
-        put_times(to->out, '-', to->width[i]);
+        rs_put_times(to->out, '-', column_width(to, i));
         fputc(left ? '-' : ':', to->out);
     }
     fputs("|\n", to->out);
 }
 
 static void row_md(sink *to, const cell *row) {
-    char buffer[RS_REAL_TEXT];
-    for (size_t i = 0; i < to->table->n; ++i)
-        if (to->shown[i]) put_md_cell(to, i, rs_cell_text(&row[i], false, buffer));
+    char buffer[RS_READING_TEXT];
+    for (size_t k = 0; k < to->shown.n; ++k)
+        put_md_cell(to, to->shown.at[k], rs_reading_text(to->table, row, to->shown.at[k], buffer));
     fputs("|\n", to->out);
 }
 
-const writer rs_md_writer = {"md", true, begin_md, row_md, NULL};
+const writer rs_md_writer = {
+    .name = "md", .for_people = true, .begin = begin_md, .row = row_md, .end = NULL};

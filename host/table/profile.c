@@ -9,17 +9,27 @@ enum { PROFILE_STATE = 3, PROFILE_STEP, PROFILE_MEAN };
 enum { CURVE_MEAN, CURVE_MIN, CURVE_MAX, CURVE_ZERO, CURVES, CURVE_STATE = CURVES };
 
 static const column profile_own[] = {
-    {"rho", REAL, ALWAYS, "p.rho"},
-    {"g", REAL, ALWAYS, "p.g"},
-    {"seed", UNSIGNED, ALWAYS, "c.seed"},
-    {"state", TEXT, IF_VARIES, NULL},
-    {"step", WHOLE, ALWAYS, NULL},
-    {"log10_norm_mean", REAL, ALWAYS, NULL},
-    {"log10_norm_min", REAL, ALWAYS, NULL},
-    {"log10_norm_max", REAL, ALWAYS, NULL},
-    {"zero_fraction", REAL, IF_VARIES, NULL},
+    {"rho", REAL, ALWAYS, NAMES, "p.rho", "$\\rho$",
+     "spectral radius of W_hh: measured, not the one asked for"},
+    {"g", REAL, ALWAYS, NAMES, "p.g", "$g$",
+     "coupling, the Frobenius norm of W_hh over sqrt(hidden)"},
+    {"seed", UNSIGNED, ALWAYS, NAMES, "c.seed", NULL, "seed of the weights and inputs"},
+    {"state", TEXT, IF_VARIES, NAMES, NULL, NULL,
+     "h: gradients of h_t; an LSTM also has c, and both for the pair"},
+    {"step", WHOLE, ALWAYS, NAMES, NULL, "$t$", "t = 1 .. steps; the loss is at the last"},
+    {"log10_norm_mean", REAL, ALWAYS, RESULT, NULL, "$\\log_{10}$ norm,\\\\mean",
+     "mean over the batch of log10 |dL/dh_t|, of the samples whose gradient is not exactly 0; -inf "
+     "where all are, inf for an overflow, empty for NaN"},
+    {"log10_norm_min", REAL, ALWAYS, BESIDE, NULL, "least",
+     "least over the batch; -inf: exactly 0"},
+    {"log10_norm_max", REAL, ALWAYS, BESIDE, NULL, "greatest", "greatest over the batch"},
+    {"zero_fraction", REAL, IF_VARIES, BESIDE, NULL, "zero\\\\fraction",
+     "fraction of the batch whose gradient is exactly 0"},
 };
-static const column profile_tail[] = {{"rho_asked", REAL, NEVER, "p.rho_asked"}};
+static const column profile_tail[] = {
+    {"rho_asked", REAL, NEVER, NAMES, "p.rho_asked", NULL,
+     "spectral radius asked for; empty for W_hh as drawn or imported"},
+};
 
 /* One row per point; the columns behind the table's are its id and its case's steps. The curves
  * come from a statement of their own: points need sorting, and are small without them. */

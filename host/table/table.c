@@ -1,6 +1,7 @@
 #include "table.h"
 
 #include "../spec/words.h"
+#include "layout.h"
 #include "writer.h"
 
 #include <errno.h>
@@ -14,10 +15,8 @@ static const definition *const tables[] = {
 enum { N_TABLES = sizeof tables / sizeof *tables };
 
 static const writer *const writers[RS_N_TABLE_FORMAT] = {
-    [RS_MD] = &rs_md_writer,
-    [RS_CSV] = &rs_csv_writer,
-    [RS_LATEX] = &rs_latex_writer,
-    [RS_JSON] = &rs_json_writer,
+    [RS_TEXT] = &rs_text_writer,   [RS_MD] = &rs_md_writer,     [RS_CSV] = &rs_csv_writer,
+    [RS_LATEX] = &rs_latex_writer, [RS_JSON] = &rs_json_writer,
 };
 
 rs_status rs_table_parse_format(const char *word, rs_table_format *out) {
@@ -62,50 +61,35 @@ static void close_source(source *from) {
     free(from->state);
 }
 
-/* Texts of the first row, to compare the others with. */
-typedef struct first_row {
-    char *text[RS_MAX_COLUMNS];
-} first_row;
-
-static rs_status look_at_cell(sink *to, size_t i, const cell *one, first_row *first) {
-    char buffer[RS_REAL_TEXT];
-    size_t const width = rs_md_width(rs_cell_text(one, false, buffer));
-    if (width > to->width[i]) to->width[i] = width;
-    show const show = to->table->column[i].show;
-    if (show == IF_ANY && one->kind != MISSING) to->shown[i] = true;
-    if (show != IF_VARIES || to->shown[i]) return RS_OK;
-    const char *const text = rs_cell_text(one, true, buffer);
-    if (first->text[i]) {
-        to->shown[i] = strcmp(first->text[i], text) != 0;
-        return RS_OK;
-    }
-    first->text[i] = strdup(text);
-    return first->text[i] ? RS_OK : rs_fail(RS_EMEMORY, "table: out of memory");
-}
-
-static rs_status look_at_rows(source *from, sink *to, first_row *first) {
+static rs_status look_at_rows(source *from, sink *to) {
     cell row[RS_MAX_COLUMNS];
     for (;;) {
         bool more;
         RS_TRY(from->table->is->next(from, row, &more));
         if (!more) return RS_OK;
-        for (size_t i = 0; i < from->table->n; ++i) RS_TRY(look_at_cell(to, i, &row[i], first));
+        RS_TRY(rs_layout_look(to, row));
     }
 }
 
-/* Reads all rows to learn the widths and which columns to show. */
-static rs_status lay_out(rs_store *store, sink *to) {
-    for (size_t i = 0; i < to->table->n; ++i) {
-        to->width[i] = rs_md_width(to->table->column[i].name);
-        to->shown[i] = to->table->column[i].show == ALWAYS;
-    }
+/* Reads all rows, to learn what they look like. */
+static rs_status read_once(rs_store *store, sink *to) {
     source from;
-    first_row first = {{NULL}};
     rs_status status = open_source(store, to->table, &from);
-    if (status == RS_OK) status = look_at_rows(&from, to, &first);
-    for (size_t i = 0; i < RS_MAX_COLUMNS; ++i) free(first.text[i]);
+    if (status == RS_OK) status = look_at_rows(&from, to);
     close_source(&from);
     return status;
+}
+
+static rs_status lay_out(rs_store *store, const rs_table_request *asked, const writer *writer,
+                         sink *to) {
+    if (asked->columns) RS_TRY(rs_layout_list(to, asked->columns));
+    if (writer->for_people) RS_TRY(read_once(store, to));
+    if (asked->columns) return RS_OK;
+    if (asked->wide || !writer->for_people)
+        rs_layout_all(to);
+    else
+        rs_layout_choose(to, writer);
+    return RS_OK;
 }
 
 static rs_status write_from(source *from, const writer *writer, sink *to) {
@@ -122,37 +106,99 @@ static rs_status write_from(source *from, const writer *writer, sink *to) {
     return rs_fail(RS_EIO, "%s table: cannot be written: %s", to->table->is->name, strerror(errno));
 }
 
-static rs_status write_rows(rs_store *store, const table *of, const writer *writer, FILE *out) {
-    sink to = {.out = out, .table = of};
-    if (writer->for_people) RS_TRY(lay_out(store, &to));
+static rs_status write_rows(rs_store *store, const writer *writer, sink *to) {
     source from;
-    rs_status status = open_source(store, of, &from);
-    if (status == RS_OK) status = write_from(&from, writer, &to);
+    rs_status status = open_source(store, to->table, &from);
+    if (status == RS_OK) status = write_from(&from, writer, to);
     close_source(&from);
     return status;
 }
 
-static rs_status write_table(rs_store *store, const definition *is, const writer *writer,
+static rs_status write_table(rs_store *store, const table *of, const rs_table_request *asked,
                              FILE *out) {
+    const writer *const writer = writers[asked->format];
+    sink to = {.out = out, .table = of, .line = asked->line, .utf8 = asked->utf8};
+    rs_status status = lay_out(store, asked, writer, &to);
+    if (status == RS_OK) status = write_rows(store, writer, &to);
+    rs_layout_free(&to);
+    return status;
+}
+
+/* ---- tables by name ---------------------------------------------------------------------------
+ */
+
+/* The caller frees out->sql with sqlite3_free() in any case. */
+static rs_status make(const char *name, table *out) {
+    const char *names[N_TABLES];
+    size_t at;
+    *out = (table){0};
+    for (size_t i = 0; i < N_TABLES; ++i) names[i] = tables[i]->name;
+    RS_TRY(rs_fail_in(rs_parse_word(name, names, N_TABLES, &at), "table"));
+    return rs_table_make(tables[at], out);
+}
+
+/* Both readings of a table must see the same rows while a sweep goes on. */
+static rs_status write_at_once(rs_store *store, const table *of, const rs_table_request *asked,
+                               FILE *out) {
+    rs_status status = rs_store_begin_read(store);
+    if (status == RS_OK) status = write_table(store, of, asked, out);
+    return rs_store_end_read(store, status);
+}
+
+rs_status rs_table_write(rs_store *store, const rs_table_request *asked, FILE *out) {
     table of;
-    rs_status status = rs_table_make(is, &of);
-    if (status == RS_OK) status = write_rows(store, &of, writer, out);
+    rs_status status = make(asked->name, &of);
+    if (status == RS_OK) status = write_at_once(store, &of, asked, out);
     sqlite3_free(of.sql);
     return status;
 }
 
-static rs_status fail_unknown(const char *name) {
-    const char *names[N_TABLES];
-    for (size_t i = 0; i < N_TABLES; ++i) names[i] = tables[i]->name;
-    return rs_fail_in(rs_fail_word(name, names, N_TABLES), "table");
+/* ---- help -------------------------------------------------------------------------------------
+ */
+
+/* Writes text from character `indent` on, in lines of so many characters. */
+static void put_indented(FILE *out, const char *text, size_t indent, size_t line) {
+    size_t at = indent;
+    while (*text) {
+        size_t const length = strcspn(text, " ");
+        bool const is_full = at > indent && at + 1 + length > line;
+        if (is_full) {
+            fputc('\n', out);
+            rs_put_times(out, ' ', indent);
+            at = indent;
+        }
+        fprintf(out, "%s%.*s", at > indent ? " " : "", (int)length, text);
+        at += length + (at > indent);
+        text += length;
+        text += strspn(text, " ");
+    }
+    fputc('\n', out);
 }
 
-rs_status rs_table_write(rs_store *store, const char *name, rs_table_format format, FILE *out) {
-    size_t i = 0;
-    while (i < N_TABLES && strcmp(tables[i]->name, name) != 0) ++i;
-    if (i == N_TABLES) return fail_unknown(name);
-    /* Both readings of a table must see the same rows while a sweep goes on. */
-    rs_status status = rs_store_begin_read(store);
-    if (status == RS_OK) status = write_table(store, tables[i], writers[format], out);
-    return rs_store_end_read(store, status);
+rs_status rs_table_explain(const char *name, size_t line, FILE *out) {
+    enum { INDENT = 26 };
+    table of;
+    rs_status const status = make(name, &of);
+    sqlite3_free(of.sql);
+    RS_TRY(status);
+    fprintf(out, "%s: %s\n\n", of.is->name, of.is->about);
+    for (size_t i = 0; i < of.n; ++i) {
+        fprintf(out, "  %-*s", INDENT - 2, of.column[i].name);
+        put_indented(out, of.column[i].about, INDENT, line);
+    }
+    return RS_OK;
+}
+
+rs_status rs_table_describe(const char *name, FILE *out) {
+    table of;
+    rs_status const status = make(name, &of);
+    sqlite3_free(of.sql);
+    RS_TRY(status);
+    fputs("| column | meaning |\n|:--|:--|\n", out);
+    for (size_t i = 0; i < of.n; ++i) {
+        fprintf(out, "| `%s` | ", of.column[i].name);
+        rs_md_put(out, of.column[i].about);
+        fputs(" |\n", out);
+    }
+    return RS_OK;
 }

@@ -5,26 +5,30 @@
 enum { THROUGHPUT_GFLOPS = 8 }; /* of its own columns */
 
 static const column throughput_own[] = {
-    {"engine", TEXT, ALWAYS, "c.engine"},
-    {"device", TEXT, ALWAYS, "t.device"},
-    {"hidden", WHOLE, ALWAYS, "c.hidden"},
-    {"steps", WHOLE, ALWAYS, "c.steps"},
-    {"batch", WHOLE, ALWAYS, "c.batch"},
-    {"radii", WHOLE, ALWAYS, "t.radii"},
-    {"forward_ms", REAL, ALWAYS, "avg(t.forward_s) * 1e3"},
-    {"backward_ms", REAL, ALWAYS, "avg(t.backward_s) * 1e3"},
+    {"engine", TEXT, ALWAYS, NAMES, "c.engine", NULL, "engine that computed"},
+    {"device", TEXT, ALWAYS, NAMES, "t.device", NULL, "processor or GPU"},
+    {"hidden", WHOLE, ALWAYS, NAMES, "c.hidden", "$H$", HIDDEN_ABOUT},
+    {"steps", WHOLE, ALWAYS, NAMES, "c.steps", "$T$", STEPS_ABOUT},
+    {"batch", WHOLE, ALWAYS, NAMES, "c.batch", "$B$", BATCH_ABOUT},
+    {"radii", WHOLE, ALWAYS, NAMES, "t.radii", "$R$", "radii computed at once"},
+    {"forward_ms", REAL, ALWAYS, RESULT, "avg(t.forward_s) * 1e3", "forward /\\\\ms",
+     "milliseconds of the forward pass, mean over cases"},
+    {"backward_ms", REAL, ALWAYS, RESULT, "avg(t.backward_s) * 1e3", "backward /\\\\ms",
+     "milliseconds of the backward pass, mean over cases"},
     /* Two products of H x H with a column in every recorded step, one forward, one backward: 4 H^2
      * operations for each gate. SQLite yields NULL for x / 0. */
-    {"gflops", REAL, ALWAYS,
-     "4e-9 * c.hidden * c.hidden * t.columns * c.steps / avg(t.forward_s + t.backward_s)"},
-    {"column_steps_per_s", REAL, ALWAYS,
-     "1.0 * t.columns * c.steps / avg(t.forward_s + t.backward_s)"},
-    {"cell", TEXT, IF_VARIES, "c.cell"},
-    {"precision", TEXT, IF_VARIES, "c.precision"},
-    {"warmup", WHOLE, IF_VARIES, "c.warmup"},
-    {"raw", WHOLE, IF_VARIES, "c.raw"},
-    {"threads", WHOLE, IF_VARIES, "t.threads"},
-    {"cases", WHOLE, IF_VARIES, "count(*)"},
+    {"gflops", REAL, ALWAYS, RESULT,
+     "4e-9 * c.hidden * c.hidden * t.columns * c.steps / avg(t.forward_s + t.backward_s)",
+     "GFLOP/s", "1e9 floating-point operations of the recurrence per second"},
+    {"column_steps_per_s", REAL, ALWAYS, BESIDE,
+     "1.0 * t.columns * c.steps / avg(t.forward_s + t.backward_s)", "column\\\\steps / s",
+     "steps per second, times columns: a column is one sample at one radius"},
+    {"cell", TEXT, IF_VARIES, NAMES, "c.cell", NULL, CELL_ABOUT},
+    {"precision", TEXT, IF_VARIES, NAMES, "c.precision", NULL, PRECISION_ABOUT},
+    {"warmup", WHOLE, IF_VARIES, NAMES, "c.warmup", NULL, WARMUP_ABOUT},
+    {"raw", WHOLE, IF_VARIES, NAMES, "c.raw", NULL, RAW_ABOUT},
+    {"threads", WHOLE, IF_VARIES, NAMES, "t.threads", NULL, "threads of the processor"},
+    {"cases", WHOLE, IF_VARIES, BESIDE, "count(*)", NULL, "cases behind the row"},
 };
 
 #define THROUGHPUT_ORDER                                                                           \

@@ -44,3 +44,41 @@ const char *rs_cell_text(const cell *one, bool exact, char buffer[RS_REAL_TEXT])
     snprintf(buffer, RS_REAL_TEXT, "%.4g", one->real);
     return buffer;
 }
+
+size_t rs_characters(const char *text) {
+    size_t n = 0;
+    for (; *text; ++text) n += ((unsigned char)*text & 0xC0) != 0x80;
+    return n;
+}
+
+size_t rs_md_width(const char *text) {
+    size_t width = rs_characters(text);
+    for (; (text = strchr(text, '|')); ++text) ++width;
+    return width;
+}
+
+size_t rs_before_point(const char *number) {
+    size_t const sign = number[0] == '-', digits = strspn(number + sign, "0123456789");
+    return digits > 0 ? sign + digits : rs_characters(number);
+}
+
+size_t rs_cells_width(const look *of) {
+    size_t const width = of->before + of->behind;
+    return of->limit && of->limit < width ? of->limit : width;
+}
+
+void rs_put_times(FILE *out, char c, size_t n) {
+    for (size_t i = 0; i < n; ++i) fputc(c, out);
+}
+
+static bool shows(const sink *to, interval_kind kind) {
+    for (size_t k = 0; k < to->shown.n; ++k)
+        if (to->look[to->shown.at[k]].interval == kind) return true;
+    return false;
+}
+
+const char *rs_interval_note(const sink *to) {
+    if (shows(to, HALF_WIDTH))
+        return "In parentheses: half width of the 95% interval, in units of the last digits.";
+    return shows(to, BOTH_ENDS) ? "In brackets: the 95% interval." : "";
+}

@@ -203,7 +203,7 @@ def test_a_spec_file_asks_for_it(tmp_path, database):
     assert [row["max_norm"] for row in table("clip", database)] == ["0.25", "4"]
 
 
-@pytest.mark.parametrize("output_format", ["md", "latex", "json"])
+@pytest.mark.parametrize("output_format", ["md", "json"])
 def test_formats(output_format, database):
     sweep(database, *SMALL, "--clip", "1")
     text = table_text("clip", database, output_format)

@@ -353,7 +353,7 @@ def test_a_sweep_may_go_on_writing(tmp_path):
 def latex(folder, body, packages=""):
     (folder / "document.tex").write_text(
         r"\documentclass{article}\usepackage[paperwidth=200cm,paperheight=200cm,margin=1cm]{geometry}"
-        rf"\usepackage{{booktabs,siunitx,graphicx}}{packages}\begin{{document}}" "\n"
+        rf"\usepackage{{booktabs,longtable,graphicx}}{packages}\begin{{document}}" "\n"
         + body + "\n\\end{document}\n")
     done = subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error",
                            "document.tex"], cwd=folder, capture_output=True, text=True,
