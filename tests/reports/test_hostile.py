@@ -287,7 +287,7 @@ def test_reports_of_odd_numbers(statements, tmp_path):
 
 def test_a_picture_that_cannot_be_drawn_is_left_out(fixed_database, tmp_path, monkeypatch, capfd):
     """The others are drawn, and nothing of it stays."""
-    def fail(axes, *_rows):
+    def fail(axes, *_rows, **_shared):
         raise ValueError("no such\nnumber")
 
     rate = next(figure for figure in pictures.FIGURES if figure.name == "rate")

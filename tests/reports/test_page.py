@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import unicodedata
 
 import pytest
 from PIL import Image, ImageChops, ImageStat
@@ -280,7 +281,8 @@ def paper(report, tmp_path_factory):
 
 
 def dense(text):
-    return re.sub(r"\s", "", text.replace("ﬁ", "fi").replace("ﬂ", "fl"))
+    """Without blanks, and with letters for their ligatures."""
+    return re.sub(r"\s", "", unicodedata.normalize("NFKC", text))
 
 
 def test_paper_is_a4(paper):

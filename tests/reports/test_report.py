@@ -91,7 +91,7 @@ def test_absent_figures_are_named(report):
     for title in ("Time against H", "Roofline", "Scaling with threads"):
         assert f"{title}: no benchmark JSON was given" in left_out
     assert "Decay rate against" not in left_out
-    assert "Fraction of seeds whose gradient grows (tanh, orthogonal" in left_out
+    assert "Fraction of seeds whose gradient grows (tanh, gaussian" in left_out
 
 
 def test_fonts_are_embedded_as_truetype(report):
