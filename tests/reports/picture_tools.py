@@ -46,14 +46,14 @@ def names_of(figure):
 
 
 def marks_of(axes):
-    """Boxes of the marks of all lines."""
+    """Boxes of the marks of all lines that are in view."""
     for line in axes.lines:
         if line.get_marker() in (None, "None", "", " "):
             continue
         size = line.get_markersize() + line.get_markeredgewidth()
         half = 0.5 * size * axes.figure.dpi / 72.0
         for x, y in line.get_transform().transform(np.asarray(line.get_xydata(), float)):
-            if np.isfinite(x) and np.isfinite(y):
+            if axes.bbox.contains(x, y):  # which NaN is not
                 yield Bbox.from_extents(x - half, y - half, x + half, y + half)
 
 
