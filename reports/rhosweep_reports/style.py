@@ -35,7 +35,7 @@ _INCHES = {"paper": {"column": 3.4, "page": 7.0}, "talk": {"column": 5.6, "page"
 _POINTS = {"paper": {"column": 7.5, "page": 8.0}, "talk": {"column": 14.0, "page": 18.0}}
 _HEIGHT = {"column": 0.82, "page": 0.48}  # of the width
 # Fonts that come with matplotlib, and their formulas.
-_FONTS = {"sans": ("DejaVu Sans", "dejavusans"), "serif": ("STIXGeneral", "stix")}
+_FONTS = {"sans": ("DejaVu Sans", "dejavusans"), "serif": (["STIXGeneral", "DejaVu Serif"], "stix")}
 
 VANISH, EXPLODE, THEORY, MEASURED = "#0072B2", "#D55E00", "#009E73", "#000000"
 VANISH_TEXT, EXPLODE_TEXT, THEORY_TEXT = "#005A8E", "#A84300", "#00664A"  # dark enough for letters

@@ -301,7 +301,7 @@ LOOKS = [Look(style_name, width, font, "none", x) for style_name, width, font, x
 
 @pytest.mark.parametrize("look", LOOKS, ids=str)
 def test_nothing_is_clipped_and_no_names_overlap(results, look):
-    tables = {name: results.read(name) for name in ("decay", "critical", "profile")} | {"bench": BENCH}
+    tables = {name: results.read(name) for name in ("decay", "critical", "profile")}
     planned, _ = pictures.plan(tables, look)
     drawn_figures = set()
     for picture in planned:

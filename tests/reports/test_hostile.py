@@ -141,21 +141,28 @@ def test_pgf_takes_names_as_they_are(tmp_path):
 
 def test_text_in_latex():
     assert text.latex("a_b--c^é") == r"a\_b-{}-{}c\textasciicircum{}é"
-    assert text.latex("ρ模", "ρ") == "ρ[U+6A21]"
+    assert text.latex("ρ模10⁻³ " + text.math(r"g^*")) == r"$\rho$[U+6A21]10$^{-3}$ $g^*$"
 
 
 def test_pictures_never_share_a_file(tmp_path):
     database = name_model(make_fixed_database(tmp_path / "two.db"), "a$b.npz")
     connection = sqlite3.connect(database)
-    connection.execute("UPDATE cases SET ensemble = 'model', model_digest = '0123456789abcdef',"
+    connection.execute("UPDATE cases SET ensemble = 'model', model_digest = 'fedcba9876543210',"
                        " model = 'a#b.npz' WHERE seed = 2")
     connection.commit()
     connection.close()
     results = Results(database, tmp_path)
     planned, _ = pictures.plan({name: results.read(name) for name in ("decay", "critical", "profile")}, Look())
     names = [picture.name for picture in planned]
-    assert len(names) == len(set(names)) and "profile_tanh_a-b_H8_T20_2" in names
+    assert len(names) == len(set(names))
+    assert sum(name.startswith("profile_tanh_a-b_H8_T20") for name in names) == 2
     assert all(len(f"{name}.pdf".encode()) < 255 for name in names)
+
+
+def test_names_that_are_taken_get_a_number():
+    taken = set()
+    assert [pictures._own_name("profile_a-b", taken) for _ in range(3)] == [
+        "profile_a-b", "profile_a-b_2", "profile_a-b_3"]
 
 
 def test_a_commit_is_no_number(tmp_path):
