@@ -122,10 +122,12 @@ def draw(picture, folder, formats, look):
 
 def drawn(picture, look):
     """The figure typeset, with its layout settled: every format gets the same one."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     style.apply(look)
     figure = Figure(figsize=style.size(look), layout="constrained")
+    FigureCanvasAgg(figure)  # keeps what measures text: else every measure makes an image
     place = picture.figure.draw(figure.add_subplot(), *picture.parts, **picture.keywords)
     if look.title != "none":
         head(figure, "\n".join(picture.lines if look.title == "full" else picture.lines[:1]))

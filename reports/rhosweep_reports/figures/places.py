@@ -113,7 +113,9 @@ def _occupied(axes, view):
         if len(points):
             _take(taken, (points - half - view.p0) / CELL, (points + half - view.p0) / CELL)
     for box in [*(box for box, _ in written), *(child.get_tightbbox() for child in axes.child_axes)]:
-        _take(taken, (box.p0[None] - view.p0) / CELL, (box.p1[None] - view.p0) / CELL)
+        low, high = np.floor((box.p0 - view.p0) / CELL), np.ceil((box.p1 - view.p0) / CELL)
+        (x, y), (right, top) = np.maximum(0, [low, high]).astype(int)
+        taken[y:top, x:right] = True
     return taken
 
 
