@@ -1090,12 +1090,13 @@ static void test_the_finding_counts_what_was_stored_before(void **state) {
     const folder *f = *state;
     rs_sweep_outcome o;
     static const char expected[] = "tanh, gaussian: gradients stop vanishing at rho = 1\n";
-    assert_int_equal(SWEEP(f->db, &o, "rho", "0.5,1.5", "seeds", "0"), RS_OK);
+    assert_int_equal(SWEEP(f->db, &o, "rho", "0.5,1.5", "seeds", "0", "steps", "20"), RS_OK);
     assert_null(o.finding); /* quiet */
     /* Rates are -ln rho; the crossing between 0.5 and 2 lies half way in the rate. */
     static const char *const rho[] = {"0.5,2", "0.5,1,2", "0.5,1,2"};
     for (size_t i = 0; i < COUNT(rho); ++i) {
-        assert_int_equal(SWEEP(f->db, &o, "quiet", "no", "rho", rho[i], "seeds", "0,1"), RS_OK);
+        assert_int_equal(
+            SWEEP(f->db, &o, "quiet", "no", "rho", rho[i], "seeds", "0,1", "steps", "20"), RS_OK);
         assert_string_equal(o.finding, i == 0 ? "tanh, gaussian: gradients stop vanishing at "
                                                 "rho = 1.25\n"
                                               : expected);
