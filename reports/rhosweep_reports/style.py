@@ -45,12 +45,10 @@ SERIES = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 REFERENCE = "#666666"
-MISSING = "#F2F2F2"
 
 # Without its last part, which is too pale for lines on white.
 RADIUS = LinearSegmentedColormap.from_list(
     "radius", [colormaps["cividis"](0.9 * k / 255) for k in range(256)])
-HEAT = colormaps["cividis"]
 
 
 def size_greys(count):

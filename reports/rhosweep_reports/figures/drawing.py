@@ -161,6 +161,12 @@ def norm_over_start(profile):
     return f"{norm_of(profile)} / {gradient_norm(_state_at(profile, 'T'))}"
 
 
+def cell_edges(centres):
+    """Borders of cells around ascending centres."""
+    middle = 0.5 * (centres[1:] + centres[:-1])
+    return np.concatenate(([2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]))
+
+
 def zero_line(axes):
     axes.axhline(0.0, color="#000000", linewidth=style.stroke(0.7), zorder=1.6)
 

@@ -55,15 +55,21 @@ def law_words(law):
     return "theory: " + (formula(f"-{logarithm}") if law.startswith("ln") else law)
 
 
-def predictions(axes, part, x, colour):
-    """A line for each law; returns law to line."""
-    drawn = {}
+def laws(part, x):
+    """(law, places ascending, rates) of each law that predicts."""
     for law in part.values("prediction") if "prediction" in part else ():
         chosen = np.array([name == law for name in part.text("prediction")])
         place, rate = part.numbers(x)[chosen], part.numbers("predicted_rate")[chosen]
         order = np.argsort(place, kind="stable")
-        (drawn[law],) = axes.plot(place[order], rate[order], color=colour, linewidth=style.stroke(0.8),
-                                  zorder=2.5, label=f"_{law}")  # in no legend
+        yield law, place[order], rate[order]
+
+
+def predictions(axes, part, x, colour):
+    """A line for each law; returns law to line."""
+    drawn = {}
+    for law, place, rate in laws(part, x):
+        (drawn[law],) = axes.plot(place, rate, color=colour, linewidth=style.stroke(0.8), zorder=2.5,
+                                  label=f"_{law}")  # in no legend
     return drawn
 
 

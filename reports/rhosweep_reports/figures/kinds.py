@@ -8,11 +8,10 @@ import numpy as np
 from .. import findings
 from ..table import CELL, NETWORK
 from ..text import math as formula
+from .drawing import SYMBOL
 
 KIND = (*CELL, "ensemble", "model", "model_digest")
 OTHERS = tuple(column for column in NETWORK if column not in (*KIND, "hidden"))
-
-SYMBOL = {"rho": r"\rho^*", "g": "g^*"}
 
 
 def kinds(table):

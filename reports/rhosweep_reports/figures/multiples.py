@@ -11,7 +11,8 @@ from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
 from .. import findings, style
-from .drawing import OVER, RATE, Absent, legend_below, zero_line
+from .drawing import OVER, RATE, Absent, evenly, legend_below, zero_line
+from .flow import laws
 from .kinds import KIND, critical_points, kinds, sizes, told
 from .places import write_where_free
 
@@ -56,13 +57,6 @@ def has_several_panels(decay, critical):
 
 # --- the grid -------------------------------------------------------------------------------------
 
-def _evenly(values, count):
-    """At most so many of the values, with the first and the last."""
-    if len(values) <= count:
-        return values
-    return [values[round(at)] for at in np.linspace(0, len(values) - 1, count)]
-
-
 def _across(figure):
     """How many panels fit side by side."""
     return max(1, int(72.0 * figure.get_figwidth() / rcParams["font.size"] / PANEL))
@@ -82,8 +76,8 @@ def _crossed(panels, across):
     sides_fit = [side for side in sorted((widths, names), key=len, reverse=True) if len(side) <= across]
     beside = sides_fit[0] if sides_fit else widths
     if beside is widths:
-        return [[panels.get((kind, size)) for size in _evenly(widths, across)] for kind in names[:MOST_DOWN]]
-    return [[panels.get((kind, size)) for kind in names] for size in _evenly(widths, MOST_DOWN)]
+        return [[panels.get((kind, size)) for size in evenly(widths, across)] for kind in names[:MOST_DOWN]]
+    return [[panels.get((kind, size)) for kind in names] for size in evenly(widths, MOST_DOWN)]
 
 
 def _arranged(figure, panels):
@@ -163,15 +157,6 @@ def _fill(own, x, rate):
                              alpha=alpha, linewidth=0, zorder=1.2, label=name)
 
 
-def laws(decay, x):
-    """(x, rate) of each law that predicts."""
-    for part in decay.split(("prediction",)):
-        order = findings.by_radius(part)
-        where, rate = (part.numbers(name)[order] for name in (x, "predicted_rate"))
-        if np.isfinite(rate).any():
-            yield where, rate
-
-
 def _mark_critical(own, panel, x):
     (value,), (low,), (high,) = critical_points(panel.critical, x)
     if np.isnan(value):
@@ -187,7 +172,7 @@ def _draw(own, panel, x):
     where, rate, half = panel.curve(x)
     _fill(own, where, rate)
     zero_line(own)
-    for law in laws(panel.decay, x):
+    for _, *law in laws(panel.decay, x):
         own.plot(*law, color=style.THEORY, linewidth=style.stroke(1.1), zorder=2, label="theory")
     own.errorbar(where, rate, half, fmt="o", label="measured", color=style.MEASURED,
                  markersize=style.stroke(1.5), markeredgewidth=0, elinewidth=style.stroke(0.6), zorder=3)
@@ -197,7 +182,7 @@ def _draw(own, panel, x):
 def _limits(panels, x):
     """Of x and of the rate, with some room around."""
     curves = [panel.curve(x) for panel in panels]
-    predicted = [rate for panel in panels for _, rate in laws(panel.decay, x)]
+    predicted = [rate for panel in panels for _, _, rate in laws(panel.decay, x)]
     where = np.concatenate([curve[0] for curve in curves])
     rates = np.concatenate([*(curve[1] - curve[2] for curve in curves),
                             *(curve[1] + curve[2] for curve in curves), *predicted, [0.0]])

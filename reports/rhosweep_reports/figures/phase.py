@@ -8,8 +8,8 @@ from matplotlib import rcParams
 
 from .. import findings, style
 from ..text import math as formula
-from .drawing import OVER, RATE, Absent, value_ticks
-from .kinds import SYMBOL, critical_points
+from .drawing import OVER, RATE, SYMBOL, Absent, cell_edges, value_ticks
+from .kinds import critical_points
 from .places import name_ends, write_where_free
 
 LEVELS = 3  # of noise, at least
@@ -44,12 +44,6 @@ def has_levels(decay, _critical):
     return len(_columns(decay, "rho")) >= LEVELS
 
 
-def _edges(centres):
-    """Borders of cells around ascending centres."""
-    middle = 0.5 * (centres[1:] + centres[:-1])
-    return np.concatenate(([2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]))
-
-
 ROUND = (1.0, 2.0, 4.0, 6.0, 8.0, 10.0)  # halves of them are round too
 
 
@@ -65,11 +59,11 @@ def colour_limit(rates):
 def _noise_axis(axes, sigmas):
     """Edges of the columns."""
     if sigmas[0] > 0.0 and math.log10(sigmas[-1] / sigmas[0]) > DECADES:
-        edges = np.exp(_edges(np.log(sigmas)))
+        edges = np.exp(cell_edges(np.log(sigmas)))
         axes.set_xscale("log")
         value_ticks(axes, sigmas)
     else:
-        edges = _edges(sigmas)
+        edges = cell_edges(sigmas)
     axes.set(xlabel=SIGMA, xlim=(max(edges[0], 0.0), edges[-1]))
     return edges
 
@@ -81,10 +75,10 @@ def _draw_map(axes, columns):
     edges = _noise_axis(axes, np.array([sigma for sigma, *_ in columns]))
     axes.set_facecolor("#BBBBBB")
     for left, right, (_, where, rate) in zip(edges, edges[1:], columns, strict=False):
-        mesh = axes.pcolormesh([left, right], _edges(where), np.ma.masked_invalid(rate[:, None]),
+        mesh = axes.pcolormesh([left, right], cell_edges(where), np.ma.masked_invalid(rate[:, None]),
                                cmap=style.DIVERGING.reversed(), vmin=-limit, vmax=limit, rasterized=True)
-    axes.set_ylim(min(_edges(where)[0] for _, where, _ in columns),
-                  max(_edges(where)[-1] for _, where, _ in columns))
+    axes.set_ylim(min(cell_edges(where)[0] for _, where, _ in columns),
+                  max(cell_edges(where)[-1] for _, where, _ in columns))
     length = 72.0 * axes.figure.get_figwidth() / rcParams["font.size"]  # of the bar in its heights, about
     bar = axes.figure.colorbar(mesh, ax=axes, location="top", label=RATE, pad=0.02, aspect=length,
                                extend="both", extendfrac=0.03, ticks=np.linspace(-limit, limit, 5))
@@ -125,7 +119,7 @@ def _draw_linear(axes, decay, x):
 
 def _sides(columns):
     """(words, place near which to write, range of y) of both sides, where all columns agree."""
-    cells = [(_edges(where), rate) for _, where, rate in columns]
+    cells = [(cell_edges(where), rate) for _, where, rate in columns]
     low, high = max(edges[0] for edges, _ in cells), min(edges[-1] for edges, _ in cells)
     growing = np.concatenate([edges[:-1][rate < 0.0] for edges, rate in cells])
     falling = np.concatenate([edges[1:][rate > 0.0] for edges, rate in cells])

@@ -11,6 +11,7 @@ from .drawing import (
     OVER,
     SYMBOL,
     Absent,
+    cell_edges,
     finite,
     finite_range,
     last_finite,
@@ -164,12 +165,6 @@ CLIPS = (1, 2, 3, 5, 10)  # decades at which colours end
 DARK = 0.75  # of these, from where letters are white
 
 
-def _edges(centres):
-    """Borders of cells around ascending centres."""
-    middle = 0.5 * (centres[1:] + centres[:-1])
-    return np.concatenate(([2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]))
-
-
 def _grid(profile, x):
     """Ascending radii or couplings, and log10 of the norm relative to that at the loss [places, steps
     back], the mean over seeds."""
@@ -184,7 +179,7 @@ def _draw_colours(axes, places, relative):
     """Colours around the norm at the loss, and their bar; returns where they end."""
     furthest = np.nanmax(np.abs(relative))
     clip = next((decades for decades in CLIPS if furthest <= decades), CLIPS[-1])
-    mesh = axes.pcolormesh(_edges(np.arange(relative.shape[1], dtype=float)), _edges(places),
+    mesh = axes.pcolormesh(cell_edges(np.arange(relative.shape[1], dtype=float)), cell_edges(places),
                            np.ma.masked_invalid(relative), cmap=style.DIVERGING, vmin=-clip, vmax=clip,
                            rasterized=True)
     beyond = {(True, True): "both", (True, False): "min", (False, True): "max"}.get(
@@ -221,7 +216,7 @@ def _draw_contours(axes, places, relative):
 
 def _value_at(places, relative):
     """A function of data coordinates (arrays) to the value of the cell that is there."""
-    edges = _edges(places)[1:-1]
+    edges = cell_edges(places)[1:-1]
 
     def value(x, y):
         step = np.clip(np.rint(x).astype(int), 0, relative.shape[1] - 1)
@@ -241,7 +236,7 @@ def heatmap(axes, profile, critical=None, x="rho"):
     contours = _draw_contours(axes, places, relative)
     axes.set_ylabel(OVER[x])
     _steps_axis(axes.xaxis)
-    axes.set(xlim=(-0.5, relative.shape[1] - 0.5), ylim=_edges(places)[[0, -1]])
+    axes.set(xlim=(-0.5, relative.shape[1] - 0.5), ylim=cell_edges(places)[[0, -1]])
     star = _critical_place(critical, x)
     shown = axes.get_ylim()[0] < star < axes.get_ylim()[1]
     if shown:

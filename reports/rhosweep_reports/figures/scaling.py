@@ -4,8 +4,8 @@ import numpy as np
 
 from .. import findings, style
 from ..text import math as formula
-from .drawing import PANEL, Absent, stacked, value_ticks
-from .kinds import SYMBOL, critical_points, kinds, sizes
+from .drawing import PANEL, SYMBOL, Absent, stacked, value_ticks
+from .kinds import critical_points, kinds, sizes
 from .places import name_ends, write_where_free
 
 QUANTITY = {"rho": "critical radius ", "g": "critical coupling "}

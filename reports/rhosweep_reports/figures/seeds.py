@@ -4,8 +4,7 @@ import numpy as np
 
 from .. import findings, style
 from ..text import math as formula
-from .drawing import OVER, RATE, Absent, zero_line
-from .kinds import SYMBOL
+from .drawing import OVER, RATE, SYMBOL, Absent, tint_regions, zero_line
 from .places import name_ends, write_where_free
 
 RADII = 5  # shown of a sweep
@@ -96,13 +95,6 @@ def _limits(rates, rows):
     return low - room, high + room
 
 
-def _tint(axes):
-    low, high = axes.get_ylim()
-    axes.axhspan(0.0, high, color=style.VANISH, alpha=0.07, linewidth=0)
-    axes.axhspan(low, 0.0, color=style.EXPLODE, alpha=0.10, linewidth=0)
-    zero_line(axes)
-
-
 def _percent(fraction):
     return f"{100.0 * fraction:.3g}%"
 
@@ -134,7 +126,8 @@ def seeds(axes, seeds, decay, critical, x="rho"):
     rates = [asked[row.one("rho_asked")] for row in rows]
     rates = [values[np.isfinite(values)] for values in rates]
     axes.set(ylim=_limits(rates, rows), xlim=(-0.5, len(rows) - 0.5), ylabel=RATE)
-    _tint(axes)
+    tint_regions(axes)
+    zero_line(axes)
     for place, (values, row) in enumerate(zip(rates, rows, strict=True)):
         if len(values):
             _draw_seeds(axes, place, values)
