@@ -166,8 +166,9 @@ static void print_zsh_names(FILE *out, const rs_option *o) {
     fputc(')', out);
 }
 
-/* One of them: "--output=" or "-o+", with the option's sentence and value. */
-static rs_status print_zsh_name(FILE *out, const rs_option *o, const char *name, const char *sign) {
+/* One of them, as "--output=" or "-o+", with the option's sentence and value. */
+static rs_status print_zsh_name(FILE *out, const rs_option *o, const char *dashes, const char *name,
+                                const char *sign) {
     char *help;
     size_t size;
     FILE *const text = open_memstream(&help, &size);
@@ -176,7 +177,7 @@ static rs_status print_zsh_name(FILE *out, const rs_option *o, const char *name,
     fclose(text);
     fputs(" \\\n            '", out);
     print_zsh_names(out, o);
-    fprintf(out, "%s%s%s[", strlen(name) > 1 ? "--" : "-", name, o->argument ? sign : "");
+    fprintf(out, "%s%s%s[", dashes, name, o->argument ? sign : "");
     print_quoted(out, help);
     fputc(']', out);
     free(help);
@@ -187,9 +188,9 @@ static rs_status print_zsh_name(FILE *out, const rs_option *o, const char *name,
 
 static rs_status print_zsh_option(FILE *out, const rs_option *o) {
     char const letter[] = {o->letter, '\0'};
-    RS_TRY(print_zsh_name(out, o, o->name, "="));
-    if (o->alias) RS_TRY(print_zsh_name(out, o, o->alias, "="));
-    return o->letter ? print_zsh_name(out, o, letter, "+") : RS_OK;
+    RS_TRY(print_zsh_name(out, o, "--", o->name, "="));
+    if (o->alias) RS_TRY(print_zsh_name(out, o, "--", o->alias, "="));
+    return o->letter ? print_zsh_name(out, o, "-", letter, "+") : RS_OK;
 }
 
 static rs_status print_zsh_options(FILE *out, const rs_option *option, size_t n) {

@@ -1,6 +1,9 @@
 """Help, completion and the manual, which are made of one table of commands and options."""
 
+import os
+import pty
 import re
+import select
 import shutil
 import subprocess
 
@@ -10,6 +13,7 @@ from conftest import PROGRAM, rhosweep, succeed
 
 COMMANDS = ("sweep", "table", "plot", "report", "inspect", "devices", "completion")
 BASH = shutil.which("bash")
+ZSH = shutil.which("zsh")
 
 
 def options_of(command):
@@ -105,10 +109,13 @@ def test_bash_completes(words, offered):
     assert complete(*words) == offered
 
 
+# What can only be a file.
+FILES = [["sweep", "-o", ""], ["table", "decay", ""], ["plot", ""], ["report", "--bench", ""],
+         ["inspect", ""]]
+
+
 @pytest.mark.skipif(not BASH, reason="no bash")
-@pytest.mark.parametrize("words", [["sweep", ""], ["sweep", "-o", ""], ["sweep", "--raw", ""],
-                                   ["table", "decay", ""], ["plot", ""], ["report", "--bench", ""],
-                                   ["inspect", ""]])
+@pytest.mark.parametrize("words", [["sweep", ""], ["sweep", "--raw", ""], *FILES])
 def test_bash_completes_files(words, tmp_path):
     (tmp_path / "results.db").touch()
     assert complete(*words, cwd=tmp_path) == ["results.db"]
@@ -123,6 +130,99 @@ def test_completion_has_the_options_of_the_help(command):
 
 def aliases(command):
     return re.findall(r", --([\w-]+)=", succeed(command, "--help"))
+
+
+# An interactive zsh that writes what is offered to a file: Tab completes, Ctrl-X ends it.
+ZSHRC = r"""
+PS1=READY
+autoload -Uz compinit && compinit -D -u
+source "$RHOSWEEP_SCRIPT"
+compadd() {
+    local -a offered
+    if (( ! ${argv[(I)-[ADO]]} )); then
+        builtin compadd -A offered "$@"
+        print -rC1 -- $offered >>"$OFFERED"
+    fi
+    builtin compadd "$@"
+}
+finish() { exit }
+zle -N finish
+bindkey '^X' finish
+bindkey '^I' list-choices
+"""
+
+
+def read_until(terminal, end):
+    """What an interactive program writes, up to `end`, or all of it."""
+    text = b""
+    while not end or end not in text:
+        assert select.select([terminal], [], [], 20)[0], f"zsh says no more after {text!r}"
+        try:
+            part = os.read(terminal, 4096)
+        except OSError:  # the program has ended
+            part = b""
+        if not part:
+            break
+        text += part
+    return text.decode()
+
+
+def complete_in_zsh(folder, *words):
+    settings = folder.parent / f"{folder.name}-zsh"
+    settings.mkdir()
+    (settings / ".zshrc").write_text(ZSHRC)
+    script, offered = settings / "_rhosweep", settings / "offered"
+    script.write_text(succeed("completion", "zsh"))
+    offered.touch()
+    variables = os.environ | {"ZDOTDIR": str(settings), "RHOSWEEP_SCRIPT": str(script),
+                              "OFFERED": str(offered), "TERM": "vt100"}
+    ours, its = pty.openpty()
+    with subprocess.Popen([ZSH, "-d", "-i"], stdin=its, stdout=its, stderr=its, cwd=folder,
+                          env=variables, start_new_session=True) as zsh:
+        os.close(its)
+        try:
+            assert "READY" in read_until(ours, b"READY")
+            os.write(ours, " ".join(("rhosweep", *words)).encode() + b"\t\x18")
+            text = read_until(ours, None)
+        finally:
+            zsh.kill()
+            os.close(ours)
+    assert "error" not in text and "not found" not in text, text
+    return offered.read_text().split()
+
+
+ZSH_LINES = {
+    "command": (["ta"], {"table"}),
+    "option": (["sweep", "--gate-"], {"--gate-bias", "--gate-scale"}),
+    "option of one letter": (["plot", "x.db", "--x"], {"--x"}),
+    "its word": (["plot", "x.db", "--x="], {"rho", "g"}),
+    "word": (["table", "decay", "x.db", "--format", ""], {"text", "md", "csv", "latex", "json"}),
+    "word behind =": (["sweep", "--engine=cu"], {"cuda"}),
+    "list": (["sweep", "--cell", "tanh,l"], {"linear", "lstm"}),
+    "form": (["sweep", "--ensemble", "ring,sp"], {"sparse:"}),
+    "argument": (["table", "cr"], {"critical"}),
+    "shell": (["completion", ""], {"bash", "zsh"}),
+}
+
+
+@pytest.mark.skipif(not ZSH, reason="no zsh")
+@pytest.mark.parametrize(("words", "offered"), ZSH_LINES.values(), ids=ZSH_LINES.keys())
+def test_zsh_completes(words, offered, tmp_path):
+    assert {word.rstrip("=") for word in complete_in_zsh(tmp_path, *words)} == offered
+
+
+@pytest.mark.skipif(not ZSH, reason="no zsh")
+@pytest.mark.parametrize("words", FILES)
+def test_zsh_completes_files(words, tmp_path):
+    (tmp_path / "results.db").touch()
+    assert "results.db" in complete_in_zsh(tmp_path, *words)
+
+
+@pytest.mark.skipif(not ZSH, reason="no zsh")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_zsh_has_the_options_of_the_help(command, tmp_path):
+    offered = {word.rstrip("=") for word in complete_in_zsh(tmp_path, command, "--")}
+    assert offered == {f"--{name}" for name in {*options_of(command), *aliases(command)}}
 
 
 def test_the_scripts_are_good_ones():
