@@ -916,6 +916,29 @@ static void test_what_a_narrow_terminal_leaves_out(void **state) {
     rs_store_close(store);
 }
 
+/* One end of a range alone would be misread. */
+static void test_a_range_keeps_both_ends_or_none(void **state) {
+    (void)state;
+    static const char *const range[][3] = {{"decay", "decay_rate_min", "decay_rate_max"},
+                                           {"profile", "log10_norm_min", "log10_norm_max"}};
+    rs_store *const store = make_plain_database();
+    for (size_t i = 0; i < sizeof range / sizeof *range; ++i) {
+        size_t shown = 0, left_out = 0;
+        for (size_t line = 40; line < 160; ++line) {
+            char *const text =
+                asked_text(store, (rs_table_request){.name = range[i][0], .line = line});
+            const char *const note = strstr(text, "No room for");
+            bool const no_low = note && strstr(note, range[i][1]);
+            bool const no_high = note && strstr(note, range[i][2]);
+            if (no_low != no_high) fail_msg("one end in a line of %zu:\n%s", line, text);
+            ++*(no_low ? &left_out : &shown);
+            free(text);
+        }
+        assert_true(shown > 0 && left_out > 0);
+    }
+    rs_store_close(store);
+}
+
 static void test_long_texts_are_cut_or_broken(void **state) {
     (void)state;
     rs_store *store;
@@ -1143,6 +1166,7 @@ int main(void) {
         WITH_PATH(test_what_all_rows_share_is_a_heading),
         WITH_PATH(test_text_keeps_to_the_width_of_a_terminal),
         WITH_PATH(test_what_a_narrow_terminal_leaves_out),
+        WITH_PATH(test_a_range_keeps_both_ends_or_none),
         WITH_PATH(test_long_texts_are_cut_or_broken),
         WITH_PATH(test_a_long_table_breaks_over_pages),
         WITH_PATH(test_columns_by_name),

@@ -128,13 +128,28 @@ static bool may_go(const sink *to, size_t k) {
     return false;
 }
 
-/* Leaves out the last column of that use; false where there is none. */
+/* Whether they are X_min and X_max: a range, of which one end alone says little. */
+static bool is_range(const column *low, const column *high) {
+    size_t const length = strlen(high->name);
+    return length > 4 && strcmp(high->name + length - 4, "_max") == 0 &&
+           strncmp(low->name, high->name, length - 4) == 0 &&
+           strcmp(low->name + length - 4, "_min") == 0;
+}
+
+static void leave_out(sink *to, size_t k) {
+    add(&to->left_out, to->shown.at[k]);
+    take_out(&to->shown, k);
+}
+
+/* Leaves out the last column of that use, of a range both ends; false where there is none. */
 static bool leave_out_last(sink *to, use use) {
+    const column *const column = to->table->column;
+    const size_t *const at = to->shown.at;
     for (size_t k = to->shown.n; k-- > 0;) {
-        size_t const i = to->shown.at[k];
-        if (to->table->column[i].use != use || !may_go(to, k)) continue;
-        take_out(&to->shown, k);
-        add(&to->left_out, i);
+        if (column[at[k]].use != use || !may_go(to, k)) continue;
+        bool const has_low = k > 0 && is_range(&column[at[k - 1]], &column[at[k]]);
+        leave_out(to, k);
+        if (has_low) leave_out(to, k - 1);
         return true;
     }
     return false;
