@@ -1,5 +1,6 @@
 /* libFuzzer target of the database reader: no file may crash it, leak, or keep it for ever. */
 #include "../host/table/table.h"
+#include "remove_database.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -15,11 +16,7 @@ static void require(int condition) {
 }
 
 static void remove_all(void) {
-    static const char *const ending[] = {"", "-wal", "-shm", "-journal"};
-    for (size_t i = 0; i < sizeof ending / sizeof *ending; ++i) {
-        snprintf(database, sizeof database, "%s/x.db%s", folder, ending[i]);
-        unlink(database);
-    }
+    remove_database(database);
     rmdir(folder);
 }
 

@@ -11,6 +11,7 @@
 #include "../host/work/spectrum.h"
 #include "../host/work/weights.h"
 #include "curve_steps.h"
+#include "remove_database.h"
 
 #include <math.h>
 #include <sqlite3.h>
@@ -27,18 +28,9 @@ static int start(void **state) {
     return file < 0 ? -1 : close(file);
 }
 
-static void remove_database(void) {
-    static const char *const endings[] = {"", "-wal", "-shm"};
-    for (size_t i = 0; i < 3; ++i) {
-        char path[64];
-        snprintf(path, sizeof path, "%s%s", database, endings[i]);
-        unlink(path);
-    }
-}
-
 static int finish(void **state) {
     (void)state;
-    remove_database();
+    remove_database(database);
     return 0;
 }
 
@@ -60,7 +52,7 @@ static rs_spec spec_of(const char *settings) {
 typedef void (*row_check)(sqlite3_stmt *row, void *arg);
 
 static size_t sweep(const char *settings, const char *query, row_check check, void *arg) {
-    remove_database();
+    remove_database(database);
     rs_spec spec = spec_of(settings);
     rs_sweep_outcome outcome;
     must(rs_sweep(&spec, "test", &outcome));

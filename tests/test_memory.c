@@ -9,6 +9,7 @@
 #include "../host/plan/plan.h"
 #include "../host/sweep/pipeline.h"
 #include "../host/work/weights.h"
+#include "remove_database.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 static char folder[] = "/tmp/rs_test_memory_XXXXXX";
+static char database[sizeof folder + sizeof "/sweep.db"];
 
 static void must(rs_status status) {
     if (status != RS_OK) fail_msg("%s", rs_message());
@@ -26,7 +28,7 @@ static void must(rs_status status) {
 static rs_spec spec_of(const char *settings) {
     rs_spec spec;
     char text[1024];
-    snprintf(text, sizeof text, "[sweep]\nquiet = yes\nseeds = 1\noutput = %s/sweep.db\n%s", folder,
+    snprintf(text, sizeof text, "[sweep]\nquiet = yes\nseeds = 1\noutput = %s\n%s", database,
              settings);
     must(rs_spec_init(&spec));
     must(rs_spec_parse(&spec, text, strlen(text), "test"));
@@ -34,18 +36,9 @@ static rs_spec spec_of(const char *settings) {
     return spec;
 }
 
-static void remove_databases(void) {
-    static const char *const names[] = {"sweep.db", "sweep.db-wal", "sweep.db-shm"};
-    for (size_t i = 0; i < 3; ++i) {
-        char path[64];
-        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
-        unlink(path);
-    }
-}
-
 /* Bytes that a process had at its peak that ran this sweep; the fork shares our own few pages. */
 static double peak_of(const char *settings) {
-    remove_databases();
+    remove_database(database);
     pid_t const child = fork();
     assert_true(child >= 0);
     if (child == 0) {
@@ -123,12 +116,14 @@ static void memory_option_bounds_preparing_threads(void **state) {
 
 static int start(void **state) {
     (void)state;
-    return mkdtemp(folder) ? 0 : -1;
+    if (!mkdtemp(folder)) return -1;
+    snprintf(database, sizeof database, "%s/sweep.db", folder);
+    return 0;
 }
 
 static int finish(void **state) {
     (void)state;
-    remove_databases();
+    remove_database(database);
     return rmdir(folder);
 }
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "npz_writer.h"
+#include "remove_database.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -49,6 +50,8 @@ static int remove_folder(void **state) {
     const char *const files[] = {f->db, f->clean, f->model};
     for (size_t i = 0; i < COUNT(files); ++i) unlink(files[i]); /* not every test makes all */
     int const status = rmdir(f->path); /* and nothing else is left: no journal, no WAL */
+    for (size_t i = 0; i < COUNT(files) && status != 0; ++i) remove_database(files[i]);
+    if (status != 0) rmdir(f->path);
     free(f);
     return status;
 }

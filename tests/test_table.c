@@ -1,6 +1,7 @@
 /* The tables: one small database, and what every table says of it in every format (golden/). */
 #include "../host/fit/theory.h"
 #include "../host/table/table.h"
+#include "remove_database.h"
 #include "store_fixture.h"
 
 #include <setjmp.h>
@@ -29,7 +30,8 @@ static int make_path(void **state) {
 
 static int remove_path(void **state) {
     (void)state;
-    return unlink(path);
+    remove_database(path);
+    return 0;
 }
 
 /* --- the database ----------------------------------------------------------------------------- */
