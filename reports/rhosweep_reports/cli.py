@@ -173,7 +173,7 @@ def _report_one(results, options, out, progress):
 
 
 def _report_all(results, options, out, progress):
-    from . import page, pictures
+    from . import files, page, pictures
 
     progress.say("Reading tables")
     tables = {name: results.read(name) for name in (*TABLES, "profile")}
@@ -192,6 +192,7 @@ def _report_all(results, options, out, progress):
     text = page.make(results.database.name, tables, shown, options.format, absent + refused,
                      entries, sizes, _command(options))
     (out / "index.html").write_text(text, encoding="utf-8")
+    files.write_list(out, [os.path.abspath(options.database), _command(options)])
     return ["index.html"]
 
 
