@@ -12,7 +12,7 @@ rs_status rs_bench_scratch_make(rs_bench_scratch *out) {
     if (!mkdtemp(out->folder)) {
         out->folder[0] = '\0';
         return rs_fail(RS_EIO,
-                       "%s: no folder can be made there: set TMPDIR to one that can be "
+                       "%s: cannot make a folder there: set TMPDIR to one that can be "
                        "written",
                        parent && *parent ? parent : "/tmp");
     }

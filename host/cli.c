@@ -273,7 +273,7 @@ static rs_status finish_table(const parsing *p, rs_command *out) {
     const char *const usual = rs_is_terminal() ? "text" : "md";
     const char *const format = p->given[RS_TABLE_FORMAT] ? p->value[RS_TABLE_FORMAT] : usual;
     if (p->given[RS_TABLE_COLUMNS] && p->given[RS_TABLE_WIDE])
-        return rs_fail(RS_EINPUT, "wide: shows all columns, and --columns names some: give one");
+        return rs_fail(RS_EINPUT, "wide: give --wide or --columns, not both");
     out->path = p->argument[1];
     out->table = (rs_table_request){.name = p->argument[0],
                                     .columns = p->value[RS_TABLE_COLUMNS],
@@ -294,7 +294,7 @@ static rs_status pass_on(const parsing *p, size_t i, rs_command *out, size_t at)
     snprintf(flag, sizeof out->flag[i], "--%s", p->option[i].name);
     if (!*p->value[i]) return rs_fail(RS_EINPUT, "%s: is empty", flag);
     if (p->value[i][0] == '-')
-        return rs_fail(RS_EINPUT, "%s: \"%.60s\" begins like an option; see rhosweep report --help",
+        return rs_fail(RS_EINPUT, "%s: \"%.60s\" looks like an option; see rhosweep report --help",
                        flag, p->value[i]);
     out->report.argument[at] = flag;
     out->report.argument[at + 1] = p->value[i];

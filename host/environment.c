@@ -12,8 +12,9 @@ enum { N_KNOWN = sizeof known / sizeof *known };
 static rs_status check_word(const char *word) {
     const char *const nearest = rs_nearest_word(word, known, N_KNOWN);
     if (!nearest || strcmp(word, nearest) == 0) return RS_OK;
-    return rs_fail(RS_EINPUT, "environment: %s%.60s is no variable of rhosweep; did you mean %s%s?",
-                   prefix, word, prefix, nearest);
+    return rs_fail(RS_EINPUT,
+                   "environment: %s%.60s is not a variable of rhosweep; did you mean %s%s?", prefix,
+                   word, prefix, nearest);
 }
 
 rs_status rs_environment_check(char *const *environment) {

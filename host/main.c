@@ -21,7 +21,7 @@ static void print_outcome(const rs_sweep_outcome *outcome) {
         printf(", engine busy %.0f%%", 100.0 * outcome->engine_seconds / outcome->seconds);
     if (outcome->transfer_seconds > 0.0)
         printf(", %.1f s between host and device", outcome->transfer_seconds);
-    if (outcome->skipped) printf("; %zu were in the database already", outcome->skipped);
+    if (outcome->skipped) printf("; %zu were already in the database", outcome->skipped);
     puts("");
     if (outcome->finding) fputs(outcome->finding, stdout);
 }

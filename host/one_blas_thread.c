@@ -1,5 +1,5 @@
 /* OpenBLAS starts a thread for every CPU of the process when it is loaded, which is before main,
- * and each takes 128 MiB of address space; where there is no such room it tries for ever, and the
+ * and each takes 128 MiB of address space; where there is no such room it retries forever, and the
  * process cannot end. None of them is ever used (work/powers.h). OPENBLAS_NUM_THREADS would have to
  * be set before the program starts. So the process has one CPU until its libraries are loaded. */
 #include <sys/syscall.h>

@@ -364,10 +364,10 @@ static void other_layers_and_directions_are_refused(void **state) {
 
 static void both_spellings_at_once_are_refused(void **state) {
     (void)state;
-    refuse_beside(f8("weight_hh_l0.npy", F8("(3, 3)"), 9), "weight_hh: is there twice");
+    refuse_beside(f8("weight_hh_l0.npy", F8("(3, 3)"), 9), "weight_hh: given twice");
     npz_member const bias[] = {weight_hh(), f8("bias_ih.npy", F8("(3,)"), 3),
                                f8("bias_ih_l0.npy", F8("(3,)"), 3)};
-    expect_refused(bias, 3, "bias_ih: is there twice");
+    expect_refused(bias, 3, "bias_ih: given twice");
 }
 
 static void nonfinite_values_are_refused_where_used(void **state) {

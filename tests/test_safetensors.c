@@ -207,14 +207,14 @@ static void headers_of_no_arrays_are_refused(void **state) {
         {"{\"a\":[]}", "a: not an array's dtype"},
         {"{\"\x7f\":{}}", "name has control characters"},
         {"{\"a\\u001b[2J\":{}}", "name has control characters"},
-        {ARRAY("3", "[2]", "[0,16]"), "a: dtype: missing, or no text"},
+        {ARRAY("3", "[2]", "[0,16]"), "a: dtype: missing, or not a string"},
         {ARRAY("\"F8_E4M3\"", "[2]", "[0,2]"), "a: dtype F8_E4M3: only F64, F32, F16 and BF16"},
         {ARRAY("\"I64\"", "[2]", "[0,16]"), "a: dtype I64: only F64, F32, F16 and BF16 arrays are "
                                             "read; save it with .double() or leave it out"},
         {ARRAY("\"\"", "[2]", "[0,16]"), "a: dtype : only"},
         {ARRAY("\"f64\"", "[2]", "[0,16]"), "dtype f64"},
         {ARRAY("\"F\\u001b[2J\"", "[2]", "[0,16]"), "dtype ?"},
-        {ARRAY("\"F64\"", "2", "[0,16]"), "a: shape: missing, or no list"},
+        {ARRAY("\"F64\"", "2", "[0,16]"), "a: shape: missing, or not a list"},
         {ARRAY("\"F64\"", "[1,1,1,1,2]", "[0,16]"), "a: shape: more than 4 dimensions"},
         {ARRAY("\"F64\"", "[-2]", "[0,16]"), "a: shape: must be non-negative"},
         {ARRAY("\"F64\"", "[2.0]", "[0,16]"), "a: shape: must be non-negative"},
@@ -224,17 +224,19 @@ static void headers_of_no_arrays_are_refused(void **state) {
         {ARRAY("\"F64\"", "[2305843009213693952]", "[0,16]"), "a: shape: too large"},
         {ARRAY("\"F64\"", "[3]", "[0,16]"), "a: shape needs 24 bytes, data_offsets are 16 apart"},
         {ARRAY("\"F32\"", "[2]", "[0,16]"), "a: shape needs 8 bytes"},
-        {ARRAY("\"F64\"", "[2]", "[16,0]"), "a: data_offsets: not two ascending"},
-        {ARRAY("\"F64\"", "[2]", "[-16,0]"), "a: data_offsets: not two ascending"},
-        {ARRAY("\"F64\"", "[2]", "[0]"), "a: data_offsets: not two"},
-        {ARRAY("\"F64\"", "[2]", "[0,16,32]"), "a: data_offsets: not two"},
-        {ARRAY("\"F64\"", "[2]", "[0.0,16]"), "a: data_offsets: not two"},
-        {ARRAY("\"F64\"", "[2]", "16"), "a: data_offsets: not two"},
+        {ARRAY("\"F64\"", "[2]", "[16,0]"),
+         "a: data_offsets: must be two ascending non-negative integers"},
+        {ARRAY("\"F64\"", "[2]", "[-16,0]"),
+         "a: data_offsets: must be two ascending non-negative integers"},
+        {ARRAY("\"F64\"", "[2]", "[0]"), "a: data_offsets: must be two ascending"},
+        {ARRAY("\"F64\"", "[2]", "[0,16,32]"), "a: data_offsets: must be two ascending"},
+        {ARRAY("\"F64\"", "[2]", "[0.0,16]"), "a: data_offsets: must be two ascending"},
+        {ARRAY("\"F64\"", "[2]", "16"), "a: data_offsets: must be two ascending"},
         {ARRAY("\"F64\"", "[2]", "[8,24]"), "a: begins at byte 8, but the array before ends at 0"},
         {ARRAY("\"F64\"", "[3]", "[0,24]"), "damaged: 16 bytes of arrays, the header says 24"},
         {ARRAY("\"F64\"", "[1]", "[0,8]"), "damaged: 16 bytes of arrays, the header says 8"},
         {"{\"a\":{\"dtype\":\"F64\",\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[0,16]}}",
-         "a name is given twice"},
+         "a name occurs twice"},
     };
     (void)state;
     for (size_t i = 0; i < COUNT(bad); ++i) refuse(bad[i].header, 16, bad[i].part);
@@ -250,7 +252,7 @@ static void bytes_of_two_arrays_or_none_are_refused(void **state) {
     refuse("{" F64("a", "0", "16") "," F64("b", "8", "24") "}", 24, "b: begins at byte 8, but");
     refuse("{" F64("a", "0", "16") "," F64("b", "24", "40") "}", 40, "b: begins at byte 24, but");
     refuse("{" F64("b", "16", "32") "," F64("a", "0", "16") "}", 40, "40 bytes of arrays");
-    refuse("{" F64("a", "0", "16") "," F64("a", "16", "32") "}", 32, "a name is given twice");
+    refuse("{" F64("a", "0", "16") "," F64("a", "16", "32") "}", 32, "a name occurs twice");
     refuse("{" F64("a", "18446744073709551600", "18446744073709551616") "}", 16, "not JSON");
     refuse("{" F64("a", "9223372036854775791", "9223372036854775807") "}", 16, "begins at byte");
 }
@@ -291,9 +293,9 @@ static void refuse_length(uint64_t said, size_t length, const char *part) {
 
 static void headers_longer_than_the_file_are_refused(void **state) {
     (void)state;
-    refuse_length(3, 2, "test: damaged: a header of 3 bytes is more than the file has");
-    refuse_length(UINT64_MAX, 20, "more than the file has");
-    refuse_length(UINT64_MAX - 7, 20, "more than the file has");
+    refuse_length(3, 2, "test: damaged: its header of 3 bytes is longer than the file");
+    refuse_length(UINT64_MAX, 20, "longer than the file");
+    refuse_length(UINT64_MAX - 7, 20, "longer than the file");
     refuse_length(0, 2, "the header is not JSON");
     refuse_length(0, 0, "neither .npz (a zip file) nor .safetensors");
     refuse_length(MOST_HEADER + 1, MOST_HEADER + 1, "has 1048577 bytes, more than 1048576");

@@ -1023,9 +1023,10 @@ static void test_columns_by_name(void **state) {
 static void test_columns_that_are_none(void **state) {
     (void)state;
     static const char *const known[][2] = {
-        {"decay_rat", "columns: \"decay_rat\" is no column of decay; did you mean decay_rate? see "
-                      "rhosweep help table decay"},
-        {"rho,", "columns: \"\" is no column of decay; see rhosweep help table decay"},
+        {"decay_rat",
+         "columns: \"decay_rat\" is not a column of decay; did you mean decay_rate? see "
+         "rhosweep help table decay"},
+        {"rho,", "columns: \"\" is not a column of decay; see rhosweep help table decay"},
         {"rho,g,rho", "columns: rho is named twice"},
     };
     rs_store *const store = make_plain_database();

@@ -1,5 +1,5 @@
 /* Theory against values computed and measured elsewhere (tables of theory to the printed digits),
- * closed forms and limits; and which law speaks of which network. */
+ * closed forms and limits; and which law applies to which network. */
 #include "../host/fit/theory.h"
 
 #include <setjmp.h>
@@ -178,7 +178,7 @@ static void test_identity_tanh(void **state) {
         assert_near(rs_identity_tanh_decay(rho), 2.0 * rho - log(4.0 * rho), 1e-15 * rho);
 }
 
-/* --- which law speaks of a network ------------------------------------------------------------ */
+/* --- which law applies to a network ----------------------------------------------------------- */
 
 /* A case at one radius. */
 typedef struct query {

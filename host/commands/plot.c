@@ -11,7 +11,7 @@
 #include <string.h>
 
 enum { ROWS = 13, GUTTER = 10, LEAST_WIDTH = 40, MOST_WIDTH = 100, FEW = 2 };
-enum { MOST_LINES = 8 }; /* of a plot: more cannot be told apart */
+enum { MOST_LINES = 8 }; /* of a plot: more are hard to distinguish */
 enum { BETWEEN_TICKS = 8, MOST_TICKS = 32, TICK_TEXT = 16 };
 static double const log_from = 100.0; /* ratio of the largest to the smallest radius */
 

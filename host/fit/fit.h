@@ -70,7 +70,7 @@ typedef enum rs_regime {
     RS_VANISHING,
     RS_EXPLODING,
     RS_STEADY, /* |mean rate| <= RS_STEADY_RATE */
-    RS_MIXED,  /* the 95% interval holds 0 and is wider than that */
+    RS_MIXED,  /* the 95% interval includes 0 and is wider than that */
     RS_SLOW,   /* the interval excludes 0, but |mean rate| T < ln 1000: less than a factor of 1000
                   over all T steps */
     RS_N_REGIME

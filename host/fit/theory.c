@@ -144,7 +144,7 @@ double rs_identity_tanh_decay(double rho) {
     return 2.0 * ln_cosh - log(rho);
 }
 
-/* --- which law speaks of a network ------------------------------------------------------------ */
+/* --- which law applies to a network ----------------------------------------------------------- */
 
 static rs_prediction const none = {NULL, NAN};
 

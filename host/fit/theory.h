@@ -1,5 +1,5 @@
-/* theory: the decay rates that theory predicts, to stand beside the measured ones. All
- * are minus the mean growth of ln |delta| per step back, in nats: positive vanishes. */
+/* theory: the decay rates that theory predicts, for comparison with measured ones. All are
+ * minus the mean growth of ln |delta| per step back, in nats: positive vanishes. */
 #ifndef RS_THEORY_H
 #define RS_THEORY_H
 
@@ -47,7 +47,7 @@ double rs_critical_coupling(const rs_theory *theory, double sigma);
 /* tanh, W = rho I, no input, h0 not 0: the slope of tanh(rho h) at its stable fixed point. */
 double rs_identity_tanh_decay(double rho);
 
-/* --- which law speaks of a network ------------------------------------------------------------ */
+/* --- which law applies to a network ----------------------------------------------------------- */
 
 /* Cells that keep a part of their state have laws that are named by their formulas. At the zero
  * state, with neither input nor start state, all biases are 0 but the given one of the memory gate,
@@ -59,14 +59,15 @@ double rs_identity_tanh_decay(double rho);
  *
  * with W the candidate's block, whatever scales the others. So the gain is that with rho in the
  * place of W, exactly, where W is the identity; with rho, for orthogonal matrices, and with g, for
- * iid entries, up to what is left of k^(-1/4) after k steps, sum_j C(k, j)^2 a^(2 (k - j)) b^(2 j)
+ * iid entries, up to a remaining k^(-1/4) after k steps, sum_j C(k, j)^2 a^(2 (k - j)) b^(2 j)
  * ~ (a + b)^(2 k) / sqrt(k) being the mean of |delta|^2, and for iid entries up to the scatter of
  * the eigenvalues next to the largest a + b lambda. Measured, for the mean over seeds: within 0.03
  * (iid) and 0.015 (orthogonal) from 32 units and 50 steps on where the kept part is at least a
- * tenth of the gain; none is given elsewhere. Where W is 0 the kept part is the gain, exactly. No
+ * tenth of the gain; elsewhere no law is given. Where W is 0 the kept part is the gain, exactly. No
  * law is given for chrono biases: units decay at rates of their own, and the slowest win over time.
- * The formulas follow from the cells' (kernels/cell.h); mean-field theory of gated cells in motion
- * (Gilboa et al. 2019; Can, Krishnamurthy & Schwab 2020) is of other limits, and not used. */
+ * The formulas follow from the cells' (kernels/cell.h); mean-field theory of gated cells away from
+ * the zero state (Gilboa et al. 2019; Can, Krishnamurthy & Schwab 2020) takes other limits and is
+ * not used. */
 typedef struct rs_prediction {
     const char *law;   /* "ln rho", "ln g", "identity fixed point", "mean field", "ln(f + g/4)" and
                           the like; NULL for none */

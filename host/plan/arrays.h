@@ -47,7 +47,7 @@ rs_status rs_arrays_make(size_t n, rs_arrays *out);
 /* Sets size from shape. RS_EINPUT where the product overflows. */
 rs_status rs_array_measure(rs_array *array);
 
-/* Zeros for data, out of what is left of RS_MAX_ARRAY_VALUES. */
+/* Zeros for data, within the rest of RS_MAX_ARRAY_VALUES. */
 rs_status rs_array_make(rs_array *array, uint64_t *values_left);
 
 /* True without control characters. */

@@ -18,7 +18,7 @@ static rs_status find(const rs_arrays *file, const char *name, const rs_array **
     const rs_array *plain = rs_arrays_find(file, name);
     const rs_array *with_layer = rs_arrays_find(file, layered);
     if (plain && with_layer)
-        return rs_fail(RS_EINPUT, "%s: is there twice, as %s too: keep one", name, layered);
+        return rs_fail(RS_EINPUT, "%s: given twice, also as %s: keep one", name, layered);
     *out = plain ? plain : with_layer;
     return RS_OK;
 }

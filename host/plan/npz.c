@@ -313,7 +313,7 @@ static rs_status read_members(zip_t *archive, uint64_t length, rs_arrays *out) {
 
 /* Files. */
 
-/* Takes over `source`, which may be NULL after a failure told in `error`. */
+/* Takes over `source`, which may be NULL after a failure described in `error`. */
 static rs_status read_archive(zip_source_t *source, zip_error_t *error, uint64_t length,
                               rs_arrays *out) {
     zip_t *archive = NULL;

@@ -46,8 +46,8 @@ static rs_status check_inputs(const rs_spec *spec, const rs_model *model) {
     bool const batch = spec->batch == model->batch || uses_h0(spec, model);
     if (batch && rs_spec_given(spec, "steps")) return RS_OK;
     return rs_fail(RS_EINPUT,
-                   "input: that of %s has its own batch and steps: for other inputs beside it "
-                   "give --steps and --batch %zu, or sweep them apart",
+                   "input: that of %s has its own batch and steps: to sweep other inputs with it, "
+                   "give --steps and --batch %zu, or sweep them separately",
                    model->name, model->batch);
 }
 
@@ -167,7 +167,7 @@ rs_status rs_plan_make(const rs_spec *spec, const rs_model *model, const char *e
     return RS_OK;
 }
 
-/* Where case `rest` stands on an axis of n values; *rest is left to the slower axes. */
+/* The place of case `rest` on an axis of n values; *rest is left to the slower axes. */
 static size_t turn(size_t *rest, size_t n) {
     size_t const at = *rest % n;
     *rest /= n;

@@ -58,7 +58,7 @@ typedef struct entry {
 
 static rs_status parse_dtype(const json_t *value, entry *out) {
     const char *const name = json_string_value(value);
-    if (!name) return rs_fail(RS_EINPUT, "dtype: missing, or no text");
+    if (!name) return rs_fail(RS_EINPUT, "dtype: missing, or not a string");
     for (size_t i = 0; i < N_DTYPES && !out->dtype; ++i)
         if (strcmp(name, dtypes[i].name) == 0) out->dtype = &dtypes[i];
     if (!out->dtype)
@@ -80,7 +80,7 @@ static bool take_size(const json_t *value, uint64_t *out) {
 static rs_status parse_shape(const json_t *value, entry *out) {
     rs_array *const a = &out->array;
     a->n_dims = json_array_size(value);
-    if (!json_is_array(value)) return rs_fail(RS_EINPUT, "shape: missing, or no list");
+    if (!json_is_array(value)) return rs_fail(RS_EINPUT, "shape: missing, or not a list");
     if (a->n_dims > RS_MAX_DIMS)
         return rs_fail(RS_EINPUT, "shape: more than %d dimensions", (int)RS_MAX_DIMS);
     for (size_t d = 0; d < a->n_dims; ++d) {
@@ -97,7 +97,7 @@ static rs_status parse_offsets(const json_t *value, entry *out) {
                          take_size(json_array_get(value, 0), &out->begin) &&
                          take_size(json_array_get(value, 1), &out->end);
     if (!are_two || out->end < out->begin)
-        return rs_fail(RS_EINPUT, "data_offsets: not two ascending whole numbers");
+        return rs_fail(RS_EINPUT, "data_offsets: must be two ascending non-negative integers");
     return RS_OK;
 }
 
@@ -185,7 +185,7 @@ static rs_status read_header(FILE *file, uint64_t length, char **text, size_t *s
     header = le64toh(header);
     if (header > length - sizeof header)
         return rs_fail(RS_EINPUT,
-                       "damaged: a header of %" PRIu64 " bytes is more than the file has", header);
+                       "damaged: its header of %" PRIu64 " bytes is longer than the file", header);
     if (header > MAX_HEADER)
         return rs_fail(RS_EINPUT, "the header has %" PRIu64 " bytes, more than %d", header,
                        (int)MAX_HEADER);
@@ -210,8 +210,8 @@ static rs_status parse_header(FILE *file, uint64_t length, json_t **out, uint64_
     if (json_error_code(&error) == json_error_out_of_memory)
         return rs_fail(RS_EMEMORY, "no memory for the header");
     return rs_fail(RS_EINPUT, "damaged: the header is not JSON: byte %d: %s", error.position,
-                   json_error_code(&error) == json_error_duplicate_key ? "a name is given twice"
-                                                                       : "not understood");
+                   json_error_code(&error) == json_error_duplicate_key ? "a name occurs twice"
+                                                                       : "syntax error");
 }
 
 /* The numbers of sorted entries, into the arrays that were made of them. */

@@ -52,12 +52,12 @@ static rs_status check_line(const char *start, const char *stop, size_t room) {
             return rs_fail(RS_EINPUT, "a control character; not a text file");
     if (length > room)
         return rs_fail(RS_EINPUT,
-                       "more than %zu characters; a list goes on in the next line after a comma, "
+                       "more than %zu characters; a list continues on the next line after a comma, "
                        "a value in quotes after a backslash",
                        room);
     if (length > 0 && *start == '[' &&
         (length != sizeof section - 1 || memcmp(start, section, length) != 0))
-        return rs_fail(RS_EINPUT, "\"%.*s\" is no section; the only one is %s",
+        return rs_fail(RS_EINPUT, "\"%.*s\" is not a section; the only one is %s",
                        length < 60 ? (int)length : 60, start, section);
     return RS_OK;
 }
@@ -165,7 +165,8 @@ static int take_value(void *user, const char *section, const char *name, const c
 rs_status rs_spec_parse(rs_spec *spec, const char *text, size_t length, const char *name) {
     static const char byte_order_mark[] = "\xEF\xBB\xBF";
     if (length > MAX_FILE)
-        return rs_fail(RS_EINPUT, "%s: larger than %d bytes; this is no spec file", name, MAX_FILE);
+        return rs_fail(RS_EINPUT, "%s: too large for a spec file (more than %d bytes)", name,
+                       MAX_FILE);
     reader r = {.spec = spec, .name = name, .next = text, .end = text + length, .key = RS_MAX_KEYS};
     if (length >= 3 && memcmp(text, byte_order_mark, 3) == 0) r.next += 3;
     int const stray = ini_parse_stream(next_line, &r, take_value, &r);

@@ -43,9 +43,9 @@ static const rs_spec_key keys[] = {
      OWN(cell)},
     {.name = "ensemble",
      .argument = "LIST",
-     .help =
-         "How weight_hh is drawn, each gate by itself: %s; ring is the cyclic shift, normal has "
-         "orthogonal eigenvectors, sparse:P is gaussian in a fraction P of the elements",
+     .help = "How weight_hh is drawn, for each gate separately: %s; ring is the cyclic shift, "
+             "normal has "
+             "orthogonal eigenvectors, sparse:P is gaussian in a fraction P of the elements",
      .group = WHAT,
      .initial = "gaussian",
      .of_model = true,
@@ -93,8 +93,8 @@ static const rs_spec_key keys[] = {
      WHOLES(seeds, 0, INT64_MAX)},
     {.name = "gate-bias",
      .argument = "LIST",
-     .help = "Whole bias of the gate that keeps the state (f of lstm, z of gru): numbers, "
-             "chrono:TMAX: ln U(1, TMAX - 1) for each unit, drawn: as drawn or imported",
+     .help = "Total bias of the gate that keeps the state (f of lstm, z of gru): a number; "
+             "chrono:TMAX: ln U(1, TMAX - 1) for each unit; drawn: as drawn or imported",
      .group = WHAT,
      .initial = "drawn",
      OWN(gate_bias)},
@@ -107,8 +107,8 @@ static const rs_spec_key keys[] = {
      OWN(leak)},
     {.name = "gate-scale",
      .argument = "KIND",
-     .help = "What --rho scales of lstm and gru: same: all gates by the factor of g or n; native: "
-             "that one alone",
+     .help = "What --rho scales in lstm and gru: same: the blocks of all gates, by the factor of g "
+             "or n; native: that block alone",
      .group = WHAT,
      .initial = "same",
      OWN(gate_scale)},
@@ -152,7 +152,7 @@ static const rs_spec_key keys[] = {
              "this total norm does: rhosweep table clip",
      .group = DRIVE,
      .initial = RS_BY_DEFAULT,
-     .automatic = "neither",
+     .automatic = "off",
      OWN(clip)},
     {.name = "fit-skip",
      .argument = "N",
@@ -191,10 +191,10 @@ static const rs_spec_key keys[] = {
      .most = MAX_THREADS},
     {.name = "memory",
      .argument = "SIZE",
-     .help = "Memory to stay within, such as 512M or 1.5GiB; results do not depend on it",
+     .help = "Memory limit, such as 512M or 1.5GiB; results do not depend on it",
      .group = HOW,
      .initial = RS_BY_DEFAULT,
-     .automatic = "three quarters of what is free",
+     .automatic = "three quarters of the free memory",
      OWN(memory),
      .least = 1,
      .most = MAX_MEMORY},

@@ -174,7 +174,7 @@ static rs_status set_ensemble(rs_spec *spec, const char *value) {
 /* Of ascending radii. */
 static rs_status check_radii(const double *rho, size_t n) {
     if (rho[0] >= RS_LEAST_RADIUS && rho[n - 1] <= RS_MOST_RADIUS) return RS_OK;
-    return rs_fail(RS_EINPUT, "%g is not between %g and %g, which range extension can follow",
+    return rs_fail(RS_EINPUT, "%g is not between %g and %g, the limits of range extension",
                    rho[0] < RS_LEAST_RADIUS ? rho[0] : rho[n - 1], RS_LEAST_RADIUS, RS_MOST_RADIUS);
 }
 

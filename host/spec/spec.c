@@ -87,7 +87,7 @@ static bool has_only_drawn_biases(const rs_spec *spec) {
 }
 
 rs_status rs_spec_check_cells(const rs_spec *spec, const rs_cell *cell, size_t n) {
-    static const char *const needs_gates = "%s: %s has no gates; it is for lstm and gru";
+    static const char *const needs_gates = "%s: only for lstm and gru cells, not %s";
     size_t gated = 0;
     for (size_t i = 0; i < n; ++i) gated += rs_cell_is_gated(cell[i]);
     bool const leaky = spec->n_leak > 1 || spec->leak[0] < 1.0;
@@ -96,7 +96,7 @@ rs_status rs_spec_check_cells(const rs_spec *spec, const rs_cell *cell, size_t n
     if (gated == 0 && spec->gate_scale != RS_SCALE_SAME)
         return rs_fail(RS_EINPUT, needs_gates, "gate-scale", rs_cell_name(cell[0]));
     if (gated == n && leaky)
-        return rs_fail(RS_EINPUT, "leak: %s has gates instead; it is for tanh, relu and linear",
+        return rs_fail(RS_EINPUT, "leak: only for tanh, relu and linear cells, not %s",
                        rs_cell_name(cell[0]));
     return RS_OK;
 }

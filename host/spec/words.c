@@ -193,7 +193,7 @@ static rs_status parse_scaled_size(const char *value, size_t digits, uint64_t mo
     size = floor(ldexp(size, 10 * (int)(unit - units + 1)));
     if (size < 1.0) return rs_fail(RS_EINPUT, "\"%.60s\" is less than a byte", value);
     if (!(size <= (double)most))
-        return rs_fail(RS_EINPUT, "\"%.60s\" is more than there is", value);
+        return rs_fail(RS_EINPUT, "\"%.60s\" is more than any machine has", value);
     *out = (uint64_t)size;
     return RS_OK;
 }
@@ -249,10 +249,11 @@ static rs_status append(list *out, number value) {
 
 static rs_status fail_direction(const char *start, const char *stop, bool has_step) {
     return rs_fail(RS_EINPUT, "the range from %.40s never reaches %.40s; %s", start, stop,
-                   has_step ? "turn the sign of its step" : "write start:stop:step, step below 0");
+                   has_step ? "change the sign of its step"
+                            : "write start:stop:step, step below 0");
 }
 
-/* start + i step, freed from the dust of binary fractions: the third of 0.1:0.5:0.1 is 0.3 and
+/* start + i step, with binary rounding error removed: the third of 0.1:0.5:0.1 is 0.3 and
  * not 0.30000000000000004, and of -0.2:0.2:0.1 0. A step too fine for 12 digits leaves the value
  * as computed. */
 static double range_value(double start, double stop, double step, size_t i) {

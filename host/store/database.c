@@ -286,7 +286,7 @@ static bool same_time(struct timespec one, struct timespec other) {
     return one.tv_sec == other.tv_sec && one.tv_nsec == other.tv_nsec;
 }
 
-/* Whether nobody has written to the file that is read without locks. */
+/* Whether the file that is read without locks is unchanged. */
 static bool is_as_opened(const rs_store *store) {
     struct stat now;
     return stat(store->path, &now) == 0 && now.st_ino == store->opened.st_ino &&
@@ -353,7 +353,7 @@ static char *uri_of(const char *real, const char *parameter) {
     return uri;
 }
 
-/* Whether the write-ahead log of a database is there: without it nobody has it open. */
+/* Whether a database has a write-ahead log: without one no process has it open. */
 static bool has_log(const char *real) {
     char *const log = sqlite3_mprintf("%s-wal", real);
     struct stat info;
@@ -362,9 +362,9 @@ static bool has_log(const char *real) {
     return !missing;
 }
 
-/* Opens the file for one who may not write to it or beside it. Where SQLite would make the files of
- * a log, which would stay, and could not be written to by those who own the database, there is none
- * now; so the file itself is all, and read without locks. */
+/* Opens the file for a user who may not write to it or beside it. Without a log the file itself is
+ * complete, and is read without locks: SQLite would create the files of a log, which would stay and
+ * which the database's owner could not write to. */
 static rs_status open_bystander(rs_store *store, const char *real) {
     store->unlocked = !has_log(real);
     if (stat(real, &store->opened) != 0) return fail_errno(store->path);

@@ -1,5 +1,5 @@
 /* guard: databases that come from somebody else. What is in them runs no code and cannot keep the
- * reader for ever. */
+ * reader forever. */
 #ifndef RS_GUARD_H
 #define RS_GUARD_H
 

@@ -16,7 +16,7 @@ static struct flock lock_of(int64_t run_id) {
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = first_byte + run_id, .l_len = 1};
 }
 
-/* Where the locks of other machines may not be seen, only runs of this one can be told. */
+/* Where the locks of other machines may not be seen, only runs of this one can be told apart. */
 static bool is_within_sight(const rs_store *store, const char *host) {
     struct utsname name;
     return rs_store_is_local(store) || (host && uname(&name) == 0 && !strcmp(host, name.nodename));

@@ -1,10 +1,10 @@
-/* live: tells runs that go on from runs that ended without a word, as when they are killed, or the
- * disk is full.
+/* live: tells runs that still work from runs that ended without recording it, killed or on a full
+ * disk.
  *
  * A run holds a lock on a byte of its own in the database file for as long as its process has it
- * open. Such a lock ends with the process, whatever ends it, is seen by other machines that share
- * the file as SQLite's own locks are, and needs no process numbers, which mean something else in
- * another container. */
+ * open. Such a lock ends with the process, whatever ends it. Machines that share the file
+ * see it, as they see SQLite's own locks. Process numbers would mean something else in another
+ * container. */
 #ifndef RS_LIVE_H
 #define RS_LIVE_H
 
@@ -19,8 +19,8 @@ void rs_live_close(rs_store *store);
 /* Locks the byte of a run, in the transaction that adds it. */
 void rs_live_claim(rs_store *store, int64_t run_id);
 
-/* Gives the runs that say 'running', and that nobody runs, the outcome 'killed'; within a
- * transaction. */
+/* Gives runs that are recorded as 'running', but whose process is gone, the outcome 'killed';
+ * within a transaction. */
 rs_status rs_live_mark_killed(rs_store *store);
 
 #endif

@@ -38,8 +38,8 @@ rs_status rs_store_open(const char *path, rs_store **out);
 
 /* Opens an existing database read-only, one of an earlier version as it is; a missing file is
  * RS_EINPUT. Else as above. Works while a sweep is writing. Leaves no file behind that it did not
- * find: who may not write to the database reads it without locks where nobody has it open, and may
- * be told at the end of a reading to do it again. */
+ * find: who may not write to the database reads it without locks where no process has it open, and
+ * may be asked at the end to read again. */
 rs_status rs_store_open_readonly(const char *path, rs_store **out);
 void rs_store_close(rs_store *store); /* NULL is allowed */
 

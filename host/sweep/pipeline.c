@@ -103,7 +103,7 @@ static rs_status read_model(sweep *s) {
     RS_TRY(rs_model_read(s->spec->model, &s->model_storage));
     s->model = &s->model_storage;
     if (s->model->unused && !s->spec->quiet)
-        rs_progress_say(&s->progress, "rhosweep: model: not used: %s", s->model->unused);
+        rs_progress_say(&s->progress, "rhosweep: model: arrays not used: %s", s->model->unused);
     return RS_OK;
 }
 
@@ -189,7 +189,7 @@ static rs_status open_store(sweep *s, const char *command_line) {
     return read_radii(s);
 }
 
-/* ---- what is left to do ---------------------------------------------------------------------- */
+/* ---- cases still to do ----------------------------------------------------------------------- */
 
 static rs_status find_work(sweep *s) {
     double total = 0.0;

@@ -82,7 +82,7 @@ void rs_queue_pass(rs_queue *queue, rs_ticket ticket);
 /* From now on nothing is taken to be prepared or run; what has run is still finished and stored. */
 void rs_queue_close(rs_queue *queue);
 
-/* From now on, too, nobody waits: what is not ready will never be. */
+/* From now on no thread waits either: what is not ready will never be. */
 void rs_queue_abandon(rs_queue *queue);
 
 #endif

@@ -34,16 +34,16 @@ static const column decay_own[] = {
      "minus the slope of ln |dL/dh_t| against the distance from the loss, in nats per step, mean "
      "over seeds; positive: the gradient vanishes, negative: it explodes"},
     {"decay_rate_ci95", REAL, MERGED, RESULT, NULL, NULL,
-     "half width of the mean's 95% interval over seeds (Student's t); in formats for reading the "
+     "half width of the mean's 95% interval over seeds (Student's t); in text, md and latex the "
      "digits in parentheses of decay_rate"},
-    {"decay_rate_min", REAL, ALWAYS, DETAIL, NULL, NULL, "least decay rate of a seed"},
-    {"decay_rate_max", REAL, ALWAYS, DETAIL, NULL, NULL, "greatest decay rate of a seed"},
+    {"decay_rate_min", REAL, ALWAYS, DETAIL, NULL, NULL, "smallest decay rate of all seeds"},
+    {"decay_rate_max", REAL, ALWAYS, DETAIL, NULL, NULL, "largest decay rate of all seeds"},
     {"gain", REAL, ALWAYS, DETAIL, NULL, NULL,
      "exp(-decay_rate): factor of the gradient's norm per step back"},
     {"growing_fraction", REAL, ALWAYS, BESIDE, NULL, "growing\\\\fraction",
      "fraction of seeds whose gradient grows"},
     {"regime", TEXT, ALWAYS, RESULT, NULL, NULL,
-     "vanishing or exploding; steady: decay_rate within 1e-6 of 0; mixed: its interval holds 0; "
+     "vanishing or exploding; steady: decay_rate within 1e-6 of 0; mixed: its interval includes 0; "
      "slow: the gradient changes by less than a factor of 1000 over all steps, |decay_rate| * "
      "steps < ln 1000"},
     {"attempts", WHOLE, ALWAYS, DETAIL, NULL, NULL,
@@ -131,7 +131,7 @@ static void put_summary(const rs_seed_summary *summary, cell *own) {
     own[DECAY_REGIME] = (cell){.kind = regime[0] ? TEXT : MISSING, .text = regime};
 }
 
-/* Adds what theory says of the row: nothing where no law speaks of it. */
+/* Adds the prediction, where a law applies. */
 static rs_status predict(const source *from, cell *row) {
     cell *const own = row + from->table->own;
     if (own[DECAY_RHO].kind != REAL || own[DECAY_G].kind != REAL) return RS_OK;
@@ -170,7 +170,7 @@ static rs_status next_decay(source *from, cell *row, bool *more) {
         for (int k = DECAY_FIRST_FINDING; k < DECAY_TAIL; ++k)
             keep_earliest(query, tail + k, &earliest[k]);
     }
-    /* The statement stands on the group's last row: what the rows share is borrowed from there. */
+    /* The statement is at the group's last row, from which the shared values are borrowed. */
     RS_TRY(rs_table_read_row(from, row));
     row[own + DECAY_RHO] = rs_real_cell(rho / (double)n);
     row[own + DECAY_G] = rs_real_cell(g / (double)n);

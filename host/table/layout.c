@@ -201,8 +201,8 @@ static rs_status fail_unknown(const table *of, const char *name) {
     for (size_t i = 0; i < of->n; ++i) names[i] = of->column[i].name;
     const char *const nearest = *name ? rs_nearest_word(name, names, of->n) : NULL;
     return rs_fail(RS_EINPUT,
-                   "columns: \"%.60s\" is no column of %s; %s%s%ssee rhosweep help table %s", name,
-                   of->is->name, nearest ? "did you mean " : "", nearest ? nearest : "",
+                   "columns: \"%.60s\" is not a column of %s; %s%s%ssee rhosweep help table %s",
+                   name, of->is->name, nearest ? "did you mean " : "", nearest ? nearest : "",
                    nearest ? "? " : "", of->is->name);
 }
 

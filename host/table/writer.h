@@ -23,7 +23,7 @@ typedef struct selection {
     size_t at[RS_MAX_COLUMNS], n;
 } selection;
 
-/* Where the rows go, and for the formats for reading what is known of them beforehand. */
+/* Where the rows go, and for formats for reading, what is known of them beforehand. */
 typedef struct sink {
     FILE *out;
     const table *table;

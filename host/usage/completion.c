@@ -15,7 +15,7 @@ rs_status rs_completion_parse(const char *word, rs_shell *out) {
     return RS_OK;
 }
 
-/* ---- what stands in a place ------------------------------------------------------------------ */
+/* ---- what completes a word ------------------------------------------------------------------- */
 
 static bool is_list(const char *argument) { return strcmp(argument, "LIST") == 0; }
 

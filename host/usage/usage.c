@@ -62,10 +62,10 @@ static size_t table_options(rs_option *out) {
                              .word = rs_table_format_name},
         [RS_TABLE_COLUMNS] = {.name = "columns",
                               .argument = "LIST",
-                              .help = "Only these columns, in this order: names of the CSV header "
-                                      "with commas between them"},
+                              .help = "Only these columns, in this order: names of the CSV header, "
+                                      "separated by commas"},
         [RS_TABLE_WIDE] = {.name = "wide",
-                           .help = "All columns also in text, md and latex, of any width"},
+                           .help = "All columns in text, md and latex too, however wide"},
     };
     return TAKE_OPTIONS(options, out);
 }
@@ -122,7 +122,7 @@ static size_t report_options(rs_option *out) {
 size_t rs_common_options(rs_option *out) {
     static const rs_option options[] = {
         {.name = "help", .letter = 'h', .help = "This text"},
-        {.name = "usage", .help = "The options in short"},
+        {.name = "usage", .help = "A short list of the options"},
         {.name = "version", .letter = 'V', .help = "Version and commit"},
     };
     return TAKE_OPTIONS(options, out);
@@ -136,7 +136,7 @@ static void list_commands(FILE *out) {
         int const length = fprintf(out, "  %s %s", one->name, one->arguments ? one->arguments : "");
         fprintf(out, "%*s%s\n", 24 - length, "", one->summary);
     }
-    fputs("  help [COMMAND]        this text, or a command's, as with --help\n", out);
+    fputs("  help [COMMAND]        this text, or the help of a command\n", out);
 }
 
 const rs_usage rs_usage_program = {
@@ -192,8 +192,8 @@ const rs_usage rs_usage_plot = {
     .arguments = "DB",
     .about = "Draws the mean decay rate over the spectral radius, a plot for each kind of network, "
              "with a letter for each size where there are several. Above the zero line gradients "
-             "vanish, below it they explode; where they turn is marked and printed with its 95% "
-             "interval over seeds. Numbers are those of the tables decay and critical.",
+             "vanish, below it they explode; the crossing is marked, and printed with its 95% "
+             "interval over seeds. The numbers are those of the tables decay and critical.",
     .notes = "Braille characters where the locale has UTF-8, plain ones elsewhere; colour on a "
              "terminal, unless NO_COLOR is set.",
     .examples = "  rhosweep plot rhosweep.db\n"
@@ -206,10 +206,11 @@ const rs_usage rs_usage_report = {
     .summary = "figures, tables and a page, ready for a paper",
     .arguments = "DB -o DIR",
     .about = "Makes figures, tables and index.html of the results in a database, also while a "
-             "sweep is writing to it. Runs the Python package rhosweep_reports, which "
-             "scripts/setup installs.",
-    .notes = "RHOSWEEP_PYTHON names the Python to use; docs/install.md says where it is looked for "
-             "else.",
+             "sweep is writing to it. Runs the Python package rhosweep_reports, which comes with "
+             "the program and needs Python 3.11 or later with matplotlib 3.10; where that is "
+             "missing, the error says what to install.",
+    .notes = "RHOSWEEP_PYTHON names the Python to use; docs/install.md lists where it is "
+             "looked for otherwise.",
     .examples = "  rhosweep report rhosweep.db -o report\n"
                 "  rhosweep report rhosweep.db -o figures --figure rate --format pdf,pgf\n"
                 "  rhosweep report rhosweep.db -o slides --style talk --width page --format png",
@@ -221,9 +222,9 @@ const rs_usage rs_usage_inspect = {
     .summary = "show a file of weights: shapes, spectral radius",
     .arguments = "FILE",
     .about = "Shows the arrays of a file of weights, .npz as numpy.savez writes it or "
-             ".safetensors: shapes, types, whether all numbers are finite; of recurrent weights "
-             "also spectral radius, coupling and singular values, of every gate, and whether they "
-             "can be swept.",
+             ".safetensors: shapes, types, whether all numbers are finite. For the recurrent "
+             "weights of every gate it also shows spectral radius, coupling and singular values, "
+             "and it says whether the network can be swept.",
     .examples = "  rhosweep inspect weights.npz\n"
                 "  rhosweep inspect model.safetensors",
 };
@@ -245,7 +246,7 @@ const rs_usage rs_usage_completion = {
     .summary = "print a completion script for bash or zsh",
     .arguments = "SHELL",
     .about = "Prints a script that completes commands, options and their values in bash or zsh. "
-             "Installed packages bring it along.",
+             "Installed packages include it.",
     .examples = "  source <(rhosweep completion bash)\n"
                 "  rhosweep completion zsh > ~/.zfunc/_rhosweep",
     .word = rs_shell_name,

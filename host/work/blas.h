@@ -8,7 +8,7 @@
 void rs_blas_on_one_thread(void);
 
 /* Between these two a thread may call BLAS and LAPACK, on one thread. RS_EMEMORY where there is no
- * address space for OpenBLAS's buffer, for which it would try for ever; where there is little,
+ * address space for OpenBLAS's buffer, for which it would retry forever; where there is little,
  * threads wait for each other and share one. After RS_OK alone there must be an end. */
 rs_status rs_blas_begin(void);
 void rs_blas_end(void);

@@ -160,7 +160,7 @@ static rs_status fill_weight_hh(const rs_model *model, const rs_case *one, doubl
     return RS_OK;
 }
 
-/* *changed tells whether any element is another one now. */
+/* *changed: whether any element has changed. */
 static rs_status round_weight_hh(rs_precision precision, size_t count, double *w, bool *changed) {
     RS_TRY(check_range(precision, count, w, "weight_hh"));
     *changed = false;
@@ -173,8 +173,8 @@ static rs_status round_weight_hh(rs_precision precision, size_t count, double *w
 }
 
 /* The eigenvalues of a matrix similar to a nilpotent one are roots of its rounding errors, far
- * above them, and mean nothing. They give themselves away by moving as far as they are large. Exact
- * zeros stay, so that a triangular matrix passes. */
+ * above them, and meaningless. They can be recognised: they move by as much as their own size.
+ * Exact zeros stay, so that a triangular matrix passes. */
 static rs_status check_radius(rs_radii *radii, size_t h, const double *w, double radius) {
     double *moved = NULL, changed = 0.0;
     RS_TRY(allocate(h, h, &moved));
@@ -202,7 +202,7 @@ static rs_status scale_weight_hh(const rs_case *one, rs_radii *radii, rs_weights
     bool const all = one->gate_scale == RS_SCALE_SAME;
     double *const candidate = candidate_of(one, out->weight_hh);
     if (out->drawn_radius == 0.0)
-        return rs_fail(RS_EINPUT, "weight_hh: its spectral radius is 0 (nilpotent), so that it "
+        return rs_fail(RS_EINPUT, "weight_hh: its spectral radius is 0 (nilpotent), so it "
                                   "cannot be scaled; use --rho native");
     if (one->ensemble.kind == RS_MODEL)
         RS_TRY(check_radius(radii, h, candidate, out->drawn_radius));
@@ -214,10 +214,11 @@ static rs_status scale_weight_hh(const rs_case *one, rs_radii *radii, rs_weights
 static rs_status check_native(const rs_weights *weights) {
     double const g = weights->coupling;
     if (g == 0.0 || (g >= RS_LEAST_RADIUS && g <= RS_MOST_RADIUS)) return RS_OK;
-    return rs_fail(RS_EINPUT,
-                   "weight_hh: its coupling %g is not between %g and %g, which range extension can "
-                   "follow; scale it with --rho",
-                   g, RS_LEAST_RADIUS, RS_MOST_RADIUS);
+    return rs_fail(
+        RS_EINPUT,
+        "weight_hh: its coupling %g is not between %g and %g, the limits of range extension; "
+        "scale it with --rho",
+        g, RS_LEAST_RADIUS, RS_MOST_RADIUS);
 }
 
 static rs_status make_weight_hh(const rs_case *one, const rs_model *model, rs_radii *radii,

@@ -276,7 +276,7 @@ static rs_status run(void *handle, const rs_pass *pass, rs_record *out) {
             run_column(self, &c, g, n, out);
             double const part = (double)(g * columns + n + 1) / (double)(shape->groups * columns);
             if (pass->tick && !pass->tick(pass->tick_arg, part))
-                return rs_fail(RS_EINTERRUPTED, "reference engine: interrupted");
+                return rs_fail(RS_EINTERRUPTED, "engine reference: interrupted");
         }
     }
     return RS_OK;

@@ -77,7 +77,7 @@ def _intensity(row):
 
 
 def _shape_of(match):
-    """The columns that a benchmark's name tells."""
+    """The columns that a benchmark's name gives."""
     told = {name: value or "" for name, value in match.groupdict().items()}
     weights = told.pop("weights", None)
     if told.get("hidden"):
@@ -129,7 +129,7 @@ def _of_cells(document):
 
 
 def _libraries(document):
-    """Name to what its version is told as. An older file has PyTorch's version alone."""
+    """Name to how its version is shown. An older file has PyTorch's version alone."""
     peers = document["run"].get("peers") or []
     if isinstance(peers, dict):
         peers = [peers | {"library": "PyTorch", "version": peers["torch"]}]
@@ -137,7 +137,7 @@ def _libraries(document):
 
 
 def _peer(name, libraries):
-    """What is told of a peer besides its times: older files timed peers with the gradients of
+    """What is known of a peer besides its times: older files timed peers with the gradients of
     weights beside ours without."""
     if name.startswith("baseline/"):
         return {}

@@ -16,7 +16,7 @@ from .text import printable
 # In files of their own; profiles are large.
 TABLES = ("decay", "critical", "seeds", "clip", "throughput", "runs", "failures")
 TABLE_FORMATS = {"csv": "csv", "md": "md", "latex": "tex", "json": "json"}
-# Beyond this, only CSV is written: nobody reads such a table, and TeX cannot hold it.
+# More rows are written as CSV only: too many to read, or for TeX to hold.
 LONG_TABLE = 1000
 
 
@@ -78,9 +78,9 @@ def _parser():
                         help="sans or serif; default sans")
     parser.add_argument("--title", metavar="NAME", type=_one_of(style.TITLES), default="none",
                         help="none, short (the network) or full (also how it was run); default none: "
-                             "the caption beside each figure, NAME.tex, tells it")
+                             "captions are in NAME.tex beside each figure")
     parser.add_argument("--x", metavar="NAME", type=_one_of(style.AXES), default="rho",
-                        help="rho or g: what figures over the spectral radius show it by; default rho")
+                        help="rho or g on the x axis of figures over the radius; default rho")
     parser.add_argument("--bench", metavar="FILE[,FILE...]", default="",
                         help="JSON of rhosweep-bench or scripts/bench, for the figures of speed")
     return parser

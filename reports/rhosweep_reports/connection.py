@@ -10,7 +10,7 @@ from .errors import InputError, ReportError
 APPLICATION_ID = 0x52484F53  # 'RHOS', as host/store/schema.sql says
 SCHEMA_VERSIONS = (1, 2, 3, 4)
 BUSY_SECONDS = 5
-# As host/store/guard.c: what could run for ever when a table is read.
+# As host/store/guard.c: what could run forever when a table is read.
 FOREIGN_OBJECTS = (
     "SELECT CASE type WHEN 'index' THEN 'an index'"
     " WHEN 'table' THEN iif(rootpage > 0, 'a table', 'a virtual table') ELSE 'a ' || type END, name"
@@ -29,7 +29,7 @@ UNLOCKED = "mode=ro&immutable=1"
 
 def _mode(path):
     """How to open a database to read. A reader who may not write would leave the files of the
-    write-ahead log beside it; without such a file nobody writes, and no locks are needed."""
+    write-ahead log beside it; without such a file no process writes, and no locks are needed."""
     if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
         return "mode=rw"
     return "mode=ro&readonly_shm=1" if Path(f"{path}-wal").exists() else UNLOCKED

@@ -34,7 +34,7 @@ def _read_list(folder):
 
 
 def _outdated(folder, out):
-    """Files that the same command wrote earlier, that nobody changed since, and that `out` lacks."""
+    """Files that the same command wrote earlier, unchanged since, and that `out` lacks."""
     old, new = _read_list(folder), _read_list(out)
     if not new or old.get("made_by") != new["made_by"]:
         return []

@@ -283,7 +283,7 @@ def setting(table):
 
 
 def describe(table, *more):
-    """Lines for the head of a figure: the network, how it was run, and what else is to be told."""
+    """Lines for the head of a figure: the network, how it was run, and anything else worth saying."""
     lines = [f"{kind(table)}, {units(table)}, {units(table, 'steps')}, {seeds(table)}",
              setting(table), ", ".join([*_of_cells(table), *more])]
     return "\n".join(filter(None, lines))

@@ -121,7 +121,7 @@ def headlines(decay, found):
 # --- regimes --------------------------------------------------------------------------------------
 
 _VERB = {"vanishing": "vanish", "exploding": "explode", "steady": "keep their norm",
-         "mixed": "may do either (the 95% interval of the rate holds 0)"}
+         "mixed": "may do either (the 95% interval of the rate includes 0)"}
 
 
 def _verb(regime, network):

@@ -65,7 +65,7 @@ def _needed(points):
 
 
 def _simplified(steps):
-    """(letter, points) of a path without the points that nobody sees."""
+    """(letter, points) of a path without the points that cannot be seen."""
     run = []
     for letter, points in [*steps, ("", ())]:
         if letter == "L" or (letter == "M" and not run):

@@ -250,7 +250,7 @@ def test_cell_against_model(tmp_path):
         done = rhosweep("sweep", "--model", path, "--cell", asked, "-o", tmp_path / "results.db")
         assert assert_one_line(done, 2) == f"rhosweep: {line}"
     done = rhosweep("sweep", "--model", path, "--gate-bias", "1", "-o", tmp_path / "results.db")
-    assert "gate-bias: tanh has no gates" in assert_one_line(done, 2)
+    assert "gate-bias: only for lstm and gru cells, not tanh" in assert_one_line(done, 2)
     assert list(tmp_path.iterdir()) == [path]
 
 
