@@ -11,7 +11,7 @@
 
 enum { NAME_SIZE = 32 };
 
-/* "weight_hh_l0" or "weight_hh"; NULL where neither is there, an error where both are. */
+/* "weight_hh_l0" or "weight_hh"; NULL without either, an error with both. */
 static rs_status find(const rs_arrays *file, const char *name, const rs_array **out) {
     char layered[NAME_SIZE] = "";
     strcat(strcat(layered, name), "_l0");

@@ -12,7 +12,7 @@ typedef struct rs_model {
     char *name;              /* file name without folders */
     uint64_t digest;         /* FNV-1a over names, shapes and values: tells models apart */
     size_t hidden;           /* H */
-    size_t input_size;       /* I; 0 where neither weight_ih nor input is there */
+    size_t input_size;       /* I; 0 without weight_ih and input */
     size_t steps;            /* rows of input; 0 without */
     size_t batch;            /* samples of input, h0 and c0; 0 without */
     rs_cell cell;            /* by weight_hh's K = 4 or 3 blocks lstm or gru; else tanh, nn.RNN's

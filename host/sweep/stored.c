@@ -89,7 +89,7 @@ static bool is_any_done(const rs_stored *s, size_t i) {
     return memchr(done, true, s->spec->n_rho * sizeof *done) != NULL;
 }
 
-/* What is there is not computed again for another norm. */
+/* Stored gradients are not computed again for another norm. */
 static rs_status add_clips(const rs_stored *s) {
     for (size_t i = 0; i < s->plan->n; ++i) {
         if (!is_any_done(s, i)) continue;

@@ -63,9 +63,8 @@ enum { RS_MAX_COLUMNS = 48 };
 typedef struct source source;
 typedef struct table table;
 
-/* A table as its file writes it down: columns of its own, behind those of a case's shape (or before
- * them, where own columns are of that shape) and before those of its settings, of which none comes
- * twice. */
+/* A table as its file defines it: its own columns come after those of a case's shape (before them
+ * where own_leads is set) and before those of its settings. No column appears twice. */
 typedef struct definition {
     const char *name;
     const char *about; /* what it shows, in half a line */
@@ -149,8 +148,8 @@ rs_status rs_table_visit(rs_store *store, const definition *is, rs_row_visit *vi
 /* The cell of the column of that name, which there is. */
 const cell *rs_cell_named(const table *of, const cell *row, const char *name);
 
-/* What theory needs of a row's case: cell, ensemble, sizes, input, h0, loss, gates and leak. Not
- * *known where the words are none of today's. */
+/* What theory needs of a row's case: cell, ensemble, sizes, input, h0, loss, gates and leak. *known
+ * is false where this version does not know a word. */
 rs_status rs_table_read_case(const table *of, const cell *row, rs_case *out, bool *known);
 
 #endif

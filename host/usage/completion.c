@@ -153,7 +153,7 @@ static void print_zsh_value(FILE *out, const char *argument, rs_word_list *word)
         fputs(is_file(argument) ? "_files" : "", out);
         return;
     }
-    /* The blank keeps zsh from putting words of its own first. */
+    /* The blank keeps zsh from inserting arguments of its own first. */
     fputs(is_list(argument) ? " _rhosweep_list" : " _rhosweep_word", out);
     print_words(out, word, "\\");
 }

@@ -269,7 +269,7 @@ static double draw_chrono(const rs_case *one, size_t unit) {
     return log(1.0 + pair[unit % 2] * (one->gate_bias.value - 2.0));
 }
 
-/* The memory gate's whole bias, in the place of both of its own. */
+/* The memory gate's total bias, which replaces bias_ih and bias_hh. */
 static void give_gate_bias(const rs_case *one, rs_weights *out) {
     size_t const first = rs_cell_of(one->cell)->memory * one->hidden;
     for (size_t i = 0; i < one->hidden; ++i) {
