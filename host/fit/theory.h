@@ -1,5 +1,5 @@
-/* theory: the decay rates that theory predicts, for comparison with measured ones. All are
- * minus the mean growth of ln |delta| per step back, in nats: positive vanishes. */
+/* theory: the decay rates that theory predicts, for comparison with measured ones. All are minus
+ * the mean growth of ln |delta| per step back, in nats: positive vanishes. */
 #ifndef RS_THEORY_H
 #define RS_THEORY_H
 

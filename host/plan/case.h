@@ -70,8 +70,8 @@ typedef struct rs_identity_column {
 enum { RS_MAX_IDENTITY = 19 };
 
 /* The columns that tell cases apart, in the order of tables; *n receives their number, at
- * most RS_MAX_IDENTITY. Two cases
- * with equal values have equal results. The store finds cases by them, tables lead with them. */
+ * most RS_MAX_IDENTITY. Two cases with equal values have equal results. The store finds cases by
+ * them, tables lead with them. */
 const rs_identity_column *rs_identity_columns(size_t *n);
 
 #endif

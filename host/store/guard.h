@@ -1,5 +1,4 @@
-/* guard: databases that come from somebody else. What is in them runs no code and cannot keep the
- * reader forever. */
+/* guard: databases from others. What is in them runs no code and cannot keep the reader forever. */
 #ifndef RS_GUARD_H
 #define RS_GUARD_H
 

@@ -43,7 +43,7 @@ rs_status rs_store_open(const char *path, rs_store **out);
 rs_status rs_store_open_readonly(const char *path, rs_store **out);
 void rs_store_close(rs_store *store); /* NULL is allowed */
 
-/* From now on it gives up at once where another program writes. */
+/* From now on it fails at once, without waiting, where another program writes. */
 void rs_store_hurry(rs_store *store);
 
 /* Checks beforehand what rs_store_open would refuse, as far as name, header and folder tell, and

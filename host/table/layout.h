@@ -9,7 +9,7 @@ rs_status rs_layout_look(sink *to, const cell *row);
 
 /* Chooses the columns, after all rows have been looked at. What is the same in every row becomes a
  * constant; where a line has no room for the rest, the least useful columns are left out, of these
- * the last first, and long texts are cut. */
+ * the last first, of a range both ends, and long texts are cut. */
 void rs_layout_choose(sink *to, const writer *writer);
 
 /* Shows every column. */
