@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -150,19 +151,22 @@ def _draw_inherited(at):
     return draw(planned[at], *how)
 
 
-def _ignore_interrupts():
-    """Ctrl-C reaches every process of a terminal; the first one alone answers."""
+def _begin_drawing(work):
+    """Ctrl-C reaches every process of a terminal; the first one alone answers. What LaTeX writes for
+    pgf goes to `work`, for these processes end without removing it."""
+    tempfile.tempdir = str(work)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def draw_all(planned, folder, formats, look, say):
-    """Draws pictures on all processors. Returns for each None, or why it is absent; `say` is told
-    of each that is done."""
+    """Draws pictures on all processors. Returns for each None, or why it is absent; calls `say` for
+    each that is done. LaTeX may leave files beside `folder`."""
     global _inherited
     _inherited = (planned, folder, formats, look)
     workers = min(len(os.sched_getaffinity(0)), len(planned)) or 1
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), _ignore_interrupts)
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), _begin_drawing,
+                               (folder.absolute().parent,))
     try:
         reasons = []
         for picture, reason in zip(planned, pool.map(_draw_inherited, range(len(planned))),

@@ -381,8 +381,12 @@ def test_latex_takes_every_table_and_figure(report, tmp_path):
 @needs_latex
 @pytest.mark.parametrize("font", ["sans", "serif"])
 def test_latex_takes_pgf_without_a_preamble(font, fixed_database, tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
     for figure in ("rate", "profile", "heatmap", "horizon"):
-        succeed("report", fixed_database, "-o", tmp_path, "--figure", figure, "--format", "pgf", "--font", font)
+        succeed("report", fixed_database, "-o", tmp_path, "--figure", figure, "--format", "pgf",
+                "--font", font, env=os.environ | {"TMPDIR": str(scratch)})
+    assert list(scratch.iterdir()) == []
     body = [rf"\input{{{path.name}}}\par" for path in tmp_path.glob("*.pgf")]
     assert len(body) == 4
     latex(tmp_path, "\n".join(body), r"\usepackage{pgf}")
