@@ -62,7 +62,7 @@ def tables(tmp_path_factory):
     plain = [cells.network(cell) for cell in ("tanh", "lstm", "gru")]
     biased = [cells.network(cell, gate_bias=bias) for cell in ("lstm", "gru") for bias in ("-1", "1", "chrono:50")]
     leaky = [cells.network(cell, leak=leak) for cell in ("tanh", "linear") for leak in ("1", "0.5", "0.125")]
-    clip = clips.FEW
+    clip = [row | {"g": row["rho"]} for row in clips.FEW]
     return [of_cells(plain, RADII), of_cells(plain, (None,)), of_cells(biased, (None,)), of_cells(leaky, RADII),
             {"clip": clips.table(clip), "profile": clips.profile_of(clip, [-50, -3, 0])},
             of_networks(hidden=(16, 64, 256)), of_networks(input=("noise:0.25", "noise:0.5", "noise:1")),
