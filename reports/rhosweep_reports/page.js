@@ -35,7 +35,8 @@ function search(table, words, output) {
     row.hidden = !words.every((word) => text.includes(word));
   }
   const shown = rows.filter((row) => !row.hidden).length;
-  output.value = shown === rows.length ? `${shown} rows` : `${shown} of ${rows.length} rows`;
+  const all = rows.length === 1 ? "1 row" : `${rows.length} rows`;
+  output.value = shown === rows.length ? all : `${shown} of ${all}`;
 }
 
 // What is shown, exact, as spreadsheets paste it.

@@ -20,9 +20,12 @@ def _text(name):
 
 # --- findings -------------------------------------------------------------------------------------
 
+_IN_AN_EQUATION = re.compile(r" (?=[=±] |\[)|(?<=[=±]) |(?<=,) (?=[^ ,]+\])")
+
+
 def _unbroken(line):
-    """A sentence whose equations stay in one line."""
-    return re.sub(r" ([=±]) ", "\N{NO-BREAK SPACE}\\1\N{NO-BREAK SPACE}", line)
+    """A sentence whose equations and intervals stay in one line."""
+    return _IN_AN_EQUATION.sub("\N{NO-BREAK SPACE}", line)
 
 
 def _list(lines, kind=""):
@@ -192,7 +195,8 @@ def _sections(tables, figures, absent, entries, sizes, command):
     if overview:
         yield "overview", "Overview", f'<div class="overview">{overview}</div>'
     each = "\n".join(map(figures.section, figures.kinds(lambda name: name not in OVERVIEW)))
-    yield "figures", "Figures", _selectors(figures.choices) + each + _absent(absent)
+    yield "figures", "Figures", (f'<div class="chosen">{_selectors(figures.choices)}{each}</div>'
+                                 + _absent(absent))
     if first is not every:
         yield "networks", "Every network", _section("every-network", every)
     yield "tables", "Tables", "".join(page_tables.headed(entry, sizes) for entry in others)

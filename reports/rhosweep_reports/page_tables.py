@@ -66,6 +66,10 @@ def links(stem, endings, sizes):
     return " · ".join(map(one, endings))
 
 
+def _counted_rows(count):
+    return "1 row" if count == 1 else f"{count} rows"
+
+
 def _is_number(text):
     try:
         float(text)
@@ -135,7 +139,7 @@ def _tools(table):
     return (f'<div class="tools" hidden>'
             f'<input type="search" placeholder="Search" aria-label="Search in {what}">'
             f'<button type="button" class="copy" aria-label="Copy {what} as text between tabs">Copy</button>'
-            f'<output aria-live="polite">{len(table)} rows</output></div>')
+            f'<output aria-live="polite">{_counted_rows(len(table))}</output></div>')
 
 
 def _row(name, row, shown):
@@ -169,7 +173,7 @@ def section(entry, sizes):
     """Files and rows of a table."""
     table = entry.table
     files = f": {links(table.name, entry.endings, sizes)}" if entry.endings else ""
-    about = f'<p class="dim">{entry.rows} rows{files}. {escape(entry.note)}</p>'
+    about = f'<p class="dim">{_counted_rows(entry.rows)}{files}. {escape(entry.note)}</p>'
     if entry.long:
         return about
     return about + (in_columns if _is_turned(table) else in_rows)(table)

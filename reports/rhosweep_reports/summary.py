@@ -53,9 +53,10 @@ def _crossing(point):
 
 def _half_clipped(clip):
     """Where one threshold clips more than half of the networks."""
-    least, *_, greatest = (radius for radius, _ in findings.radii(clip))
+    radii = [radius for radius, _ in findings.radii(clip)]
+    least, greatest = radii[0], radii[-1]
     ranges = findings.clipped_ranges(clip)
-    if ranges == [(least, greatest)]:
+    if least < greatest and ranges == [(least, greatest)]:
         return "at every radius"
     told = [f"from ρ = {number(first)} on" if first < last == greatest else span(first, last)
             for first, last in ranges]

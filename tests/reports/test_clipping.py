@@ -304,6 +304,8 @@ BEGIN = " Clipping at 1 scales down more than half of the networks' gradients "
     ([HALF, SMALL], ["vanishing", "vanishing"],
      "at no radius; where they vanish, it leaves 6 of 8 as they are, and makes the others smaller still."),
     ([MOST, MOST, SMALL, MOST], ["mixed"] * 4, "from ρ = 1 to 2, at ρ = 4."),
+    ([LARGE], ["mixed"], "at ρ = 1."),  # a sweep of one radius, as sweeps/tutorial_clipping.ini
+    ([SMALL], ["mixed"], "at no radius."),
 ])
 def test_what_clipping_does_in_words(totals, regimes, end):
     assert told(totals, regimes) == [BEGIN + end]

@@ -77,6 +77,14 @@ addEventListener("load", async () => {
     .map((one) => one.outerHTML.slice(0, 200));
   scrollTo(0, 3000);
   found.navigation = document.querySelector("nav").getBoundingClientRect().top;
+  frameElement.style.height = "700px";  // as high as a window
+  found.covered = ["critical", "figures", "profile", "absent", "tables", "provenance"]
+    .map((name) => document.getElementById(name) ?? document.getElementById("data-" + name))
+    .filter((heading) => {
+      heading.scrollIntoView();
+      const box = heading.getBoundingClientRect();
+      return !heading.contains(document.elementFromPoint(box.left + 4, box.top + box.height / 2));
+    }).map((heading) => heading.id);
   found.loaded = performance.getEntriesByType("navigation")[0].loadEventStart;
   found.failures = failures;
   const out = document.createElement("pre");
@@ -269,15 +277,23 @@ def test_everything_has_a_name_and_the_navigation_stays(seen):
     assert found["navigation"] == 0
 
 
+def test_nothing_covers_the_heading_that_a_link_leads_to(seen):
+    found, _ = seen
+    assert found["covered"] == []
+
+
+def printed(page, folder):
+    """The page on paper, as pypdf reads it."""
+    pypdf = pytest.importorskip("pypdf")
+    browse(folder, f"--print-to-pdf={folder / 'page.pdf'}", "--no-pdf-header-footer", page.as_uri())
+    return pypdf.PdfReader(folder / "page.pdf").pages
+
+
 @pytest.fixture(scope="module")
 def paper(report, tmp_path_factory):
     """Text of each page, without blanks and line ends, by page; and the sheets' sizes in points."""
-    pypdf = pytest.importorskip("pypdf")
-    folder = tmp_path_factory.mktemp("paper")
-    browse(folder, f"--print-to-pdf={folder / 'page.pdf'}", "--no-pdf-header-footer",
-           (report / "index.html").as_uri())
     return [(page.extract_text(), [round(float(side)) for side in page.mediabox[2:]])
-            for page in pypdf.PdfReader(folder / "page.pdf").pages]
+            for page in printed(report / "index.html", tmp_path_factory.mktemp("paper"))]
 
 
 def dense(text):
@@ -312,6 +328,16 @@ def test_headings_are_on_the_sheet_of_what_they_head(paper):
     for text, _ in paper:
         last = text.strip().splitlines()[-1]
         assert last not in ("Figures", "Tables", "Provenance", "Every network", "Decay rates", "Throughput")
+
+
+def test_a_table_has_its_heads_on_every_sheet(report, tmp_path):
+    table = re.compile('(<table id="table-decay".*?<tbody>)(.*?)(</tbody>)', re.S)
+    text = (report / "index.html").read_text()
+    (tmp_path / "long.html").write_text(table.sub(lambda found: found[1] + 4 * found[2] + found[3], text))
+    sheets = [page.extract_text() for page in printed(tmp_path / "long.html", tmp_path)]
+    of_the_table = [dense(sheet) for sheet in sheets if sheet.count("exploding") > 5]
+    assert len(of_the_table) > 2
+    assert all("regime" in sheet and "growing_fraction" in sheet for sheet in of_the_table)
 
 
 def test_paper_has_no_buttons(paper):
