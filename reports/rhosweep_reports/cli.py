@@ -79,8 +79,9 @@ def _parser():
     parser.add_argument("--title", metavar="NAME", type=_one_of(style.TITLES), default="none",
                         help="none, short (the network) or full (also how it was run); default none: "
                              "the caption beside each figure, NAME.tex, tells it")
-    parser.add_argument("--x", metavar="NAME", type=_one_of(style.AXES), default="rho",
-                        help="rho or g: what figures over the spectral radius show it by; default rho")
+    parser.add_argument("--x", metavar="NAME", type=_one_of(style.AXES), default="",
+                        help="rho or g as the axis of figures over the radius; by default g in phase, rho "
+                             "in the others")
     parser.add_argument("--bench", metavar="FILE[,FILE...]", default="",
                         help="JSON of rhosweep-bench or scripts/bench, for the figures of speed")
     return parser

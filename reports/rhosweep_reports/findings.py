@@ -52,9 +52,9 @@ def regimes(decay):
     return _runs(decay.numbers("rho")[order], [decay.text("regime")[k] for k in order])
 
 
-def radii(table):
-    """(radius, the rows that asked for it), a mean over seeds, ascending."""
-    found = [(float(part.numbers("rho").mean()), part) for part in table.split(("rho_asked",))]
+def radii(table, x="rho"):
+    """(radius or coupling, the rows that asked for one radius), a mean over seeds, ascending."""
+    found = [(float(part.numbers(x).mean()), part) for part in table.split(("rho_asked",))]
     return sorted(found, key=lambda one: one[0])
 
 
@@ -64,10 +64,10 @@ def states(profile):
     return sorted(profile.split(("state",)), key=lambda part: part.one("state") != PAIR)
 
 
-def curves(profile):
-    """Radius (mean over seeds) to log10 norms [seeds, T] of the state that decay rates are fitted
-    to, from step 1 to T, radii ascending."""
-    return [(radius, np.array(part.curves)) for radius, part in radii(states(profile)[0])]
+def curves(profile, x="rho"):
+    """Radius or coupling (mean over seeds) to log10 norms [seeds, T] of the state that decay rates are
+    fitted to, from step 1 to T, ascending."""
+    return [(place, np.array(part.curves)) for place, part in radii(states(profile)[0], x)]
 
 
 def horizon(log10_norm):
@@ -116,15 +116,15 @@ def _is_clipped(clip):
     return (log10(clip, "clip_coef") < 0.0) & (log10(clip, "total") < np.inf)
 
 
-def clipped_share(clip):
-    """Radii, and at each the fraction of networks that one threshold scales down."""
-    return np.transpose([(radius, _is_clipped(part).mean()) for radius, part in radii(clip)])
+def clipped_share(clip, x="rho"):
+    """Radii or couplings, and at each the fraction of networks that one threshold scales down."""
+    return np.transpose([(place, _is_clipped(part).mean()) for place, part in radii(clip, x)])
 
 
-def nonfinite_share(clip):
-    """Radii, and at each the fraction of networks whose gradient is not finite."""
-    return np.transpose([(radius, 1.0 - np.mean(each_network(part, "total") < np.inf))
-                         for radius, part in radii(clip)])
+def nonfinite_share(clip, x="rho"):
+    """Radii or couplings, and at each the fraction of networks whose gradient is not finite."""
+    return np.transpose([(place, 1.0 - np.mean(each_network(part, "total") < np.inf))
+                         for place, part in radii(clip, x)])
 
 
 def clipped_ranges(clip):

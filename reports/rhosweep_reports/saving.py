@@ -10,8 +10,10 @@ from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FixedLocator
 from PIL import Image
 
-from . import text
+from . import fonts, text
 from .errors import ReportError
+
+fonts.read_once()
 
 FORMATS = ("pdf", "png", "svg", "pgf")
 

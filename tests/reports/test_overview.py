@@ -70,8 +70,13 @@ def test_phase_plots_the_tables(x):
 
 
 def test_phase_has_the_prediction_where_the_table_has_it():
-    assert "mean field" in words_of(drawn(over_noise(), "phase", IN_G))
-    assert "mean field" not in words_of(drawn(over_noise(), "phase"))  # it is a coupling
+    assert "mean field" in words_of(drawn(over_noise(), "phase"))
+    assert "mean field" not in words_of(drawn(over_noise(), "phase", Look(x="rho")))  # it is a coupling
+
+
+@pytest.mark.parametrize(("x", "over"), [("", "coupling"), ("g", "coupling"), ("rho", "spectral radius")])
+def test_phase_is_over_the_coupling_unless_a_user_asks_for_the_radius(x, over):
+    assert drawn(over_noise(), "phase", Look(x=x)).axes[0].get_ylabel().startswith(over)
 
 
 def test_phase_says_what_happens_where():
@@ -342,7 +347,7 @@ CROWDS = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("look", LOOKS, ids=lambda look: "-".join(vars(look).values()))
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: "-".join(filter(None, vars(look).values())))
 def test_nothing_is_clipped_and_no_names_overlap(name, look):
     for at, tables in enumerate(CROWDS[name]):
         for picture in planned(tables, name, look):

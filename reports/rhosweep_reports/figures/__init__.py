@@ -7,7 +7,7 @@ goes where the finished layout has room is placed by a function that draw return
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .. import findings
 from ..table import CELL, FAMILY, NETWORK
@@ -19,8 +19,8 @@ def _without(*columns):
 
 
 def _x(look, *_wholes):
-    """What a user chose for the x axis."""
-    return {"x": look.x}
+    """What a user chose for the axis of radii; without it a figure takes its own."""
+    return {"x": look.x} if look.x else {}
 
 
 def _shows_seeds(table, *others):
@@ -40,6 +40,10 @@ class Figure:
     shared: Callable = lambda _look, *_wholes: {}
     # Lines that tell what was run: of the first table's rows.
     describe: Callable = findings.describe
+
+    def over(self, x):
+        """Named for what a user chose for the axis of radii."""
+        return replace(self, title=self.title.replace("spectral radius", "coupling g")) if x == "g" else self
 
 
 FIGURES = (
@@ -81,7 +85,7 @@ FIGURES = (
            "ρ* (bold) and others whose ends are spread. Thin line: the norm at the loss. "
            "Dotted: where gradients of a number format, spread evenly over the units, underflow or overflow "
            "(bf16 overflows where fp32 does)."),
-    Figure("heatmap", "Gradient norm over radius and steps back", ("profile", "critical"), NETWORK,
+    Figure("heatmap", "Gradient norm over spectral radius and steps back", ("profile", "critical"), NETWORK,
            profiles.heatmap,
            "Norm of dL/dh_t relative to that at the loss: mean over seeds and batch of log10. Colours end at "
            "the ends of the bar. Solid lines: a thousandth and a thousand times the norm at the loss; dashed: "
@@ -100,19 +104,20 @@ FIGURES = (
            "Norm of the gradient of all weights and biases, before and after it is scaled down to "
            "the threshold (dotted) as PyTorch's clip_grad_norm_ does; lines are medians over the "
            "networks, bands reach from the 10% to the 90% quantile. Below: the fraction of networks "
-           "whose gradient is scaled down and, where there are any, of those whose gradient is not finite."),
+           "whose gradient is scaled down and, where there are any, of those whose gradient is not finite.",
+           shared=_x),
     Figure("gradients", "Gradient of W_hh and of the first state", ("clip", "profile"), NETWORK,
            weights.gradients,
            "Norms of dL/dW_hh and of dL/dh_1 (the mean over the batch of its log10), T - 1 steps "
            "back from the loss; lines are medians over the networks, bands reach from the 10% to "
            "the 90% quantile. Dotted: where dL/dW_hh in a number format, spread evenly over its "
-           "elements, becomes 0 or infinite."),
+           "elements, becomes 0 or infinite.", shared=_x),
     Figure("phase", "Where gradients vanish and where they explode, over noise", ("decay", "critical"),
            _without("input"), phase.phase,
            "Colours: decay rate, mean over seeds; they end at the ends of their bar. Circles: where the "
            "decay rate is 0, linear between two radii, with its 95% interval (bootstrap over seeds); a bar "
            "that reaches the edge has no end there. Dashed: mean-field theory for infinitely many units, "
-           "as far as it holds. Dotted: where gradients of linear cells keep their norm. Grey: no rate.",
+           "drawn where it was checked: with iid weights and fewer than 256 units, from σ = 0.5 on. Dotted: where gradients of linear cells keep their norm. Grey: no rate.",
            phase.has_levels, _x),
     Figure("multiples", "Decay rates of all networks", ("decay", "critical"), kinds.OTHERS,
            multiples.multiples,

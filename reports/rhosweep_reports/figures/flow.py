@@ -94,7 +94,7 @@ def rate_limits(decay):
 
 def share_rates(look, decay, _critical):
     """One scale for the rates of all families, so that pictures can be compared."""
-    return {"x": look.x, "limits": rate_limits(decay)}
+    return {"x": look.x or "rho", "limits": rate_limits(decay)}
 
 
 def _draw_rates(axes, parts, x):
