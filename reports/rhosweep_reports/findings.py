@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from . import rounding
 from .table import CELL, OF_CELLS
 
 # A format's gradients leave its range where norm / sqrt(H) rounds to 0 or exceeds the largest
@@ -155,28 +156,14 @@ def number(value, digits=3):
     return f"{value:.{digits}g}"
 
 
-def decimals(uncertainty):
-    """With so many, an uncertainty has two digits."""
-    return max(0, 1 - int(f"{uncertainty:.1e}".partition("e")[2]))
-
-
 def bounded(value, low, high):
-    """A value and its interval to the interval's first two digits: "1.5574 ± 0.0019", the wider side, or
-    where the sides differ by a fifth "1.609 [1.588, 1.636]". An end that is 0 or infinite is beyond the
-    radii of the sweep."""
+    """A value and its interval: "1.609 [1.588, 1.636]"; without one, the value. An end that is 0 or
+    infinite is beyond the radii of the sweep."""
+    how = rounding.between(value, low, high)
     if not (math.isfinite(low) or math.isfinite(high)) or low == high:
-        return number(value, 4)
-    if low == 0.0 or high == math.inf:
-        return f"{number(value, 4)} [{_end(low)}, {_end(high)}]"
-    sides = sorted((value - low, high - value))
-    places = decimals(sides[1])
-    if sides[1] < 1.2 * sides[0]:
-        return f"{value:.{places}f} ± {sides[1]:.{places}f}"
-    return f"{value:.{places}f} [{low:.{places}f}, {high:.{places}f}]"
-
-
-def _end(value):
-    return number(value, 4) if 0.0 < value < math.inf else "beyond the radii swept"
+        return how.whole(value)
+    ends = (how(end) if 0.0 < end < math.inf else "beyond the radii swept" for end in (low, high))
+    return f"{how(value)} [{', '.join(ends)}]{how.exponent}"
 
 
 def units(table, column="hidden"):

@@ -128,10 +128,10 @@ def test_rates_of_all_families_have_one_scale(results):
 
 
 @pytest.mark.parametrize(("ends", "expected"), [
-    ((1.5, 1.7), r"1.6\ [1.5,\,1.7]"), ((1.588, 1.636), r"1.61\ [1.59,\,1.64]"),
-    ((1.3, np.inf), r"1.6\ [1.3,\,\infty)"), ((0.0, 1.7), r"1.61\ (0,\,1.70]"),
+    ((1.5, 1.7), r"1.61\ [1.50,\,1.70]"), ((1.588, 1.636), r"1.609\ [1.588,\,1.636]"),
+    ((1.3, np.inf), r"1.61\ [1.30,\,\infty)"), ((0.0, 1.7), r"1.61\ (0,\,1.70]"),
     ((0.0, np.inf), r"1.609\ (0,\,\infty)"),
-    ((np.nan, np.nan), "1.61"), ((1.609, 1.609), r"1.609\ [1.609,\,1.609]")])
+    ((np.nan, np.nan), "1.609"), ((1.609, 1.609), r"1.609\ [1.609,\,1.609]")])
 def test_intervals_are_rounded_to_their_width(ends, expected):
     assert with_interval(1.609, *ends) == expected
 

@@ -9,7 +9,7 @@ pictures = pytest.importorskip("rhosweep_reports.pictures")
 from matplotlib.text import Text  # noqa: E402
 from picture_tools import assert_readable, draw  # noqa: E402
 from rhosweep_reports import style  # noqa: E402
-from rhosweep_reports.figures import kinds, phase, seeds  # noqa: E402
+from rhosweep_reports.figures import phase, seeds  # noqa: E402
 from rhosweep_reports.style import Look  # noqa: E402
 from rhosweep_reports.table import Table  # noqa: E402
 
@@ -146,14 +146,6 @@ def test_multiples_say_where_each_network_turns():
     words = words_of(drawn(grid(("gaussian", "symmetric"), (64, 128)), "multiples"))
     assert {r"$\rho^*=1.75$", r"$\rho^*=1.62$", "Gaussian", "Symmetric", "H = 64", "H = 128"} <= {*words}
     assert words.count(r"no $\rho^*$") == 2
-
-
-@pytest.mark.parametrize(("value", "low", "high", "shown"), [
-    (1.609, 1.588, 1.636, "1.61"), (1.55428, 1.55347, 1.55501, "1.554"), (1.92, 1.76, np.inf, "1.9"),
-    (1.5, np.nan, np.nan, "1.50"), (12.0, 9.0, 14.0, "12"),
-])
-def test_a_critical_point_is_told_as_exactly_as_it_is_known(value, low, high, shown):
-    assert kinds.rounded(value, low, high) == shown
 
 
 @pytest.mark.parametrize(("width", "shape"), [("page", (3, 4)), ("column", (4, 3))])
