@@ -69,7 +69,7 @@ def plan(tables, look, wanted=None):
     """Pictures to draw, and (title, reason) of figures that no table allows. `tables` is name to
     Table; `wanted` names one figure."""
     pictures, absent, taken = [], [], set()
-    for figure in (figure.over(look.x) for figure in FIGURES):
+    for figure in (figure.of(look) for figure in FIGURES):
         if wanted not in (None, figure.name):
             continue
         lacking = _lacking(figure, tables)

@@ -40,10 +40,13 @@ class Figure:
     shared: Callable = lambda _look, *_wholes: {}
     # Lines that tell what was run: of the first table's rows.
     describe: Callable = findings.describe
+    split_in_talk: tuple[str, ...] = ()  # more columns, for pictures that a slide has room for
 
-    def over(self, x):
-        """Named for what a user chose for the axis of radii."""
-        return replace(self, title=self.title.replace("spectral radius", "coupling g")) if x == "g" else self
+    def of(self, look):
+        """Named for the axis that a user chose, and split as the style needs it."""
+        title = self.title.replace("spectral radius", "coupling g") if look.x == "g" else self.title
+        split = (*self.split, *self.split_in_talk) if look.style == "talk" else self.split
+        return replace(self, title=title, split=split)
 
 
 FIGURES = (
@@ -142,11 +145,12 @@ FIGURES = (
            "samples, T steps. Bars are medians over the runs, whiskers reach from the least to the "
            "greatest; what ran in turns with ours is compared within each round. Of one CPU, with the most "
            "threads. " + bench.RIVALS + " "
-           + bench.GREY, bench.has_rivals, describe=bench.describe),
+           + bench.GREY, bench.has_rivals, bench.share_room, bench.describe, ("cell",)),
     Figure("time", "Time per column and step", ("bench",), ("precision", "gradients"), bench.time,
            "Forward and backward pass, per column (one sample at one radius) and step: H units, B samples, "
            "T steps. Medians over the runs, whiskers from the least to the greatest; of one CPU, with the "
-           "most threads. " + bench.RIVALS + " " + bench.GREY, describe=bench.describe),
+           "most threads. " + bench.RIVALS + " " + bench.GREY, shared=bench.share_room,
+           describe=bench.describe, split_in_talk=("cell",)),
     *(Figure(f"time-{axis}", f"Time against {axis}", ("bench",), bench.KIND, bench.time_over(axis),
              "Forward and backward pass, per column (one sample at one radius) and step; medians over the "
              f"runs, strokes from the least to the greatest. Lines join shapes that differ in {axis} "
