@@ -75,11 +75,18 @@ class Typeset:
             _save_vector(self.figure, path, output_format)
 
 
+def _has_colour_bar(figure):
+    return any(axes.get_label() == "<colorbar>" for axes in figure.axes)  # matplotlib's name
+
+
 def _save_png(figure, path):
-    """With a palette: figures have few colours, and a third of the bytes will do."""
+    """With a palette where figures have few colours: a third of the bytes will do. The 256 of a colour bar
+    leave it none for the edges of letters, and it would show bands."""
     whole = io.BytesIO()
     figure.savefig(whole, format="png", metadata={"Software": None})
-    image = Image.open(whole).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    image = Image.open(whole).convert("RGB")
+    if not _has_colour_bar(figure):
+        image = image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     dpi = matplotlib.rcParams["savefig.dpi"]
     image.save(path, format="png", optimize=True, dpi=(dpi, dpi))
 
