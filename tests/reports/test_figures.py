@@ -289,6 +289,16 @@ def test_names_are_moved_as_little_as_may_be(values, expected):
     assert spread(values, 2.0) == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.parametrize("over", style.AXES)
+@pytest.mark.parametrize("name", ["heatmap", "rate"])
+def test_a_figure_gives_the_critical_point_the_digits_of_the_table(name, over, fixed, fixed_database):
+    table = succeed("table", "critical", fixed_database, "--format", "md", "--columns", f"{over}_critical")
+    value = table.splitlines()[-1].strip("| ").partition(" [")[0]
+    tables = {one: fixed.read(one) for one in ("decay", "profile", "critical")}
+    (picture,), _ = pictures.plan(tables, Look(x=over), name)
+    assert any(f"^*={value}" in text.get_text() for text in draw(picture, Look(x=over)).axes[0].texts)
+
+
 def test_words_find_room_beside_an_interval_of_no_number(axes):
     axes.errorbar([1.0, 2.0, 3.0], [np.nan, 1.0, 2.0], [np.nan, 0.5, 0.5], fmt="o")
     axes.figure.draw_without_rendering()

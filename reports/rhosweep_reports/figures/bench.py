@@ -41,15 +41,15 @@ BODIES = {
     "cell_hooks": Body("PyTorch nn.RNNCell", "#E3BCD4"),
 }
 # What others compute, for captions.
-RIVALS = ("All compute the norm of dL/dh_t at every step (of an LSTM, of dL/dc_t too), except PyTorch's "
-          "nn.RNN, nn.LSTM and nn.GRU (no norms), which do not give that gradient: theirs is the time of a "
-          "forward and a backward pass. These, nn.RNNCell and JAX's vmap of grad take a product for each "
-          "step and radius, the others one for all radii of a step. PyTorch and JAX lose gradients outside "
+RIVALS = ("All compute the norm of dL/dh_t at every step (for an LSTM, of dL/dc_t too), except PyTorch's "
+          "nn.RNN, nn.LSTM and nn.GRU (no norms), which do not expose that gradient: theirs is the time of a "
+          "forward and a backward pass. These, nn.RNNCell and JAX's vmap of grad multiply matrices once per "
+          "step and radius, the others once per step for all radii. PyTorch and JAX lose gradients outside "
           "the range of their numbers.")
-WIDE = 2.0  # greatest over least of more than that is no time to quote
+WIDE = 2.0  # slowest over fastest run of more than that is not a time to quote
 LETTERS = "#333333"
 VAGUE, VAGUE_EDGE, VAGUE_TEXT = "#E6E6E6", "#B0B0B0", "#666666"
-GREY = f"Grey: least and greatest differ by more than a factor of {WIDE:g}, which is no time to quote."
+GREY = f"Grey: fastest and slowest run differ by more than a factor of {WIDE:g}; not a time to quote."
 
 
 def _body(name):

@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.ticker import PercentFormatter
 
 from .. import findings, style
+from ..rounding import between
 from ..text import math as formula
 from .drawing import (
     OVER,
@@ -150,7 +151,8 @@ def _mark_critical(axes, critical, x):
     if x == "g" and axes.get_xlim()[0] < predicted < axes.get_xlim()[1]:
         axes.plot([predicted], [0.0], marker="|", markersize=style.stroke(9), color=style.THEORY,
                   markeredgewidth=style.stroke(1.2), zorder=4.5)
-        told.append((f"predicted {formula(f'g^*={predicted:.3f}')}", predicted, -0.15, style.THEORY_TEXT))
+        words = "predicted " + formula(f"g^*={between(place, low, high).whole(predicted)}")
+        told.append((words, predicted, -0.15, style.THEORY_TEXT))
     return told
 
 

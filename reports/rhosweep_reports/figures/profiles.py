@@ -26,6 +26,7 @@ from .drawing import (
     range_ends_log10,
 )
 from .flow import ordered
+from .kinds import critical_points, told
 from .places import fraction, name_ends, name_line, write_where_free
 
 
@@ -246,7 +247,8 @@ def heatmap(axes, profile, critical=None, x="rho"):
             _name_contour(axes, contour)
         value = _value_at(places, relative)
         if shown:
-            write_where_free(axes, formula(f"{SYMBOL[x]}={star:.3g}"), (0.0, fraction(axes, (0, star))[1]),
+            words = told(x, *(values[0] for values in critical_points(critical, x)))
+            write_where_free(axes, words, (0.0, fraction(axes, (0, star))[1]),
                              where=lambda *at: np.abs(value(*at)) < 0.5 * clip)
         dark = max(findings.VANISHED, DARK * clip)
         for words, sign in (("vanished", -1.0), ("exploded", 1.0)):
