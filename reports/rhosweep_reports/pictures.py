@@ -132,12 +132,11 @@ def drawn(picture, look):
     if look.title != "none":
         head(figure, "\n".join(picture.lines if look.title == "full" else picture.lines[:1]))
     typeset = Typeset(figure)
-    typeset.set_formulas()
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     if place:
         place()
-        typeset.set_formulas()
+        typeset.set_added()
     return typeset
 
 

@@ -35,10 +35,14 @@ class Typeset:
     def __init__(self, figure):
         self.figure = figure
         self._source = {}
+        self._set(figure.findobj(Text))
 
-    def set_formulas(self):
-        """Of all text that was added since the last time."""
-        for one in self.figure.findobj(Text):
+    def set_added(self):
+        """Formulas of what was written into axes since."""
+        self._set([one for axes in self.figure.axes for one in axes.texts])
+
+    def _set(self, texts):
+        for one in texts:
             what = one.get_text()
             if text.has_math(what):
                 self._source[one] = what
