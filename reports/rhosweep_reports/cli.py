@@ -79,8 +79,9 @@ def _parser():
     parser.add_argument("--title", metavar="NAME", type=_one_of(style.TITLES), default="none",
                         help="none, short (the network) or full (also how it was run); default none: "
                              "captions are in NAME.tex beside each figure")
-    parser.add_argument("--x", metavar="NAME", type=_one_of(style.AXES), default="rho",
-                        help="rho or g on the x axis of figures over the radius; default rho")
+    parser.add_argument("--x", metavar="NAME", type=_one_of(style.AXES),
+                        help="rho or g on the x axis of figures over the radius; by default g in phase, rho "
+                             "in the others")
     parser.add_argument("--bench", metavar="FILE[,FILE...]", default="",
                         help="JSON of rhosweep-bench or scripts/bench, for the figures of speed")
     return parser
@@ -89,7 +90,7 @@ def _parser():
 def _look(options):
     from .style import Look
 
-    return Look(options.style, options.width, options.font, options.title, options.x)
+    return Look(options.style, options.width, options.font, options.title, options.x or "")
 
 
 def _bench(options):

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from . import rounding
 from .table import CELL, OF_CELLS
 
 # A format's gradients leave its range where norm / sqrt(H) rounds to 0 or exceeds the largest
@@ -52,9 +53,9 @@ def regimes(decay):
     return _runs(decay.numbers("rho")[order], [decay.text("regime")[k] for k in order])
 
 
-def radii(table):
-    """(radius, the rows that asked for it), a mean over seeds, ascending."""
-    found = [(float(part.numbers("rho").mean()), part) for part in table.split(("rho_asked",))]
+def radii(table, x="rho"):
+    """(radius or coupling, the rows that asked for one radius), a mean over seeds, ascending."""
+    found = [(float(part.numbers(x).mean()), part) for part in table.split(("rho_asked",))]
     return sorted(found, key=lambda one: one[0])
 
 
@@ -64,10 +65,10 @@ def states(profile):
     return sorted(profile.split(("state",)), key=lambda part: part.one("state") != PAIR)
 
 
-def curves(profile):
-    """Radius (mean over seeds) to log10 norms [seeds, T] of the state that decay rates are fitted
-    to, from step 1 to T, radii ascending."""
-    return [(radius, np.array(part.curves)) for radius, part in radii(states(profile)[0])]
+def curves(profile, x="rho"):
+    """Radius or coupling (mean over seeds) to log10 norms [seeds, T] of the state that decay rates are
+    fitted to, from step 1 to T, ascending."""
+    return [(place, np.array(part.curves)) for place, part in radii(states(profile)[0], x)]
 
 
 def horizon(log10_norm):
@@ -116,15 +117,15 @@ def _is_clipped(clip):
     return (log10(clip, "clip_coef") < 0.0) & (log10(clip, "total") < np.inf)
 
 
-def clipped_share(clip):
-    """Radii, and at each the fraction of networks that one threshold scales down."""
-    return np.transpose([(radius, _is_clipped(part).mean()) for radius, part in radii(clip)])
+def clipped_share(clip, x="rho"):
+    """Radii or couplings, and at each the fraction of networks that one threshold scales down."""
+    return np.transpose([(place, _is_clipped(part).mean()) for place, part in radii(clip, x)])
 
 
-def nonfinite_share(clip):
-    """Radii, and at each the fraction of networks whose gradient is not finite."""
-    return np.transpose([(radius, 1.0 - np.mean(each_network(part, "total") < np.inf))
-                         for radius, part in radii(clip)])
+def nonfinite_share(clip, x="rho"):
+    """Radii or couplings, and at each the fraction of networks whose gradient is not finite."""
+    return np.transpose([(place, 1.0 - np.mean(each_network(part, "total") < np.inf))
+                         for place, part in radii(clip, x)])
 
 
 def clipped_ranges(clip):
@@ -155,28 +156,14 @@ def number(value, digits=3):
     return f"{value:.{digits}g}"
 
 
-def decimals(uncertainty):
-    """With so many, an uncertainty has two digits."""
-    return max(0, 1 - int(f"{uncertainty:.1e}".partition("e")[2]))
-
-
 def bounded(value, low, high):
-    """A value and its interval to the interval's first two digits: "1.5574 ± 0.0019", the wider side, or
-    where the sides differ by a fifth "1.609 [1.588, 1.636]". An end that is 0 or infinite is beyond the
-    radii of the sweep."""
+    """A value and its interval: "1.609 [1.588, 1.636]"; without one, the value. An end that is 0 or
+    infinite is beyond the radii of the sweep."""
+    how = rounding.between(value, low, high)
     if not (math.isfinite(low) or math.isfinite(high)) or low == high:
-        return number(value, 4)
-    if low == 0.0 or high == math.inf:
-        return f"{number(value, 4)} [{_end(low)}, {_end(high)}]"
-    sides = sorted((value - low, high - value))
-    places = decimals(sides[1])
-    if sides[1] < 1.2 * sides[0]:
-        return f"{value:.{places}f} ± {sides[1]:.{places}f}"
-    return f"{value:.{places}f} [{low:.{places}f}, {high:.{places}f}]"
-
-
-def _end(value):
-    return number(value, 4) if 0.0 < value < math.inf else "beyond the radii swept"
+        return how.whole(value)
+    ends = (how(end) if 0.0 < end < math.inf else "beyond the radii swept" for end in (low, high))
+    return f"{how(value)} [{', '.join(ends)}]{how.exponent}"
 
 
 def units(table, column="hidden"):

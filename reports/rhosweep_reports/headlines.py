@@ -3,6 +3,7 @@ says. Every number is one of the tables decay and critical."""
 
 from . import findings
 from .findings import bounded, number
+from .rounding import between
 from .table import FAMILY, NETWORK
 
 _IN_THE_SUBJECT = ("cell", "ensemble", "model", "model_digest")
@@ -24,9 +25,14 @@ def point_of(network, found):
     return found.get(findings.key(network, NETWORK))
 
 
+def _critical(point, name):
+    """The critical rho or g, and the ends of its interval."""
+    return [point.numbers(f"{name}_critical{end}")[0] for end in ("", "_ci95_low", "_ci95_high")]
+
+
 def star(point, name):
-    """The critical rho or g and its interval."""
-    return bounded(*(point.numbers(f"{name}_critical{end}")[0] for end in ("", "_ci95_low", "_ci95_high")))
+    """In words."""
+    return bounded(*_critical(point, name))
 
 
 def both_stars(point):
@@ -49,7 +55,8 @@ def _theory(point, network):
     if not point.one("g_predicted"):
         return ""
     law = "mean field" if "mean field" in network.text("prediction") else "theory"
-    return f"; {law}, for H → ∞: g* = {number(point.numbers('g_predicted')[0], 5)}"
+    predicted = between(*_critical(point, "g")).whole(point.numbers("g_predicted")[0])
+    return f"; {law}, for H → ∞: g* = {predicted}"
 
 
 def _turn(networks):

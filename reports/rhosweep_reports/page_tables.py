@@ -1,9 +1,8 @@
 """Tables of the page: rounded for reading; sorting, searching and copying see the exact numbers."""
 
-import math
 from urllib.parse import quote
 
-from . import findings
+from . import findings, rounding
 from .html_text import escape
 from .table import NETWORK, OF_CELLS
 
@@ -29,7 +28,7 @@ _TITLES = {"decay": "Decay rates", "critical": "Critical point", "seeds": "Decay
            "failures": "Failures", "bench": "Benchmarks"}
 # Told once, above the table, where all rows agree.
 _SETTINGS = {*NETWORK, "seeds", "radii", "attempts", "device", "threads", "model_digest"}
-# An uncertainty or the ends of an interval, and the columns that are rounded to its first two digits.
+# An uncertainty or the ends of an interval, and the columns that are rounded to it.
 _ROUNDED = {
     "decay": ((("decay_rate_ci95",), ("decay_rate", "decay_rate_ci95", "decay_rate_min", "decay_rate_max",
                                       "predicted_rate")),),
@@ -87,25 +86,22 @@ def _short(text):
     return f"{float(mantissa):.4g}e{exponent}" if beyond else f"{float(text):.4g}"
 
 
-def _places(name, row):
-    """Decimals of the columns whose uncertainty is known."""
+def _roundings(name, row):
+    """Of the columns whose uncertainty is known."""
     found = {}
     for ends, rounded in _ROUNDED.get(name, ()):
-        value = float(row[rounded[0]] or "nan")
-        texts = [row.get(end) or "nan" for end in ends]
-        halves = [abs(float(text) - (value if len(ends) == 2 else 0.0)) for text in texts]
-        if all(0.0 < half < math.inf for half in halves):
-            found |= dict.fromkeys(rounded, findings.decimals(max(halves)))
+        numbers = (float(row.get(column) or "nan") for column in (rounded[0], *ends))
+        how = rounding.between(*numbers) if len(ends) == 2 else rounding.to(*numbers)
+        found |= dict.fromkeys(rounded, how)
     return found
 
 
-def cell(column, text, places=None):
+def cell(column, text, how=None):
     if column in _LONG:
         return f'<td class="long">{escape(text.strip())}</td>'
     if column in _TEXT or not _is_number(text):
         return f"<td>{escape(text)}</td>"
-    rounded = places is not None and math.isfinite(float(text))
-    short = f"{float(text):.{places}f}" if rounded else _short(text)
+    short = how.whole(float(text)) if how else _short(text)
     exact = "" if short == text else f' data-exact="{escape(text)}"'
     return f'<td class="number"{exact}>{short}</td>'
 
@@ -143,8 +139,8 @@ def _tools(table):
 
 
 def _row(name, row, shown):
-    places = _places(name, row)
-    return "<tr>" + "".join(cell(c, row[c], places.get(c)) for c in shown) + "</tr>"
+    how = _roundings(name, row)
+    return "<tr>" + "".join(cell(c, row[c], how.get(c)) for c in shown) + "</tr>"
 
 
 def in_rows(table):

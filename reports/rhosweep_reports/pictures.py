@@ -70,7 +70,7 @@ def plan(tables, look, wanted=None):
     """Pictures to draw, and (title, reason) of figures that no table allows. `tables` is name to
     Table; `wanted` names one figure."""
     pictures, absent, taken = [], [], set()
-    for figure in FIGURES:
+    for figure in (figure.of(look) for figure in FIGURES):
         if wanted not in (None, figure.name):
             continue
         lacking = _lacking(figure, tables)
@@ -133,12 +133,11 @@ def drawn(picture, look):
     if look.title != "none":
         head(figure, "\n".join(picture.lines if look.title == "full" else picture.lines[:1]))
     typeset = Typeset(figure)
-    typeset.set_formulas()
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     if place:
         place()
-        typeset.set_formulas()
+        typeset.set_added()
     return typeset
 
 

@@ -10,8 +10,10 @@ from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FixedLocator
 from PIL import Image
 
-from . import text
+from . import fonts, text
 from .errors import ReportError
+
+fonts.read_once()
 
 FORMATS = ("pdf", "png", "svg", "pgf")
 
@@ -33,10 +35,14 @@ class Typeset:
     def __init__(self, figure):
         self.figure = figure
         self._source = {}
+        self._set(figure.findobj(Text))
 
-    def set_formulas(self):
-        """Of all text that was added since the last time."""
-        for one in self.figure.findobj(Text):
+    def set_added(self):
+        """Formulas of what was written into axes since."""
+        self._set([one for axes in self.figure.axes for one in axes.texts])
+
+    def _set(self, texts):
+        for one in texts:
             what = one.get_text()
             if text.has_math(what):
                 self._source[one] = what
@@ -73,11 +79,18 @@ class Typeset:
             _save_vector(self.figure, path, output_format)
 
 
+def _has_colour_bar(figure):
+    return any(axes.get_label() == "<colorbar>" for axes in figure.axes)  # matplotlib's name
+
+
 def _save_png(figure, path):
-    """With a palette: figures have few colours, and a third of the bytes will do."""
+    """With a palette where figures have few colours: a third of the bytes will do. The 256 of a colour bar
+    leave it none for the edges of letters, and it would show bands."""
     whole = io.BytesIO()
     figure.savefig(whole, format="png", metadata={"Software": None})
-    image = Image.open(whole).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    image = Image.open(whole).convert("RGB")
+    if not _has_colour_bar(figure):
+        image = image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     dpi = matplotlib.rcParams["savefig.dpi"]
     image.save(path, format="png", optimize=True, dpi=(dpi, dpi))
 

@@ -27,7 +27,7 @@ class Look:
     width: str = "column"
     font: str = "sans"
     title: str = "none"
-    x: str = "rho"  # what figures over the radius have on their x axis
+    x: str = ""  # rho or g in figures over the radius; "" for what each has by itself
 
 
 _INCHES = {"paper": {"column": 3.4, "page": 7.0}, "talk": {"column": 5.6, "page": 11.0}}

@@ -2,8 +2,8 @@
 
 import math
 
-from . import findings
-from .findings import bounded, number
+from . import findings, rounding
+from .findings import number
 from .headlines import both_stars, by_size, point_of, ranges, span, star
 from .table import CELL, FAMILY, NETWORK, OF_CELLS
 
@@ -125,7 +125,7 @@ def _rates(group, _found):
     """The rate of each cell at the only radius, and how far that carries a gradient."""
     for part in findings.variants(group):
         rate, half = (part.numbers(name)[0] for name in ("decay_rate", "decay_rate_ci95"))
-        told = f"{bounded(rate, rate - half, rate + half)} nats per step"
+        told = f"{rounding.with_half(rate, half) if half > 0.0 else number(rate, 4)} nats per step"
         if part.one("regime") == "vanishing":
             steps = math.log(1000.0) / rate
             told += f", {number(steps) if steps < 100 else round(steps)} steps to 1e-3 of the start"

@@ -239,7 +239,7 @@ def test_the_base_of_a_scaling_is_a_shape_of_its_own(read):
 
 def drawn(table, look="paper", width="column", wanted=None):
     """(picture, figure) of all that the table allows."""
-    planned, _ = pictures.plan({"bench": table}, Look(), wanted)
+    planned, _ = pictures.plan({"bench": table}, Look(look, width), wanted)
     figures = ((picture, draw(picture, Look(look, width))) for picture in planned
                if picture.figure.tables == ("bench",))
     return [(picture, figure) for picture, figure in figures if figure is not None]
@@ -380,9 +380,27 @@ def test_dots_are_those_of_the_table(read):
 
 def test_of_more_shapes_than_there_is_room_for_the_largest_of_each_size(read):
     shapes = [(hidden, batch, 8, 10) for hidden in (8, 16, 32) for batch in (1, 4, 2, 3, 5)]
-    said = words(one(read([comparison(shapes)]), "speedup"))
+    axes = one(read([comparison(shapes)]), "speedup")
+    said = words(axes)
     assert sum("$B=5$" in text for text in said) == 3
     assert not any(f"$B={batch}$" in text for batch in (1, 2, 3, 4) for text in said)
+    assert "3 of 15 shapes shown" in axes.get_xlabel()
+
+
+@pytest.mark.parametrize("wanted", BY_SHAPE)
+def test_a_slide_has_one_cell_and_room(wanted, read):
+    shapes = [(hidden, 4, 8, 10) for hidden in (8, 16, 32, 64, 128)]
+    table = read([cells(shapes, 1.0)])
+    slides = [one for one in drawn(table, "talk", "page", wanted) if "weights" not in one[0].name]
+    assert [picture.about.partition(",")[0] for picture, _ in slides] == ["tanh", "LSTM", "GRU"]
+    for _, figure in slides:
+        said = words(figure.axes[0])
+        assert [size for size in (8, 16, 32, 64, 128) if any(f"$H={size}$" in text for text in said)] == \
+            [8, 32, 128]
+        assert "3 of 5 shapes shown" in figure.axes[0].get_xlabel()
+        assert figure.get_figheight() < 0.7 * figure.get_figwidth()
+    for _, figure in drawn(table, "paper", "page", wanted):
+        assert "shapes shown" not in figure.axes[0].get_xlabel()
 
 
 def test_threads_is_relative_to_the_fewest(read):

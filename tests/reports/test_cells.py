@@ -288,8 +288,8 @@ def test_the_summary_says_where_each_cell_crosses():
     table = decay(THREE, (0.5, 3.0, 5.0))
     ((heading, lines),) = summary.side_by_side(table, headlines.points(critical(THREE)))
     assert heading.startswith("Cells side by side: gaussian, H = 64")
-    assert lines == ["H = 64: the decay rate crosses 0 at ρ = 1.200 ± 0.010 for tanh; at ρ = 1.200 ± 0.010 "
-                     "for LSTM; at ρ = 1.200 ± 0.010 for GRU."]
+    assert lines == ["H = 64: the decay rate crosses 0 at ρ = 1.200 [1.190, 1.210] for tanh; at ρ = 1.200 [1.190, 1.210] "
+                     "for LSTM; at ρ = 1.200 [1.190, 1.210] for GRU."]
     assert "its candidate's block. The gradient of an LSTM is" in summary.swept(table)
 
 

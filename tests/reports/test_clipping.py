@@ -70,12 +70,15 @@ def band(axes, at):
                      for x in np.unique(places[:, 0])]).T
 
 
-def norms_at(printed, column, **chosen):
-    """Radius to log10 norms of its rows, of the printed table."""
+G = 0.9375  # g / rho of the networks
+
+
+def norms_at(printed, column, over="rho", **chosen):
+    """Radius or coupling to log10 norms of its rows, of the printed table."""
     found = {}
     for row in printed:
         if all(row[name] == value for name, value in chosen.items()):
-            found.setdefault(float(row["rho"]), []).append(log10(row[column]))
+            found.setdefault(float(row[over]), []).append(log10(row[column]))
     return dict(sorted(found.items()))
 
 
@@ -87,16 +90,20 @@ def test_the_table_has_norms_beyond_doubles(clipped):
     assert min(map(log10, totals)) < -150 and max(map(log10, totals)) > 350
 
 
+OVER = pytest.mark.parametrize("over", style.AXES)
+
+
+@OVER
 @pytest.mark.parametrize(("label", "column", "threshold", "at"), [
     ("before clipping", "total", "0.5", 0),
     ("clipped at 0.5", "total_clipped", "0.5", 1),
     ("clipped at 100", "total_clipped", "100", 2),
 ])
-def test_clipping_plots_norms_of_the_table(label, column, threshold, at, axes, clipped, tmp_path):
-    weights.clipping(axes, Results(clipped, tmp_path).read("clip"))
-    expected = norms_at(rows("clip", clipped), column, max_norm=threshold)
+def test_clipping_plots_norms_of_the_table(label, column, threshold, at, over, axes, clipped, tmp_path):
+    weights.clipping(axes, Results(clipped, tmp_path).read("clip"), over)
+    expected = norms_at(rows("clip", clipped), column, over, max_norm=threshold)
     x, y = line(axes, label)
-    assert list(x) == list(expected) == [0.5, 1.0, 1.5, 2.0]
+    assert list(x) == list(expected) == [{"rho": 1.0, "g": G}[over] * rho for rho in (0.5, 1.0, 1.5, 2.0)]
     np.testing.assert_allclose(y, [np.median(values) for values in expected.values()], rtol=1e-12)
     low, high = band(axes, at)
     for part, drawn in ((0.1, low), (0.9, high)):
@@ -104,8 +111,9 @@ def test_clipping_plots_norms_of_the_table(label, column, threshold, at, axes, c
                                    rtol=1e-12)
 
 
-def test_clipping_plots_the_thresholds_and_the_share_of_networks(axes, clipped, tmp_path):
-    weights.clipping(axes, Results(clipped, tmp_path).read("clip"))
+@OVER
+def test_clipping_plots_the_thresholds_and_the_share_of_networks(over, axes, clipped, tmp_path):
+    weights.clipping(axes, Results(clipped, tmp_path).read("clip"), over)
     printed = rows("clip", clipped)
     levels = [one.get_ydata()[0] for one in axes.lines if one.get_linestyle() == ":"
               and len(set(one.get_ydata())) == 1]
@@ -113,7 +121,7 @@ def test_clipping_plots_the_thresholds_and_the_share_of_networks(axes, clipped, 
     (lower,) = [other for other in axes.figure.axes if other is not axes]
     assert lower.get_xlim() == axes.get_xlim()
     for drawn, threshold in zip(lower.lines, ("0.5", "100"), strict=True):
-        expected = norms_at(printed, "clip_coef", max_norm=threshold)
+        expected = norms_at(printed, "clip_coef", over, max_norm=threshold)
         x, y = drawn.get_xydata().T
         assert list(x) == list(expected)
         assert list(y) == [np.mean([c < 0 for c in values]) for values in expected.values()]
@@ -121,23 +129,33 @@ def test_clipping_plots_the_thresholds_and_the_share_of_networks(axes, clipped, 
     assert list(lower.lines[1].get_ydata()) == [0, 0, 1, 1]
 
 
-def test_gradients_plots_both_tables(axes, clipped, tmp_path):
+@OVER
+def test_gradients_plots_both_tables(over, axes, clipped, tmp_path):
     results = Results(clipped, tmp_path)
-    weights.gradients(axes, results.read("clip"), results.read("profile"))
-    expected = norms_at(rows("clip", clipped), "weight_hh", max_norm="100")
+    weights.gradients(axes, results.read("clip"), results.read("profile"), over)
+    expected = norms_at(rows("clip", clipped), "weight_hh", over, max_norm="100")
     x, y = line(axes, gradient_norm("W_{hh}"))
     assert list(x) == list(expected)
     np.testing.assert_allclose(y, [np.median(values) for values in expected.values()], rtol=1e-12)
     first = {}
     for row in rows("profile", clipped):
         if row["step"] == "1":
-            first.setdefault(float(row["rho"]), []).append(float(row["log10_norm_mean"]))
+            first.setdefault(float(row[over]), []).append(float(row["log10_norm_mean"]))
     x, y = line(axes, f"{gradient_norm('h_t')}, {text.math('t=1')}")
     assert list(x) == sorted(first)
     np.testing.assert_allclose(y, [np.median(first[rho]) for rho in x], rtol=1e-12)
     low, high = band(axes, 1)
     np.testing.assert_allclose(low, [np.quantile(first[rho], 0.1) for rho in x])
     np.testing.assert_allclose(high, [np.quantile(first[rho], 0.9) for rho in x])
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_user_chooses_the_axis(name, clipped, tmp_path):
+    results = Results(clipped, tmp_path)
+    for x, label in (("", "spectral radius"), ("g", "coupling")):
+        tables = {table: results.read(table) for table in ("clip", "profile")}
+        (picture,) = pictures.plan(tables, Look(x=x), name)[0]
+        assert any(one.get_xlabel().startswith(label) for one in draw(picture).axes)
 
 
 def test_gradients_mark_where_formats_end_for_all_elements(axes, clipped, tmp_path):
@@ -247,7 +265,7 @@ def test_what_is_not_finite_is_neither_clipped_nor_left_out(axes):
 def test_a_seed_counts_once_whatever_its_thresholds(axes):
     found = [*FEW, *(row | {"max_norm": "7"} for row in FEW[:1])]
     weights.clipping(axes, table(found))
-    assert [len(values) for values in weights._by_radius(table(found), "total")[1]] == [3, 3]
+    assert [len(values) for values in weights._by_radius(table(found), "total", "rho")[1]] == [3, 3]
     x, _ = line(axes, "clipped at 7")
     assert list(x) == [1.0]
 

@@ -8,11 +8,12 @@ pytest.importorskip("matplotlib")
 from matplotlib.figure import Figure  # noqa: E402
 
 pictures = pytest.importorskip("rhosweep_reports.pictures")
-from picture_tools import assert_readable, draw  # noqa: E402
-from rhosweep_reports import style  # noqa: E402
+from picture_tools import assert_readable, draw, marks_of, overlap  # noqa: E402
+from PIL import Image  # noqa: E402
+from rhosweep_reports import fonts, style  # noqa: E402
 from rhosweep_reports.figures import FIGURES, flow, profiles  # noqa: E402
 from rhosweep_reports.figures.drawing import Absent, power_text, with_interval  # noqa: E402
-from rhosweep_reports.figures.places import spread  # noqa: E402
+from rhosweep_reports.figures.places import spread, write_where_free  # noqa: E402
 from rhosweep_reports.load import Results  # noqa: E402
 from rhosweep_reports.style import Look  # noqa: E402
 from rhosweep_reports.table import FAMILY, NETWORK, Table  # noqa: E402
@@ -128,10 +129,10 @@ def test_rates_of_all_families_have_one_scale(results):
 
 
 @pytest.mark.parametrize(("ends", "expected"), [
-    ((1.5, 1.7), r"1.6\ [1.5,\,1.7]"), ((1.588, 1.636), r"1.61\ [1.59,\,1.64]"),
-    ((1.3, np.inf), r"1.6\ [1.3,\,\infty)"), ((0.0, 1.7), r"1.61\ (0,\,1.70]"),
+    ((1.5, 1.7), r"1.61\ [1.50,\,1.70]"), ((1.588, 1.636), r"1.609\ [1.588,\,1.636]"),
+    ((1.3, np.inf), r"1.61\ [1.30,\,\infty)"), ((0.0, 1.7), r"1.61\ (0,\,1.70]"),
     ((0.0, np.inf), r"1.609\ (0,\,\infty)"),
-    ((np.nan, np.nan), "1.61"), ((1.609, 1.609), r"1.609\ [1.609,\,1.609]")])
+    ((np.nan, np.nan), "1.609"), ((1.609, 1.609), r"1.609\ [1.609,\,1.609]")])
 def test_intervals_are_rounded_to_their_width(ends, expected):
     assert with_interval(1.609, *ends) == expected
 
@@ -286,6 +287,65 @@ def test_powers_have_their_sign():
 )
 def test_names_are_moved_as_little_as_may_be(values, expected):
     assert spread(values, 2.0) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("over", style.AXES)
+@pytest.mark.parametrize("name", ["heatmap", "rate"])
+def test_a_figure_gives_the_critical_point_the_digits_of_the_table(name, over, fixed, fixed_database):
+    table = succeed("table", "critical", fixed_database, "--format", "md", "--columns", f"{over}_critical")
+    value = table.splitlines()[-1].strip("| ").partition(" [")[0]
+    tables = {one: fixed.read(one) for one in ("decay", "profile", "critical")}
+    (picture,), _ = pictures.plan(tables, Look(x=over), name)
+    assert any(f"^*={value}" in text.get_text() for text in draw(picture, Look(x=over)).axes[0].texts)
+
+
+def test_words_find_room_beside_an_interval_of_no_number(axes):
+    axes.errorbar([1.0, 2.0, 3.0], [np.nan, 1.0, 2.0], [np.nan, 0.5, 0.5], fmt="o")
+    axes.figure.draw_without_rendering()
+    text = write_where_free(axes, "here", (0.0, 0.0))
+    assert not any(overlap(text.get_window_extent(), mark) for mark in marks_of(axes))
+
+
+def test_a_rate_of_no_number_leaves_the_figure_as_it_is(axes, fixed):
+    decay, critical = (part(fixed.read(name), FAMILY, **TANH) for name in ("decay", "critical"))
+    found = [row | ({"decay_rate": "", "decay_rate_ci95": ""} if at == 1 else {})
+             for at, row in enumerate(decay.rows())]
+    flow.rate(axes, Table.from_rows("decay", tuple(found[0]), found), critical)()
+    assert any("explode" in text.get_text() for text in axes.texts)
+
+
+def test_a_colour_bar_has_all_its_colours(fixed, tmp_path):
+    tables = {name: fixed.read(name) for name in ("decay", "profile", "critical")}
+    for name, mode in (("heatmap", "RGB"), ("rate", "P")):
+        (picture,), _ = pictures.plan(tables, Look(), name)
+        typeset = pictures.drawn(picture, Look())
+        typeset.save(tmp_path / f"{name}.png", "png")
+        typeset.figure.savefig(tmp_path / "exact.png")
+        saved, exact = Image.open(tmp_path / f"{name}.png"), Image.open(tmp_path / "exact.png").convert("RGB")
+        assert saved.mode == mode
+        error = np.asarray(saved.convert("RGB"), int) - np.asarray(exact, int)
+        assert np.abs(error).max() <= (0 if mode == "RGB" else 12)
+
+
+def test_fonts_are_read_once_and_cut_to_the_letters_used(fixed, tmp_path, monkeypatch):
+    read, load_font = [], fonts.subset.load_font
+    monkeypatch.setattr(fonts.subset, "load_font", lambda font, options:
+                        read.append(font) or load_font(font, options))
+    fonts._common.cache_clear()
+    (picture,), _ = pictures.plan({name: fixed.read(name) for name in ("profile", "critical")}, Look(), "heatmap")
+    for _ in range(2):
+        pictures.draw(picture, tmp_path, ("pdf",), Look())
+    files = [font for font in read if isinstance(font, str)]
+    assert len(files) == len(set(files)) > 1
+    for letters in ("Aρ∂", "A\u0416"):  # a common letter, and one that reports write in a model's name alone
+        with fonts._of_letters(files[0], letters) as cut, load_font(files[0], fonts.subset.Options()) as whole:
+            names = whole.getBestCmap()
+            assert {*cut.getBestCmap()} == {*map(ord, letters)}
+            for letter in letters:
+                name = names[ord(letter)]
+                assert cut["hmtx"][name] == whole["hmtx"][name]
+                assert cut["glyf"][name].getCoordinates(cut["glyf"]) == \
+                    whole["glyf"][name].getCoordinates(whole["glyf"])
 
 
 def test_names_of_figures_are_known_to_the_program():

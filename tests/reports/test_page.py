@@ -207,7 +207,8 @@ def test_the_page_is_no_wider_than_its_window(seen):
 
 
 def numbers(cells):
-    return [float(cell) for cell in cells if cell]
+    """To digits that all have: the order is that of the exact numbers."""
+    return [round(float(cell), 3) for cell in cells if cell]
 
 
 def test_sorting_numbers(seen):

@@ -7,7 +7,7 @@ goes where the finished layout has room is placed by a function that draw return
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .. import findings
 from ..table import CELL, FAMILY, NETWORK
@@ -19,8 +19,8 @@ def _without(*columns):
 
 
 def _x(look, *_wholes):
-    """What a user chose for the x axis."""
-    return {"x": look.x}
+    """What a user chose for the axis of radii; without it a figure takes its own."""
+    return {"x": look.x} if look.x else {}
 
 
 def _shows_seeds(table, *others):
@@ -40,126 +40,137 @@ class Figure:
     shared: Callable = lambda _look, *_wholes: {}
     # Lines that tell what was run: of the first table's rows.
     describe: Callable = findings.describe
+    split_in_talk: tuple[str, ...] = ()  # more columns, for pictures that a slide has room for
 
+    def of(self, look):
+        """Named for the axis that a user chose, and split as the style needs it."""
+        title = self.title.replace("spectral radius", "coupling g") if look.x == "g" else self.title
+        split = (*self.split, *self.split_in_talk) if look.style == "talk" else self.split
+        return replace(self, title=title, split=split)
+
+
+# Sentences of several captions.
+MEANS = "mean over seeds with 95% interval (Student's t)"
+SIGN = "Gradients vanish above 0 and explode below."
+GATED = "For LSTM and GRU, ρ is the spectral radius of the candidate block."
+QUANTILES = "Lines: medians over the networks; bands: 10% to 90% quantiles."
+FORMATS = ("Dotted: norms at which the gradient, spread evenly over the units, underflows or overflows in a "
+           "number format.")
+CLIPPED = "Values beyond the colour bar have the colour of its end."
 
 FIGURES = (
     Figure("cells", "Decay rates of cells side by side", ("decay",), _without(*CELL), cells.cells,
-           "Mean over seeds with its 95% interval (Student's t); above 0 gradients vanish, below they "
-           "explode. ρ of LSTM and GRU is the spectral radius of the candidate's block; the gradient "
-           "of an LSTM is that of the pair (h, c). Thin green lines: predictions of the decay table.",
+           f"Points: {MEANS}. {SIGN} {GATED} The gradient of an LSTM is that of the pair (h, c). Thin green "
+           "lines: predictions from the decay table.",
            cells.has_several_cells, _x, describe=findings.describe_at_radius),
     Figure("cell-profiles", "Gradient norm of cells side by side", ("profile",), _without(*CELL),
            cells.cell_profiles,
-           "Norm of dL/dh_t, for an LSTM of the pair dL/d(h_t, c_t), as the mean over the batch of its "
-           "log10; lines are medians over seeds, bands reach from the 10% to the 90% quantile. The loss "
-           "is at the left. Dotted: where gradients of a number format, spread evenly over the units, "
-           "become 0 or infinite.",
+           f"Norm of dL/dh_t (for an LSTM, of dL/d(h_t, c_t)): batch mean of its log10. {QUANTILES} The loss "
+           f"is at the left. {FORMATS}",
            cells.has_cells_at_one_radius, describe=findings.describe_at_radius),
     Figure("gate-bias", "Decay rate against the bias of the memory gate", ("decay",),
            _without("cell", "gate_bias"), cells.against("gate_bias"),
-           "The bias of an LSTM's forget gate or a GRU's update gate, the sum of bias_ih and bias_hh. "
-           "Mean over seeds with its 95% interval (Student's t). Filled: drawn as PyTorch does, and "
-           "chrono initialisation, ln U(1, TMAX - 1) with its TMAX. Green: the rate of a gate that its "
-           "bias alone opens, which is exact where W_hh and the input are 0.",
+           "Bias of an LSTM's forget gate or a GRU's update gate: the sum of bias_ih and bias_hh. "
+           f"Points: {MEANS}. Filled marks: biases drawn as in PyTorch, and chrono initialisation, "
+           "ln U(1, TMAX - 1), with its TMAX. Green: decay rate of a gate opened by its bias alone, exact "
+           "if W_hh and the input are 0.",
            cells.has_several("gate_bias"), describe=findings.describe_at_radius),
     Figure("leak", "Decay rate against the leak", ("decay",), _without("cell", "leak"),
            cells.against("leak"),
-           "Cells with h_t = (1 - A) h_(t-1) + A phi(a_t). Mean over seeds with its 95% interval "
-           "(Student's t). Green: the rate of a unit that only leaks, which is exact where W_hh is "
-           "0.", cells.has_several("leak"), describe=findings.describe_at_radius),
+           f"Leaky cells: h_t = (1 - A) h_(t-1) + A phi(a_t). Points: {MEANS}. Green: decay rate of a unit "
+           "that only leaks, exact if W_hh is 0.", cells.has_several("leak"), describe=findings.describe_at_radius),
     Figure("rate", "Decay rate against spectral radius", ("decay", "critical"), FAMILY, flow.rate,
-           "Points: mean over seeds with its 95% interval (Student's t); above 0 gradients vanish, below "
-           "they explode. Solid lines: predictions of the decay table, where they hold. Dotted: linear "
-           "cells. Diamond and bar: critical point of the largest network that has one, and its "
-           "95% interval (bootstrap over seeds). ρ of LSTM and GRU is the spectral radius of the "
-           "candidate's block.", flow.has_radii_or_is_plain, flow.share_rates),
+           f"Points: {MEANS}. {SIGN} Solid lines: predictions from the decay table, where they "
+           "apply. Dotted: linear cells. Diamond and bar: critical point of the largest network that has "
+           f"one, with its 95% interval (bootstrap over seeds). {GATED}",
+           flow.has_radii_or_is_plain, flow.share_rates),
     Figure("profile", "Gradient norm against steps back from the loss", ("profile", "critical"), NETWORK,
            profiles.profile,
-           "Norm of dL/dh_t, the mean over the batch of its log10; lines are means over seeds, bands reach "
-           "from the least to the greatest seed. Of an LSTM the pair (h, c), and below it each by "
-           "itself, the other held fixed. Of more than five radii, the one nearest to the critical radius "
-           "ρ* (bold) and others whose ends are spread. Thin line: the norm at the loss. "
-           "Dotted: where gradients of a number format, spread evenly over the units, underflow or overflow "
-           "(bf16 overflows where fp32 does)."),
-    Figure("heatmap", "Gradient norm over radius and steps back", ("profile", "critical"), NETWORK,
+           "Norm of dL/dh_t: batch mean of its log10. Lines: means over seeds; bands: range over seeds. "
+           "For an LSTM: the pair (h, c), and below it each of the two with the other held fixed. If more "
+           "than five radii were swept: the one closest to the critical radius ρ* (bold), and others chosen "
+           "to spread the curves. Thin line: the norm at the loss. "
+           f"{FORMATS} (bf16 overflows where fp32 does.)"),
+    Figure("heatmap", "Gradient norm over spectral radius and steps back", ("profile", "critical"), NETWORK,
            profiles.heatmap,
-           "Norm of dL/dh_t relative to that at the loss: mean over seeds and batch of log10. Colours end at "
-           "the ends of the bar. Solid lines: a thousandth and a thousand times the norm at the loss; dashed: "
-           "critical point (table critical). Grey: not finite.",
+           "Norm of dL/dh_t relative to its value at the loss: mean over seeds and batch of its log10. "
+           f"{CLIPPED} Solid lines: 1/1000 and 1000 times the norm at the loss. Dashed: critical point "
+           "(table critical). Grey: not finite.",
            flow.has_radii_or_is_plain, _x),
     Figure("horizon", "How far back gradients reach", ("decay", "profile"), NETWORK, profiles.horizon,
-           "Steps back from the loss until the gradient is 1e-3 of its start (median over seeds, "
-           "band from the least to the greatest) and until the first seed's gradients leave the "
-           "range of a number format. No mark: not within the recorded steps T.",
+           "Steps back from the loss until the gradient falls to 1/1000 of its norm there (median over "
+           "seeds; band: range over seeds), and until the gradient of any seed leaves the range of a "
+           "number format. No mark: not within the T recorded steps.",
            flow.has_radii_or_is_plain, _x),
     Figure("growing", "Fraction of seeds whose gradient grows", ("decay",), FAMILY, flow.growing,
-           "Fraction of seeds with a decay rate below 0, and its 95% interval (Wilson), over the radii where "
-           "it changes.", flow.has_radii_or_is_plain, _x),
+           "Fraction of seeds with a negative decay rate, with its 95% interval (Wilson), over the radii at "
+           "which it changes.", flow.has_radii_or_is_plain, _x),
     Figure("clipping", "Gradient norm before and after clipping", ("clip",), NETWORK,
            weights.clipping,
-           "Norm of the gradient of all weights and biases, before and after it is scaled down to "
-           "the threshold (dotted) as PyTorch's clip_grad_norm_ does; lines are medians over the "
-           "networks, bands reach from the 10% to the 90% quantile. Below: the fraction of networks "
-           "whose gradient is scaled down and, where there are any, of those whose gradient is not finite."),
+           "Norm of the gradient of all weights and biases, before and after scaling it down to the "
+           f"threshold (dotted) as PyTorch's clip_grad_norm_ does. {QUANTILES} Lower panel: fraction of "
+           "networks whose gradient is scaled down and, if there are any, of networks whose gradient is not "
+           "finite.", shared=_x),
     Figure("gradients", "Gradient of W_hh and of the first state", ("clip", "profile"), NETWORK,
            weights.gradients,
-           "Norms of dL/dW_hh and of dL/dh_1 (the mean over the batch of its log10), T - 1 steps "
-           "back from the loss; lines are medians over the networks, bands reach from the 10% to "
-           "the 90% quantile. Dotted: where dL/dW_hh in a number format, spread evenly over its "
-           "elements, becomes 0 or infinite."),
+           "Norms of dL/dW_hh and of dL/dh_1 (batch mean of its log10), T - 1 steps back from the loss. "
+           f"{QUANTILES} Dotted: norms at which dL/dW_hh, spread evenly over its elements, underflows or "
+           "overflows in a number format.", shared=_x),
     Figure("phase", "Where gradients vanish and where they explode, over noise", ("decay", "critical"),
            _without("input"), phase.phase,
-           "Colours: decay rate, mean over seeds; they end at the ends of their bar. Circles: where the "
-           "decay rate is 0, linear between two radii, with its 95% interval (bootstrap over seeds); a bar "
-           "that reaches the edge has no end there. Dashed: mean-field theory for infinitely many units, "
-           "as far as it holds. Dotted: where gradients of linear cells keep their norm. Grey: no rate.",
+           f"Colours: decay rate, mean over seeds. {CLIPPED} Circles: where the decay rate crosses 0, "
+           "interpolated linearly between radii, with its 95% interval (bootstrap over seeds); an interval "
+           "that reaches the edge is unbounded there. Dashed: mean-field theory for infinitely many units, "
+           "drawn where it was checked (for iid weights and fewer than 256 units: from σ = 0.5 on). Dotted: "
+           "critical point of linear cells. Grey: no rate.",
            phase.has_levels, _x),
     Figure("multiples", "Decay rates of all networks", ("decay", "critical"), kinds.OTHERS,
            multiples.multiples,
-           "A panel for each kind of network and size, with the others pale behind it. Points: mean over "
-           "seeds with its 95% interval (Student's t). Blue areas: gradients vanish; vermilion: they "
-           "explode. Line: prediction of the decay table. Diamond: where the decay rate is 0, with its 95% "
-           "interval (bootstrap over seeds) as a thick line; one that reaches the edge has no end there. "
-           "Where not all panels fit, it says how many are shown.", multiples.has_several_panels, _x),
+           "A panel for each kind of network and size, with the others pale behind it. Points: "
+           f"{MEANS}. Blue areas: gradients vanish; vermilion: they explode. Line: prediction from "
+           "the decay table. Diamond: where the decay rate crosses 0, with its 95% interval (bootstrap over "
+           "seeds) as a thick line; an interval that reaches the edge is unbounded there. If not all panels "
+           "fit, a note says how many are shown.", multiples.has_several_panels, _x),
     Figure("scaling", "Critical point against the number of units", ("critical",), kinds.OTHERS,
            scaling.scaling,
-           "Where the decay rate, a mean over seeds, is 0, with its 95% interval (bootstrap over seeds); an "
-           "arrow at the edge: the swept radii do not bound it. Kinds of networks are moved apart a little. "
-           "Line: mean-field theory for infinitely many units.", scaling.has_several_sizes, _x),
+           "Where the mean decay rate over seeds crosses 0, with its 95% interval (bootstrap over seeds); an "
+           "arrow at the edge: the swept radii do not bound the interval. Kinds of networks are offset "
+           "sideways so that their intervals can be told apart. Line: mean-field theory for infinitely many "
+           "units.", scaling.has_several_sizes, _x),
     Figure("seeds", "Decay rates of single networks", ("seeds", "decay", "critical"), NETWORK, seeds.seeds,
-           "Circles: networks whose gradients vanish; triangles: whose gradients explode; of more than "
-           f"{seeds.MARKS} networks a histogram. Diamonds: mean over seeds with its 95% interval (Student's "
-           "t). Lines: prediction of the decay table. The radii are the nearest to where the decay rate is "
-           "0, or comes nearest to it.", _shows_seeds, _x),
-    Figure("speedup", "Time compared with Rhosweep's", ("bench",),
+           "Circles: networks whose gradients vanish; triangles: networks whose gradients explode; more than "
+           f"{seeds.MARKS} networks are shown as a histogram. Diamonds: {MEANS}. Lines: prediction "
+           "from the decay table. The radii shown are those around the zero crossing of the decay rate, or "
+           "where it comes closest to 0.", _shows_seeds, _x),
+    Figure("speedup", "Run time relative to Rhosweep", ("bench",),
            ("precision", "gradients", "compared_with"), bench.speedup,
-           "How many times as long others take for the same shape, forward and backward pass: H units, B "
-           "samples, T steps. Bars are medians over the runs, whiskers reach from the least to the "
-           "greatest; what ran in turns with ours is compared within each round. Of one CPU, with the most "
-           "threads. " + bench.RIVALS + " "
-           + bench.GREY, bench.has_rivals, describe=bench.describe),
+           "Run time divided by Rhosweep's for the same shape, forward and backward pass: H units, B "
+           "samples, T steps. Bars: medians over the runs; whiskers: fastest to slowest run. Programs that "
+           "took turns with Rhosweep are compared round by round. CPU times are with the most threads "
+           f"timed. {bench.RIVALS} {bench.GREY}",
+           bench.has_rivals, bench.share_room, bench.describe, ("cell",)),
     Figure("time", "Time per column and step", ("bench",), ("precision", "gradients"), bench.time,
            "Forward and backward pass, per column (one sample at one radius) and step: H units, B samples, "
-           "T steps. Medians over the runs, whiskers from the least to the greatest; of one CPU, with the "
-           "most threads. " + bench.RIVALS + " " + bench.GREY, describe=bench.describe),
+           "T steps. Marks: medians over the runs; whiskers: fastest to slowest run. CPU times are with the "
+           f"most threads timed. {bench.RIVALS} {bench.GREY}", shared=bench.share_room,
+           describe=bench.describe, split_in_talk=("cell",)),
     *(Figure(f"time-{axis}", f"Time against {axis}", ("bench",), bench.KIND, bench.time_over(axis),
-             "Forward and backward pass, per column (one sample at one radius) and step; medians over the "
-             f"runs, strokes from the least to the greatest. Lines join shapes that differ in {axis} "
-             "alone. " + bench.RIVALS, bench.has_times_over(axis), describe=bench.describe)
+             "Forward and backward pass, per column (one sample at one radius) and step. Marks: medians over "
+             f"the runs; bars: fastest to slowest run. Lines join shapes that differ only in {axis}. "
+             + bench.RIVALS, bench.has_times_over(axis), describe=bench.describe)
       for axis in bench.AXES),
-    *(Figure(f"speedup-{axis}", f"Time compared with Rhosweep's against {axis}", ("bench",),
+    *(Figure(f"speedup-{axis}", f"Run time relative to Rhosweep against {axis}", ("bench",),
              (*bench.KIND, "compared_with"), bench.speedup_over(axis),
-             "How many times as long others take for the same shape; medians over the runs, strokes from "
-             f"the least to the greatest. Lines join shapes that differ in {axis} alone. " + bench.RIVALS,
+             "Run time divided by Rhosweep's for the same shape. Marks: medians over the runs; bars: fastest "
+             f"to slowest run. Lines join shapes that differ only in {axis}. " + bench.RIVALS,
              bench.has_speedups_over(axis), describe=bench.describe)
       for axis in bench.AXES),
     Figure("roofline", "Roofline", ("bench",), ("device", "threads"), bench.roofline,
-           "Floating-point rate against operations per byte of state, input and norms moved; a "
-           "mark for each shape timed, open for f32 and filled for f64, darker for more units H, or in the "
-           "colour of its cell where LSTM or GRU was timed too. Ceilings measured on the "
-           "same device: fused multiply-adds in registers, and a triad (on a GPU, a copy) through "
-           "memory.", describe=bench.describe),
+           "Floating-point rate against operations per byte of state, input and norms moved. One mark per "
+           "shape timed: open for f32, filled for f64; darker for more units H, or coloured by cell if LSTM "
+           "or GRU was timed too. Ceilings were measured on the same device: fused multiply-adds in "
+           "registers, and a triad (on a GPU, a copy) through memory.", describe=bench.describe),
     Figure("threads", "Scaling with threads", ("bench",), (*bench.KIND, "device"), bench.threads,
-           "Median time with the fewest threads over the time with more, strokes from the least to the "
-           "greatest; dashed: in proportion to the threads.", describe=bench.describe),
+           "Median time with the fewest threads divided by the time with more; bars: fastest to slowest run. "
+           "Dashed: in proportion to the threads.", describe=bench.describe),
 )

@@ -12,7 +12,7 @@ from .. import findings, style
 from ..benchjson import KIND, OURS, SHAPE, STATES, WEIGHTS
 from ..text import math as formula
 from ..text import mathtext
-from .drawing import ROW, ROWS, Absent, legend_below, number_axis, power_text, value_ticks
+from .drawing import ROW, ROWS, Absent, evenly, legend_below, number_axis, power_text, value_ticks
 from .places import name_ends
 
 AXES = {"H": "units", "B": "samples", "R": "spectral radii"}
@@ -41,15 +41,15 @@ BODIES = {
     "cell_hooks": Body("PyTorch nn.RNNCell", "#E3BCD4"),
 }
 # What others compute, for captions.
-RIVALS = ("All compute the norm of dL/dh_t at every step (of an LSTM, of dL/dc_t too), except PyTorch's "
-          "nn.RNN, nn.LSTM and nn.GRU (no norms), which do not give that gradient: theirs is the time of a "
-          "forward and a backward pass. These, nn.RNNCell and JAX's vmap of grad take a product for each "
-          "step and radius, the others one for all radii of a step. PyTorch and JAX lose gradients outside "
+RIVALS = ("All compute the norm of dL/dh_t at every step (for an LSTM, of dL/dc_t too), except PyTorch's "
+          "nn.RNN, nn.LSTM and nn.GRU (no norms), which do not expose that gradient: theirs is the time of a "
+          "forward and a backward pass. These, nn.RNNCell and JAX's vmap of grad multiply matrices once per "
+          "step and radius, the others once per step for all radii. PyTorch and JAX lose gradients outside "
           "the range of their numbers.")
-WIDE = 2.0  # greatest over least of more than that is no time to quote
+WIDE = 2.0  # slowest over fastest run of more than that is not a time to quote
 LETTERS = "#333333"
 VAGUE, VAGUE_EDGE, VAGUE_TEXT = "#E6E6E6", "#B0B0B0", "#666666"
-GREY = f"Grey: least and greatest differ by more than a factor of {WIDE:g}, which is no time to quote."
+GREY = f"Grey: fastest and slowest run differ by more than a factor of {WIDE:g}; not a time to quote."
 
 
 def _body(name):
@@ -133,20 +133,24 @@ def _with_most_threads(rows):
     return list(best.values())
 
 
-MOST_SHAPES = 12  # of a cell, for which a picture has room
+MOST_SHAPES = {"paper": 12, "talk": 3}  # of a cell, for which a picture has room
 
 
 def _columns_and_steps(shape):
     return math.prod(shape[1:])
 
 
-def _shapes(rows):
+def share_room(look, *_wholes):
+    return {"most": MOST_SHAPES[look.style]}
+
+
+def _shapes(rows, most):
     """Those of a cell in descending order: of more than a picture has room for, at each H the one
-    with the most columns and steps."""
+    with the most columns and steps, and of these some."""
     shapes = sorted({row.shape for row in rows}, key=lambda one: (one[0], _columns_and_steps(one), one))
-    if len(shapes) > MOST_SHAPES:
+    if len(shapes) > most:
         shapes = list({shape[0]: shape for shape in shapes}.values())
-    return shapes[::-1]
+    return evenly(shapes[::-1], most)
 
 
 def _called(rows, alone="Rhosweep"):
@@ -187,8 +191,9 @@ class Group:
     height: float
 
 
-def _groups(rows, height_of):
-    """One below the other, cell by cell; `height_of` counts the rows that the rows of a shape take."""
+def _groups(rows, most, height_of):
+    """One below the other, cell by cell, of each at most so many shapes; `height_of` counts the rows that
+    the rows of a shape take."""
     groups, top = [], 0.0
 
     def add(cell, shape, own, height):
@@ -201,7 +206,7 @@ def _groups(rows, height_of):
         if len(cells) > 1:
             add(cell, None, (), 0.8)
         own = [row for row in rows if row.cell == cell]
-        for shape in _shapes(own):
+        for shape in _shapes(own, most):
             here = tuple(sorted((row for row in own if row.shape == shape), key=_order))
             add(cell, shape, here, max(LEAST, height_of(here)))
     return groups
@@ -272,9 +277,12 @@ def _number_ticks(axes):
     axes.xaxis.set_major_formatter(_tick)
 
 
-def _label(axes, words, rows):
-    if any(row.is_vague for row in rows):
+def _label(axes, words, shown, rows):
+    if any(row.is_vague for row in shown):
         words += f"\ngrey: runs differ more than {WIDE:g}-fold"
+    drawn, timed = (len({(row.cell, row.shape) for row in some}) for some in (shown, rows))
+    if drawn < timed:
+        words += f"\n{drawn} of {timed} shapes shown"
     axes.set_xlabel(words)
 
 
@@ -370,11 +378,11 @@ def _name_bars(axes, groups, places, low, width):
     return length
 
 
-def speedup(axes, bench):
+def speedup(axes, bench, most=MOST_SHAPES["paper"]):
     rows = _with_most_threads(_rows(bench, "time_over_ours"))
     if not rows:
         raise Absent("needs an engine of ours and something to compare it with")
-    groups = _groups(rows, len)
+    groups = _groups(rows, most, len)
     places = {row: group.top + 0.5 * (group.height - len(group.rows)) + at
               for group in groups for at, row in enumerate(group.rows)}
     low = min(1.0, 0.9 * min(row.least for row in places))
@@ -383,7 +391,7 @@ def speedup(axes, bench):
     axes.set_xlim(low, low * math.exp(length))
     _number_ticks(axes)
     on_gpu = any(row.body == "bptt/cpu" for row in rows)
-    _label(axes, "times as long as Rhosweep" + ("\non the GPU takes" if on_gpu else " takes"), places)
+    _label(axes, "times as long as Rhosweep" + ("\non the GPU takes" if on_gpu else " takes"), places, rows)
 
 
 def has_rivals(bench):
@@ -397,8 +405,9 @@ def _dot(axes, y, row, marker, **more):
               **more)
 
 
-def time(axes, bench):
-    groups = _groups(_with_most_threads(_rows(bench, "ns_per_column_step")), lambda _rows: LEAST)
+def time(axes, bench, most=MOST_SHAPES["paper"]):
+    rows = _with_most_threads(_rows(bench, "ns_per_column_step"))
+    groups = _groups(rows, most, lambda _rows: LEAST)
     shown = [row for group in groups for row in group.rows]
     kinds = {row.kind: row for row in sorted(shown, key=_order)}
     names = dict(zip(kinds, _called(list(kinds.values())), strict=True))
@@ -412,7 +421,7 @@ def time(axes, bench):
             _dot(axes, group.top + 0.5 * (group.height - 1.0), row, marks[row.kind])
     axes.set_xlim(right=1.3 * max(row.most for row in shown))
     _number_ticks(axes)
-    _label(axes, "time per column and step, ns", shown)
+    _label(axes, "time per column and step, ns", shown, rows)
     _legend_of_rows(axes)
 
 

@@ -13,7 +13,7 @@ from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from .. import findings, style
+from .. import findings, rounding, style
 from ..text import math as formula
 from ..text import mathtext
 from .places import name_ends, write_where_free
@@ -68,15 +68,14 @@ def letters(grey):
 
 
 def with_interval(value, low, high):
-    """In a formula, to the first digit of the interval's half width. Ends that the radii swept do not
-    bound are 0 and infinite; without an interval (one seed) the value stands alone."""
+    """In a formula. Ends that the radii swept do not bound are 0 and infinite; without an interval (one
+    seed) the value stands alone."""
+    how = rounding.between(value, low, high)
     if np.isnan(low):
-        return f"{value:.3g}"
-    ends = [abs(end - value) for end in (low, high) if 0.0 < end < np.inf and end != value]
-    digits = max(0, -math.floor(math.log10(np.mean(ends)))) if ends else 3
-    left = f"[{low:.{digits}f}" if low > 0.0 else "(0"
-    right = f"{high:.{digits}f}]" if high < np.inf else r"\infty)"
-    return rf"{value:.{digits}f}\ {left},\,{right}"
+        return how.whole(value)
+    left = f"[{how(low)}" if low > 0.0 else "(0"
+    right = f"{how(high)}]" if high < np.inf else r"\infty)"
+    return rf"{how(value)}\ {left},\,{right}{how.exponent}"
 
 
 # --- regions of decay rates -----------------------------------------------------------------------

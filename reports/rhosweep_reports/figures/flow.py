@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.ticker import PercentFormatter
 
 from .. import findings, style
+from ..rounding import between
 from ..text import math as formula
 from .drawing import (
     OVER,
@@ -94,7 +95,7 @@ def rate_limits(decay):
 
 def share_rates(look, decay, _critical):
     """One scale for the rates of all families, so that pictures can be compared."""
-    return {"x": look.x, "limits": rate_limits(decay)}
+    return {"x": look.x or "rho", "limits": rate_limits(decay)}
 
 
 def _draw_rates(axes, parts, x):
@@ -150,7 +151,8 @@ def _mark_critical(axes, critical, x):
     if x == "g" and axes.get_xlim()[0] < predicted < axes.get_xlim()[1]:
         axes.plot([predicted], [0.0], marker="|", markersize=style.stroke(9), color=style.THEORY,
                   markeredgewidth=style.stroke(1.2), zorder=4.5)
-        told.append((f"predicted {formula(f'g^*={predicted:.3f}')}", predicted, -0.15, style.THEORY_TEXT))
+        words = "predicted " + formula(f"g^*={between(place, low, high).whole(predicted)}")
+        told.append((words, predicted, -0.15, style.THEORY_TEXT))
     return told
 
 

@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from .. import findings
+from ..rounding import between
 from ..table import CELL, NETWORK
 from ..text import math as formula
 from .drawing import SYMBOL
@@ -39,15 +40,8 @@ def critical_points(critical, x):
     return value, np.where(low == 0.0, -np.inf, low), high
 
 
-def rounded(value, low, high):
-    """A value with the decimals that its interval leaves certain: three at most, two without one."""
-    half = max((abs(end - value) for end in (low, high) if math.isfinite(end)), default=0.0)
-    decimals = min(3, max(0, -math.floor(math.log10(half)))) if half > 0.0 else 2
-    return f"{value:.{decimals}f}"
-
-
 def told(x, value, low, high):
     """The critical point as words."""
     if math.isnan(value):
         return "no " + formula(SYMBOL[x])
-    return formula(f"{SYMBOL[x]}={rounded(value, low, high)}")
+    return formula(f"{SYMBOL[x]}={between(value, low, high).whole(value)}")

@@ -151,7 +151,7 @@ def _write_sides(axes, columns):
         text.set_color("white" if _background(columns, limit, *middle) > DARK else "black")
 
 
-def phase(axes, decay, critical, x="rho"):
+def phase(axes, decay, critical, x="g"):
     columns = _columns(decay, x)
     if len(columns) < LEVELS:
         raise Absent(f"needs several radii at {LEVELS} levels of --input noise:SIGMA or more")

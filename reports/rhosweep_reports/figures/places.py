@@ -70,7 +70,8 @@ def _drawn_points(axes):
             yield pixels[np.isfinite(pixels).all(axis=1)], 0.5 * inch * line.get_markersize()
     for collection in axes.collections:
         if isinstance(collection, LineCollection):
-            pixels = map(collection.get_transform().transform, collection.get_segments())
+            lines = (path.vertices for path in collection.get_paths())  # also of intervals of no number
+            pixels = map(collection.get_transform().transform, lines)
             yield np.concatenate([np.empty((0, 2)), *map(_dense, pixels)]), inch
         elif isinstance(collection, ContourSet):
             for path in collection.get_paths():

@@ -26,6 +26,7 @@ from .drawing import (
     range_ends_log10,
 )
 from .flow import ordered
+from .kinds import critical_points, told
 from .places import fraction, name_ends, name_line, write_where_free
 
 
@@ -168,11 +169,10 @@ DARK = 0.75  # of these, from where letters are white
 def _grid(profile, x):
     """Ascending radii or couplings, and log10 of the norm relative to that at the loss [places, steps
     back], the mean over seeds."""
-    parts = [part for _, part in findings.radii(findings.states(profile)[0])]
-    places = np.array([part.numbers(x).mean() for part in parts])
-    norms = np.array([np.mean(part.curves, axis=0)[::-1] for part in parts])
+    curves = findings.curves(profile, x)
+    norms = np.array([values.mean(axis=0)[::-1] for _, values in curves])
     with np.errstate(invalid="ignore"):
-        return places, finite(norms - norms[:, :1])
+        return np.array([place for place, _ in curves]), finite(norms - norms[:, :1])
 
 
 def _draw_colours(axes, places, relative):
@@ -247,7 +247,8 @@ def heatmap(axes, profile, critical=None, x="rho"):
             _name_contour(axes, contour)
         value = _value_at(places, relative)
         if shown:
-            write_where_free(axes, formula(f"{SYMBOL[x]}={star:.3g}"), (0.0, fraction(axes, (0, star))[1]),
+            words = told(x, *(values[0] for values in critical_points(critical, x)))
+            write_where_free(axes, words, (0.0, fraction(axes, (0, star))[1]),
                              where=lambda *at: np.abs(value(*at)) < 0.5 * clip)
         dark = max(findings.VANISHED, DARK * clip)
         for words, sign in (("vanished", -1.0), ("exploded", 1.0)):
@@ -267,15 +268,15 @@ _ENDS = {"underflow": (style.VANISH, style.VANISH_TEXT), "overflow": (style.EXPL
 
 def _draw_fall(axes, profile, x):
     """Median and range over seeds of the steps back to 1e-3 of the start; None where no median is."""
-    parts = [part for _, part in findings.radii(findings.states(profile)[0])]
-    reach = [findings.horizon(np.array(part.curves)) for part in parts]
+    curves = findings.curves(profile, x)
+    reach = [findings.horizon(values) for _, values in curves]
     # A seed that never gets there reaches further than any step.
     filled = [np.where(np.isnan(steps), np.inf, steps) for steps in reach]
     middle = finite(np.array([np.median(steps) for steps in filled]))
     shown = np.isfinite(middle)
     if not shown.any():
         return None
-    places = np.array([part.numbers(x).mean() for part in parts])
+    places = np.array([place for place, _ in curves])
     low = np.array([steps.min() for steps in filled])
     high = np.minimum([steps.max() for steps in filled], int(profile.one("steps")))
     axes.fill_between(places[shown], low[shown], high[shown], color=style.MEASURED, alpha=0.15, linewidth=0)

@@ -8,7 +8,7 @@ from matplotlib.ticker import PercentFormatter
 from .. import findings, style
 from ..text import math as formula
 from .drawing import (
-    RADIUS,
+    OVER,
     Absent,
     gradient_norm,
     legend_below,
@@ -21,16 +21,15 @@ from .drawing import (
 )
 
 
-def _draw_band(axes, at, label, rho, samples):
-    """Of the log10 norms at each radius, one array for each. Returns whether there is a median."""
-    return np.isfinite(quantile_band(axes, rho, samples, style.series(at), label))
+def _draw_band(axes, at, label, places, samples):
+    """Of the log10 norms at each place, one array for each. Returns whether there is a median."""
+    return np.isfinite(quantile_band(axes, places, samples, style.series(at), label))
 
 
-def _by_radius(clip, column):
-    """Radii, and at each the log10 norms of its networks."""
-    radii = findings.radii(clip)
-    return [radius for radius, _ in radii], [findings.each_network(part, column)
-                                             for _, part in radii]
+def _by_radius(clip, column, x):
+    """Radii or couplings, and at each the log10 norms of its networks."""
+    radii = findings.radii(clip, x)
+    return [place for place, _ in radii], [findings.each_network(part, column) for _, part in radii]
 
 
 def _norm_axis(axes, clip):
@@ -44,64 +43,64 @@ def _norm_axis(axes, clip):
 
 # --- clipping -------------------------------------------------------------------------------------
 
-def _norms(axes, clip):
+def _norms(axes, clip, x):
     """Before clipping, and after it at each threshold."""
-    drawn = _draw_band(axes, 0, "before clipping", *_by_radius(clip, "total"))
+    drawn = _draw_band(axes, 0, "before clipping", *_by_radius(clip, "total", x))
     if not drawn:
         raise Absent("no norm of the weights' gradients is finite and above 0")
     for at, part in enumerate(findings.thresholds(clip), start=1):
         threshold = part.one("max_norm")
-        _draw_band(axes, at, f"clipped at {threshold}", *_by_radius(part, "total_clipped"))
+        _draw_band(axes, at, f"clipped at {threshold}", *_by_radius(part, "total_clipped", x))
         axes.axhline(findings.log10(part, "max_norm")[0], color=style.series(at)["color"],
                      linestyle=":", linewidth=style.stroke(0.9), zorder=1.7)
     _norm_axis(axes, clip)
 
 
-def _draw_nonfinite(axes, named, clip, at):
+def _draw_nonfinite(axes, named, clip, at, x):
     """Drawn where there is any; its name goes to the axes with the legend."""
-    rho, share = findings.nonfinite_share(clip)
+    place, share = findings.nonfinite_share(clip, x)
     if share.any():
         look = style.series(at)
-        axes.plot(rho, share, markerfacecolor="white", **look)
+        axes.plot(place, share, markerfacecolor="white", **look)
         named.plot([], [], label="not finite", markerfacecolor="white", **look)
 
 
-def _shares(axes, named, clip):
+def _shares(axes, named, clip, x):
     thresholds = findings.thresholds(clip)
     for at, part in enumerate(thresholds, start=1):
-        rho, share = findings.clipped_share(part)
-        axes.plot(rho, share, markerfacecolor="white", **style.series(at))
-    _draw_nonfinite(axes, named, clip, len(thresholds) + 1)
-    axes.set(xlabel=RADIUS, ylabel="clipped", ylim=(-0.08, 1.08))
+        place, share = findings.clipped_share(part, x)
+        axes.plot(place, share, markerfacecolor="white", **style.series(at))
+    _draw_nonfinite(axes, named, clip, len(thresholds) + 1, x)
+    axes.set(xlabel=OVER[x], ylabel="clipped", ylim=(-0.08, 1.08))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
 
 
 LOWER = 0.45  # height of the lower axes in that of the upper ones
 
 
-def clipping(axes, clip):
-    _norms(axes, clip)
+def clipping(axes, clip, x="rho"):
+    _norms(axes, clip, x)
     _, below = stacked(axes, (1.0, LOWER))
-    _shares(below, axes, clip)
+    _shares(below, axes, clip, x)
     legend_below(axes)
 
 
 # --- weight gradients -----------------------------------------------------------------------------
 
-def gradients(axes, clip, profile):
-    curves = findings.curves(profile)
-    shown = [(gradient_norm("W_{hh}"), *_by_radius(clip, "weight_hh")),
-             (norm_of(findings.states(profile)[0]) + ", " + formula("t=1"), [radius for radius, _ in curves],
+def gradients(axes, clip, profile, x="rho"):
+    curves = findings.curves(profile, x)
+    shown = [(gradient_norm("W_{hh}"), *_by_radius(clip, "weight_hh", x)),
+             (norm_of(findings.states(profile)[0]) + ", " + formula("t=1"), [place for place, _ in curves],
               [values[:, 0] for _, values in curves])]
     ends = []
-    for at, (name, radii, samples) in enumerate(shown):
+    for at, (name, places, samples) in enumerate(shown):
         look = style.series(at)
-        last = quantile_band(axes, radii, samples, look, name)
+        last = quantile_band(axes, places, samples, look, name)
         ends += [(last, name, {"color": look["color"], "fontsize": "small"})] if np.isfinite(last) else []
     if not ends:
         raise Absent("no norm is finite and above 0")
     _norm_axis(axes, clip)
-    axes.set_xlabel(RADIUS)
+    axes.set_xlabel(OVER[x])
     axes.margins(x=0.03)
     blocks = findings.GATES.get(clip.one("cell"), 1)
     mark_levels(axes, range_ends_log10(blocks * int(clip.one("hidden")) ** 2), ends)
