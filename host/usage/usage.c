@@ -109,7 +109,7 @@ static size_t report_options(rs_option *out) {
          .word = title_word},
         {.name = "x",
          .argument = "NAME",
-         .help = "rho or g as the axis of figures over the radius; by default g in phase, rho in "
+         .help = "rho or g on the x axis of figures over the radius; by default g in phase, rho in "
                  "the others",
          .word = rs_plot_axis_name},
         {.name = "bench",
