@@ -67,6 +67,8 @@ typedef struct sweep {
     rs_queue queue;
     rs_store *store;
     int64_t run_id;
+    char host_name[RS_HOST_NAME];
+    rs_origin origin; /* of all points */
     storing storing;
     thread storer, driver, helper[MAX_HELPERS]; /* the driver runs the engine */
     double stopped;                             /* clock when Ctrl-C was noticed, 0 before */
@@ -178,8 +180,15 @@ static rs_status read_radii(sweep *s) {
 static rs_status open_store(sweep *s, const char *command_line) {
     rs_provenance_text text;
     rs_provenance provenance;
-    rs_status status = rs_provenance_make(s->spec, s->engine, &s->device, &s->resources, s->memory,
-                                          command_line, &text, &provenance);
+    rs_status status = rs_provenance_make(s->spec, s->engine, &s->device, s->memory, command_line,
+                                          &text, &provenance);
+    rs_host_name(s->host_name);
+    s->origin = (rs_origin){.host = s->host_name,
+                            .device = s->device.name,
+                            .device_index = s->index,
+                            .threads = s->resources.threads};
+    provenance.first = s->origin;
+    provenance.workers = 1;
     if (status == RS_OK) status = rs_store_open(s->spec->output, &s->store);
     if (status == RS_OK && s->model && !s->model->h0)
         status = rs_store_confirm_zero_start(s->store, s->model->digest);
@@ -296,6 +305,7 @@ static rs_status store_task(sweep *s, const rs_launch *launch, const rs_task *ta
                                  : "out of memory",
         .point = done ? task->point : NULL,
         .n = done ? launch->radii : 0,
+        .origin = &s->origin,
         .clip = s->spec->clip,
         .forward_seconds = task->forward_seconds,
         .backward_seconds = task->backward_seconds,

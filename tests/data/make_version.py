@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).parent
-COMMITS = {"1": "914043f", "2": "11f6bdf", "3": "1fabe44"}
+COMMITS = {"1": "914043f", "2": "11f6bdf", "3": "1fabe44", "4": "f19f065"}
 COMMON = ["--quiet", "--hidden", "6", "--steps", "12", "--engine", "cpu", "--threads", "1",
           "--memory", "64M", "-o", "old.db"]
 
@@ -22,7 +22,7 @@ SWEEPS = [
     ["--nonlinearity", "linear,relu", "--ensemble", "orthogonal", "--rho", "1e-9,1e9", "--batch",
      "1", "--seeds", "9223372036854775807", "--raw", "--input", "noise:0.5"],
 ]
-CLIP = {"3": ["--clip", "0.5"]}  # of the first of them: what version 3 added
+CLIP = {"3": ["--clip", "0.5"], "4": ["--clip", "0.5", "--cell", "tanh,lstm"]}  # of the first of them: what the version added
 
 
 def main(version, program):
