@@ -82,7 +82,8 @@ rs_taken rs_queue_take(rs_queue *queue, unsigned stages, double seconds, rs_tick
 /* Hands a launch that was taken on to its next stage. */
 void rs_queue_pass(rs_queue *queue, rs_ticket ticket);
 
-/* Gives a launch back that was taken to be run: another thread takes it, before all younger ones. */
+/* Gives a launch back that was taken to be run: another thread takes it, before all younger ones.
+ */
 void rs_queue_return(rs_queue *queue, rs_ticket ticket);
 
 /* From now on nothing is taken to be prepared or run; what has run is still finished and stored. */
