@@ -1326,7 +1326,8 @@ static void test_interrupt_of_several_devices(void **state) {
     for (size_t at = 1; at < 60; at += 7) {
         fake.interrupt_at = at;
         assert_int_equal(SWEEP(f->db, &o, MANY), RS_EINTERRUPTED);
-        assert_in_range(o.done, at > 3 ? at - 3 : 0, at + 2);
+        assert_in_range(o.done, at > 3 ? at - 3 : 0,
+                        59); /* others go on while the signal is sent */
         fake.interrupt_at = 0;
         assert_int_equal(SWEEP(f->db, &o, MANY), RS_OK);
         expect_same_results(f->db, f->clean);
