@@ -151,12 +151,11 @@ static rs_status open_database(store_cost *c) {
     rs_provenance const provenance = {.version = "",
                                       .commit = "",
                                       .libraries = "",
-                                      .host = "",
                                       .system = "",
                                       .engine = "cpu",
-                                      .device = "",
                                       .driver = "",
-                                      .threads = 1,
+                                      .first = {.host = "", .device = "", .threads = 1},
+                                      .workers = 1,
                                       .command_line = "",
                                       .spec = ""};
     return rs_store_begin_run(c->store, &provenance, &c->run_id);
@@ -183,10 +182,12 @@ static void fill_points(store_cost *c) {
 }
 
 static rs_status put_next(store_cost *c) {
+    rs_origin const origin = {.host = "", .device = "", .threads = 1};
     rs_case_result const result = {.one = &c->next,
                                    .status = RS_OK,
                                    .point = c->point,
                                    .n = RADII,
+                                   .origin = &origin,
                                    .forward_seconds = 1.0,
                                    .backward_seconds = 1.0};
     RS_TRY(rs_store_put(c->store, c->run_id, &result));

@@ -18,7 +18,8 @@
 static void print_outcome(const rs_sweep_outcome *outcome) {
     printf("%zu of %zu cases done in %.1f s", outcome->done, outcome->cases, outcome->seconds);
     if (outcome->done > 0)
-        printf(", engine busy %.0f%%", 100.0 * outcome->engine_seconds / outcome->seconds);
+        printf(", engine busy %.0f%%",
+               100.0 * outcome->engine_seconds / outcome->seconds / (double)outcome->workers);
     if (outcome->transfer_seconds > 0.0)
         printf(", %.1f s between host and device", outcome->transfer_seconds);
     if (outcome->skipped) printf("; %zu were already in the database", outcome->skipped);

@@ -19,6 +19,8 @@ typedef struct fixture {
 
 /* Takes away what version 3 had not. */
 static const char fixture_to_version3[] =
+    "ALTER TABLE runs DROP COLUMN workers; ALTER TABLE timings DROP COLUMN host;"
+    "ALTER TABLE timings DROP COLUMN rank; ALTER TABLE timings DROP COLUMN device_index;"
     "DROP TABLE state_curves; CREATE TABLE old AS SELECT * FROM cases; DROP TABLE cases;"
     "ALTER TABLE old DROP COLUMN gate_bias; ALTER TABLE old DROP COLUMN gate_scale;"
     "ALTER TABLE old DROP COLUMN leak; ALTER TABLE old RENAME TO cases; PRAGMA user_version = 3";
@@ -95,11 +97,14 @@ static inline void fixture_gradients(rs_point *point, double weight_ih, double w
     point->gradient[RS_BIAS_HH] = bias_hh;
 }
 
+static const rs_origin fixture_origin = {.host = "box", .device = "A CPU", .threads = 2};
+
 static inline rs_case_result fixture_result(const fixture *f, size_t n) {
     return (rs_case_result){.one = &f->one,
                             .status = RS_OK,
                             .point = f->point,
                             .n = n,
+                            .origin = &fixture_origin,
                             .forward_seconds = 0.25,
                             .backward_seconds = 0.75,
                             .transfer_seconds = 0.125};
@@ -136,13 +141,12 @@ static inline rs_provenance fixture_provenance(void) {
     return (rs_provenance){.version = "0.1.0",
                            .commit = "abc1234",
                            .libraries = "SQLite 3",
-                           .host = "box",
                            .system = "Linux 6 x86_64",
                            .engine = "reference",
-                           .device = "A CPU",
                            .driver = "",
                            .isa = "",
-                           .threads = 2,
+                           .first = fixture_origin,
+                           .workers = 1,
                            .memory = 1000000,
                            .command_line = "rhosweep sweep --rho 1,2",
                            .spec = "[sweep]\nrho = 1,2\n"};

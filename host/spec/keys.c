@@ -13,6 +13,7 @@ enum {
     MAX_STEPS = 10000000,
     MAX_BATCH = 1000000,
     MAX_INPUT_SIZE = 65536,
+    MAX_DEVICE = 1023,
     MAX_THREADS = 4096
 };
 #define MAX_MEMORY (UINT64_C(1) << 60) /* bytes */
@@ -180,6 +181,16 @@ static const rs_spec_key keys[] = {
      .group = HOW,
      .initial = "auto",
      OWN(engine)},
+    {.name = "devices",
+     .argument = "LIST",
+     .help = "Devices of the engine to compute on, by the numbers of rhosweep devices, or the word "
+             "all; results do not depend on it",
+     .group = HOW,
+     .initial = "all",
+     OWN(devices),
+     .offset_n = offsetof(rs_spec, n_devices),
+     .least = 0,
+     .most = MAX_DEVICE},
     {.name = "threads",
      .argument = "N",
      .help = "CPU threads; results do not depend on it",

@@ -22,6 +22,8 @@ static const char *ensemble_word(size_t i) {
 
 static const char *rho_word(size_t i) { return i == 0 ? "native" : NULL; }
 
+static const char *devices_word(size_t i) { return i == 0 ? "all" : NULL; }
+
 static const char *input_word(size_t i) {
     static const char *const words[] = {"zero", "pytorch", "noise:SIGMA", NULL};
     return words[i];
@@ -454,6 +456,21 @@ static void print_wholes(FILE *out, const rs_spec *spec, const rs_spec_key *key)
                     *(const size_t *)value_of(spec, key->offset_n));
 }
 
+/* All of them is an empty list. */
+static rs_status set_devices(rs_spec *spec, const rs_spec_key *key, const char *value) {
+    if (strcmp(value, devices_word(0)) != 0) return set_wholes(spec, key, value);
+    free(spec->devices);
+    spec->devices = NULL;
+    spec->n_devices = 0;
+    return RS_OK;
+}
+static void print_devices(FILE *out, const rs_spec *spec, const rs_spec_key *key) {
+    if (spec->n_devices)
+        print_wholes(out, spec, key);
+    else
+        fputs(devices_word(0), out);
+}
+
 static rs_status set_path(rs_spec *spec, const rs_spec_key *key, const char *value) {
     return rs_parse_path(value, value_in(spec, key->offset));
 }
@@ -470,6 +487,8 @@ static void print_switch(FILE *out, const rs_spec *spec, const rs_spec_key *key)
 
 const rs_key_kind rs_kind_whole = {.set = set_whole, .print = print_whole};
 const rs_key_kind rs_kind_wholes = {.set = set_wholes, .print = print_wholes, .owned = true};
+const rs_key_kind rs_kind_devices = {
+    .set = set_devices, .print = print_devices, .owned = true, .word = devices_word};
 const rs_key_kind rs_kind_path = {.set = set_path, .print = print_path, .owned = true};
 const rs_key_kind rs_kind_switch = {.set = set_switch, .print = print_switch, .word = switch_word};
 

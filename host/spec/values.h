@@ -92,7 +92,9 @@ typedef struct rs_spec {
     rs_loss loss;
     size_t fit_skip; /* SIZE_MAX: the default, min(20, steps / 4) */
     rs_precision precision;
-    char *engine;    /* "auto" or an engine's name */
+    char *engine;      /* "auto" or an engine's name */
+    uint64_t *devices; /* [n_devices] of the engine's devices; none for all */
+    size_t n_devices;
     int threads;     /* 0: all that this process may use */
     uint64_t memory; /* bytes; 0: three quarters of what is free */
     bool raw;

@@ -11,16 +11,18 @@
 #include <sys/utsname.h>
 #include <zip.h>
 
-static void describe_machine(rs_provenance_text *text) {
+void rs_host_name(char out[RS_HOST_NAME]) {
     struct utsname name;
-    if (uname(&name) != 0) {
-        snprintf(text->host, sizeof text->host, "unknown");
+    snprintf(out, RS_HOST_NAME, "%.64s", uname(&name) == 0 ? name.nodename : "unknown");
+}
+
+static void describe_system(rs_provenance_text *text) {
+    struct utsname name;
+    if (uname(&name) != 0)
         snprintf(text->system, sizeof text->system, "unknown");
-        return;
-    }
-    snprintf(text->host, sizeof text->host, "%.64s", name.nodename);
-    snprintf(text->system, sizeof text->system, "%.64s %.64s %.64s", name.sysname, name.release,
-             name.machine);
+    else
+        snprintf(text->system, sizeof text->system, "%.64s %.64s %.64s", name.sysname, name.release,
+                 name.machine);
 }
 
 /* All that the bits of an eigenvalue depend on is among them (schema.sql, radii): OpenBLAS names
@@ -35,24 +37,20 @@ static void describe_libraries(rs_provenance_text *text) {
 }
 
 rs_status rs_provenance_make(const rs_spec *spec, const rs_engine *engine, const rs_device *device,
-                             const rs_resources *resources, uint64_t memory,
-                             const char *command_line, rs_provenance_text *text,
+                             uint64_t memory, const char *command_line, rs_provenance_text *text,
                              rs_provenance *out) {
     *text = (rs_provenance_text){0};
     RS_TRY(rs_spec_print(spec, &text->spec));
-    describe_machine(text);
+    describe_system(text);
     describe_libraries(text);
     *out = (rs_provenance){
         .version = RS_VERSION,
         .commit = RS_COMMIT,
         .libraries = text->libraries,
-        .host = text->host,
         .system = text->system,
         .engine = engine->name,
-        .device = device->name,
         .driver = device->driver,
         .isa = device->isa,
-        .threads = resources->threads,
         .memory = memory,
         .command_line = command_line,
         .spec = text->spec,

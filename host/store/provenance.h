@@ -6,15 +6,19 @@
 
 /* Storage behind the strings of an rs_provenance. */
 typedef struct rs_provenance_text {
-    char libraries[512], host[128], system[256];
+    char libraries[512], system[256];
     char *spec;
 } rs_provenance_text;
 
-/* Fills *out; its strings live in *text, *device and the arguments. Free with
+enum { RS_HOST_NAME = 128 };
+
+/* The name of this machine, "unknown" where it has none. */
+void rs_host_name(char out[RS_HOST_NAME]);
+
+/* Fills *out but for the workers; its strings live in *text, *device and the arguments. Free with
  * rs_provenance_free in any case. */
 rs_status rs_provenance_make(const rs_spec *spec, const rs_engine *engine, const rs_device *device,
-                             const rs_resources *resources, uint64_t memory,
-                             const char *command_line, rs_provenance_text *text,
+                             uint64_t memory, const char *command_line, rs_provenance_text *text,
                              rs_provenance *out);
 void rs_provenance_free(rs_provenance_text *text);
 

@@ -15,16 +15,17 @@ static rs_status add_run(rs_store *store, const rs_provenance *provenance, int64
     rs_bind_text(&b, provenance->version);
     rs_bind_text(&b, provenance->commit);
     rs_bind_text(&b, provenance->libraries);
-    rs_bind_text(&b, provenance->host);
+    rs_bind_text(&b, provenance->first.host);
     rs_bind_text(&b, provenance->system);
     rs_bind_text(&b, provenance->engine);
-    rs_bind_text(&b, provenance->device);
+    rs_bind_text(&b, provenance->first.device);
     rs_bind_text(&b, provenance->driver);
     rs_bind_text(&b, provenance->isa);
-    rs_bind_whole(&b, provenance->threads);
+    rs_bind_whole(&b, provenance->first.threads);
     rs_bind_whole(&b, provenance->memory > INT64_MAX ? INT64_MAX : (int64_t)provenance->memory);
     rs_bind_text(&b, provenance->command_line);
     rs_bind_text(&b, provenance->spec);
+    rs_bind_whole(&b, provenance->workers);
     RS_TRY(rs_bound(store, &b));
     RS_TRY(rs_sql_run(store, b.to, "starting a run"));
     *run_id = sqlite3_last_insert_rowid(store->db);
@@ -342,6 +343,11 @@ static rs_status add_timing(rs_store *store, int64_t run_id, int64_t case_id,
     rs_bind_real(&b, result->forward_seconds);
     rs_bind_real(&b, result->backward_seconds);
     rs_bind_real(&b, result->transfer_seconds);
+    rs_bind_text(&b, result->origin->device);
+    rs_bind_whole(&b, result->origin->threads);
+    rs_bind_text(&b, result->origin->host);
+    rs_bind_whole(&b, result->origin->rank);
+    rs_bind_size(&b, result->origin->device_index);
     RS_TRY(rs_bound(store, &b));
     return rs_sql_run(store, b.to, "storing a timing");
 }

@@ -8,7 +8,7 @@
 -- a database of version N as one of version N + 1, upgradeN.sql makes it one.
 
 PRAGMA application_id = 0x52484F53;
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
 
 -- Every invocation of `rhosweep sweep` that came to the point of computing.
 CREATE TABLE runs (
@@ -31,7 +31,9 @@ CREATE TABLE runs (
     spec         TEXT,          -- INI text that asks for the same sweep again
     isa          TEXT,          -- instruction set of the engine's kernels, '' where it has no choice
     engine_s     REAL,          -- seconds that the engine computed; NULL until finished
-    wall_s       REAL           -- seconds from start to end; likewise
+    wall_s       REAL,          -- seconds from start to end; likewise
+    workers      INTEGER        -- devices that computed at once: engine_s is the sum over them. The
+                                -- columns from host on tell of the first; see timings
 ) STRICT;
 
 -- One seed and shape. All columns down to `raw` are its identity: what its results depend on,
@@ -143,11 +145,14 @@ CREATE TABLE timings (
     run_id     INTEGER NOT NULL REFERENCES runs (id),
     radii      INTEGER NOT NULL, -- R, radii computed
     columns    INTEGER NOT NULL, -- R * B
-    device     TEXT,             -- as in runs
-    threads    INTEGER,          -- as in runs
+    device     TEXT,             -- that computed, by name
+    threads    INTEGER,          -- of the processor that it could use
     forward_s  REAL,             -- seconds of the forward passes, packing and input included
     backward_s REAL,             -- seconds of the backward passes, norms included
     transfer_s REAL,             -- seconds of the transfers to and from the device, in neither
+    host         TEXT,           -- name of the machine that the device is in
+    rank         INTEGER,        -- of the process in an MPI job; 0 without one
+    device_index INTEGER,        -- of the engine's devices there, from 0
     PRIMARY KEY (case_id, run_id)
 ) STRICT, WITHOUT ROWID;
 

@@ -10,9 +10,9 @@ static const char *const statement_sql[RS_SQL_N] = {
     [RS_SQL_COMMIT] = "COMMIT",
     [RS_SQL_BEGIN_RUN] =
         "INSERT INTO runs (started, outcome, version, git_commit, libraries, host, system, engine,"
-        " device, driver, isa, threads, memory, command_line, spec)"
+        " device, driver, isa, threads, memory, command_line, spec, workers)"
         " VALUES (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 'running', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
-        " ?9, ?10, ?11, ?12, ?13)",
+        " ?9, ?10, ?11, ?12, ?13, ?14)",
     [RS_SQL_FINISH_RUN] =
         "UPDATE runs SET finished = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), outcome = ?2,"
         " engine_s = ?3, wall_s = ?4 WHERE id = ?1",
@@ -54,10 +54,9 @@ static const char *const statement_sql[RS_SQL_N] = {
                                 " ON CONFLICT DO NOTHING",
     /* Of one row for certain: else SQLite copies every page it changes to a file first. */
     [RS_SQL_ADD_TIMING] =
-        "INSERT INTO timings (case_id, run_id, radii, columns, device, threads,"
-        " forward_s, backward_s, transfer_s)"
-        " VALUES (?1, ?2, ?3, ?4, (SELECT device FROM runs WHERE id = ?2),"
-        " (SELECT threads FROM runs WHERE id = ?2), ?5, ?6, ?7)"
+        "INSERT INTO timings (case_id, run_id, radii, columns, forward_s, backward_s, transfer_s,"
+        " device, threads, host, rank, device_index)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
         " ON CONFLICT (case_id, run_id) DO UPDATE SET radii = radii + excluded.radii,"
         " columns = columns + excluded.columns,"
         " forward_s = forward_s + excluded.forward_s,"

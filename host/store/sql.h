@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 /* As schema.sql sets it. */
-enum { RS_SCHEMA_VERSION = 4 };
+enum { RS_SCHEMA_VERSION = 5 };
 
 typedef enum rs_statement {
     RS_SQL_BEGIN_WRITE,

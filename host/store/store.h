@@ -9,13 +9,23 @@
 typedef struct rs_store rs_store;
 typedef struct sqlite3 sqlite3;
 
+/* Which device of which machine computed. Strings borrowed. */
+typedef struct rs_origin {
+    const char *host;    /* name of the machine */
+    int rank;            /* of the process in an MPI job; 0 without one */
+    const char *device;  /* name */
+    size_t device_index; /* of the engine's devices there */
+    int threads;         /* of the processor that it may use */
+} rs_origin;
+
 /* Everything that tells a run's results from another's, written once per run. Strings borrowed. */
 typedef struct rs_provenance {
     const char *version, *commit; /* of rhosweep */
     const char *libraries;        /* "SQLite 3.40.1, OpenBLAS 0.3.21, ..." */
-    const char *host, *system;    /* host name; kernel and architecture */
-    const char *engine, *device, *driver, *isa;
-    int threads;
+    const char *system;           /* kernel and architecture */
+    const char *engine, *driver, *isa;
+    rs_origin first; /* of the workers, on the machine that stores */
+    int workers;     /* devices that compute at once */
     uint64_t memory; /* budget in bytes */
     const char *command_line, *spec;
 } rs_provenance;
@@ -26,6 +36,7 @@ typedef struct rs_case_result {
     const char *reason;    /* the message of a failure */
     const rs_point *point; /* [n] none for a failed case */
     size_t n;
+    const rs_origin *origin; /* of the points; not read for a failed case */
     double clip; /* the norm that gradients are clipped to; NaN or 0 where none was asked for */
     double forward_seconds, backward_seconds, transfer_seconds; /* of these points */
 } rs_case_result;
@@ -51,7 +62,8 @@ void rs_store_hurry(rs_store *store);
  * same file open: closing a file drops all POSIX locks that a process holds on it. */
 rs_status rs_store_probe(const char *path);
 
-/* Adds a row for this invocation; *run_id names it. Outcome is "running" until finish. */
+/* Adds a row for this invocation; *run_id names it. Outcome is "running" until finish.
+ * `engine_seconds` are the sum over the workers. */
 rs_status rs_store_begin_run(rs_store *store, const rs_provenance *provenance, int64_t *run_id);
 rs_status rs_store_finish_run(rs_store *store, int64_t run_id, const char *outcome,
                               double engine_seconds, double wall_seconds);

@@ -8,9 +8,11 @@
 #include "upgrade1_sql.h"
 #include "upgrade2_sql.h"
 #include "upgrade3_sql.h"
+#include "upgrade4_sql.h"
 #include "version1_sql.h"
 #include "version2_sql.h"
 #include "version3_sql.h"
+#include "version4_sql.h"
 #pragma GCC diagnostic pop
 
 /* The steps of a curve in the order in which they come, in SQLite's memory of an aggregate. */
@@ -107,6 +109,7 @@ static const struct {
     [1] = {version1_sql, upgrade1_sql, show_version1},
     [2] = {version2_sql, upgrade2_sql, add_missing_column},
     [3] = {version3_sql, upgrade3_sql, NULL},
+    [4] = {version4_sql, upgrade4_sql, NULL},
 };
 
 rs_status rs_upgrade(rs_store *store) {

@@ -16,4 +16,4 @@ SELECT point_id, rs_curve(step, log10_norm_mean) AS mean, rs_curve(step, log10_n
 FROM main.profile GROUP BY point_id;
 
 CREATE TEMP VIEW runs AS
-SELECT *, NULL AS isa, NULL AS engine_s, NULL AS wall_s FROM main.runs;
+SELECT *, NULL AS isa, NULL AS engine_s, NULL AS wall_s, 1 AS workers FROM main.runs;

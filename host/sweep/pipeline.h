@@ -22,7 +22,9 @@ typedef struct rs_sweep_outcome {
     size_t skipped; /* were complete in the database */
     size_t done, failed;
     double seconds;
-    double engine_seconds;   /* within the engine, of `seconds` */
+    size_t workers;          /* devices */
+    size_t lost;             /* of them, which failed on the way */
+    double engine_seconds;   /* within the engine, of `seconds`, on all devices */
     double transfer_seconds; /* of the engine: see rs_record */
     char *finding;           /* lines to print, see finding.h; the caller frees it. NULL if quiet */
     bool abandoned; /* threads still compute, with the spec: end the process, free nothing */

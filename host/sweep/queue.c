@@ -19,16 +19,32 @@ static rs_status make_lock(rs_queue *queue) {
     return made ? RS_OK : RS_EMEMORY;
 }
 
-static rs_queue_place *next_place(rs_queue *queue, rs_stage stage) {
-    return &queue->place[queue->next[stage] % queue->n];
+static bool waits(const rs_queue_place *place, rs_stage stage) {
+    return place->filled && !place->busy && place->stage == stage;
+}
+
+/* The launch that has waited longest for the stage, or NULL. */
+static rs_queue_place *oldest(rs_queue *queue, rs_stage stage) {
+    rs_queue_place *found = NULL;
+    for (rs_queue_place *place = queue->place; place < queue->place + queue->n; ++place)
+        if (waits(place, stage) && (!found || place->number < found->number)) found = place;
+    return found;
+}
+
+static rs_queue_place *free_place(rs_queue *queue) {
+    for (size_t i = 0; i < queue->n; ++i)
+        if (!queue->place[i].filled) return &queue->place[i];
+    return NULL;
 }
 
 /* Lets the next launch in where a place is free, so that it is known early that none is left. */
 static void let_in(rs_queue *queue) {
-    rs_queue_place *place = next_place(queue, RS_STAGE_PREPARE);
-    if (queue->ended || queue->closed || place->filled) return;
+    rs_queue_place *place = free_place(queue);
+    if (queue->ended || queue->closed || !place || oldest(queue, RS_STAGE_PREPARE)) return;
     place->load = queue->fill(queue->fill_arg, (size_t)(place - queue->place));
     place->filled = place->load.bytes > 0;
+    place->stage = RS_STAGE_PREPARE;
+    place->number = queue->entered++;
     queue->ended = !place->filled;
 }
 
@@ -58,40 +74,61 @@ static bool has_room(const rs_queue *queue, const rs_queue_place *place) {
     return queue->bytes == 0 || rs_size_add(queue->bytes, needed) <= queue->most_bytes;
 }
 
-static bool is_ready(rs_queue *queue, rs_stage stage) {
-    const rs_queue_place *place = next_place(queue, stage);
-    if (!place->filled || place->busy || place->waits_for != stage) return false;
-    if (stage > RS_STAGE_RUN) return true;
-    return !queue->closed && (stage == RS_STAGE_RUN || has_room(queue, place));
+/* Whether an older launch is still to be prepared. */
+static bool is_ahead(const rs_queue *queue, const rs_queue_place *place) {
+    for (size_t i = 0; i < queue->n; ++i) {
+        const rs_queue_place *other = &queue->place[i];
+        if (other->filled && other->stage == RS_STAGE_PREPARE && other->number < place->number)
+            return true;
+    }
+    return false;
 }
 
-/* Nothing will ever wait for this stage again: the one before is over and has handed on all. */
-static bool is_over(rs_queue *queue, rs_stage stage) {
+/* The launch that the stage may take now, or NULL. */
+static rs_queue_place *ready(rs_queue *queue, rs_stage stage) {
+    if (queue->closed && stage <= RS_STAGE_RUN) return NULL;
+    rs_queue_place *place = oldest(queue, stage);
+    if (!place || (stage == RS_STAGE_PREPARE && !has_room(queue, place)) ||
+        (stage == RS_STAGE_RUN && is_ahead(queue, place)))
+        return NULL;
+    return place;
+}
+
+/* Whether a launch may still wait for the stage at some time. */
+static bool may_come(const rs_queue *queue, const rs_queue_place *place, rs_stage stage) {
+    if (!place->filled || place->stage > stage) return false;
+    if (place->stage == stage) return !place->busy || stage == RS_STAGE_RUN; /* may be returned */
+    return !queue->closed || place->stage > RS_STAGE_RUN ||
+           (place->stage == RS_STAGE_RUN && place->busy);
+}
+
+/* Nothing will ever wait for this stage again. */
+static bool is_over(const rs_queue *queue, rs_stage stage) {
     if (queue->closed && stage <= RS_STAGE_RUN) return true;
-    if (stage == RS_STAGE_PREPARE) return queue->ended && !next_place(queue, stage)->filled;
-    rs_stage const before = stage - 1;
-    return queue->next[stage] == queue->next[before] && is_over(queue, before);
+    if (!queue->ended && !queue->closed) return false;
+    for (size_t i = 0; i < queue->n; ++i)
+        if (may_come(queue, &queue->place[i], stage)) return false;
+    return true;
 }
 
-static rs_ticket take(rs_queue *queue, rs_stage stage) {
-    rs_queue_place *place = next_place(queue, stage);
+static rs_ticket take(rs_queue *queue, rs_queue_place *place) {
     place->busy = true;
-    ++queue->next[stage];
-    if (stage == RS_STAGE_PREPARE) {
+    if (place->stage == RS_STAGE_PREPARE) {
         queue->bytes += place->load.bytes + place->load.making;
         let_in(queue);
     }
     /* Others may now take the next, or find that there is none. */
     pthread_cond_broadcast(&queue->changed);
-    return (rs_ticket){stage, (size_t)(place - queue->place)};
+    return (rs_ticket){place->stage, (size_t)(place - queue->place)};
 }
 
 static rs_taken try_take(rs_queue *queue, unsigned stages, rs_ticket *ticket) {
     bool over = true;
     for (int stage = RS_N_STAGE - 1; stage >= 0; --stage) {
         if (!(stages >> stage & 1)) continue;
-        if (is_ready(queue, (rs_stage)stage)) {
-            *ticket = take(queue, (rs_stage)stage);
+        rs_queue_place *place = ready(queue, (rs_stage)stage);
+        if (place) {
+            *ticket = take(queue, place);
             return RS_TAKEN;
         }
         over = over && is_over(queue, (rs_stage)stage);
@@ -131,24 +168,28 @@ void rs_queue_pass(rs_queue *queue, rs_ticket ticket) {
     pthread_mutex_lock(&queue->lock);
     rs_queue_place *place = &queue->place[ticket.place];
     place->busy = false;
-    place->waits_for = (ticket.stage + 1) % RS_N_STAGE;
     if (ticket.stage == RS_STAGE_PREPARE) queue->bytes -= place->load.making;
     if (ticket.stage == RS_STAGE_STORE) {
         queue->bytes -= place->load.bytes;
         place->filled = false;
         let_in(queue);
-    }
+    } else
+        place->stage = ticket.stage + 1;
     pthread_cond_broadcast(&queue->changed);
     pthread_mutex_unlock(&queue->lock);
 }
 
-static void set(rs_queue *queue, bool *flag) {
+static void set(rs_queue *queue, bool *flag, bool value) {
     pthread_mutex_lock(&queue->lock);
-    *flag = true;
+    *flag = value;
     pthread_cond_broadcast(&queue->changed);
     pthread_mutex_unlock(&queue->lock);
 }
 
-void rs_queue_close(rs_queue *queue) { set(queue, &queue->closed); }
+void rs_queue_return(rs_queue *queue, rs_ticket ticket) {
+    set(queue, &queue->place[ticket.place].busy, false);
+}
 
-void rs_queue_abandon(rs_queue *queue) { set(queue, &queue->abandoned); }
+void rs_queue_close(rs_queue *queue) { set(queue, &queue->closed, true); }
+
+void rs_queue_abandon(rs_queue *queue) { set(queue, &queue->abandoned, true); }

@@ -1,11 +1,13 @@
-/* Launches on their way through the stages that run beside each other: a ring of places.
+/* Launches on their way through the stages that run beside each other.
  *
- *      prepare           run             finish            store
- *     [helpers]  ->  [the engine]  ->  [helpers]  ->  [one thread]  ->  the place is free again
+ *      prepare            run              finish            store
+ *     [helpers]  ->  [a thread for    ->  [helpers]  ->  [one thread]  ->  the place is free again
+ *                      each device]
  *
- * Every stage takes the launches in the order in which they entered, whichever thread is done with
- * one first; so engine and database see one order, for any number of helpers. The queue knows
- * numbers of places only; what lies in them belongs to the caller. */
+ * Every stage takes the oldest launch that waits for it. To be run they are taken in the order in
+ * which they entered, whichever helper is done with one first; so a single device sees one order,
+ * for any number of helpers. From there on none waits for a slower one. The queue knows numbers of
+ * places only; what lies in them belongs to the caller. */
 #ifndef RS_QUEUE_H
 #define RS_QUEUE_H
 
@@ -34,9 +36,10 @@ typedef struct rs_queue_load {
 typedef rs_queue_load (*rs_queue_fill)(void *arg, size_t place);
 
 typedef struct rs_queue_place {
-    rs_stage waits_for;
-    bool filled; /* a launch is in it */
-    bool busy;   /* a thread works on it */
+    rs_stage stage;  /* that it waits for, or that works on it */
+    bool filled;     /* a launch is in it */
+    bool busy;       /* a thread works on it */
+    uint64_t number; /* in the order of entering */
     rs_queue_load load;
 } rs_queue_place;
 
@@ -45,8 +48,8 @@ typedef struct rs_queue {
     pthread_cond_t changed;
     rs_queue_place *place; /* [n] */
     size_t n;
-    size_t next[RS_N_STAGE]; /* number, from 0, of the launch that a stage takes next */
-    uint64_t bytes;          /* that launches hold which were taken to be prepared */
+    uint64_t entered; /* launches so far */
+    uint64_t bytes;   /* that launches hold which were taken to be prepared */
     uint64_t most_bytes;
     bool ended;     /* no launch will enter any more */
     bool closed;    /* none is to be prepared or run any more */
@@ -78,6 +81,10 @@ rs_taken rs_queue_take(rs_queue *queue, unsigned stages, double seconds, rs_tick
 
 /* Hands a launch that was taken on to its next stage. */
 void rs_queue_pass(rs_queue *queue, rs_ticket ticket);
+
+/* Gives a launch back that was taken to be run: another thread takes it, before all younger ones.
+ */
+void rs_queue_return(rs_queue *queue, rs_ticket ticket);
 
 /* From now on nothing is taken to be prepared or run; what has run is still finished and stored. */
 void rs_queue_close(rs_queue *queue);

@@ -28,12 +28,16 @@ static const column throughput_own[] = {
     {"warmup", WHOLE, IF_VARIES, NAMES, "c.warmup", NULL, WARMUP_ABOUT},
     {"raw", WHOLE, IF_VARIES, NAMES, "c.raw", NULL, RAW_ABOUT},
     {"threads", WHOLE, IF_VARIES, NAMES, "t.threads", NULL, "threads of the processor"},
+    {"host", TEXT, IF_VARIES, NAMES, "t.host", NULL, "name of the machine"},
+    {"rank", WHOLE, IF_VARIES, NAMES, "t.rank", NULL, "of the process in an MPI job"},
+    {"device_index", WHOLE, IF_VARIES, NAMES, "t.device_index", NULL,
+     "of the engine's devices in the machine, from 0"},
     {"cases", WHOLE, IF_VARIES, BESIDE, "count(*)", NULL, "cases behind the row"},
 };
 
 #define THROUGHPUT_ORDER                                                                           \
     "c.engine, t.device, c.hidden, c.steps, c.batch, t.radii, c.cell, c.precision, "               \
-    "c.warmup, c.raw, t.threads"
+    "c.warmup, c.raw, t.threads, t.host, t.rank, t.device_index"
 static const char throughput_from[] = " FROM timings t JOIN cases c ON c.id = t.case_id"
                                       " GROUP BY " THROUGHPUT_ORDER " ORDER BY " THROUGHPUT_ORDER;
 

@@ -6,22 +6,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+rs_status rs_weight_source_make(rs_weight_source *source, const rs_launches *launches) {
+    source->groups = launches->groups;
+    source->latest = calloc(source->groups, sizeof *source->latest);
+    if (source->latest) return RS_OK;
+    return rs_fail(RS_EMEMORY, "sweep: no memory for launches of %zu cases", source->groups);
+}
+
+void rs_weight_source_free(rs_weight_source *source) {
+    for (size_t g = 0; source->latest && g < source->groups; ++g)
+        rs_shared_weights_release(source->latest[g]);
+    free(source->latest);
+    source->latest = NULL;
+}
+
 rs_status rs_worker_make(rs_worker *worker, const rs_launches *launches) {
-    worker->groups = launches->groups;
-    worker->parameters = calloc(worker->groups, sizeof *worker->parameters);
-    worker->columns = calloc(worker->groups, sizeof *worker->columns);
-    worker->latest = calloc(worker->groups, sizeof *worker->latest);
-    if (worker->parameters && worker->columns && worker->latest) return RS_OK;
-    return rs_fail(RS_EMEMORY, "sweep: no memory for launches of %zu cases", worker->groups);
+    worker->parameters = calloc(launches->groups, sizeof *worker->parameters);
+    worker->columns = calloc(launches->groups, sizeof *worker->columns);
+    if (worker->parameters && worker->columns) return RS_OK;
+    return rs_fail(RS_EMEMORY, "sweep: no memory for launches of %zu cases", launches->groups);
 }
 
 void rs_worker_free(rs_worker *worker) {
-    for (size_t g = 0; worker->latest && g < worker->groups; ++g)
-        rs_shared_weights_release(worker->latest[g]);
-    free(worker->latest);
     free(worker->columns);
     free(worker->parameters);
-    worker->latest = NULL;
     worker->columns = NULL;
     worker->parameters = NULL;
 }
@@ -79,8 +87,8 @@ void rs_work_free(rs_work *work) {
 /* ---- begin ----------------------------------------------------------------------------------- */
 
 /* The weights of the place in the launch before, or new ones in their stead. */
-static rs_shared_weights *weights_for(rs_worker *worker, size_t place, const rs_case *one) {
-    rs_shared_weights **latest = &worker->latest[place];
+static rs_shared_weights *weights_for(rs_weight_source *source, size_t place, const rs_case *one) {
+    rs_shared_weights **latest = &source->latest[place];
     if (!*latest || !rs_shared_weights_fit(*latest, one)) {
         rs_shared_weights_release(*latest);
         *latest = rs_shared_weights_new(one);
@@ -88,16 +96,16 @@ static rs_shared_weights *weights_for(rs_worker *worker, size_t place, const rs_
     return *latest ? rs_shared_weights_use(*latest) : NULL;
 }
 
-rs_status rs_worker_check_model(rs_worker *worker, const rs_case *one) {
-    worker->latest[0] = rs_shared_weights_new(one);
-    if (!worker->latest[0]) return rs_fail(RS_EMEMORY, "sweep: no memory for weights");
-    return rs_shared_weights_make(worker->latest[0], worker->model, worker->radii);
+rs_status rs_weight_source_check(rs_weight_source *source, const rs_case *one) {
+    source->latest[0] = rs_shared_weights_new(one);
+    if (!source->latest[0]) return rs_fail(RS_EMEMORY, "sweep: no memory for weights");
+    return rs_shared_weights_make(source->latest[0], source->model, source->radii);
 }
 
-void rs_work_begin(rs_worker *worker, rs_work *work) {
+void rs_work_begin(rs_weight_source *source, rs_work *work) {
     for (size_t g = 0; g < work->launch.groups; ++g) {
         const rs_case *one = &work->launch.one[g];
-        work->task[g] = (rs_task){.one = one, .weights = weights_for(worker, g, one)};
+        work->task[g] = (rs_task){.one = one, .weights = weights_for(source, g, one)};
     }
 }
 
@@ -144,10 +152,11 @@ static void begin_points(const rs_launch *launch, rs_task *task) {
     }
 }
 
-static rs_status prepare_task(const rs_worker *worker, const rs_launch *launch, rs_task *task) {
+static rs_status prepare_task(const rs_weight_source *source, const rs_launch *launch,
+                              rs_task *task) {
     const rs_case *one = task->one;
     if (!task->weights) return rs_fail(RS_EMEMORY, "sweep: no memory for weights");
-    RS_TRY(rs_shared_weights_make(task->weights, worker->model, worker->radii));
+    RS_TRY(rs_shared_weights_make(task->weights, source->model, source->radii));
     RS_TRY(allocate_results(launch, task));
     begin_points(launch, task);
     task->step_gradient =
@@ -155,9 +164,18 @@ static rs_status prepare_task(const rs_worker *worker, const rs_launch *launch, 
     return RS_OK;
 }
 
-void rs_work_prepare(const rs_worker *worker, rs_work *work) {
+void rs_work_prepare(const rs_weight_source *source, rs_work *work) {
     for (size_t g = 0; g < work->launch.groups; ++g)
-        settle(&work->task[g], prepare_task(worker, &work->launch, &work->task[g]));
+        settle(&work->task[g], prepare_task(source, &work->launch, &work->task[g]));
+}
+
+static void renew_task(const rs_weight_source *source, rs_work *work, size_t g) {
+    free_results(&work->task[g]);
+    settle(&work->task[g], prepare_task(source, &work->launch, &work->task[g]));
+}
+
+void rs_work_renew(const rs_weight_source *source, rs_work *work) {
+    for (size_t g = 0; g < work->launch.groups; ++g) renew_task(source, work, g);
 }
 
 /* ---- from norms to points -------------------------------------------------------------------- */
@@ -272,7 +290,7 @@ static rs_columns columns_of(const run *r, const rs_chunk *chunk, size_t g) {
                   weights->c0 ? weights->c0 + first : NULL},
         .delta = task->gradient + first,
         .step_delta = task->step_gradient,
-        .drive = rs_weights_drive(task->one, r->worker->model, chunk->first_sample),
+        .drive = rs_weights_drive(task->one, r->worker->source->model, chunk->first_sample),
     };
 }
 
@@ -357,8 +375,7 @@ static bool is_prepared(const rs_work *work) {
 
 static rs_status run_alone(rs_worker *worker, rs_work *work, size_t g) {
     rs_task *task = &work->task[g];
-    free_results(task);
-    settle(task, prepare_task(worker, &work->launch, task));
+    renew_task(worker->source, work, g);
     if (task->status != RS_OK) return RS_OK;
     rs_status const status = run_tasks(worker, work, g, 1);
     reduce(work);

@@ -3,9 +3,10 @@
  *
  *     begin    whose weights each case uses                       in the order of the launches
  *     prepare  draws weights, start states and loss gradients     on any thread
- *     run      the engine                                         on the worker's one thread
+ *     run      the engine on a device                             on the worker's one thread
  *     finish   norms to profiles, decay rates and ranges          on any thread
- */
+ *
+ * The workers of all devices have one source of weights. */
 #ifndef RS_WORKER_H
 #define RS_WORKER_H
 
@@ -41,22 +42,36 @@ typedef struct rs_work {
     rs_norms norms;
 } rs_work;
 
+/* Where the weights of all launches come from. */
+typedef struct rs_weight_source {
+    const rs_model *model;      /* NULL without one */
+    rs_radii *radii;            /* that are known; NULL for none */
+    size_t groups;              /* most cases of a launch */
+    rs_shared_weights **latest; /* [groups] of the launch that was begun last */
+} rs_weight_source;
+
 typedef struct rs_worker {
-    const rs_model *model; /* NULL without one */
-    rs_radii *radii;       /* that are known; NULL for none */
+    const rs_weight_source *source;
     const rs_engine *engine;
     void *engine_state;
     bool
         on_host; /* its memory is the host's: loading weights counts as forward, else as transfer */
     rs_tick tick; /* with the part of a launch that is done; false to stop */
     void *tick_arg;
-    size_t groups;              /* most cases of a launch */
-    rs_parameters *parameters;  /* [groups] of the launch that runs */
-    rs_columns *columns;        /* [groups] likewise */
-    rs_shared_weights **latest; /* [groups] of the launch that was begun last */
-    double engine_seconds;      /* within the engine */
-    double transfer_seconds;    /* of the engine: see rs_record */
+    rs_parameters *parameters; /* [groups] of the launch that runs */
+    rs_columns *columns;       /* [groups] likewise */
+    double engine_seconds;     /* within the engine */
+    double transfer_seconds;   /* of the engine: see rs_record */
 } rs_worker;
+
+/* Room for launches of up to `launches->groups` cases; model and radii are the caller's to set,
+ * before or after. RS_EMEMORY. Freed with rs_weight_source_free in any case. */
+rs_status rs_weight_source_make(rs_weight_source *source, const rs_launches *launches);
+void rs_weight_source_free(rs_weight_source *source);
+
+/* Weights of the model for a case of the plan, before any launch: bad ones are the user's input,
+ * found here once. */
+rs_status rs_weight_source_check(rs_weight_source *source, const rs_case *one);
 
 /* Room for launches of up to `launches->groups` cases; the other members are the caller's to set,
  * before or after. RS_EMEMORY. Freed with rs_worker_free in any case; the engine is not closed. */
@@ -66,16 +81,15 @@ void rs_worker_free(rs_worker *worker);
 rs_status rs_work_make(const rs_launches *launches, rs_work *out); /* RS_EMEMORY */
 void rs_work_free(rs_work *work);
 
-/* Weights of the model for a case of the plan, before any launch: bad ones are the user's input,
- * found here once. */
-rs_status rs_worker_check_model(rs_worker *worker, const rs_case *one);
-
 /* Makes tasks of the cases of work->launch. A task uses the weights of the task in its place in the
  * launch begun before, where they are the same. Never at once with itself. */
-void rs_work_begin(rs_worker *worker, rs_work *work);
+void rs_work_begin(rs_weight_source *source, rs_work *work);
 
 /* Failures are kept in the tasks. */
-void rs_work_prepare(const rs_worker *worker, rs_work *work);
+void rs_work_prepare(const rs_weight_source *source, rs_work *work);
+
+/* Prepares the tasks of a launch again that has run, so that another worker can run it. */
+void rs_work_renew(const rs_weight_source *source, rs_work *work);
 
 /* Runs the launch. Where it fails as a whole one of its cases may be to blame for all: then each is
  * prepared and run alone, and a failure is its own. RS_EINTERRUPTED where the tick said so, the

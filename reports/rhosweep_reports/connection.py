@@ -8,7 +8,7 @@ from pathlib import Path
 from .errors import InputError, ReportError
 
 APPLICATION_ID = 0x52484F53  # 'RHOS', as host/store/schema.sql says
-SCHEMA_VERSIONS = (1, 2, 3, 4)
+SCHEMA_VERSIONS = (1, 2, 3, 4, 5)
 BUSY_SECONDS = 5
 # As host/store/guard.c: what could run forever when a table is read.
 FOREIGN_OBJECTS = (

@@ -1,5 +1,5 @@
 """A results database as arrays, read without the program: host/store/schema.sql, versions 1 to
-4."""
+5."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,8 +13,9 @@ from .table import NETWORK, SETTINGS, SHAPE, Table
 FINDINGS = ("forward_nonfinite", "backward_nonfinite", "fp32_underflow", "fp32_overflow",
             "fp16_underflow", "fp16_overflow", "bf16_underflow", "bf16_overflow")
 RUN = ("started", "finished", "outcome", "version", "git_commit", "libraries", "host", "system",
-       "engine", "device", "driver", "isa", "threads", "memory", "command_line", "spec")
-TIMING = ("radii", "columns", "device", "threads", "forward_s", "backward_s")
+       "engine", "device", "driver", "isa", "threads", "memory", "command_line", "spec", "workers")
+TIMING = ("radii", "columns", "device", "threads", "host", "rank", "device_index", "forward_s",
+          "backward_s")
 GRADIENTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # as PyTorch names the parameters
 CURVES = ("log10_norm_mean", "log10_norm_min", "log10_norm_max", "zero_fraction")
 STATES = ("h", "c")  # of a pair
@@ -26,10 +27,14 @@ VERSION_1 = {"c.cell": "c.nonlinearity AS cell",
 # Cells with gates, and leaky ones, came with version 4.
 TO_VERSION_3 = {"c.gate_bias": "'' AS gate_bias", "c.gate_scale": "'' AS gate_scale",
                 "c.leak": "'1' AS leak"}
+# Runs of several devices came with version 5.
+TO_VERSION_4 = {"r.workers": "1 AS workers", "t.host": "r.host", "t.rank": "0 AS rank",
+                "t.device_index": "0 AS device_index"}
 
 
 def _columns(prefix, names, version):
-    renamed = (VERSION_1 if version == 1 else {}) | (TO_VERSION_3 if version < 4 else {})
+    renamed = ((VERSION_1 if version == 1 else {}) | (TO_VERSION_3 if version < 4 else {})
+               | (TO_VERSION_4 if version < 5 else {}))
     return [renamed.get(f"{prefix}.{name}", f"{prefix}.{name}") for name in names]
 
 
@@ -84,6 +89,7 @@ def _timings(version):
                "NULL AS transfer_s" if version == 1 else "t.transfer_s",
                *_columns("c", SETTINGS, version), "t.run_id AS run"]
     return (f"SELECT {', '.join(columns)} FROM timings t JOIN cases c ON c.id = t.case_id"
+            " JOIN runs r ON r.id = t.run_id"
             " ORDER BY t.run_id, t.case_id")
 
 

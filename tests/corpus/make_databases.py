@@ -98,11 +98,12 @@ OF_TODAY = {
     "text_that_is_no_utf8": ["UPDATE runs SET host = CAST(x'ff80c0' AS TEXT)"],
     "points_of_no_case": ["PRAGMA foreign_keys = OFF", "UPDATE points SET case_id = case_id + 77"],
     "a_run_that_was_killed": ["UPDATE runs SET outcome = 'running', finished = NULL"],
-    "newer": ["PRAGMA user_version = 5"],
+    "newer": ["PRAGMA user_version = 6"],
     "older_than_all": ["PRAGMA user_version = 0"],
     "version_1_in_name": ["PRAGMA user_version = 1"],
     "version_2_in_name": ["PRAGMA user_version = 2"],
     "version_3_in_name": ["PRAGMA user_version = 3"],
+    "version_4_in_name": ["PRAGMA user_version = 4"],
 }
 OF_VERSION_1 = {
     "version1": [],
@@ -119,6 +120,11 @@ OF_VERSION_3 = {
     "version3": [],
     "version3_view": as_view("cases", f"{RECURSION} SELECT other.* FROM other, r"),
     "version3_with_a_gate": ["ALTER TABLE cases ADD COLUMN leak TEXT"],
+}
+OF_VERSION_4 = {
+    "version4": [],
+    "version4_view": as_view("timings", f"{RECURSION} SELECT other.* FROM other, r"),
+    "version4_with_a_host": ["ALTER TABLE timings ADD COLUMN host TEXT"],
 }
 
 
@@ -203,13 +209,13 @@ def main(program):
             connection.executescript(
                 "UPDATE runs SET host = 'box', system = 'Linux', device = 'A CPU',"
                 " command_line = 'rhosweep sweep', libraries = '', git_commit = '';"
-                "UPDATE timings SET device = 'A CPU';"
+                "UPDATE timings SET device = 'A CPU', host = 'box';"
                 "INSERT INTO gradients SELECT id, 0.5, 1.5, -0.25, -0.25 FROM points;"
                 "INSERT INTO clips SELECT id, 1.0, run_id FROM cases")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         for name, statements in OF_TODAY.items():
             craft(today, name, statements)
-    for version, crafted in (("1", OF_VERSION_1), ("2", OF_VERSION_2), ("3", OF_VERSION_3)):
+    for version, crafted in enumerate((OF_VERSION_1, OF_VERSION_2, OF_VERSION_3, OF_VERSION_4), 1):
         for name, statements in crafted.items():
             craft(HERE.parent / "data" / f"version{version}.db", name, statements)
     write_damaged(FOLDER / "sweep.db")
