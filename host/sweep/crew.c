@@ -24,7 +24,8 @@ static rs_status read_model(rs_crew *crew) {
     RS_TRY(rs_model_read(crew->spec->model, &crew->model_storage));
     crew->model = &crew->model_storage;
     if (crew->model->unused && !crew->spec->quiet)
-        rs_progress_say(&crew->progress, "rhosweep: model: arrays not used: %s", crew->model->unused);
+        rs_progress_say(&crew->progress, "rhosweep: model: arrays not used: %s",
+                        crew->model->unused);
     return RS_OK;
 }
 
