@@ -1337,6 +1337,7 @@ static void test_a_lost_device_leaves_its_work_to_the_others(void **state) {
     fake.bad_from[1] = 1;
     assert_int_equal(rs_exit_code(SWEEP(f->db, &o, MANY)), 1);
     expect_said("device 1 (Abacus) failed: fake: device 1 lost; all cases are stored");
+    assert_int_equal(o.lost, 1);
     expect_outcome(&o, 60, 0, 60, 0);
     expect_same_results(f->db, f->clean);
     expect_rows(f->db, "SELECT outcome FROM runs", "done without device 1: fake: device 1 lost\n");
@@ -1350,6 +1351,7 @@ static void test_devices_that_are_all_lost_fail_all_cases(void **state) {
     for (size_t i = 0; i < 3; ++i) fake.bad_from[i] = 1;
     assert_int_equal(rs_exit_code(SWEEP(f->db, &o, MANY)), 1);
     expect_said("60 of 60 cases failed");
+    assert_int_equal(o.lost, 0); /* who would have shown that it is not the cases? */
     assert_int_equal(SWEEP(f->clean, &o, MANY), RS_EDEVICE);
     for (size_t i = 0; i < 3; ++i) fake.bad_from[i] = 0;
     assert_int_equal(SWEEP(f->db, &o, MANY), RS_OK);
@@ -1364,6 +1366,7 @@ static void test_a_bad_case_loses_no_device(void **state) {
     fake.bad_seed = 2;
     assert_int_equal(rs_exit_code(SWEEP(f->db, &o, MANY)), 1);
     expect_said("2 of 60 cases failed");
+    assert_int_equal(o.lost, 0);
     expect_outcome(&o, 60, 0, 58, 2);
     expect_rows(f->db, "SELECT DISTINCT seed FROM cases WHERE status = 'failed'", "2\n");
 }
