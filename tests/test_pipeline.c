@@ -1098,6 +1098,7 @@ static void test_shards_make_a_whole(void **state) {
         size_t groups = 0;
         for (size_t k = 0; k < fake.launches; ++k) groups += fake.launch[k].shape.groups;
         assert_int_equal(groups, cases[i]);
+        assert_int_equal(fake.largest.groups, 2); /* cases of a cell that the shard has */
     }
     assert_int_equal(SWEEP(f->db, &o, "cell", "tanh,linear", "shard", "0/3"), RS_OK);
     expect_outcome(&o, 4, 4, 0, 0);
@@ -1113,6 +1114,7 @@ static void test_a_shard_without_cases_is_done(void **state) {
     assert_int_equal(SWEEP(f->db, &o, "shard", "5/7", "quiet", "no"), RS_OK);
     expect_outcome(&o, 0, 0, 0, 0);
     assert_int_equal(fake.launches, 0);
+    assert_int_equal(fake.largest.groups, 1);
     assert_string_equal(o.finding, "");
     free(o.finding);
     expect_rows(f->db, "SELECT outcome FROM runs", "done\n");

@@ -255,18 +255,19 @@ static rs_status take_point(merge *m, sqlite3_stmt *row) {
 
 /* ---- cases ----------------------------------------------------------------------------------- */
 
-static rs_status take_clip(merge *m, sqlite3_stmt *row) {
+static rs_status put_row(merge *m, sqlite3_stmt *row, rs_statement which, const char *doing) {
     rs_binder b;
-    bool added;
-    RS_TRY(bind_row(m, row, RS_SQL_ADD_CLIP, sqlite3_column_count(row), &b));
-    return run_bound(m, &b, "storing a norm to clip to", &added, NULL);
+    bool changed;
+    RS_TRY(bind_row(m, row, which, sqlite3_column_count(row), &b));
+    return run_bound(m, &b, doing, &changed, NULL);
+}
+
+static rs_status take_clip(merge *m, sqlite3_stmt *row) {
+    return put_row(m, row, RS_SQL_ADD_CLIP, "storing a norm to clip to");
 }
 
 static rs_status take_timing(merge *m, sqlite3_stmt *row) {
-    rs_binder b;
-    bool added;
-    RS_TRY(bind_row(m, row, RS_SQL_KEEP_TIMING, sqlite3_column_count(row), &b));
-    return run_bound(m, &b, "storing a timing", &added, NULL);
+    return put_row(m, row, RS_SQL_KEEP_TIMING, "storing a timing");
 }
 
 /* Where the identity ends in a row of RS_SQL_READ_CASES: model, status, reason, run, number and
@@ -411,7 +412,8 @@ static rs_status put_all(merge *m) {
     RS_TRY(each_input(m, take_runs));
     /* Runs are numbered in the order of starting, whichever input they come from. */
     RS_TRY(each_row(m, m->out, RS_SQL_READ_INCOMING, 0, map_run));
-    /* So are cases, and nothing depends on the order in which the inputs are given. */
+    /* And inputs are taken in the order of their runs, so nothing depends on that of the request.
+     */
     RS_TRY(each_row(m, m->out, RS_SQL_ORDER_INPUTS, (int64_t)m->request->inputs, take_input));
     rs_guard_renew(m->out);
     /* Runs of an input that seemed to go on: nobody runs them here. */

@@ -9,8 +9,11 @@
     " fp16_overflow, bf16_underflow, bf16_overflow, backward_nonfinite"
 #define TIMING                                                                                     \
     "radii, columns, forward_s, backward_s, transfer_s, device, threads, host, rank, device_index"
-/* Columns of the run that comes in. */
-#define OF_INCOMING(columns) "(SELECT " columns " FROM temp.incoming WHERE rowid = ?1)"
+/* What is known of the run that comes in. */
+#define INCOMING(columns)  "(SELECT " columns " FROM temp.incoming WHERE rowid = ?1)"
+#define INCOMING_BEGINNING INCOMING(RS_RUN_BEGINNING)
+#define INCOMING_END       INCOMING(RS_RUN_END)
+#define INCOMING_FINISHED  INCOMING("finished")
 
 /* In the statements on cases (is_on_cases) %s stands, in turn, for the columns of their identity
  * (in FIND_POINTS without the seed), as many parameters, and the columns again. */
@@ -99,19 +102,15 @@ static const char *const statement_sql[RS_SQL_N] = {
     [RS_SQL_READ_INCOMING] = "SELECT rowid, input FROM temp.incoming ORDER BY " RS_RUN_BEGINNING
                              ", finished IS NULL, " RS_RUN_END,
     [RS_SQL_FIND_SAME_RUN] =
-        "SELECT id FROM main.runs WHERE (" RS_RUN_BEGINNING
-        ") IS " OF_INCOMING(RS_RUN_BEGINNING) " AND (finished IS NULL OR " OF_INCOMING(
-            "finished") " IS NULL"
-                        " OR (" RS_RUN_END
-                        ") IS " OF_INCOMING(RS_RUN_END) ")"
-                                                        " ORDER BY finished IS NULL LIMIT 1",
+        "SELECT id FROM main.runs WHERE (" RS_RUN_BEGINNING ") IS " INCOMING_BEGINNING
+        " AND (finished IS NULL OR " INCOMING_FINISHED " IS NULL"
+        " OR (" RS_RUN_END ") IS " INCOMING_END ") ORDER BY finished IS NULL LIMIT 1",
     [RS_SQL_ADD_SAME_RUN] =
-        "INSERT INTO main.runs (" RS_RUN_BEGINNING ", " RS_RUN_END ") SELECT " RS_RUN_BEGINNING
-        ", " RS_RUN_END " FROM temp.incoming WHERE rowid = ?1",
+        "INSERT INTO main.runs (" RS_RUN_BEGINNING ", " RS_RUN_END ")"
+        " SELECT " RS_RUN_BEGINNING ", " RS_RUN_END " FROM temp.incoming WHERE rowid = ?1",
     [RS_SQL_END_SAME_RUN] =
-        "UPDATE main.runs SET (" RS_RUN_END
-        ") = " OF_INCOMING(RS_RUN_END) " WHERE id = ?2 AND finished IS NULL"
-                                       " AND " OF_INCOMING("finished") " IS NOT NULL",
+        "UPDATE main.runs SET (" RS_RUN_END ") = " INCOMING_END
+        " WHERE id = ?2 AND finished IS NULL AND " INCOMING_FINISHED " IS NOT NULL",
     [RS_SQL_MAP_RUN] = "UPDATE temp.incoming SET run = ?2 WHERE rowid = ?1",
     [RS_SQL_FIND_MAPPED_RUN] = "SELECT run FROM temp.incoming WHERE input = ?1 AND id = ?2",
     /* By their runs; those without any last. */

@@ -464,6 +464,19 @@ def test_interrupt_merges_nothing(many, out):
     assert not list(out.parent.iterdir())
 
 
+def test_progress_of_what_takes_longer(many, out):
+    parts, _, seconds = many
+    process = start_merge(out, parts)
+    time.sleep(0.3 * seconds)
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGCONT)
+    text, err = process.communicate(timeout=conftest.TIMEOUT)
+    assert process.returncode == 0 and text.startswith("200 cases, 4000 points from 3 databases")
+    assert err.startswith("rhosweep: ") and " of 4000 points, " in err.splitlines()[0]
+    assert rhosweep("merge", out, parts[0]).returncode == 0
+
+
 def test_merging_while_a_shard_is_swept(many, out, tmp_path):
     _, rates, _ = many
     parts = [tmp_path / f"part{i}.db" for i in range(2)]
