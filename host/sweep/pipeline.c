@@ -86,6 +86,7 @@ static rs_status find_work(sweep *s) {
                                        .finding = &s->storing.finding,
                                        .rates = s->storing.rates}));
     for (size_t i = 0; i < crew->plan.n; ++i) {
+        if (!rs_plan_in_shard(&crew->plan, i)) continue;
         rs_case const one = rs_plan_case(&crew->plan, i);
         size_t const missing = rs_launches_missing(&crew->launches, i);
         if (missing == 0) ++s->outcome.skipped;
@@ -212,7 +213,7 @@ static rs_status execute(sweep *s, const rs_engine *engine, const rs_spec *spec,
     RS_TRY(rs_crew_make(engine, spec, &s->crew));
     s->storing.crew = &s->crew;
     RS_TRY(rs_storing_make(&s->storing));
-    s->outcome.cases = s->crew.plan.n;
+    s->outcome.cases = s->crew.launches.cases;
     RS_TRY(rs_crew_open(&s->crew));
     RS_TRY(open_store(s, command_line));
     rs_interrupt_watch();

@@ -11,7 +11,7 @@ import pytest
 
 from conftest import PROGRAM, rhosweep, succeed
 
-COMMANDS = ("sweep", "table", "plot", "report", "inspect", "devices", "completion")
+COMMANDS = ("sweep", "table", "merge", "plot", "report", "inspect", "devices", "completion")
 BASH = shutil.which("bash")
 ZSH = shutil.which("zsh")
 
@@ -111,7 +111,7 @@ def test_bash_completes(words, offered):
 
 # What can only be a file.
 FILES = [["sweep", "-o", ""], ["table", "decay", ""], ["plot", ""], ["report", "--bench", ""],
-         ["inspect", ""]]
+         ["inspect", ""], ["merge", ""], ["merge", "a.db", "b.db", "c.db", ""]]
 
 
 @pytest.mark.skipif(not BASH, reason="no bash")
