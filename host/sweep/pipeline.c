@@ -252,3 +252,9 @@ rs_status rs_sweep(const rs_spec *spec, const char *command_line, rs_sweep_outco
     RS_TRY(choose_engine(spec->engine, &engine));
     return rs_sweep_on(engine, spec, command_line, outcome);
 }
+
+rs_status rs_sweep_among(rs_ranks *ranks, const rs_spec *spec, const char *command_line,
+                         rs_sweep_outcome *outcome) {
+    if (!rs_ranks_are_several(ranks)) return rs_sweep(spec, command_line, outcome);
+    return rs_fail(RS_EINPUT, "MPI: sweeps do not run on several ranks yet");
+}
