@@ -118,7 +118,7 @@ int main(int argc, char **argv) {
     if (status == RS_OK) status = finish_output();
     if (status != RS_OK && rs_ranks_is_first(&ranks))
         fprintf(stderr, "rhosweep: %s\n", rs_message());
-    rs_ranks_end(&ranks, rs_exit_code(status));
+    rs_ranks_end(&ranks, status);
     /* Threads of an interrupted sweep may still compute, with what exit() would take from them. */
     if (status == RS_EINTERRUPTED) _exit(rs_exit_code(status));
     rs_command_free(&command);

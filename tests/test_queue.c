@@ -26,7 +26,7 @@ static rs_queue_load fill(void *arg, size_t place) {
     assert_true(place < PLACES);
     if (from->next == from->launches) return (rs_queue_load){0};
     from->in_place[place] = from->next++;
-    return (rs_queue_load){from->bytes, from->making};
+    return (rs_queue_load){.bytes = from->bytes, .making = from->making};
 }
 
 static void make(rs_queue *queue, source *from, uint64_t most_bytes) {

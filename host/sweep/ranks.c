@@ -160,6 +160,12 @@ static rs_message_in open_message(const unsigned char *data, size_t blocks) {
     return (rs_message_in){.at = data, .left = size};
 }
 
+size_t rs_ranks_peek(rs_ranks *ranks, rs_rank_tag tag) {
+    int from;
+    size_t blocks;
+    return ranks->mpi->probe(tag, &from, &blocks) ? blocks * RS_MPI_BLOCK : 0;
+}
+
 bool rs_ranks_receive(rs_ranks *ranks, rs_rank_tag tag, rs_received *out) {
     size_t blocks;
     *out = (rs_received){0};
@@ -189,13 +195,13 @@ rs_status rs_ranks_wait(rs_ranks *ranks, rs_rank_tag tag, rs_received *out) {
     return RS_OK;
 }
 
-/* Who waits longest for the others is rank 0, which says why. */
-void rs_ranks_end(rs_ranks *ranks, int exit_code) {
+void rs_ranks_end(rs_ranks *ranks, rs_status status) {
     if (!ranks->mpi) return;
     if (ranks->broken) {
-        if (ranks->place.rank == 0) ranks->mpi->end_job(exit_code);
+        if (ranks->place.rank == 0) ranks->mpi->end_job(rs_exit_code(status));
         return;
     }
+    if (status == RS_EINTERRUPTED) alarm(2); /* others may be gone: its signal ends the process */
     while (ranks->unsent > 0) rs_ranks_pause(ranks);
     ranks->mpi->finish();
 }

@@ -42,8 +42,9 @@ unsigned long rs_ranks_launched(const char **variable);
  * build or this machine has no MPI for that: each process would do all the work. */
 rs_status rs_ranks_begin(rs_ranks *ranks);
 
-/* The last call: once rank 0 has ended broken, it ends the job with this exit code. */
-void rs_ranks_end(rs_ranks *ranks, int exit_code);
+/* The last call, with how it went: where the ranks are broken, rank 0 ends the job. Waits for the
+ * other ranks to end, too, but after Ctrl-C for no longer than two seconds. */
+void rs_ranks_end(rs_ranks *ranks, rs_status status);
 
 /* Rank 0, or alone; `ranks` may be NULL for alone. */
 bool rs_ranks_is_first(const rs_ranks *ranks);
@@ -56,6 +57,9 @@ rs_status rs_ranks_agree(rs_ranks *ranks, rs_status status, uint64_t about);
 
 /* Begins to send, and takes the message over. RS_EMEMORY. */
 rs_status rs_ranks_send(rs_ranks *ranks, int to, rs_rank_tag tag, rs_message_out *message);
+
+/* Bytes of the next message with the tag, about; 0 where there is none. */
+size_t rs_ranks_peek(rs_ranks *ranks, rs_rank_tag tag);
 
 /* Whether there was a message to receive. Out of memory counts as a damaged message. */
 bool rs_ranks_receive(rs_ranks *ranks, rs_rank_tag tag, rs_received *out);
