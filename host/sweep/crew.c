@@ -23,7 +23,7 @@ static rs_status read_model(rs_crew *crew) {
     if (!crew->spec->model) return RS_OK;
     RS_TRY(rs_model_read(crew->spec->model, &crew->model_storage));
     crew->model = &crew->model_storage;
-    if (crew->model->unused && !crew->spec->quiet)
+    if (crew->model->unused && !crew->spec->quiet && crew->place.rank == 0)
         rs_progress_say(&crew->progress, "rhosweep: model: not used: %s", crew->model->unused);
     return RS_OK;
 }
