@@ -177,6 +177,7 @@ static void obey_stop(rs_outpost *o) {
     rs_received got;
     if (!rs_ranks_receive(o->ranks, RS_TAG_STOP, &got)) return;
     free(got.data);
+    o->told = true;
     rs_crew_stop(o->crew);
 }
 
@@ -250,6 +251,8 @@ rs_status rs_outpost_serve(rs_outpost *o, bool (*late)(void *arg), bool (*very_l
     *abandoned = !rs_crew_wait(o->crew, late, late_arg);
     if (status == RS_OK) status = rs_crew_outcome(o->crew);
     if (status == RS_OK && *abandoned) status = rs_fail(RS_EINTERRUPTED, "interrupted");
+    /* Why it was told to stop is rank 0's to say. */
+    if (status == RS_EINTERRUPTED && o->told && !rs_interrupted()) status = RS_OK;
     if (o->ranks->broken) return status;
     return leave(o, status, very_late, late_arg);
 }

@@ -15,6 +15,7 @@ typedef struct rs_outpost {
     size_t waiting;                        /* of them */
     size_t asked;                          /* for */
     bool ended;                            /* none is left */
+    bool told;                             /* by rank 0 to stop */
     rs_status status;                      /* of reading them */
     struct rs_outpost_line *first, **last; /* for the user, not sent yet */
 } rs_outpost;
