@@ -359,11 +359,11 @@ static rs_status give_back(rs_hand *hand, rs_ticket ticket, const char *reason) 
 
 /* ---- a hand ---------------------------------------------------------------------------------- */
 
-void rs_crew_say_failures(rs_crew *crew, const char *who, const rs_work *work) {
+static void say_failures(rs_crew *crew, const rs_work *work) {
     for (size_t g = 0; g < work->launch.groups; ++g) {
         const rs_task *task = &work->task[g];
         if (task->status != RS_OK && task->status != RS_EINTERRUPTED)
-            rs_progress_say(&crew->progress, "rhosweep: %sa case failed: %s", who,
+            rs_progress_say(&crew->progress, "rhosweep: a case failed: %s",
                             task->reason ? task->reason : "out of memory");
     }
 }
@@ -377,7 +377,7 @@ static rs_status run_launch(rs_hand *hand, rs_ticket ticket) {
     if (failure && may_give_back(hand, ticket.place)) return give_back(hand, ticket, failure);
     judge(crew, ticket.place, failure);
     crew->origin[ticket.place] = &hand->origin;
-    rs_crew_say_failures(crew, "", work);
+    say_failures(crew, work);
     if (status == RS_OK)
         show_progress(hand, 0.0, hand->running, work->launch.groups * work->launch.radii);
     rs_queue_pass(&crew->queue, ticket);

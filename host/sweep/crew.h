@@ -89,9 +89,6 @@ rs_queue_load rs_crew_begin(rs_crew *crew, size_t place);
 /* Counts what another rank has finished. */
 void rs_crew_count(rs_crew *crew, const rs_work *work);
 
-/* Lines for the user on the cases that failed. `who` is "" or goes before them. */
-void rs_crew_say_failures(rs_crew *crew, const char *who, const rs_work *work);
-
 /* Nothing more is to be prepared or run; what runs ends early. From any thread. */
 void rs_crew_stop(rs_crew *crew);
 

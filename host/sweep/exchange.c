@@ -124,15 +124,12 @@ static rs_status read_result(rs_exchange *x, rs_received *got, size_t place) {
     rs_crew *const crew = x->crew;
     rs_peer *const peer = &x->peer[got->from];
     rs_work *const work = &crew->work[place];
-    char who[RS_HOST_NAME + 32];
     size_t const hand = (size_t)rs_get_whole(&got->in);
     take_radii(x, peer, &got->in);
     RS_TRY(rs_get_work(&got->in, &crew->launches, crew->spec->profiles, work));
     RS_TRY(rs_get_end(&got->in));
     if (hand >= peer->hands) return rs_fail(RS_EIO, "MPI: a message of another rank is damaged");
     crew->origin[place] = &peer->origin[hand];
-    snprintf(who, sizeof who, "rank %d on %s: ", got->from, peer->host);
-    rs_crew_say_failures(crew, who, work);
     judge(x, peer, &peer->origin[hand], work);
     rs_crew_count(crew, work);
     return RS_OK;
