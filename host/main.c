@@ -53,7 +53,7 @@ static rs_status print_summary(const rs_sweep_outcome *outcome, const char *data
 
 static rs_status run_sweep(const rs_command *command, rs_ranks *ranks) {
     rs_sweep_outcome outcome = {0};
-    rs_status status = rs_sweep_among(ranks, &command->spec, command->line, &outcome);
+    rs_status status = rs_sweep_among(ranks, NULL, &command->spec, command->line, &outcome);
     if (status == RS_OK && !command->spec.quiet && rs_ranks_is_first(ranks))
         status = print_summary(&outcome, command->spec.output);
     free(outcome.finding);

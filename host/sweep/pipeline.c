@@ -287,8 +287,8 @@ static void release(sweep *s) {
     free(s);
 }
 
-static rs_status run(rs_ranks *ranks, const rs_engine *engine, const rs_spec *spec,
-                     const char *command_line, rs_sweep_outcome *outcome) {
+rs_status rs_sweep_among(rs_ranks *ranks, const rs_engine *engine, const rs_spec *spec,
+                         const char *command_line, rs_sweep_outcome *outcome) {
     double const start = rs_seconds();
     sweep *s = calloc(1, sizeof *s);
     *outcome = (rs_sweep_outcome){0};
@@ -308,14 +308,9 @@ static rs_status run(rs_ranks *ranks, const rs_engine *engine, const rs_spec *sp
 
 rs_status rs_sweep_on(const rs_engine *engine, const rs_spec *spec, const char *command_line,
                       rs_sweep_outcome *outcome) {
-    return run(NULL, engine, spec, command_line, outcome);
+    return rs_sweep_among(NULL, engine, spec, command_line, outcome);
 }
 
 rs_status rs_sweep(const rs_spec *spec, const char *command_line, rs_sweep_outcome *outcome) {
-    return run(NULL, NULL, spec, command_line, outcome);
-}
-
-rs_status rs_sweep_among(rs_ranks *ranks, const rs_spec *spec, const char *command_line,
-                         rs_sweep_outcome *outcome) {
-    return run(ranks, NULL, spec, command_line, outcome);
+    return rs_sweep_among(NULL, NULL, spec, command_line, outcome);
 }
