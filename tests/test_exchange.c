@@ -125,9 +125,9 @@ static void must(rs_status status) {
 }
 
 static void sweep(rs_ranks *ranks, void *arg) {
-    static const char *const options[][2] = {{"hidden", "8"},  {"steps", "12"},
-                                             {"batch", "2"},   {"rho", "0.5,1.5"},
-                                             {"quiet", "yes"}, {"memory", "64M"}};
+    static const char *const options[][2] = {
+        {"hidden", "8"},  {"steps", "12"},   {"batch", "2"},  {"rho", "0.5,1.5"},
+        {"quiet", "yes"}, {"memory", "64M"}, {"threads", "1"}};
     outcome *const out = arg;
     int const rank = ranks->place.rank;
     rs_sweep_outcome own;
@@ -216,7 +216,7 @@ static void test_a_rank_that_only_fails_gets_no_more(void **state) {
     with.bad_rank = 1;
     outcome const out = sweep_on(2);
     assert_int_equal(out.status[0], RS_EDEVICE);
-    assert_in_range(out.of_0.failed, 3, CASES / 2);
+    assert_in_range(out.of_0.failed, 3, 20); /* and those that it had already */
     assert_int_equal(out.of_0.done + out.of_0.failed, CASES);
     expect_text(out.message[0], "cases failed");
     with.bad_rank = -1;
@@ -259,6 +259,7 @@ static void test_a_damaged_launch_ends_the_sweep(void **state) {
 }
 
 int main(void) {
+    alarm(300); /* where ranks wait for each other for ever */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_all_ranks_compute_and_rank_0_stores, set_up,
                                         tear_down),

@@ -370,6 +370,7 @@ static void test_guests_wait_for_room(void **state) {
     rs_queue_return(&queue, first);
     rs_queue_pass(&queue, take(&queue, STAGE(STORE)));
     assert_int_equal(queue.bytes, 6);
+    assert_int_equal(queue.guest_bytes, 0);
     enter(&queue, 2, &first);
     enter(&queue, 2, &second);
     assert_int_equal(rs_queue_enter(&queue, 0, &second), RS_TAKEN_LATER); /* no place */

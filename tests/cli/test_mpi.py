@@ -138,13 +138,14 @@ def test_devices_of_every_rank():
 
 
 @needs_mpi
-def test_ranks_share_processors(database):
-    """Where each may use all of them."""
-    done = mpirun(2, "sweep", "--quiet", "-o", database, *SHARED, env=os.environ | {
-        "OMPI_MCA_hwloc_base_binding_policy": "none"})
+def test_ranks_share_the_machine(database):
+    """Its memory, and the processors where each may use all of them."""
+    unbound = os.environ | {"OMPI_MCA_hwloc_base_binding_policy": "none"}
+    done = mpirun(2, "sweep", "--quiet", "--memory", "1G", "-o", database, *SHARED, env=unbound)
     assert done.returncode == 0, done.stderr
     threads = query(database, "SELECT DISTINCT threads FROM timings")
     assert threads == [(max(1, len(os.sched_getaffinity(0)) // 2),)]
+    assert query(database, "SELECT memory FROM runs") == [(2**30 // 2,)]
 
 
 # ---- what is refused
