@@ -5,6 +5,7 @@
 #include "../host/sweep/pipeline.h"
 #include "../host/work/weights.h"
 #include "gbench.h"
+#include "idle_engine.h"
 #include "job.h"
 #include "scratch.h"
 #include "setting.h"
@@ -79,6 +80,7 @@ static rs_status run_once(sweep_cost *c) {
     struct stat file;
     if (interrupted) return rs_fail(RS_EINTERRUPTED, "interrupted");
     rs_bench_scratch_clear(&c->scratch);
+    rs_idle_set(c->ask.devices ? c->ask.devices : 1, c->ask.launch_seconds);
     double const cpu = cpu_seconds();
     rs_status const status = rs_sweep_on(c->ask.engine, &c->spec, "rhosweep-bench", &outcome);
     c->cpu_seconds += cpu_seconds() - cpu;
@@ -187,19 +189,29 @@ static rs_status check_sweep(void *self) {
 
 /* ---- timing -------------------------------------------------------------------------------- */
 
+/* Launches of one case each, in as many turns as it takes. */
+static double ideal_seconds(const rs_bench_sweep *ask) {
+    return ask->launch_seconds * ceil((double)ask->seeds / (double)ask->devices);
+}
+
 static rs_status run_sweep(void *self, int64_t n, rs_bench_report *report) {
     sweep_cost *c = self;
     double const points = points_of(&c->ask);
     c->seconds = c->engine_seconds = c->cpu_seconds = 0.0;
     for (int64_t i = 0; i < n; ++i) RS_TRY(run_once(c));
     report->seconds = c->seconds;
+    double const engine_share =
+        c->engine_seconds / c->seconds / (double)(c->ask.devices ? c->ask.devices : 1);
     rs_bench_counter *counter = report->counter;
     *counter++ = (rs_bench_counter){"points_per_s", points, true};
     *counter++ = (rs_bench_counter){"cases_per_s", (double)c->ask.seeds, true};
-    *counter++ = (rs_bench_counter){"engine_share", c->engine_seconds / c->seconds, false};
+    *counter++ = (rs_bench_counter){"engine_share", engine_share, false};
     *counter++ =
         (rs_bench_counter){"cpu_us_per_point", 1e6 * c->cpu_seconds / ((double)n * points), false};
-    *counter = (rs_bench_counter){"bytes_per_point", c->database_bytes / points, false};
+    *counter++ = (rs_bench_counter){"bytes_per_point", c->database_bytes / points, false};
+    if (c->ask.launch_seconds > 0.0)
+        *counter = (rs_bench_counter){"ideal_share",
+                                      (double)n * ideal_seconds(&c->ask) / c->seconds, false};
     return RS_OK;
 }
 

@@ -11,6 +11,8 @@ typedef struct rs_bench_sweep {
     size_t seeds;
     bool profiles;
     int threads;
+    size_t devices;               /* of the idle engine; 0 for engines that compute */
+    double launch_seconds;        /* that each of its launches takes */
     double (*rate)(double scale); /* what every decay rate must be; NULL for engines that compute */
 } rs_bench_sweep;
 
@@ -20,9 +22,10 @@ typedef struct rs_bench_sweep {
  *
  *   points_per_s      R * seeds
  *   cases_per_s       seeds
- *   engine_share      time within the engine, of the wall time
+ *   engine_share      time within the engine, of the wall time, on average over devices
  *   cpu_us_per_point  processor time of all threads
- *   bytes_per_point   size of the database */
+ *   bytes_per_point   size of the database
+ *   ideal_share       of several devices: the time that they need, of the wall time */
 rs_status rs_bench_add_sweep(const char *name, const rs_bench_sweep *sweep);
 
 #endif

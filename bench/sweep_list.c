@@ -41,6 +41,21 @@ rs_status rs_bench_add_sweeps(const rs_bench_options *options) {
 static rs_bench_shape const small = {.hidden = 10, .batch = 1, .radii = 16, .steps = 50};
 enum { SMALL_SEEDS = 2000 };
 
+/* As many devices as a writer has to feed, whose launches take ten milliseconds: two seconds of
+ * them. */
+static rs_status add_workers(rs_bench_sweep sweep) {
+    sweep.launch_seconds = 0.01;
+    for (size_t workers = 1; workers <= 64; workers *= 2) {
+        char name[64];
+        snprintf(name, sizeof name, "host/workers/W:%zu/launch_ms:10", workers);
+        sweep.devices = workers;
+        sweep.seeds = 200 * workers;
+        sweep.profiles = false;
+        RS_TRY(rs_bench_add_sweep(name, &sweep));
+    }
+    return RS_OK;
+}
+
 rs_status rs_bench_add_stages(const rs_bench_options *options) {
     rs_bench_sweep stages = {.engine = &rs_idle_engine,
                              .shape = small,
@@ -49,5 +64,6 @@ rs_status rs_bench_add_stages(const rs_bench_options *options) {
                              .rate = rs_idle_rate};
     RS_TRY(rs_bench_add_sweep("host/stages/profiles:no", &stages));
     stages.profiles = true;
-    return rs_bench_add_sweep("host/stages/profiles:50", &stages);
+    RS_TRY(rs_bench_add_sweep("host/stages/profiles:50", &stages));
+    return add_workers(stages);
 }

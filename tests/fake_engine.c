@@ -3,11 +3,14 @@
 #include "../kernels/base/sizes.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 fake_engine_state fake;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the record */
 
 void fake_reset(void) {
     fake = (fake_engine_state){
@@ -18,6 +21,7 @@ void fake_reset(void) {
                    .free_bytes = 1 << 30,
                    .threads = 3,
                    .columns_wanted = 1},
+        .devices = 1,
         .rho_limit = INFINITY,
         .bad_seed = UINT64_MAX,
         .infinite_above = INFINITY,
@@ -38,7 +42,7 @@ uint32_t fake_nonfinite_step(size_t sample) { return sample < 8 ? 9 - (uint32_t)
 static rs_status device(size_t index, rs_device *out) {
     *out = fake.device;
     if (fake.device_status != RS_OK) return rs_fail(fake.device_status, "fake: no device");
-    return index == 0 ? RS_OK : rs_fail(RS_EDEVICE, "fake: no device %zu", index);
+    return index < fake.devices ? RS_OK : rs_fail(RS_EDEVICE, "fake: no device %zu", index);
 }
 
 static uint64_t count_bytes(const rs_shape *shape, const rs_resources *resources) {
@@ -60,12 +64,12 @@ static rs_status bytes(size_t device, const rs_shape *shape, const rs_resources 
 
 static rs_status open_engine(size_t device, const rs_shape *largest, const rs_resources *resources,
                              void **self) {
-    (void)device;
     if (fake.open_status != RS_OK) return rs_fail(fake.open_status, "fake: does not open");
     ++fake.opened;
     fake.largest = *largest;
     fake.resources = *resources;
-    *self = &fake;
+    fake.handle[device] = (fake_handle){.device = device};
+    *self = &fake.handle[device];
     return RS_OK;
 }
 
@@ -81,27 +85,34 @@ static rs_status check_shape(const rs_shape *shape) {
 
 /* Of every network the first weight, as a real engine keeps them all. */
 static rs_status load(void *self, const rs_shape *shape, const rs_parameters *of) {
-    (void)self;
+    fake_handle *const handle = self;
     RS_TRY(check_shape(shape));
-    fake.loaded = *shape;
-    fake.weight_hh = of[0].weight_hh;
-    for (size_t g = 0; g < shape->groups; ++g) fake.weight[g] = of[g].weight_hh[0];
+    handle->loaded = *shape;
+    handle->weight_hh = of[0].weight_hh;
+    for (size_t g = 0; g < shape->groups; ++g) handle->weight[g] = of[g].weight_hh[0];
     return RS_OK;
 }
 
-static void record_launch(const rs_pass *pass) {
+/* The number of the launch, from 1. */
+static size_t record_launch(fake_handle *handle, const rs_pass *pass) {
+    pthread_mutex_lock(&lock);
     fake_launch *launch = &fake.launch[fake.launches++];
     *launch = (fake_launch){.shape = pass->shape,
+                            .device = handle->device,
                             .first_sample = pass->of[0].drive.first_sample,
-                            .weight_hh = fake.weight_hh};
+                            .weight_hh = handle->weight_hh};
     for (size_t g = 0; g < pass->shape.groups; ++g) launch->seed[g] = pass->of[g].drive.seed;
     memcpy(launch->scale, pass->of[0].scale, pass->shape.radii * sizeof *launch->scale);
+    size_t const number = fake.launches;
+    ++handle->runs;
+    pthread_mutex_unlock(&lock);
+    return number;
 }
 
-static rs_status check_pass(const rs_pass *pass) {
+static rs_status check_pass(const fake_handle *handle, const rs_pass *pass) {
     RS_TRY(check_shape(&pass->shape));
-    if (pass->shape.groups != fake.loaded.groups || pass->shape.radii > fake.loaded.radii ||
-        pass->shape.batch > fake.loaded.batch)
+    if (pass->shape.groups != handle->loaded.groups || pass->shape.radii > handle->loaded.radii ||
+        pass->shape.batch > handle->loaded.batch)
         return rs_fail(RS_EDEVICE, "fake: a pass of other networks than those loaded");
     return RS_OK;
 }
@@ -112,24 +123,28 @@ static double scale_of(const rs_pass *pass, size_t group, size_t radius) {
     return pass->of[group].scale[radius * cell->gates + cell->candidate];
 }
 
-static rs_status fail_on_demand(const rs_pass *pass) {
+static rs_status fail_on_demand(const fake_handle *handle, size_t number, const rs_pass *pass) {
+    size_t const from = fake.bad_from[handle->device];
+    if (from && handle->runs >= from)
+        return rs_fail(RS_EDEVICE, "fake: device %zu lost", handle->device);
     for (size_t g = 0; g < pass->shape.groups; ++g) {
         if (pass->of[g].drive.seed == fake.bad_seed) return rs_fail(RS_EDEVICE, "fake: a bad seed");
         for (size_t r = 0; r < pass->shape.radii; ++r)
             if (scale_of(pass, g, r) > fake.rho_limit)
                 return rs_fail(RS_EMEMORY, "fake: out of memory");
     }
-    return fake.launches == fake.lose_at ? rs_fail(RS_EDEVICE, "fake: device lost") : RS_OK;
+    return number == fake.lose_at ? rs_fail(RS_EDEVICE, "fake: device lost") : RS_OK;
 }
 
-static void fill_column(const rs_pass *pass, size_t group, size_t column, double *norm2) {
+static void fill_column(const rs_pass *pass, double weight, size_t group, size_t column,
+                        double *norm2) {
     rs_shape const *s = &pass->shape;
     const rs_columns *of = &pass->of[group];
     size_t const b = column % s->batch, sample = of->drive.first_sample + b;
     double const rho = scale_of(pass, group, column / s->batch);
     size_t const columns = s->radii * s->batch, states = rs_cell_of(s->cell)->states;
     double const h0 = of->start[0] ? of->start[0][b * s->hidden] : 0.0;
-    double norm = first_norm(sample, fake.weight[group], h0, of->delta[b * s->hidden]);
+    double norm = first_norm(sample, weight, h0, of->delta[b * s->hidden]);
     for (size_t t = s->steps; t >= 1; --t) {
         double *const at = norm2 + (t - 1) * states * columns + column;
         at[0] = (states > 1 ? fake_share_of_h : 1.0) * norm * norm;
@@ -142,18 +157,18 @@ double fake_log10_gradient(double weight, double rho, size_t kind) {
     return log10(1.0 + fabs(weight)) + (double)(kind + 1) * log10(rho);
 }
 
-static void fill_gradients(const rs_pass *pass, size_t group, rs_record *out) {
+static void fill_gradients(const rs_pass *pass, double weight, size_t group, rs_record *out) {
     rs_shape const *s = &pass->shape;
     for (size_t r = 0; r < s->radii; ++r)
         for (size_t k = 0; k < RS_N_GRADIENT; ++k) {
             size_t const at = (group * s->radii + r) * RS_N_GRADIENT + k;
-            double const log = fake_log10_gradient(fake.weight[group], scale_of(pass, group, r), k);
+            double const log = fake_log10_gradient(weight, scale_of(pass, group, r), k);
             out->gradient2[at] = pow(10.0, 2.0 * log);
             out->gradient_exponent[at] = 0;
         }
 }
 
-static void fill_record(const rs_pass *pass, rs_record *out) {
+static void fill_record(const fake_handle *handle, const rs_pass *pass, rs_record *out) {
     rs_shape const *s = &pass->shape;
     size_t const columns = s->radii * s->batch, states = rs_cell_of(s->cell)->states;
     memset(out->exponent, 0, s->groups * s->steps * columns * sizeof *out->exponent);
@@ -162,9 +177,10 @@ static void fill_record(const rs_pass *pass, rs_record *out) {
             bool const infinite = scale_of(pass, g, c / s->batch) > fake.infinite_above;
             size_t const sample = pass->of[g].drive.first_sample + c % s->batch;
             out->nonfinite_step[g * columns + c] = infinite ? fake_nonfinite_step(sample) : 0;
-            fill_column(pass, g, c, out->norm2 + g * s->steps * states * columns);
+            fill_column(pass, handle->weight[g], g, c,
+                        out->norm2 + g * s->steps * states * columns);
         }
-        if (s->gradients) fill_gradients(pass, g, out);
+        if (s->gradients) fill_gradients(pass, handle->weight[g], g, out);
     }
 }
 
@@ -173,15 +189,27 @@ static rs_status tick(const rs_pass *pass, double fraction) {
     return rs_fail(RS_EINTERRUPTED, "interrupted");
 }
 
+static bool all_have_begun(void) {
+    size_t begun = 0;
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < FAKE_MAX_DEVICES; ++i) begun += fake.handle[i].runs > 0;
+    pthread_mutex_unlock(&lock);
+    return begun >= fake.opened - fake.closed;
+}
+
 static rs_status run(void *self, const rs_pass *pass, rs_record *out) {
-    (void)self;
-    RS_TRY(check_pass(pass));
-    record_launch(pass);
-    bool const interrupt = fake.launches == fake.interrupt_at;
+    fake_handle *const handle = self;
+    RS_TRY(check_pass(handle, pass));
+    size_t const number = record_launch(handle, pass);
+    bool const interrupt = number == fake.interrupt_at;
     if (interrupt && !fake.interrupt_late) raise(SIGINT);
     RS_TRY(tick(pass, 0.0));
-    RS_TRY(fail_on_demand(pass));
-    fill_record(pass, out);
+    RS_TRY(fail_on_demand(handle, number, pass));
+    while (fake.together && !all_have_begun()) {
+        RS_TRY(tick(pass, 0.5));
+        usleep(100);
+    }
+    fill_record(handle, pass, out);
     out->forward_seconds = fake_forward_seconds;
     out->backward_seconds = fake_backward_seconds;
     out->gradient_seconds = pass->shape.gradients ? fake_gradient_seconds : 0.0;
@@ -192,7 +220,9 @@ static rs_status run(void *self, const rs_pass *pass, rs_record *out) {
 }
 
 static void close_engine(void *self) {
-    if (self) ++fake.closed;
+    if (!self) return;
+    ++fake.closed;
+    *(fake_handle *)self = (fake_handle){0};
 }
 
 const rs_engine fake_engine = {

@@ -1,24 +1,38 @@
 /* An engine without mathematics, clock or device: profiles by a formula, failures on demand, and a
- * record of the launches it was given. There is one, as engines have no state before open(). */
+ * record of the launches it was given. There is one, as engines have no state before open(), with
+ * any number of devices, that threads of their own may run. */
 #ifndef RS_TEST_FAKE_ENGINE_H
 #define RS_TEST_FAKE_ENGINE_H
 
 #include "../kernels/engine.h"
 
-enum { FAKE_MAX_LAUNCHES = 512, FAKE_MAX_GROUPS = 8, FAKE_MAX_RADII = 16 };
+enum { FAKE_MAX_LAUNCHES = 512, FAKE_MAX_GROUPS = 8, FAKE_MAX_RADII = 16, FAKE_MAX_DEVICES = 8 };
 
 /* What run() was given. */
 typedef struct fake_launch {
     rs_shape shape;
+    size_t device;
     uint64_t seed[FAKE_MAX_GROUPS]; /* of every group */
     double scale[FAKE_MAX_RADII];
     size_t first_sample;
     const double *weight_hh; /* of the first group, borrowed: to tell whether it is the same */
 } fake_launch;
 
+/* What is open on a device. */
+typedef struct fake_handle {
+    size_t device, runs;
+    rs_shape loaded;                /* that load() got, with these weights: */
+    double weight[FAKE_MAX_GROUPS]; /* the first of each network */
+    const double *weight_hh;        /* of the first network, borrowed */
+} fake_handle;
+
 typedef struct fake_engine_state {
     /* Settings; fake_reset() makes it a device that never fails. */
     rs_device device;
+    size_t devices; /* all like that one */
+    size_t
+        bad_from[FAKE_MAX_DEVICES]; /* a device fails from this run on, counted from 1; 0: never */
+    bool together;                  /* a run ends once every device has begun one */
     rs_status device_status, supports_status, open_status;
     double rho_limit;      /* out of memory in a launch with a scale above */
     uint64_t bad_seed;     /* the device fails in a launch with this seed; UINT64_MAX for none */
@@ -30,10 +44,8 @@ typedef struct fake_engine_state {
     /* Record. */
     fake_launch launch[FAKE_MAX_LAUNCHES];
     size_t launches, opened, closed;
-    rs_shape largest;               /* that open() got */
-    rs_shape loaded;                /* that load() got, with these weights: */
-    double weight[FAKE_MAX_GROUPS]; /* the first of each network */
-    const double *weight_hh;        /* of the first network, borrowed */
+    rs_shape largest; /* that open() got */
+    fake_handle handle[FAKE_MAX_DEVICES];
     rs_resources resources;
 } fake_engine_state;
 

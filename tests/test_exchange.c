@@ -204,6 +204,7 @@ static void test_a_lost_device_of_another_rank_is_reported(void **state) {
     assert_int_equal(out.status[1], RS_OK);
     assert_int_equal(out.of_0.done, CASES);
     assert_int_equal(out.of_0.workers, 4);
+    assert_int_equal(out.of_0.lost, 1);
     expect_text(out.message[0], "device 1 (");
     expect_text(out.message[0], ") of rank 1 on ");
     expect_text(out.message[0], "the device is gone; all cases are stored");

@@ -106,6 +106,7 @@ static void test_defaults(void **state) {
     assert_true(spec->fit_skip == by_default);
     assert_int_equal(spec->precision, RS_F32);
     assert_string_equal(spec->engine, "auto");
+    assert_int_equal(spec->n_devices, 0);
     assert_int_equal(spec->threads, 0);
     assert_int_equal(spec->memory, 0);
     assert_false(spec->raw);
@@ -122,7 +123,7 @@ static void test_keys(void **state) {
     (void)state;
     size_t n;
     const rs_spec_key *const keys = rs_spec_keys(&n);
-    assert_int_equal(n, 26);
+    assert_int_equal(n, 27);
     for (size_t k = 0; k < n; ++k) {
         assert_true(strlen(keys[k].help) > 0 && strlen(keys[k].group) > 0);
         for (size_t other = 0; other < k; ++other)
@@ -159,7 +160,7 @@ static void test_offered_words_are_understood(void **state) {
             understood += !form;
         }
     assert_int_equal(forms, 4);
-    assert_int_equal(understood, 5 + 7 + 1 + 2 + 1 + 2 + 1 + 3 + 2 + 4 + 3 * 2);
+    assert_int_equal(understood, 5 + 7 + 1 + 2 + 1 + 2 + 1 + 3 + 2 + 4 + 1 + 3 * 2);
 }
 
 static void test_words(void **state) {

@@ -95,13 +95,17 @@ static void put_lstm(rs_store *store, int64_t run) {
     put(store, run, &f, 2);
 }
 
+/* On the second device of another machine. */
 static void put_leaky(rs_store *store, int64_t run) {
+    static const rs_origin origin = {"node2", 1, "A CPU", 1, 2};
     fixture f = fixture_make(1);
     f.one.cell = RS_LINEAR;
     f.one.ensemble.kind = RS_IDENTITY;
     f.one.leak = 0.25;
     fixture_point(&f, 0, 0.5, 0.125);
-    put(store, run, &f, 1);
+    rs_case_result result = fixture_result(&f, 1);
+    result.origin = &origin;
+    assert_ok(rs_store_put(store, run, &result));
 }
 
 static void put_failure(rs_store *store, int64_t run) {
@@ -111,12 +115,15 @@ static void put_failure(rs_store *store, int64_t run) {
     assert_ok(rs_store_put(store, run, &failure));
 }
 
-static int64_t begin_run(rs_store *store) {
-    rs_provenance const provenance = fixture_provenance();
+static int64_t begin_run_of(rs_store *store, int workers) {
+    rs_provenance provenance = fixture_provenance();
     int64_t run = 0;
+    provenance.workers = workers;
     assert_ok(rs_store_begin_run(store, &provenance, &run));
     return run;
 }
+
+static int64_t begin_run(rs_store *store) { return begin_run_of(store, 1); }
 
 /* The clock is the only thing that differs between two makings of this database. */
 static void set_clock(rs_store *store) {
@@ -129,7 +136,7 @@ static void set_clock(rs_store *store) {
 static rs_store *make_database(bool backwards) {
     rs_store *store;
     assert_ok(rs_store_open(path, &store));
-    int64_t const first = begin_run(store);
+    int64_t const first = begin_run_of(store, 2);
     if (backwards) put_model(store, first);
     for (uint64_t k = 1; k <= 3; ++k) put_gaussian(store, first, backwards ? 4 - k : k);
     put_failure(store, first);

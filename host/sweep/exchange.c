@@ -85,6 +85,7 @@ static bool is_failure_of_device(const rs_work *work) {
 
 static void retire(rs_exchange *x, rs_peer *peer, const rs_origin *origin, const char *reason) {
     peer->retired = true;
+    ++peer->n_lost;
     snprintf(peer->lost, sizeof peer->lost, "device %zu (%s) of rank %d on %s failed: %s",
              origin->device_index, origin->device, origin->rank, peer->host, reason);
     rs_progress_say(&x->crew->progress, "rhosweep: %s; the others go on without it", peer->lost);
@@ -170,8 +171,10 @@ static void read_bye(rs_exchange *x, rs_received *got) {
              rs_get_text(&got->in));
     peer->engine_seconds = rs_get_real(&got->in);
     peer->transfer_seconds = rs_get_real(&got->in);
+    size_t const n_lost = (size_t)rs_get_whole(&got->in);
     const char *const lost = rs_get_text(&got->in);
-    if (*lost && !*peer->lost) snprintf(peer->lost, sizeof peer->lost, "%s", lost);
+    peer->n_lost += n_lost;
+    if (n_lost > 0) snprintf(peer->lost, sizeof peer->lost, "%s", lost);
     peer->left = true;
     --x->here;
     if (status != RS_OK && !x->stopping) fail(x, status, message);
@@ -238,8 +241,11 @@ double rs_exchange_transfer_seconds(const rs_exchange *x) {
     return sum;
 }
 
-const char *rs_exchange_lost(const rs_exchange *x) {
-    for (size_t i = 1; x->peer && i < n_ranks(x); ++i)
-        if (*x->peer[i].lost) return x->peer[i].lost;
-    return "";
+const char *rs_exchange_lost(const rs_exchange *x, size_t *number) {
+    const char *lost = "";
+    for (size_t i = n_ranks(x); x->peer && --i > 0;) {
+        *number += x->peer[i].n_lost;
+        if (x->peer[i].n_lost > 0) lost = x->peer[i].lost;
+    }
+    return lost;
 }

@@ -40,8 +40,8 @@ size_t rs_exchange_hands(const rs_exchange *x);
 double rs_exchange_engine_seconds(const rs_exchange *x);
 double rs_exchange_transfer_seconds(const rs_exchange *x);
 
-/* The first device of another rank that was lost, "device 0 (NAME) of rank 1 on HOST: why"; "" for
- * none. */
-const char *rs_exchange_lost(const rs_exchange *x);
+/* The first device of another rank that was lost, "device 0 (NAME) of rank 1 on HOST failed: why";
+ * "" for none. Adds to *number how many there are. */
+const char *rs_exchange_lost(const rs_exchange *x, size_t *number);
 
 #endif

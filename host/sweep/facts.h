@@ -14,7 +14,8 @@ typedef struct rs_peer {
     bool left;           /* has nothing more to say */
     size_t failures;     /* launches in a row that its devices have failed with */
     bool retired;        /* gets no more launches */
-    char lost[1024];      /* which device failed, and why; "" for none */
+    size_t n_lost;       /* devices that failed on the way */
+    char lost[1024];     /* the first of them, and why */
     double engine_seconds, transfer_seconds;
 } rs_peer;
 

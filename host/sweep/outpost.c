@@ -204,27 +204,30 @@ static rs_status work(rs_outpost *o, bool (*late)(void *arg), void *late_arg) {
     return status;
 }
 
-static void describe_lost(const rs_outpost *o, char *out, size_t size) {
-    const rs_crew *crew = o->crew;
-    out[0] = '\0';
-    for (size_t i = 0; i < crew->hands && !out[0]; ++i)
-        if (crew->hand[i].lost)
-            snprintf(out, size, "device %zu (%s) of rank %d on %s failed: %s", crew->hand[i].index,
-                     crew->hand[i].device.name, crew->place.rank, crew->host_name,
-                     crew->hand[i].reason);
+/* How many devices were lost, and the first of them. */
+static void put_lost(rs_message_out *message, const rs_crew *crew) {
+    char text[1024] = "";
+    size_t n = 0;
+    for (size_t i = crew->hands; i-- > 0;) {
+        const rs_hand *hand = &crew->hand[i];
+        if (!hand->lost) continue;
+        ++n;
+        snprintf(text, sizeof text, "device %zu (%s) of rank %d on %s failed: %s", hand->index,
+                 hand->device.name, crew->place.rank, crew->host_name, hand->reason);
+    }
+    rs_put_whole(message, n);
+    rs_put_text(message, text);
 }
 
 /* Says how it went, and waits for the answer. */
 static rs_status leave(rs_outpost *o, rs_status status, bool (*late)(void *arg), void *late_arg) {
-    char lost[1024];
     rs_message_out bye = {0};
     rs_received got;
-    describe_lost(o, lost, sizeof lost);
     rs_put_whole(&bye, (uint64_t)status);
     rs_put_text(&bye, status == RS_OK ? "" : rs_message());
     rs_put_real(&bye, rs_crew_engine_seconds(o->crew));
     rs_put_real(&bye, rs_crew_transfer_seconds(o->crew));
-    rs_put_text(&bye, lost);
+    put_lost(&bye, o->crew);
     while ((o->ranks->unsent > 0 || o->asked > 0) && !late(late_arg)) {
         receive_launch(o);
         obey_stop(o);

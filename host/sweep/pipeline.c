@@ -168,10 +168,14 @@ static rs_status interrupt_run(sweep *s) {
 }
 
 /* The first device that was lost, or NULL. */
-static const rs_hand *lost_device(const rs_crew *crew) {
-    for (size_t i = 0; i < crew->hands; ++i)
-        if (crew->hand[i].lost) return &crew->hand[i];
-    return NULL;
+static const rs_hand *find_lost(sweep *s) {
+    const rs_hand *first = NULL;
+    for (size_t i = s->crew.hands; i-- > 0;) {
+        if (!s->crew.hand[i].lost) continue;
+        first = &s->crew.hand[i];
+        ++s->outcome.lost;
+    }
+    return first;
 }
 
 static rs_status finish_without(sweep *s, const rs_hand *lost) {
@@ -198,8 +202,8 @@ static rs_status conclude(sweep *s, rs_status status) {
     rs_progress_end(&s->crew.progress);
     if (status == RS_EINTERRUPTED) return interrupt_run(s);
     RS_TRY(status);
-    const rs_hand *lost = lost_device(&s->crew);
-    const char *const other = rs_exchange_lost(&s->exchange);
+    const rs_hand *lost = find_lost(s);
+    const char *const other = rs_exchange_lost(&s->exchange, &s->outcome.lost);
     if (lost && !o->failed) return finish_without(s, lost);
     if (*other && !o->failed) return finish_without_other(s, other);
     RS_TRY(finish_run(s, o->failed ? "some cases failed" : "done"));

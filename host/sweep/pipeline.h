@@ -25,6 +25,7 @@ typedef struct rs_sweep_outcome {
     size_t done, failed;
     double seconds;
     size_t workers;          /* devices */
+    size_t lost;             /* of them, which failed on the way */
     double engine_seconds;   /* within the engine, of `seconds`, on all devices */
     double transfer_seconds; /* of the engine: see rs_record */
     char *finding;           /* lines to print, see finding.h; the caller frees it. NULL if quiet */

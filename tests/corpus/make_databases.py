@@ -209,13 +209,13 @@ def main(program):
             connection.executescript(
                 "UPDATE runs SET host = 'box', system = 'Linux', device = 'A CPU',"
                 " command_line = 'rhosweep sweep', libraries = '', git_commit = '';"
-                "UPDATE timings SET device = 'A CPU';"
+                "UPDATE timings SET device = 'A CPU', host = 'box';"
                 "INSERT INTO gradients SELECT id, 0.5, 1.5, -0.25, -0.25 FROM points;"
                 "INSERT INTO clips SELECT id, 1.0, run_id FROM cases")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         for name, statements in OF_TODAY.items():
             craft(today, name, statements)
-    for version, crafted in (("1", OF_VERSION_1), ("2", OF_VERSION_2), ("3", OF_VERSION_3), ("4", OF_VERSION_4)):
+    for version, crafted in enumerate((OF_VERSION_1, OF_VERSION_2, OF_VERSION_3, OF_VERSION_4), 1):
         for name, statements in crafted.items():
             craft(HERE.parent / "data" / f"version{version}.db", name, statements)
     write_damaged(FOLDER / "sweep.db")

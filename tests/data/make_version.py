@@ -22,7 +22,9 @@ SWEEPS = [
     ["--nonlinearity", "linear,relu", "--ensemble", "orthogonal", "--rho", "1e-9,1e9", "--batch",
      "1", "--seeds", "9223372036854775807", "--raw", "--input", "noise:0.5"],
 ]
-CLIP = {"3": ["--clip", "0.5"], "4": ["--clip", "0.5", "--cell", "tanh,lstm"]}  # of the first of them: what the version added
+# What a version added: to the first of them, and by a sweep more.
+CLIP = {"3": ["--clip", "0.5"], "4": ["--clip", "0.5"]}
+GATED = {"4": ["--cell", "lstm", "--gate-bias", "1", "--rho", "1", "--batch", "2", "--seeds", "1"]}
 
 
 def main(version, program):
@@ -37,6 +39,8 @@ def main(version, program):
         np.savez(Path(folder) / "model.npz", weight_hh_l0=rng.standard_normal((6, 6)) / 3,
                  h0=rng.standard_normal((2, 6)))
         sweep(*COMMON, "--model", "model.npz", "--rho", "native", "--batch", "2", "--seeds", "0")
+        if version in GATED:
+            sweep(*COMMON, *GATED[version])
         with closing(sqlite3.connect(Path(folder) / "old.db")) as connection:
             connection.executescript(
                 "UPDATE runs SET host = 'box', system = 'Linux', device = 'A CPU',"

@@ -107,7 +107,8 @@ def make_fixed_database(path):
     run = insert(connection, "runs", started="2025-01-31T12:00:00.000Z", outcome="done",
                  finished="2025-01-31T12:00:01.000Z", version="0.1.0", git_commit="abc1234",
                  libraries="SQLite 3", host="box", system="Linux", engine="cpu", device="A CPU",
-                 driver="", threads=2, memory=1000, command_line="rhosweep sweep", spec="[sweep]\n")
+                 driver="", threads=2, memory=1000, command_line="rhosweep sweep", spec="[sweep]\n",
+                 workers=1)
     for seed in (1, 2):
         case = insert(connection, "cases", cell="tanh", ensemble="gaussian", model_digest="",
                       hidden=8, steps=20, seed=seed, batch=4, input="pytorch", input_size=1, h0="zero",
@@ -121,7 +122,7 @@ def make_fixed_database(path):
             insert(connection, "curves", point_id=point, mean=float64(mean),
                    min=float64(mean - 0.125), max=float64(mean + 0.125))
         insert(connection, "timings", case_id=case, run_id=run, radii=4, columns=16, device="A CPU",
-               threads=2, forward_s=0.25, backward_s=0.75)
+               threads=2, host="box", rank=0, device_index=0, forward_s=0.25, backward_s=0.75)
     connection.commit()
     connection.close()
     return path

@@ -24,7 +24,7 @@ def without_pandas(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
 
 
-@pytest.fixture(params=["now", "1", "2", "3"])
+@pytest.fixture(params=["now", "1", "2", "3", "4"])
 def any_version(request, database, tmp_path):
     if request.param == "now":
         return database
@@ -89,7 +89,7 @@ def test_every_table_of_every_version(any_version):
     tables = rhosweep_reports.read(any_version)
     assert list(tables) == ["seeds", "profile", "clip", "gradients", "runs", "timings", "failures"]
     assert len(tables["failures"]) == 0
-    clipped = 4 if any_version.name == "version3.db" else 0
+    clipped = 4 if any_version.name in ("version3.db", "version4.db") else 0
     for name in "clip", "gradients":
         assert len(tables[name]) == clipped
     assert "clip_coef" in tables["clip"].dtype.names
@@ -178,8 +178,8 @@ def test_what_is_no_database_is_refused(tmp_path, content):
 
 
 CRAFTED = {
-    "has schema 0, these reports know 4": ["PRAGMA user_version = 0"],
-    "has schema 5, these reports know 4": ["PRAGMA user_version = 5"],
+    "has schema 0, these reports know 5": ["PRAGMA user_version = 0"],
+    "has schema 6, these reports know 5": ["PRAGMA user_version = 6"],
     "one of rhosweep": ["PRAGMA application_id = 0"],
     "has a view": ["DROP TABLE timings", "CREATE VIEW timings AS SELECT 1"],
     "no such table: curves": ["DROP TABLE curves"],
