@@ -1,5 +1,8 @@
 # What `cmake --install` installs, and the target `uninstall`.
 install(TARGETS rhosweep)
+if(RHOSWEEP_MPI)
+  install(TARGETS rhosweep_mpi LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/rhosweep)
+endif()
 install(DIRECTORY sweeps DESTINATION ${RS_DATA} FILES_MATCHING PATTERN "*.ini")
 install(FILES reports/pyproject.toml reports/LICENSE reports/requirements.txt
         DESTINATION ${RS_DATA}/reports)

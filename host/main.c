@@ -52,10 +52,10 @@ static rs_status print_summary(const rs_sweep_outcome *outcome, const char *data
     return RS_OK;
 }
 
-static rs_status run_sweep(const rs_command *command) {
+static rs_status run_sweep(const rs_command *command, rs_ranks *ranks) {
     rs_sweep_outcome outcome = {0};
-    rs_status status = rs_sweep(&command->spec, command->line, &outcome);
-    if (status == RS_OK && !command->spec.quiet)
+    rs_status status = rs_sweep_among(ranks, NULL, &command->spec, command->line, &outcome);
+    if (status == RS_OK && !command->spec.quiet && rs_ranks_is_first(ranks))
         status = print_summary(&outcome, command->spec.output);
     free(outcome.finding);
     return status;
@@ -69,15 +69,15 @@ static rs_status run_table(const rs_command *command) {
     return status;
 }
 
-static rs_status run(const rs_command *command) {
+static rs_status run(const rs_command *command, rs_ranks *ranks) {
     switch (command->kind) {
-    case RS_SWEEP: return run_sweep(command);
+    case RS_SWEEP: return run_sweep(command, ranks);
     case RS_TABLE: return run_table(command);
     case RS_MERGE: return rs_merge(command->argument, command->arguments, stdout);
     case RS_PLOT: return rs_plot(command->path, command->x, stdout);
     case RS_REPORT: return rs_report(&command->report);
     case RS_INSPECT: return rs_inspect(command->path, stdout);
-    case RS_DEVICES: return rs_devices(stdout);
+    case RS_DEVICES: return rs_devices_among(ranks, stdout);
     case RS_COMPLETION: return rs_completion(command->shell, stdout);
     case RS_ANSWERED: return RS_OK;
     }
@@ -91,14 +91,36 @@ static rs_status finish_output(void) {
     return rs_fail(RS_EIO, "standard output: %s", errno ? strerror(errno) : "write error");
 }
 
+/* Processes that a launcher started together sweep together. Of all else they would do the same
+ * several times; and what is wrong is said once. `status` is how reading the command went. */
+static rs_status join_ranks(const rs_command *command, rs_ranks *ranks, rs_status status) {
+    const char *variable;
+    bool const answered = status == RS_OK && command->kind == RS_ANSWERED;
+    if (rs_ranks_launched(&variable) < 2 || answered) return status;
+    if (status == RS_OK && command->kind != RS_SWEEP && command->kind != RS_DEVICES)
+        status = rs_fail(RS_EINPUT,
+                         "MPI: several processes were started (%s), but only sweep and devices "
+                         "run in more than one: start one",
+                         variable);
+    char message[1024];
+    snprintf(message, sizeof message, "%s", rs_message());
+    RS_TRY(rs_ranks_begin(ranks));
+    if (status != RS_OK) rs_fail(status, "%s", message);
+    return rs_ranks_agree(ranks, status, command->kind);
+}
+
 int main(int argc, char **argv) {
     signal(SIGXFSZ, SIG_IGN); /* a file too large is an error of write(), like a full disk */
     rs_command command;
+    rs_ranks ranks = {0};
     rs_status status = rs_cli_parse(argc, argv, &command);
     if (status == RS_OK && command.kind != RS_ANSWERED) status = rs_environment_check(environ);
-    if (status == RS_OK) status = run(&command);
+    status = join_ranks(&command, &ranks, status);
+    if (status == RS_OK) status = run(&command, &ranks);
     if (status == RS_OK) status = finish_output();
-    if (status != RS_OK) fprintf(stderr, "rhosweep: %s\n", rs_message());
+    if (status != RS_OK && rs_ranks_is_first(&ranks))
+        fprintf(stderr, "rhosweep: %s\n", rs_message());
+    rs_ranks_end(&ranks, status);
     /* Threads of an interrupted sweep may still compute, with what exit() would take from them. */
     if (status == RS_EINTERRUPTED) _exit(rs_exit_code(status));
     rs_command_free(&command);

@@ -26,7 +26,7 @@ static rs_queue_load fill(void *arg, size_t place) {
     assert_true(place < PLACES);
     if (from->next == from->launches) return (rs_queue_load){0};
     from->in_place[place] = from->next++;
-    return (rs_queue_load){from->bytes, from->making};
+    return (rs_queue_load){.bytes = from->bytes, .making = from->making};
 }
 
 static void make(rs_queue *queue, source *from, uint64_t most_bytes) {
@@ -314,8 +314,7 @@ static void test_any_number_of_helpers_keeps_the_order(void **state) {
         in_order(&c, RS_STAGE_RUN, 0);
         for (size_t i = 0; i <= helpers; ++i) assert_int_equal(pthread_join(thread[i], NULL), 0);
         bool stored[MAX_LAUNCHES] = {false};
-        for (size_t which = 0; which < 2; ++which)
-            assert_int_equal(c.seen[which], MAX_LAUNCHES);
+        for (size_t which = 0; which < 2; ++which) assert_int_equal(c.seen[which], MAX_LAUNCHES);
         for (size_t i = 0; i < MAX_LAUNCHES; ++i) assert_int_equal(c.order[0][i], i);
         for (size_t i = 0; i < MAX_LAUNCHES; ++i) stored[c.order[1][i]] = true;
         for (size_t i = 0; i < MAX_LAUNCHES; ++i) assert_true(stored[i]);
@@ -324,11 +323,104 @@ static void test_any_number_of_helpers_keeps_the_order(void **state) {
     }
 }
 
+/* ---- guests and later launches --------------------------------------------------------------- */
+
+static void enter(rs_queue *queue, uint64_t bytes, rs_ticket *ticket) {
+    assert_int_equal(rs_queue_enter(queue, bytes, ticket), RS_TAKEN);
+    assert_true(ticket->place >= PLACES);
+}
+
+/* It is stored, and nothing else is done with it. */
+static void test_a_guest_is_stored(void **state) {
+    (void)state;
+    source from = {0};
+    rs_queue queue;
+    rs_ticket guest;
+    make(&queue, &from, 10);
+    assert_int_equal(look(&queue, STAGE(STORE)), RS_TAKEN_NEVER);
+    assert_int_equal(rs_queue_invite(&queue, 2), RS_OK);
+    assert_int_equal(look(&queue, STAGE(STORE)), RS_TAKEN_LATER);
+    enter(&queue, 5, &guest);
+    assert_int_equal(look(&queue, STAGE(STORE)), RS_TAKEN_LATER); /* it is not there yet */
+    rs_queue_return(&queue, guest);
+    for (unsigned stage = 0; stage < RS_STAGE_STORE; ++stage)
+        assert_int_equal(look(&queue, 1u << stage), RS_TAKEN_NEVER);
+    rs_queue_close(&queue);
+    rs_ticket const ticket = take(&queue, STAGE(STORE));
+    assert_int_equal(ticket.place, guest.place);
+    rs_queue_pass(&queue, ticket);
+    assert_int_equal(queue.bytes, 0);
+    assert_int_equal(look(&queue, STAGE(STORE)), RS_TAKEN_LATER);
+    rs_queue_dismiss(&queue);
+    assert_int_equal(look(&queue, STAGE(STORE)), RS_TAKEN_NEVER);
+    rs_queue_free(&queue);
+}
+
+static void test_guests_wait_for_room(void **state) {
+    (void)state;
+    source from = {.launches = 2, .bytes = 6};
+    rs_queue queue;
+    rs_ticket first, second;
+    make(&queue, &from, 10);
+    assert_int_equal(rs_queue_invite(&queue, 2), RS_OK);
+    enter(&queue, 100, &first); /* one is always let in */
+    assert_int_equal(rs_queue_enter(&queue, 1, &second), RS_TAKEN_LATER);
+    rs_ticket const own = take(&queue, STAGE(PREPARE)); /* and so is one of our own */
+    assert_int_equal(look(&queue, STAGE(PREPARE)), RS_TAKEN_LATER);
+    rs_queue_return(&queue, first);
+    rs_queue_pass(&queue, take(&queue, STAGE(STORE)));
+    assert_int_equal(queue.bytes, 6);
+    assert_int_equal(queue.guest_bytes, 0);
+    enter(&queue, 2, &first);
+    enter(&queue, 2, &second);
+    assert_int_equal(rs_queue_enter(&queue, 0, &second), RS_TAKEN_LATER); /* no place */
+    rs_queue_pass(&queue, own);
+    rs_queue_abandon(&queue);
+    assert_int_equal(rs_queue_enter(&queue, 1, &second), RS_TAKEN_NEVER);
+    rs_queue_free(&queue);
+}
+
+/* Launches that come one by one, from elsewhere. */
+typedef struct trickle {
+    size_t ready;
+    bool ended;
+} trickle;
+
+static rs_queue_load fill_later(void *arg, size_t place) {
+    trickle *from = arg;
+    (void)place;
+    if (from->ready == 0) return (rs_queue_load){.later = !from->ended};
+    --from->ready;
+    return (rs_queue_load){.bytes = 1};
+}
+
+static void test_launches_may_come_later(void **state) {
+    (void)state;
+    trickle from = {0};
+    rs_queue queue;
+    assert_int_equal(rs_queue_make(&queue, PLACES, 10, fill_later, &from), RS_OK);
+    for (unsigned stage = 0; stage < RS_N_STAGE; ++stage)
+        assert_int_equal(look(&queue, 1u << stage), RS_TAKEN_LATER);
+    from.ready = 1;
+    rs_queue_refill(&queue);
+    for (unsigned stage = 0; stage < RS_N_STAGE; ++stage)
+        rs_queue_pass(&queue, take(&queue, 1u << stage));
+    assert_int_equal(look(&queue, STAGE(STORE)), RS_TAKEN_LATER);
+    from.ended = true;
+    rs_queue_refill(&queue);
+    for (unsigned stage = 0; stage < RS_N_STAGE; ++stage)
+        assert_int_equal(look(&queue, 1u << stage), RS_TAKEN_NEVER);
+    rs_queue_free(&queue);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bytes_for_making_are_free_once_it_is_made),
         cmocka_unit_test(test_a_launch_passes_every_stage),
         cmocka_unit_test(test_nothing_to_do_is_over_at_once),
+        cmocka_unit_test(test_a_guest_is_stored),
+        cmocka_unit_test(test_guests_wait_for_room),
+        cmocka_unit_test(test_launches_may_come_later),
         cmocka_unit_test(test_the_engine_sees_the_launches_in_order),
         cmocka_unit_test(test_a_slow_device_holds_nobody_up),
         cmocka_unit_test(test_a_launch_that_is_returned_is_taken_again),

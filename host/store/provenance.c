@@ -25,12 +25,12 @@ static void describe_system(rs_provenance_text *text) {
                  name.machine);
 }
 
-/* All that the bits of an eigenvalue depend on is among them (schema.sql, radii): OpenBLAS names
- * the kind of processor whose kernels it has chosen, RS_EIGENVALUES is a digest of our own code. */
-static void describe_libraries(rs_provenance_text *text) {
+/* See schema.sql, radii. OpenBLAS names the kind of processor whose kernels it has chosen,
+ * RS_EIGENVALUES is a digest of our own code. */
+void rs_describe_libraries(char out[RS_LIBRARIES_TEXT]) {
     lapack_int major, minor, patch;
     LAPACKE_ilaver(&major, &minor, &patch);
-    snprintf(text->libraries, sizeof text->libraries,
+    snprintf(out, RS_LIBRARIES_TEXT,
              "SQLite %s, %s, LAPACK %d.%d.%d, libc %s, libzip %s, compiler %s, eigenvalues %s",
              sqlite3_libversion(), openblas_get_config(), (int)major, (int)minor, (int)patch,
              gnu_get_libc_version(), zip_libzip_version(), __VERSION__, RS_EIGENVALUES);
@@ -42,7 +42,7 @@ rs_status rs_provenance_make(const rs_spec *spec, const rs_engine *engine, const
     *text = (rs_provenance_text){0};
     RS_TRY(rs_spec_print(spec, &text->spec));
     describe_system(text);
-    describe_libraries(text);
+    rs_describe_libraries(text->libraries);
     *out = (rs_provenance){
         .version = RS_VERSION,
         .commit = RS_COMMIT,

@@ -4,9 +4,14 @@
 
 #include "store.h"
 
+enum { RS_LIBRARIES_TEXT = 512 };
+
+/* All that the bits of an eigenvalue depend on is among them. */
+void rs_describe_libraries(char out[RS_LIBRARIES_TEXT]);
+
 /* Storage behind the strings of an rs_provenance. */
 typedef struct rs_provenance_text {
-    char libraries[512], system[256];
+    char libraries[RS_LIBRARIES_TEXT], system[256];
     char *spec;
 } rs_provenance_text;
 

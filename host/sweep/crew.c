@@ -23,7 +23,7 @@ static rs_status read_model(rs_crew *crew) {
     if (!crew->spec->model) return RS_OK;
     RS_TRY(rs_model_read(crew->spec->model, &crew->model_storage));
     crew->model = &crew->model_storage;
-    if (crew->model->unused && !crew->spec->quiet)
+    if (crew->model->unused && !crew->spec->quiet && crew->place.rank == 0)
         rs_progress_say(&crew->progress, "rhosweep: model: arrays not used: %s",
                         crew->model->unused);
     return RS_OK;
@@ -59,25 +59,50 @@ static rs_status describe_device(const rs_crew *crew, size_t index, rs_hand *han
     return status;
 }
 
+static size_t ranks_here(const rs_crew *crew) {
+    return crew->place.locals > 1 ? (size_t)crew->place.locals : 1;
+}
+
+/* Processors are shared with the ranks that may use the same ones. */
+static int share_of_threads(const rs_crew *crew, int threads) {
+    int const sharing = crew->place.sharing > 1 ? crew->place.sharing : 1;
+    return threads > sharing ? threads / sharing : 1;
+}
+
 /* Of devices whose memory is the host's, each has a share of it. */
 static uint64_t memory_of(const rs_crew *crew, const rs_device *device) {
     uint64_t const memory = crew->spec->memory ? crew->spec->memory : device->free_bytes / 4 * 3;
-    return device->on_host ? memory / crew->hands : memory;
+    return memory / (device->on_host ? crew->hands * ranks_here(crew) : crew->mates);
+}
+
+static int threads_of(const rs_crew *crew, const rs_device *device) {
+    if (crew->spec->threads) return crew->spec->threads;
+    return device->on_host ? share_of_threads(crew, device->threads) : device->threads;
+}
+
+/* Numbers among the chosen devices of those that are this rank's. */
+static void share_devices(rs_crew *crew, size_t all, size_t *first, size_t *step) {
+    rs_ranks_share(all, crew->place.local, crew->place.locals, first, step);
+    crew->hands = (all - *first + *step - 1) / *step;
+    crew->mates = (ranks_here(crew) + all - 1) / all;
 }
 
 static rs_status take_devices(rs_crew *crew) {
     const rs_spec *spec = crew->spec;
-    size_t const all = count_devices(crew->engine);
-    crew->hands = spec->n_devices ? spec->n_devices : all > 0 ? all : 1;
+    size_t const there = count_devices(crew->engine);
+    size_t first, step;
+    share_devices(crew, spec->n_devices ? spec->n_devices : there > 0 ? there : 1, &first, &step);
     crew->hand = calloc(crew->hands, sizeof *crew->hand);
     if (!crew->hand) return rs_fail(RS_EMEMORY, "sweep: no memory for %zu devices", crew->hands);
     for (size_t i = 0; i < crew->hands; ++i) {
         rs_hand *const hand = &crew->hand[i];
-        RS_TRY(describe_device(crew, spec->n_devices ? (size_t)spec->devices[i] : i, hand));
+        size_t const at = first + i * step;
+        RS_TRY(describe_device(crew, spec->n_devices ? (size_t)spec->devices[at] : at, hand));
         hand->crew = crew;
-        hand->resources.threads = spec->threads ? spec->threads : hand->device.threads;
+        hand->resources.threads = threads_of(crew, &hand->device);
         hand->memory = memory_of(crew, &hand->device);
         hand->origin = (rs_origin){.host = crew->host_name,
+                                   .rank = crew->place.rank,
                                    .device = hand->device.name,
                                    .device_index = hand->index,
                                    .threads = hand->resources.threads};
@@ -130,10 +155,11 @@ static rs_status plan_launches(rs_crew *crew) {
 static rs_status make_works(rs_crew *crew) {
     crew->works = 2 * crew->helpers + 2 * crew->hands + 2;
     if (crew->works > crew->plan.n) crew->works = crew->plan.n;
+    crew->works += crew->guests;
     crew->work = calloc(crew->works, sizeof *crew->work);
-    crew->computed = calloc(crew->works, sizeof(rs_hand *));
+    crew->origin = calloc(crew->works, sizeof(rs_origin *));
     crew->given_back = calloc(crew->works, sizeof(rs_hand *));
-    if (!crew->work || !crew->computed || !crew->given_back)
+    if (!crew->work || !crew->origin || !crew->given_back)
         return rs_fail(RS_EMEMORY, "sweep: no memory for %zu launches", crew->works);
     for (size_t i = 0; i < crew->works; ++i) RS_TRY(rs_work_make(&crew->launches, &crew->work[i]));
     return RS_OK;
@@ -164,6 +190,7 @@ rs_status rs_crew_make(const rs_engine *engine, const rs_spec *spec, rs_crew *cr
     rs_blas_end();
     rs_host_name(crew->host_name);
     rs_host_device(&crew->host);
+    crew->host.threads = share_of_threads(crew, crew->host.threads);
     RS_TRY(take_devices(crew));
     RS_TRY(check_same_results(crew));
     RS_TRY(read_model(crew));
@@ -198,7 +225,7 @@ void rs_crew_free(rs_crew *crew) {
     rs_queue_free(&crew->queue);
     for (size_t i = 0; crew->work && i < crew->works; ++i) rs_work_free(&crew->work[i]);
     free(crew->work);
-    free(crew->computed);
+    free(crew->origin);
     free(crew->given_back);
     rs_weight_source_free(&crew->source);
     rs_radii_free(&crew->radii);
@@ -211,7 +238,8 @@ void rs_crew_free(rs_crew *crew) {
 
 rs_queue_load rs_crew_begin(rs_crew *crew, size_t place) {
     rs_work *work = &crew->work[place];
-    crew->computed[place] = crew->given_back[place] = NULL;
+    crew->origin[place] = NULL;
+    crew->given_back[place] = NULL;
     rs_work_begin(&crew->source, work);
     return (rs_queue_load){.bytes = work->launch.host_bytes,
                            .making = work->launch.cut->making_bytes};
@@ -234,11 +262,10 @@ static void *help(void *arg) {
 
 /* ---- progress -------------------------------------------------------------------------------- */
 
-/* Of all hands. */
-static void show_progress(rs_hand *hand, double part, double finished, size_t points) {
-    rs_crew *crew = hand->crew;
+/* Of all hands; `hand` is the one whose part it is, or NULL. */
+static void count(rs_crew *crew, rs_hand *hand, double part, double finished, size_t points) {
     pthread_mutex_lock(&crew->lock);
-    hand->part = part;
+    if (hand) hand->part = part;
     crew->finished += finished;
     double done = crew->finished;
     for (size_t i = 0; i < crew->hands; ++i) done += crew->hand[i].part;
@@ -246,8 +273,16 @@ static void show_progress(rs_hand *hand, double part, double finished, size_t po
     rs_progress_points(&crew->progress, points, done);
 }
 
+static void show_progress(rs_hand *hand, double part, double finished, size_t points) {
+    count(hand->crew, hand, part, finished, points);
+}
+
 static double work_of(const rs_launch *launch) {
     return (double)launch->groups * rs_launch_work(&launch->one[0], launch->radii);
+}
+
+void rs_crew_count(rs_crew *crew, const rs_work *work) {
+    count(crew, NULL, 0.0, work_of(&work->launch), work->launch.groups * work->launch.radii);
 }
 
 static bool on_tick(void *arg, double fraction) {
@@ -342,7 +377,7 @@ static rs_status run_launch(rs_hand *hand, rs_ticket ticket) {
     const char *const failure = status == RS_OK ? device_failure(work) : NULL;
     if (failure && may_give_back(hand, ticket.place)) return give_back(hand, ticket, failure);
     judge(crew, ticket.place, failure);
-    crew->computed[ticket.place] = hand;
+    crew->origin[ticket.place] = &hand->origin;
     say_failures(crew, work);
     if (status == RS_OK)
         show_progress(hand, 0.0, hand->running, work->launch.groups * work->launch.radii);
@@ -383,9 +418,10 @@ static void *drive(void *arg) {
 static uint64_t room_under_way(const rs_crew *crew) {
     uint64_t const engines = rs_size_mul(crew->hands, crew->launches.most_engine_bytes);
     uint64_t const memory = rs_size_mul(crew->hands, narrowest(crew)->memory);
-    uint64_t const budget = !crew->hand->device.on_host ? crew->host.free_bytes / 2
-                            : memory > engines          ? memory - engines
-                                                        : 0;
+    uint64_t const budget = !crew->hand->device.on_host
+                                ? crew->host.free_bytes / 2 / ranks_here(crew)
+                            : memory > engines ? memory - engines
+                                               : 0;
     uint64_t const making = rs_size_mul(crew->helpers, crew->launches.most_making_bytes);
     size_t const launches = crew->helpers + crew->hands + 1;
     uint64_t const wanted =
@@ -397,7 +433,9 @@ static uint64_t room_under_way(const rs_crew *crew) {
 rs_status rs_crew_start(rs_crew *crew, rs_queue_fill fill, void *fill_arg) {
     size_t helpers = 0;
     bool started = true;
-    RS_TRY(rs_queue_make(&crew->queue, crew->works, room_under_way(crew), fill, fill_arg));
+    RS_TRY(rs_queue_make(&crew->queue, crew->works - crew->guests, room_under_way(crew), fill,
+                         fill_arg));
+    RS_TRY(rs_queue_invite(&crew->queue, crew->guests));
     crew->at_work = crew->hands;
     while (helpers < crew->helpers && rs_thread_start(&crew->helper[helpers], help, crew, false))
         ++helpers;

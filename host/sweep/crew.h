@@ -13,6 +13,7 @@
 #include "../work/worker.h"
 #include "progress.h"
 #include "queue.h"
+#include "ranks.h"
 #include "thread.h"
 
 #include <stdatomic.h>
@@ -44,7 +45,8 @@ typedef struct rs_hand {
 typedef struct rs_crew {
     const rs_spec *spec;
     const rs_engine *engine;
-    rs_device host; /* for its threads and memory */
+    rs_mpi_place place; /* among the ranks, set before it is made; zeros for a process alone */
+    rs_device host;     /* for its threads and memory */
     char host_name[RS_HOST_NAME];
     rs_model model_storage;
     const rs_model *model; /* NULL without one */
@@ -54,10 +56,11 @@ typedef struct rs_crew {
     rs_weight_source source;
     rs_hand *hand; /* [hands] */
     size_t hands;
-    rs_work *work;        /* [works] one for every place of the queue */
-    rs_hand **computed;   /* [works] whose device ran it, NULL before */
-    rs_hand **given_back; /* [works] by whom, NULL for nobody */
-    size_t works;
+    size_t mates;             /* ranks that use the same device as this one, itself included */
+    rs_work *work;            /* [works] one for every place of the queue */
+    const rs_origin **origin; /* [works] of the device that ran it, NULL before */
+    rs_hand **given_back;     /* [works] by whom, NULL for nobody */
+    size_t works, guests;     /* the guests are the last ones of the works */
     rs_queue queue;
     rs_thread helper[RS_MAX_HELPERS];
     size_t helpers;
@@ -82,6 +85,9 @@ rs_status rs_crew_start(rs_crew *crew, rs_queue_fill fill, void *fill_arg);
 
 /* To be called by `fill` once it has put a launch into crew->work[place]; the load to return. */
 rs_queue_load rs_crew_begin(rs_crew *crew, size_t place);
+
+/* Counts what another rank has finished. */
+void rs_crew_count(rs_crew *crew, const rs_work *work);
 
 /* Nothing more is to be prepared or run; what runs ends early. From any thread. */
 void rs_crew_stop(rs_crew *crew);

@@ -1,8 +1,9 @@
 #include "pipeline.h"
 
 #include "../../kernels/base/clock.h"
-#include "crew.h"
+#include "exchange.h"
 #include "interrupt.h"
+#include "outpost.h"
 #include "stored.h"
 #include "storing.h"
 
@@ -14,12 +15,17 @@
 
 /* Seconds after Ctrl-C until threads that still compute are left behind, and the storing thread. */
 static double const grace = 0.8, last_grace = 1.1;
+/* And on the ranks that report to another one, which waits for them no longer than that. */
+static double const outpost_grace = 0.4, last_outpost_grace = 0.7;
 
 typedef struct sweep {
     rs_crew crew;
     rs_storing storing;
-    double stopped; /* clock when Ctrl-C was noticed, 0 before */
-    double start;   /* clock */
+    rs_ranks *ranks;      /* NULL for a process alone */
+    rs_exchange exchange; /* of rank 0 */
+    rs_outpost outpost;   /* of the others */
+    double stopped;       /* clock when Ctrl-C was noticed, 0 before */
+    double start;         /* clock */
     rs_sweep_outcome outcome;
 } sweep;
 
@@ -58,7 +64,7 @@ static rs_status begin_run(sweep *s, const char *command_line) {
     rs_status status = rs_provenance_make(crew->spec, crew->engine, &crew->hand->device,
                                           crew->hand->memory, command_line, &text, &provenance);
     provenance.first = crew->hand->origin;
-    provenance.workers = (int)crew->hands;
+    provenance.workers = (int)(crew->hands + rs_exchange_hands(&s->exchange));
     if (status == RS_OK)
         status = rs_store_begin_run(s->storing.store, &provenance, &s->storing.run_id);
     rs_provenance_free(&text);
@@ -100,9 +106,9 @@ static rs_status find_work(sweep *s) {
 /* ---- the caller's thread --------------------------------------------------------------------- */
 
 static rs_queue_load fill_place(void *arg, size_t place) {
-    rs_crew *crew = arg;
-    if (!rs_launches_next(&crew->launches, &crew->work[place].launch)) return (rs_queue_load){0};
-    return rs_crew_begin(crew, place);
+    sweep *s = arg;
+    if (!rs_exchange_take(&s->exchange, &s->crew.work[place].launch)) return (rs_queue_load){0};
+    return rs_crew_begin(&s->crew, place);
 }
 
 /* Whether Ctrl-C came so many seconds ago. */
@@ -114,24 +120,35 @@ static bool is_late_by(sweep *s, double seconds) {
 
 static bool is_late(void *arg) { return is_late_by(arg, grace); }
 static bool is_very_late(void *arg) { return is_late_by(arg, last_grace); }
+static bool is_late_for_rank_0(void *arg) { return is_late_by(arg, outpost_grace); }
+static bool is_very_late_for_rank_0(void *arg) { return is_late_by(arg, last_outpost_grace); }
 
 static rs_status run_all(sweep *s) {
     rs_crew *crew = &s->crew;
     rs_thread *storer = &s->storing.thread;
-    rs_status status = rs_crew_start(crew, fill_place, crew);
+    rs_status status = rs_crew_start(crew, fill_place, s);
     if (status == RS_OK) status = rs_storing_start(&s->storing);
-    if (status != RS_OK) rs_crew_stop(crew);
+    if (status != RS_OK) {
+        rs_crew_stop(crew);
+        rs_queue_abandon(&crew->queue);
+    }
+    rs_exchange_serve(&s->exchange, is_late, s);
     bool const all = rs_crew_wait(crew, is_late, s);
     s->outcome.abandoned = !rs_thread_wait(storer, is_very_late, s) || !all;
     RS_TRY(status);
     if (!storer->runs) RS_TRY(rs_thread_relay(storer));
+    RS_TRY(rs_exchange_outcome(&s->exchange));
     if (s->outcome.abandoned) return rs_fail(RS_EINTERRUPTED, "interrupted");
     return rs_crew_outcome(crew);
 }
 
+static double engine_seconds(const sweep *s) {
+    return rs_crew_engine_seconds(&s->crew) + rs_exchange_engine_seconds(&s->exchange);
+}
+
 static rs_status finish_run(sweep *s, const char *outcome) {
-    return rs_store_finish_run(s->storing.store, s->storing.run_id, outcome,
-                               rs_crew_engine_seconds(&s->crew), rs_seconds() - s->start);
+    return rs_store_finish_run(s->storing.store, s->storing.run_id, outcome, engine_seconds(s),
+                               rs_seconds() - s->start);
 }
 
 /* As the user has no time to wait for who else may write, the run may stay unmarked. */
@@ -172,6 +189,14 @@ static rs_status finish_without(sweep *s, const rs_hand *lost) {
                    lost->index, lost->device.name, lost->reason);
 }
 
+static rs_status finish_without_other(sweep *s, const char *lost) {
+    char text[1024];
+    snprintf(text, sizeof text, "done without %s", lost);
+    RS_TRY(finish_run(s, text));
+    return rs_fail(RS_EDEVICE,
+                   "sweep: %s; all cases are stored, the other devices have computed them", lost);
+}
+
 /* Closes the run in the database and says how things stand. */
 static rs_status conclude(sweep *s, rs_status status) {
     const rs_sweep_outcome *o = &s->outcome;
@@ -179,7 +204,9 @@ static rs_status conclude(sweep *s, rs_status status) {
     if (status == RS_EINTERRUPTED) return interrupt_run(s);
     RS_TRY(status);
     const rs_hand *lost = find_lost(s);
+    const char *const other = rs_exchange_lost(&s->exchange, &s->outcome.lost);
     if (lost && !o->failed) return finish_without(s, lost);
+    if (*other && !o->failed) return finish_without_other(s, other);
     RS_TRY(finish_run(s, o->failed ? "some cases failed" : "done"));
     if (o->failed)
         return rs_fail(RS_EDEVICE,
@@ -206,54 +233,89 @@ static void return_freed_memory(void) {
     mallopt(M_TRIM_THRESHOLD, 2 * LARGE);
 }
 
-static rs_status execute(sweep *s, const rs_engine *engine, const rs_spec *spec,
-                         const char *command_line) {
-    return_freed_memory();
-    RS_TRY(rs_store_probe(spec->output));
-    RS_TRY(rs_crew_make(engine, spec, &s->crew));
-    s->storing.crew = &s->crew;
+/* All that can be found wrong before a byte is written. The engine is chosen unless it is given. */
+static rs_status make(sweep *s, const rs_engine *engine, const rs_spec *spec) {
+    rs_crew *crew = &s->crew;
+    bool const first = rs_ranks_is_first(s->ranks);
+    if (rs_ranks_are_several(s->ranks)) {
+        crew->place = s->ranks->place;
+        if (first) crew->guests = RS_EXCHANGE_GUESTS;
+    }
+    if (!first) rs_outpost_make(&s->outpost, s->ranks, crew);
+    if (!engine) RS_TRY(choose_engine(spec->engine, &engine));
+    if (first) RS_TRY(rs_store_probe(spec->output));
+    RS_TRY(rs_crew_make(engine, spec, crew));
+    s->storing.crew = crew;
     RS_TRY(rs_storing_make(&s->storing));
-    s->outcome.cases = s->crew.launches.cases;
-    RS_TRY(rs_crew_open(&s->crew));
-    RS_TRY(open_store(s, command_line));
+    s->outcome.cases = crew->launches.cases;
+    return rs_crew_open(crew);
+}
+
+static rs_status serve_rank_0(sweep *s) {
     rs_interrupt_watch();
-    rs_status status = find_work(s);
+    RS_TRY(rs_outpost_meet(&s->outpost));
+    RS_TRY(rs_ranks_agree(s->ranks, RS_OK, 0));
+    return rs_outpost_serve(&s->outpost, is_late_for_rank_0, is_very_late_for_rank_0, s,
+                            &s->outcome.abandoned);
+}
+
+static rs_status store_all(sweep *s, const char *command_line) {
+    rs_status status = rs_exchange_make(&s->exchange, s->ranks, &s->crew);
+    if (status == RS_OK) status = open_store(s, command_line);
+    if (status != RS_OK) return rs_ranks_agree(s->ranks, status, 0);
+    rs_interrupt_watch();
+    status = rs_ranks_agree(s->ranks, find_work(s), 0);
     if (status == RS_OK) status = run_all(s);
     s->outcome.done = s->storing.done;
     s->outcome.failed = s->storing.failed;
     RS_TRY(conclude(s, status));
-    if (!spec->quiet) write_finding(s);
+    if (!s->crew.spec->quiet) write_finding(s);
     return RS_OK;
+}
+
+static rs_status execute(sweep *s, const rs_engine *engine, const rs_spec *spec,
+                         const char *command_line) {
+    return_freed_memory();
+    rs_status const status = make(s, engine, spec);
+    uint64_t const about = status == RS_OK ? rs_facts_digest(&s->crew) : 0;
+    RS_TRY(rs_ranks_agree(s->ranks, status, about));
+    return rs_ranks_is_first(s->ranks) ? store_all(s, command_line) : serve_rank_0(s);
 }
 
 static void release(sweep *s) {
     if (!s->storing.thread.runs) rs_store_close(s->storing.store);
     if (s->outcome.abandoned) return; /* the rest is in use */
     rs_storing_free(&s->storing);
+    rs_exchange_free(&s->exchange);
     rs_crew_free(&s->crew);
+    rs_outpost_free(&s->outpost);
     free(s);
 }
 
-rs_status rs_sweep_on(const rs_engine *engine, const rs_spec *spec, const char *command_line,
-                      rs_sweep_outcome *outcome) {
+rs_status rs_sweep_among(rs_ranks *ranks, const rs_engine *engine, const rs_spec *spec,
+                         const char *command_line, rs_sweep_outcome *outcome) {
     double const start = rs_seconds();
     sweep *s = calloc(1, sizeof *s);
     *outcome = (rs_sweep_outcome){0};
     if (!s) return rs_fail(RS_EMEMORY, "sweep: out of memory");
     s->start = start;
+    s->ranks = ranks;
     rs_status const status = execute(s, engine, spec, command_line);
     *outcome = s->outcome;
-    outcome->engine_seconds = rs_crew_engine_seconds(&s->crew);
-    outcome->transfer_seconds = rs_crew_transfer_seconds(&s->crew);
-    outcome->workers = s->crew.hands;
+    outcome->engine_seconds = engine_seconds(s);
+    outcome->transfer_seconds =
+        rs_crew_transfer_seconds(&s->crew) + rs_exchange_transfer_seconds(&s->exchange);
+    outcome->workers = s->crew.hands + rs_exchange_hands(&s->exchange);
     release(s);
     outcome->seconds = rs_seconds() - start;
     return status;
 }
 
+rs_status rs_sweep_on(const rs_engine *engine, const rs_spec *spec, const char *command_line,
+                      rs_sweep_outcome *outcome) {
+    return rs_sweep_among(NULL, engine, spec, command_line, outcome);
+}
+
 rs_status rs_sweep(const rs_spec *spec, const char *command_line, rs_sweep_outcome *outcome) {
-    const rs_engine *engine;
-    *outcome = (rs_sweep_outcome){0};
-    RS_TRY(choose_engine(spec->engine, &engine));
-    return rs_sweep_on(engine, spec, command_line, outcome);
+    return rs_sweep_among(NULL, NULL, spec, command_line, outcome);
 }

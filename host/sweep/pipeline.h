@@ -15,7 +15,9 @@
 #ifndef RS_PIPELINE_H
 #define RS_PIPELINE_H
 
+#include "../../kernels/engine.h"
 #include "../spec/spec.h"
+#include "ranks.h"
 
 typedef struct rs_sweep_outcome {
     size_t cases;   /* of the plan */
@@ -36,6 +38,11 @@ typedef struct rs_sweep_outcome {
  * longer are left behind (see rs_sweep_outcome). RS_EDEVICE where cases failed (their rows say
  * why). *outcome is filled in any case. */
 rs_status rs_sweep(const rs_spec *spec, const char *command_line, rs_sweep_outcome *outcome);
+
+/* The same on all ranks, of which the first one stores. `engine`: NULL for the one that the spec
+ * names. */
+rs_status rs_sweep_among(rs_ranks *ranks, const rs_engine *engine, const rs_spec *spec,
+                         const char *command_line, rs_sweep_outcome *outcome);
 
 /* The same on a given engine, whatever the spec names (for tests and benchmarks). */
 rs_status rs_sweep_on(const rs_engine *engine, const rs_spec *spec, const char *command_line,

@@ -85,6 +85,12 @@ void rs_progress_end(rs_progress *progress) {
 
 static void say(rs_progress *progress, const char *format, va_list args) {
     if (progress->ended) return;
+    if (progress->line) {
+        char text[1024];
+        vsnprintf(text, sizeof text, format, args);
+        progress->line(progress->line_arg, text);
+        return;
+    }
     wipe(progress);
     vfprintf(stderr, format, args);
     fputc('\n', stderr);

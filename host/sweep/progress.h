@@ -11,6 +11,8 @@ typedef struct rs_progress {
     double total, done; /* in units of work */
     double started, last;
     size_t points, points_done;
+    void (*line)(void *arg, const char *text); /* what is said goes there; NULL for stderr */
+    void *line_arg;
 } rs_progress;
 
 void rs_progress_start(rs_progress *progress, bool quiet, size_t points, double total);

@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 static rs_status make_lock(rs_queue *queue) {
@@ -32,7 +33,7 @@ static rs_queue_place *oldest(rs_queue *queue, rs_stage stage) {
 }
 
 static rs_queue_place *free_place(rs_queue *queue) {
-    for (size_t i = 0; i < queue->n; ++i)
+    for (size_t i = 0; i < queue->own; ++i)
         if (!queue->place[i].filled) return &queue->place[i];
     return NULL;
 }
@@ -45,12 +46,13 @@ static void let_in(rs_queue *queue) {
     place->filled = place->load.bytes > 0;
     place->stage = RS_STAGE_PREPARE;
     place->number = queue->entered++;
-    queue->ended = !place->filled;
+    queue->ended = !place->filled && !place->load.later;
 }
 
 rs_status rs_queue_make(rs_queue *queue, size_t places, uint64_t most_bytes, rs_queue_fill fill,
                         void *fill_arg) {
-    *queue = (rs_queue){.n = places, .most_bytes = most_bytes, .fill = fill, .fill_arg = fill_arg};
+    *queue = (rs_queue){
+        .n = places, .own = places, .most_bytes = most_bytes, .fill = fill, .fill_arg = fill_arg};
     rs_queue_place *place = calloc(places, sizeof *place);
     if (!place || make_lock(queue) != RS_OK) {
         free(place);
@@ -71,7 +73,8 @@ void rs_queue_free(rs_queue *queue) {
 
 static bool has_room(const rs_queue *queue, const rs_queue_place *place) {
     uint64_t const needed = rs_size_add(place->load.bytes, place->load.making);
-    return queue->bytes == 0 || rs_size_add(queue->bytes, needed) <= queue->most_bytes;
+    return queue->bytes == queue->guest_bytes ||
+           rs_size_add(queue->bytes, needed) <= queue->most_bytes;
 }
 
 /* Whether an older launch is still to be prepared. */
@@ -105,6 +108,7 @@ static bool may_come(const rs_queue *queue, const rs_queue_place *place, rs_stag
 /* Nothing will ever wait for this stage again. */
 static bool is_over(const rs_queue *queue, rs_stage stage) {
     if (queue->closed && stage <= RS_STAGE_RUN) return true;
+    if (queue->hosting && stage == RS_STAGE_STORE) return false;
     if (!queue->ended && !queue->closed) return false;
     for (size_t i = 0; i < queue->n; ++i)
         if (may_come(queue, &queue->place[i], stage)) return false;
@@ -171,6 +175,7 @@ void rs_queue_pass(rs_queue *queue, rs_ticket ticket) {
     if (ticket.stage == RS_STAGE_PREPARE) queue->bytes -= place->load.making;
     if (ticket.stage == RS_STAGE_STORE) {
         queue->bytes -= place->load.bytes;
+        if (ticket.place >= queue->own) queue->guest_bytes -= place->load.bytes;
         place->filled = false;
         let_in(queue);
     } else
@@ -189,6 +194,60 @@ static void set(rs_queue *queue, bool *flag, bool value) {
 void rs_queue_return(rs_queue *queue, rs_ticket ticket) {
     set(queue, &queue->place[ticket.place].busy, false);
 }
+
+/* ---- guests ---------------------------------------------------------------------------------- */
+
+rs_status rs_queue_invite(rs_queue *queue, size_t guests) {
+    rs_queue_place *place = realloc(queue->place, (queue->n + guests) * sizeof *place);
+    if (!place) return rs_fail(RS_EMEMORY, "sweep: no memory for launches of other ranks");
+    memset(place + queue->n, 0, guests * sizeof *place);
+    queue->place = place;
+    queue->n += guests;
+    queue->hosting = guests > 0;
+    return RS_OK;
+}
+
+void rs_queue_dismiss(rs_queue *queue) { set(queue, &queue->hosting, false); }
+
+/* One guest is always let in, as one launch of our own is. */
+static rs_queue_place *guest_place(rs_queue *queue, uint64_t bytes) {
+    bool const room =
+        queue->guest_bytes == 0 || rs_size_add(queue->bytes, bytes) <= queue->most_bytes;
+    for (size_t i = queue->own; room && i < queue->n; ++i)
+        if (!queue->place[i].filled) return &queue->place[i];
+    return NULL;
+}
+
+static void take_in(rs_queue *queue, uint64_t bytes, rs_queue_place *place) {
+    *place = (rs_queue_place){.stage = RS_STAGE_STORE,
+                              .filled = true,
+                              .busy = true,
+                              .number = queue->entered++,
+                              .load = {.bytes = bytes}};
+    queue->bytes += bytes;
+    queue->guest_bytes += bytes;
+}
+
+rs_taken rs_queue_enter(rs_queue *queue, uint64_t bytes, rs_ticket *ticket) {
+    pthread_mutex_lock(&queue->lock);
+    bool const never = queue->abandoned;
+    rs_queue_place *const place = never ? NULL : guest_place(queue, bytes);
+    if (place) {
+        take_in(queue, bytes, place);
+        *ticket = (rs_ticket){RS_STAGE_STORE, (size_t)(place - queue->place)};
+    }
+    pthread_mutex_unlock(&queue->lock);
+    return place ? RS_TAKEN : never ? RS_TAKEN_NEVER : RS_TAKEN_LATER;
+}
+
+void rs_queue_refill(rs_queue *queue) {
+    pthread_mutex_lock(&queue->lock);
+    let_in(queue);
+    pthread_cond_broadcast(&queue->changed);
+    pthread_mutex_unlock(&queue->lock);
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
 
 void rs_queue_close(rs_queue *queue) { set(queue, &queue->closed, true); }
 

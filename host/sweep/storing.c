@@ -101,12 +101,11 @@ static void drop_curves(const rs_work *work) {
 static rs_status store_launch(rs_storing *s, rs_ticket ticket) {
     rs_crew *crew = s->crew;
     rs_work *work = &crew->work[ticket.place];
-    const rs_hand *by = crew->computed[ticket.place];
+    const rs_origin *origin = crew->origin[ticket.place];
     if (!crew->spec->profiles) drop_curves(work);
     for (size_t g = 0; g < work->launch.groups; ++g) {
         const rs_task *task = &work->task[g];
-        if (task->status != RS_EINTERRUPTED)
-            RS_TRY(store_task(s, &work->launch, task, &by->origin));
+        if (task->status != RS_EINTERRUPTED) RS_TRY(store_task(s, &work->launch, task, origin));
     }
     rs_work_clear(work);
     rs_queue_pass(&crew->queue, ticket);
@@ -134,7 +133,10 @@ static rs_status store_all(rs_storing *s) {
 static void *keep(void *arg) {
     rs_storing *s = arg;
     rs_status const status = store_all(s);
-    if (status != RS_OK) rs_crew_stop(s->crew);
+    if (status != RS_OK) {
+        rs_crew_stop(s->crew);
+        rs_queue_abandon(&s->crew->queue);
+    }
     return rs_thread_end(&s->thread, status);
 }
 

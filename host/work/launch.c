@@ -127,6 +127,7 @@ rs_status rs_launches_make(const rs_engine *engine, size_t index, const rs_devic
                 .memory = memory};
     take_shard(out);
     rs_status const status = cut_all(out, &s);
+    out->n_cuts = s.n;
     free(s.first);
     return status;
 }
@@ -150,24 +151,29 @@ size_t rs_launches_missing(const rs_launches *launches, size_t i) {
 
 rs_status rs_launch_make(const rs_launches *launches, rs_launch *out) {
     *out = (rs_launch){.one = calloc(launches->groups, sizeof *out->one),
+                       .index = calloc(launches->groups, sizeof *out->index),
+                       .done = calloc(launches->spec->n_rho, sizeof *out->done),
                        .rho = calloc(launches->spec->n_rho, sizeof *out->rho),
                        .scale = calloc(launches->spec->n_rho, RS_MAX_GATES * sizeof *out->scale)};
-    if (out->one && out->rho && out->scale) return RS_OK;
+    if (out->one && out->index && out->done && out->rho && out->scale) return RS_OK;
     return rs_fail(RS_EMEMORY, "sweep: no memory for a launch of %zu cases", launches->groups);
 }
 
 void rs_launch_free(rs_launch *launch) {
     free(launch->one);
+    free(launch->index);
+    free(launch->done);
     free(launch->rho);
     free(launch->scale);
     *launch = (rs_launch){0};
 }
 
-static void take_radii(const rs_spec *spec, const rs_case *one, const bool *done, rs_launch *out) {
+static void take_radii(const rs_spec *spec, rs_launch *out) {
+    const rs_case *one = &out->one[0];
     size_t const gates = rs_cell_of(one->cell)->gates;
     out->radii = 0;
     for (size_t r = 0; r < spec->n_rho; ++r) {
-        if (done[r]) continue;
+        if (out->done[r]) continue;
         out->rho[out->radii] = spec->native ? NAN : spec->rho[r];
         for (size_t k = 0; k < gates; ++k)
             out->scale[out->radii * gates + k] = rs_weights_scale(one, spec->rho[r], k);
@@ -183,7 +189,7 @@ static size_t most_groups(const rs_launches *l, const rs_cut *cut) {
 }
 
 static void take_cases(rs_launches *l, size_t first, rs_launch *out) {
-    size_t const n_rho = l->spec->n_rho, most = most_groups(l, out->cut);
+    size_t const n_rho = l->spec->n_rho, most = most_groups(l, &l->cut[l->cut_of[first]]);
     const bool *done = l->done + first * n_rho;
     out->groups = 0;
     for (size_t i = first; i < l->plan->n && out->groups < most; ++i) {
@@ -191,7 +197,7 @@ static void take_cases(rs_launches *l, size_t first, rs_launch *out) {
             memcmp(done, l->done + i * n_rho, n_rho * sizeof *done) != 0)
             continue;
         l->taken[i] = true;
-        out->one[out->groups++] = rs_plan_case(l->plan, i);
+        out->index[out->groups++] = i;
     }
     l->handed_out += out->groups;
 }
@@ -209,15 +215,23 @@ static uint64_t host_bytes(const rs_launch *launch) {
     return rs_plan_host_bytes(&piece, &launch->whole);
 }
 
+void rs_launch_fill(const rs_launches *l, rs_launch *launch) {
+    launch->cut = &l->cut[l->cut_of[launch->index[0]]];
+    for (size_t g = 0; g < launch->groups; ++g)
+        launch->one[g] = rs_plan_case(l->plan, launch->index[g]);
+    take_radii(l->spec, launch);
+    launch->whole = rs_case_shape(&launch->one[0], launch->radii);
+    launch->host_bytes = host_bytes(launch);
+}
+
 bool rs_launches_next(rs_launches *l, rs_launch *out) {
+    size_t const n_rho = l->spec->n_rho;
     while (l->first < l->plan->n && (l->taken[l->first] || rs_launches_missing(l, l->first) == 0))
         ++l->first;
     if (l->first == l->plan->n) return false;
-    out->cut = &l->cut[l->cut_of[l->first]];
     take_cases(l, l->first, out);
-    take_radii(l->spec, &out->one[0], l->done + l->first * l->spec->n_rho, out);
-    out->whole = rs_case_shape(&out->one[0], out->radii);
-    out->host_bytes = host_bytes(out);
+    memcpy(out->done, l->done + l->first * n_rho, n_rho * sizeof *out->done);
+    rs_launch_fill(l, out);
     return true;
 }
 

@@ -9,7 +9,8 @@
 typedef struct rs_launches {
     const rs_spec *spec;
     const rs_plan *plan;
-    rs_cut *cut;                /* one for every shape, in the order of first appearance */
+    rs_cut *cut; /* [n_cuts] for every shape, in the order of first appearance */
+    size_t n_cuts;
     uint32_t *cut_of;           /* [plan->n] */
     size_t cases;               /* of the spec's shard: only they are to be done */
     size_t groups;              /* most cases of any launch */
@@ -26,6 +27,8 @@ typedef struct rs_launches {
 typedef struct rs_launch {
     const rs_cut *cut;
     rs_case *one;  /* [groups] */
+    size_t *index; /* [groups] of the cases in the plan */
+    bool *done;    /* [n_rho] radii of the spec that it leaves out */
     double *rho;   /* [radii] asked for; NaN for native */
     double *scale; /* [radii][K] of the cases' gates */
     size_t groups, radii;
@@ -53,6 +56,10 @@ void rs_launch_free(rs_launch *launch);
 
 /* Gathers the next launch, in the order of the plan; false where no case is left. */
 bool rs_launches_next(rs_launches *launches, rs_launch *out);
+
+/* Makes the launch of those of the plan's cases that its index, groups and done name: of one shape,
+ * at least one, and no more than the cut of their shape allows. */
+void rs_launch_fill(const rs_launches *launches, rs_launch *launch);
 
 /* The shape of the largest rectangle of `groups` of its cases. */
 rs_shape rs_launch_piece(const rs_launch *launch, size_t groups);

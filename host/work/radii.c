@@ -101,7 +101,7 @@ static bool look_up(rs_radii *radii, rs_kept_radius *kept) {
     return known;
 }
 
-static void keep(rs_radii *radii, const rs_kept_radius *kept) {
+void rs_radii_keep(rs_radii *radii, const rs_kept_radius *kept) {
     pthread_mutex_lock(&radii->lock);
     insert(radii, kept); /* where there is no room it is found again */
     append_found(radii, kept);
@@ -113,7 +113,7 @@ rs_status rs_radii_find(rs_radii *radii, size_t n, const double *a, double *radi
     rs_kept_radius kept = {.n = n, .matrix = digest_of(n, a)};
     if (!look_up(radii, &kept)) {
         RS_TRY(rs_spectral_radius(n, a, &kept.radius));
-        keep(radii, &kept);
+        rs_radii_keep(radii, &kept);
     }
     *radius = kept.radius;
     return RS_OK;

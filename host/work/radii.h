@@ -37,6 +37,9 @@ void rs_radii_free(rs_radii *radii);    /* a zeroed one is allowed */
 /* Adds one from elsewhere. False where there are as many as are kept in memory, 2^20. */
 bool rs_radii_add(rs_radii *radii, const rs_kept_radius *kept);
 
+/* Adds one that was found for this sweep, and is to be stored. */
+void rs_radii_keep(rs_radii *radii, const rs_kept_radius *kept);
+
 /* rs_spectral_radius of a [n][n], from the known radii where it is among them; `radii` may be NULL.
  */
 rs_status rs_radii_find(rs_radii *radii, size_t n, const double *a, double *radius);

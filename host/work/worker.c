@@ -117,15 +117,8 @@ static void settle(rs_task *task, rs_status status) {
     task->reason = status == RS_OK ? NULL : strdup(rs_message());
 }
 
-static rs_status allocate_results(const rs_launch *launch, rs_task *task) {
-    size_t const steps = launch->whole.steps, radii = launch->radii;
-    task->gradient = calloc(launch->whole.batch * launch->whole.hidden, sizeof *task->gradient);
-    task->point = calloc(radii, sizeof *task->point);
-    size_t const arrays = rs_curves_of(launch->whole.cell) * RS_CURVE_ARRAYS;
-    task->profiles = calloc(radii, arrays * steps * sizeof *task->profiles);
-    if (task->gradient && task->point && task->profiles) return RS_OK;
-    return rs_fail(RS_EMEMORY, "sweep: no memory for a case of %zu steps and %zu radii", steps,
-                   radii);
+size_t rs_task_curve_length(const rs_launch *launch) {
+    return launch->radii * rs_curves_of(launch->whole.cell) * RS_CURVE_ARRAYS * launch->whole.steps;
 }
 
 /* The next of the profiles that `at` points into. */
@@ -135,21 +128,45 @@ static rs_log_profile deal_profile(double **at, size_t steps) {
     return (rs_log_profile){from, from + steps, from + 2 * steps, from + 3 * steps};
 }
 
-static void begin_points(const rs_launch *launch, rs_task *task) {
-    const rs_weights *weights = rs_shared_weights_get(task->weights);
+static void deal_profiles(const rs_launch *launch, rs_task *task) {
     const rs_cell_info *cell = rs_cell_of(launch->whole.cell);
     size_t const steps = launch->whole.steps;
     double *at = task->profiles;
     for (size_t r = 0; r < launch->radii; ++r) {
-        double const scale = launch->scale[r * cell->gates + cell->candidate];
         rs_point *const point = &task->point[r];
-        *point = (rs_point){.rho_asked = launch->rho[r],
-                            .rho = scale * weights->radius,
-                            .g = scale * weights->coupling};
         point->profile = deal_profile(&at, steps);
         for (size_t k = 0; cell->states > 1 && k < cell->states; ++k)
             point->state[k] = deal_profile(&at, steps);
     }
+}
+
+rs_status rs_task_make_points(const rs_launch *launch, bool curves, rs_task *task) {
+    task->point = calloc(launch->radii, sizeof *task->point);
+    if (curves) task->profiles = calloc(rs_task_curve_length(launch), sizeof *task->profiles);
+    if (!task->point || (curves && !task->profiles))
+        return rs_fail(RS_EMEMORY, "sweep: no memory for a case of %zu steps and %zu radii",
+                       launch->whole.steps, launch->radii);
+    if (curves) deal_profiles(launch, task);
+    return RS_OK;
+}
+
+static void begin_points(const rs_launch *launch, rs_task *task) {
+    const rs_weights *weights = rs_shared_weights_get(task->weights);
+    const rs_cell_info *cell = rs_cell_of(launch->whole.cell);
+    for (size_t r = 0; r < launch->radii; ++r) {
+        double const scale = launch->scale[r * cell->gates + cell->candidate];
+        rs_point *const point = &task->point[r];
+        point->rho_asked = launch->rho[r];
+        point->rho = scale * weights->radius;
+        point->g = scale * weights->coupling;
+    }
+}
+
+static rs_status allocate_gradient(const rs_launch *launch, rs_task *task) {
+    task->gradient = calloc(launch->whole.batch * launch->whole.hidden, sizeof *task->gradient);
+    return task->gradient ? RS_OK
+                          : rs_fail(RS_EMEMORY, "sweep: no memory for a gradient of %zu samples",
+                                    launch->whole.batch);
 }
 
 static rs_status prepare_task(const rs_weight_source *source, const rs_launch *launch,
@@ -157,7 +174,8 @@ static rs_status prepare_task(const rs_weight_source *source, const rs_launch *l
     const rs_case *one = task->one;
     if (!task->weights) return rs_fail(RS_EMEMORY, "sweep: no memory for weights");
     RS_TRY(rs_shared_weights_make(task->weights, source->model, source->radii));
-    RS_TRY(allocate_results(launch, task));
+    RS_TRY(rs_task_make_points(launch, true, task));
+    RS_TRY(allocate_gradient(launch, task));
     begin_points(launch, task);
     task->step_gradient =
         rs_loss_gradient(one->loss, one->seed, one->steps, one->batch, one->hidden, task->gradient);

@@ -88,6 +88,13 @@ void rs_work_begin(rs_weight_source *source, rs_work *work);
 /* Failures are kept in the tasks. */
 void rs_work_prepare(const rs_weight_source *source, rs_work *work);
 
+/* Room for the points of a task of the launch, which point to curves of zeros, or to none where
+ * `curves` says so. RS_EMEMORY. */
+rs_status rs_task_make_points(const rs_launch *launch, bool curves, rs_task *task);
+
+/* Doubles of the curves of a task of the launch. */
+size_t rs_task_curve_length(const rs_launch *launch);
+
 /* Prepares the tasks of a launch again that has run, so that another worker can run it. */
 void rs_work_renew(const rs_weight_source *source, rs_work *work);
 

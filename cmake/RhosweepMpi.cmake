@@ -1,0 +1,10 @@
+# MPI is optional: without it, a sweep runs on one machine.
+find_package(MPI QUIET COMPONENTS C)
+option(RHOSWEEP_MPI "Build the library for sweeps on many machines (needs MPI)" ${MPI_C_FOUND})
+if(RHOSWEEP_MPI AND NOT MPI_C_FOUND)
+  message(FATAL_ERROR "RHOSWEEP_MPI: no MPI found: install libopenmpi-dev, or set it to OFF")
+elseif(RHOSWEEP_MPI)
+  message(STATUS "MPI: ${MPI_C_LIBRARIES}, version ${MPI_C_VERSION}")
+else()
+  message(STATUS "MPI: none, so sweeps run on one machine (RHOSWEEP_MPI)")
+endif()
