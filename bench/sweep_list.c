@@ -41,15 +41,14 @@ rs_status rs_bench_add_sweeps(const rs_bench_options *options) {
 static rs_bench_shape const small = {.hidden = 10, .batch = 1, .radii = 16, .steps = 50};
 enum { SMALL_SEEDS = 2000 };
 
-/* As many devices as a writer has to feed, whose launches take ten milliseconds: two seconds of
- * them. */
-static rs_status add_workers(rs_bench_sweep sweep) {
+/* As many devices as a writer has to feed, each with so many launches of ten milliseconds. */
+static rs_status add_workers(rs_bench_sweep sweep, size_t launches) {
     sweep.launch_seconds = 0.01;
     for (size_t workers = 1; workers <= 64; workers *= 2) {
         char name[64];
         snprintf(name, sizeof name, "host/workers/W:%zu/launch_ms:10", workers);
         sweep.devices = workers;
-        sweep.seeds = 200 * workers;
+        sweep.seeds = launches * workers;
         sweep.profiles = false;
         RS_TRY(rs_bench_add_sweep(name, &sweep));
     }
@@ -65,5 +64,5 @@ rs_status rs_bench_add_stages(const rs_bench_options *options) {
     RS_TRY(rs_bench_add_sweep("host/stages/profiles:no", &stages));
     stages.profiles = true;
     RS_TRY(rs_bench_add_sweep("host/stages/profiles:50", &stages));
-    return add_workers(stages);
+    return add_workers(stages, options->seeds ? options->seeds : 200);
 }

@@ -109,7 +109,7 @@ def test_a_shard_counts_its_own_cases(database):
     text = succeed("sweep", "-o", database, *words, "--shard", "0/3")
     assert text.startswith("3 of 3 cases done") and "already" not in text
     text = succeed("sweep", "-o", database, *words)
-    assert text.startswith("2 of 7 cases done") and "; 5 were in the database already" in text
+    assert text.startswith("2 of 7 cases done") and "; 5 were already in the database" in text
 
 
 def test_shards_of_more_than_there_are_cases(database):

@@ -93,7 +93,7 @@ def test_a_sweep_is_resumed_by_any_number_of_ranks(database, reference):
     mpirun(3, "sweep", "--quiet", "-o", database, *SHARED[:-1], "0.5,1")
     done = mpirun(2, "sweep", "-o", database, *SHARED)
     assert done.returncode == 0, done.stderr
-    assert re.match(r"300 of 600 cases done in .*, engine busy \d+%; 300 were in", done.stdout)
+    assert re.match(r"300 of 600 cases done in .*, engine busy \d+%; 300 were already", done.stdout)
     assert_same_tables(database, reference)
 
 
@@ -105,7 +105,7 @@ def test_rank_0_alone_says_what_was_done(database):
     assert own_lines(done.stderr) == []
     again = mpirun(3, "sweep", "-o", database, *SHARED)
     assert "0 of 600 cases done" in again.stdout
-    assert "600 were in the database already" in again.stdout
+    assert "600 were already in the database" in again.stdout
 
 
 @needs_mpi
