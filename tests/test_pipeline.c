@@ -1325,13 +1325,14 @@ static void test_interrupt_of_several_devices(void **state) {
     const folder *f = *state;
     rs_sweep_outcome o;
     assert_int_equal(SWEEP(f->clean, &o, MANY), RS_OK);
-    use_devices(3);
     for (size_t at = 1; at < 60; at += 7) {
+        use_devices(3);
         fake.interrupt_at = at;
         assert_int_equal(SWEEP(f->db, &o, MANY), RS_EINTERRUPTED);
         assert_in_range(o.done, at > 3 ? at - 3 : 0,
                         59); /* others go on while the signal is sent */
         fake.interrupt_at = 0;
+        fake.together = false; /* there may be fewer cases left than devices */
         assert_int_equal(SWEEP(f->db, &o, MANY), RS_OK);
         expect_same_results(f->db, f->clean);
         assert_int_equal(unlink(f->db), 0);
