@@ -201,7 +201,7 @@ void rs_ranks_end(rs_ranks *ranks, rs_status status) {
         if (ranks->place.rank == 0) ranks->mpi->end_job(rs_exit_code(status));
         return;
     }
-    if (status == RS_EINTERRUPTED) alarm(2); /* others may be gone: its signal ends the process */
+    if (status == RS_EINTERRUPTED) alarm(5); /* others may be gone: its signal ends the process */
     while (ranks->unsent > 0) rs_ranks_pause(ranks);
     ranks->mpi->finish();
 }

@@ -43,7 +43,7 @@ unsigned long rs_ranks_launched(const char **variable);
 rs_status rs_ranks_begin(rs_ranks *ranks);
 
 /* The last call, with how it went: where the ranks are broken, rank 0 ends the job. Waits for the
- * other ranks to end, too, but after Ctrl-C for no longer than two seconds. */
+ * other ranks to end, too, but after Ctrl-C for no longer than five seconds. */
 void rs_ranks_end(rs_ranks *ranks, rs_status status);
 
 /* Rank 0, or alone; `ranks` may be NULL for alone. */
