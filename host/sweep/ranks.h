@@ -4,7 +4,7 @@
 #define RS_RANKS_H
 
 #include "message.h"
-#include "mpi.h"
+#include "mpi_calls.h"
 
 typedef struct rs_ranks {
     const rs_mpi *mpi; /* NULL: this process is alone */
@@ -47,8 +47,10 @@ rs_status rs_ranks_begin(rs_ranks *ranks);
 void rs_ranks_end(rs_ranks *ranks, rs_status status);
 
 /* Rank 0, or alone; `ranks` may be NULL for alone. */
-bool rs_ranks_is_first(const rs_ranks *ranks);
-bool rs_ranks_are_several(const rs_ranks *ranks);
+static inline bool rs_ranks_are_several(const rs_ranks *ranks) { return ranks && ranks->mpi; }
+static inline bool rs_ranks_is_first(const rs_ranks *ranks) {
+    return !rs_ranks_are_several(ranks) || ranks->place.rank == 0;
+}
 
 /* Each rank says how a step went and, by a number, what it is about. Returns on every rank the
  * failure of the lowest rank that has one, else RS_EINPUT where the numbers differ. Alone: status.
