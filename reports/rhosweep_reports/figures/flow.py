@@ -141,14 +141,17 @@ def _mark_critical(axes, critical, x):
     if not found:
         return []
     part, (place, low, high, predicted) = found
-    ends = np.clip([low, high], *axes.get_xlim())
+    left, right = axes.get_xlim()
+    if not left < place < right:
+        return []  # of networks as drawn, beside other radii
+    ends = np.clip([low, high], left, right)
     axes.plot(ends, [0.0, 0.0], color=style.MEASURED, linewidth=style.stroke(2.0), solid_capstyle="butt",
               zorder=4)
     axes.plot([place], [0.0], marker="D", markersize=style.stroke(3.8), color=style.MEASURED,
               markeredgecolor="white", markeredgewidth=style.stroke(0.7), zorder=5)
     size = f"\n({formula('H=' + part.one('hidden'))})" if len(_sizes(critical)) > 1 else ""
     told = [(formula(f"{SYMBOL[x]}={with_interval(place, low, high)}") + size, place, 0.15, style.MEASURED)]
-    if x == "g" and axes.get_xlim()[0] < predicted < axes.get_xlim()[1]:
+    if x == "g" and left < predicted < right:
         axes.plot([predicted], [0.0], marker="|", markersize=style.stroke(9), color=style.THEORY,
                   markeredgewidth=style.stroke(1.2), zorder=4.5)
         words = "predicted " + formula(f"g^*={between(place, low, high).whole(predicted)}")
@@ -178,7 +181,7 @@ def rate(axes, decay, critical=None, x="rho", limits=None):
         name_regions(axes)
         name_laws(laws)
         if linear:
-            name_line(axes, *linear, at=1.0, color=style.REFERENCE)
+            name_line(axes, *linear, at=0.8, color=style.REFERENCE)
     return place
 
 

@@ -106,18 +106,25 @@ def _take(taken, low, high):
         taken[y[seen], x[seen]] = True
 
 
+CROSSED = 12.0  # what a square counts that is crossed by the stroke of words
+COVERED = 1000.0  # the same, of words
+BESIDE = 2  # squares around words that a stroke keeps off
+
+
 def _occupied(axes, view):
-    """Which squares of the view are taken."""
+    """Which squares of the view are taken, and what each counts where a stroke crosses it."""
     taken = np.zeros([int(length // CELL) for length in (view.height, view.width)], bool)
     written = [_extent(text) for text in axes.texts if not _is_beside(text)]
     for points, half in [*_drawn_points(axes), *((_dense(stroke), 1.0) for _, stroke in written)]:
         if len(points):
             _take(taken, (points - half - view.p0) / CELL, (points + half - view.p0) / CELL)
+    cost = CROSSED * taken
     for box in [*(box for box, _ in written), *(child.get_tightbbox() for child in axes.child_axes)]:
         low, high = np.floor((box.p0 - view.p0) / CELL), np.ceil((box.p1 - view.p0) / CELL)
         (x, y), (right, top) = np.maximum(0, [low, high]).astype(int)
         taken[y:top, x:right] = True
-    return taken
+        cost[max(0, y - BESIDE):top + BESIDE, max(0, x - BESIDE):right + BESIDE] = COVERED
+    return taken, cost
 
 
 def _free_corners(taken, height, width):
@@ -137,17 +144,34 @@ def _beyond(start, length, place):
 
 
 NEAR = 0.35  # what a square away from `near` counts beside one of the stroke
+AT_THE_END = 4.0  # squares around what a stroke leads to, where it crosses nothing else
+NEAREST = 2000  # boxes whose strokes are looked at
 
 
-def _best_corner(taken, height, width, near, to):
+def _crossings(cost, edges, to):
+    """What the strokes from the edges of boxes to `to` count for the squares that they cross."""
+    part = np.linspace(0.0, 1.0, 120)[:, None, None]
+    points = to + part * (edges - to)
+    x, y = np.floor(points).astype(int).transpose(2, 0, 1)
+    seen = (x >= 0) & (y >= 0) & (x < cost.shape[1]) & (y < cost.shape[0])
+    seen &= np.hypot(*(points - to).transpose(2, 0, 1)) > AT_THE_END
+    length = np.hypot(*(edges - to).T) / len(part)
+    return length * (seen * cost[np.where(seen, y, 0), np.where(seen, x, 0)]).sum(axis=0)
+
+
+def _best_corner(taken, cost, height, width, near, to):
     """Of all free boxes, the one whose middle is nearest to `near`, and whose edge to `to`, both in
-    squares; None where no box is free."""
+    squares, with a stroke that crosses little; None where no box is free."""
     y, x = _free_corners(taken, height, width)
     if not len(y):
         return None
     far = NEAR * np.hypot(x + width / 2 - near[0], y + height / 2 - near[1])
     if to is not None:
         far += np.hypot(_beyond(x, width, to[0]), _beyond(y, height, to[1]))
+        first = np.argsort(far, kind="stable")[:NEAREST]
+        x, y, far = x[first], y[first], far[first]
+        edges = np.column_stack([np.clip(to[0], x, x + width), np.clip(to[1], y, y + height)])
+        far = far + _crossings(cost, edges, to)
     at = far.argmin()
     return np.array([x[at], y[at]])
 
@@ -173,7 +197,7 @@ def write_where_free(axes, words, near, within=None, to=None, where=None, **look
     they may be there, `to` is a point of the data to which a stroke leads. Returns the text, or None where
     there is no room: what they say must be told elsewhere too."""
     view = axes.get_window_extent()
-    taken = _occupied(axes, view)
+    taken, cost = _occupied(axes, view)
     if within:
         low, high = within
         _forbid_elsewhere(taken, axes, view, lambda _x, y: (low <= y) & (y <= high))
@@ -183,7 +207,8 @@ def write_where_free(axes, words, near, within=None, to=None, where=None, **look
     width, height = np.ceil((size + 2 * MARGIN) / CELL).astype(int)
     near = np.multiply(near, (view.width, view.height)) / CELL
     target = axes.transData.transform(to) if to is not None else None
-    corner = _best_corner(taken, height, width, near, None if to is None else (target - view.p0) / CELL)
+    corner = _best_corner(taken, cost, height, width, near,
+                          None if to is None else (target - view.p0) / CELL)
     if corner is None:
         return None
     pixels = corner * CELL + view.p0 + MARGIN
