@@ -11,9 +11,9 @@ from .drawing import (
     RATE,
     SYMBOL,
     Absent,
+    end_of,
     evenly,
     finite_range,
-    last_finite,
     legend_below,
     letters,
     name_regions,
@@ -107,8 +107,7 @@ def _draw_rates(axes, parts, x):
         axes.errorbar(place, value, yerr=np.where(np.isfinite(half), half, 0.0), fmt="o", color=grey,
                       label=f"H = {part.one('hidden')}", markeredgewidth=0, zorder=3,
                       elinewidth=style.stroke(0.7))
-        if np.isfinite(last := last_finite(value)):
-            ends.append((last, formula(f"H={part.one('hidden')}"), {"color": letters(grey)}))
+        ends += end_of(place, value, formula(f"H={part.one('hidden')}"), {"color": letters(grey)})
     if len(parts) > 1:
         name_ends(axes, evenly(ends, MOST_NAMES), "small")
 

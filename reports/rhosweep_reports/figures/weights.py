@@ -23,13 +23,29 @@ from .drawing import (
 
 def _draw_band(axes, at, label, places, samples):
     """Of the log10 norms at each place, one array for each. Returns whether there is a median."""
-    return np.isfinite(quantile_band(axes, places, samples, style.series(at), label))
+    return np.isfinite(quantile_band(axes, _aside(places, at), samples, style.series(at), label))
 
 
 def _by_radius(clip, column, x):
     """Radii or couplings, and at each the log10 norms of its networks."""
     radii = findings.radii(clip, x)
     return [place for place, _ in radii], [findings.each_network(part, column) for _, part in radii]
+
+
+def _aside(places, at):
+    """Series at a single radius stand side by side, by number."""
+    return places if len(places) > 1 else [float(at)]
+
+
+def _radius_axis(axes, clip, x, series):
+    """With one tick under all series where there is a single radius."""
+    radii = findings.radii(clip, x)
+    axes.set_xlabel(OVER[x])
+    if len(radii) == 1:
+        axes.set_xlim(-1.0, series)
+        axes.set_xticks([0.5 * (series - 1)], [findings.number(radii[0][0], 4)])
+    else:
+        axes.margins(x=0.03)
 
 
 def _norm_axis(axes, clip):
@@ -61,7 +77,7 @@ def _draw_nonfinite(axes, named, clip, at, x):
     place, share = findings.nonfinite_share(clip, x)
     if share.any():
         look = style.series(at)
-        axes.plot(place, share, markerfacecolor="white", **look)
+        axes.plot(_aside(place, at), share, markerfacecolor="white", **look)
         named.plot([], [], label="not finite", markerfacecolor="white", **look)
 
 
@@ -69,9 +85,10 @@ def _shares(axes, named, clip, x):
     thresholds = findings.thresholds(clip)
     for at, part in enumerate(thresholds, start=1):
         place, share = findings.clipped_share(part, x)
-        axes.plot(place, share, markerfacecolor="white", **style.series(at))
+        axes.plot(_aside(place, at), share, markerfacecolor="white", **style.series(at))
     _draw_nonfinite(axes, named, clip, len(thresholds) + 1, x)
-    axes.set(xlabel=OVER[x], ylabel="clipped", ylim=(-0.08, 1.08))
+    _radius_axis(axes, clip, x, len(thresholds) + 1 + bool(findings.nonfinite_share(clip, x)[1].any()))
+    axes.set(ylabel="clipped", ylim=(-0.08, 1.08))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
 
 
@@ -95,12 +112,13 @@ def gradients(axes, clip, profile, x="rho"):
     ends = []
     for at, (name, places, samples) in enumerate(shown):
         look = style.series(at)
-        last = quantile_band(axes, places, samples, look, name)
-        ends += [(last, name, {"color": look["color"], "fontsize": "small"})] if np.isfinite(last) else []
+        beside = _aside(places, at)
+        last = quantile_band(axes, beside, samples, look, name)
+        named = (last, name, {"color": look["color"], "fontsize": "small", "x": beside[-1]})
+        ends += [named] if np.isfinite(last) else []
     if not ends:
         raise Absent("no norm is finite and above 0")
     _norm_axis(axes, clip)
-    axes.set_xlabel(OVER[x])
-    axes.margins(x=0.03)
+    _radius_axis(axes, clip, x, len(shown))
     blocks = findings.GATES.get(clip.one("cell"), 1)
     mark_levels(axes, range_ends_log10(blocks * int(clip.one("hidden")) ** 2), ends)
