@@ -288,9 +288,13 @@ def test_seeds_show_means_predictions_and_fractions_of_the_table():
     decay = tables["decay"]
     means = [container.lines[0].get_ydata()[0] for container in axes.containers]
     assert means == list(decay.numbers("decay_rate"))
-    laws = [lines.get_segments()[0][0, 1] for lines in axes.collections
+    laws = [lines for lines in axes.collections
             if lines.get_color()[0][:3] == pytest.approx((0.0, 158 / 255, 115 / 255))]
-    assert laws == list(decay.numbers("predicted_rate"))
+    strong = [lines.get_segments()[0] for lines in laws if lines.get_linewidth()[0] > style.stroke(1.0)]
+    assert [stroke[0, 1] for stroke in strong] == list(decay.numbers("predicted_rate"))
+    for place, stroke in enumerate(strong):
+        assert stroke[:, 0].max() <= place - seeds.WIDE  # beside the networks, not on them
+    assert all(lines.get_zorder() < 2.0 for lines in laws if lines.get_linewidth()[0] < style.stroke(1.0))
     assert [label.get_text() for label in above.get_xticklabels()] == ["25%", "25%", "25%", "100%", "100%"]
 
 

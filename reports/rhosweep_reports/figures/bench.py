@@ -12,7 +12,7 @@ from .. import findings, style
 from ..benchjson import KIND, OURS, SHAPE, STATES, WEIGHTS
 from ..text import math as formula
 from ..text import mathtext
-from .drawing import ROW, ROWS, Absent, evenly, legend_below, number_axis, power_text, value_ticks
+from .drawing import ROW, ROWS, Absent, evenly, gradient_norm, legend_below, number_axis, power_text, value_ticks
 from .places import name_ends
 
 AXES = {"H": "units", "B": "samples", "R": "spectral radii"}
@@ -42,11 +42,12 @@ BODIES = {
     "cell_hooks": Body("PyTorch nn.RNNCell", "#B0578D", fill="#E3BCD4"),
 }
 # What others compute, for captions.
-RIVALS = ("All compute the norm of dL/dh_t at every step (for an LSTM, of dL/dc_t too), except PyTorch's "
+RIVALS = (f"All compute the norm {gradient_norm('h_t')} at every step (for an LSTM, {gradient_norm('c_t')} "
+          "too), except PyTorch's "
           "nn.RNN, nn.LSTM and nn.GRU (no norms), which do not expose that gradient: theirs is the time of a "
           "forward and a backward pass. These, nn.RNNCell and JAX's vmap of grad multiply matrices once per "
           "step and radius, the others once per step for all radii. PyTorch and JAX lose gradients outside "
-          "the range of their numbers.")
+          "the range of their number format.")
 WIDE = 2.0  # slowest over fastest run of more than that is not a time to quote
 LETTERS = "#333333"
 VAGUE, VAGUE_EDGE, VAGUE_TEXT = "#E6E6E6", "#B0B0B0", "#666666"
@@ -665,6 +666,6 @@ def threads(axes, bench):
     axes.plot([fewest, max(counts)], [1.0, max(counts) / fewest], color=style.REFERENCE, zorder=1.7,
               linestyle=(0, (4, 3)), linewidth=style.stroke(0.8))
     axes.set_ylim(bottom=0.0)
-    name_ends(axes, [*ends, (max(counts) / fewest, "in proportion", {"color": LETTERS, "x": max(counts)})])
+    name_ends(axes, [*ends, (max(counts) / fewest, "ideal (linear)", {"color": LETTERS, "x": max(counts)})])
     axes.set(xlabel="threads", ylabel="times as fast")
     axes.xaxis.get_major_locator().set_params(integer=True)

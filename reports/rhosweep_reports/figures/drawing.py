@@ -185,12 +185,12 @@ def zero_line(axes):
 def quantile_band(axes, places, samples, look, label):
     """Median and band of the samples at each place, one array for each. Returns the last median that is
     finite, NaN where none is."""
-    low, middle, high = np.transpose([findings.quantiles(values, BAND) for values in samples])
+    low, middle, high = finite(np.transpose([findings.quantiles(values, BAND) for values in samples]))
     if len(places) == 1:
-        axes.errorbar(places, finite(middle), (middle - low, high - middle), fmt="none", color=look["color"],
+        axes.errorbar(places, middle, np.array([middle - low, high - middle]), fmt="none", color=look["color"],
                       elinewidth=style.stroke(1.0), capsize=style.stroke(2.5))
-    axes.fill_between(places, finite(low), finite(high), color=look["color"], alpha=0.18, linewidth=0)
-    axes.plot(places, finite(middle), label=label, markerfacecolor="white", **look)
+    axes.fill_between(places, low, high, color=look["color"], alpha=0.18, linewidth=0)
+    axes.plot(places, middle, label=label, markerfacecolor="white", **look)
     return last_finite(middle)
 
 

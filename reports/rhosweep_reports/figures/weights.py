@@ -23,7 +23,7 @@ from .drawing import (
 
 def _draw_band(axes, at, label, places, samples):
     """Of the log10 norms at each place, one array for each. Returns whether there is a median."""
-    return np.isfinite(quantile_band(axes, _aside(places, at), samples, style.series(at), label))
+    return np.isfinite(quantile_band(axes, places, samples, style.series(at), label))
 
 
 def _by_radius(clip, column, x):
@@ -32,9 +32,9 @@ def _by_radius(clip, column, x):
     return [place for place, _ in radii], [findings.each_network(part, column) for _, part in radii]
 
 
-def _aside(places, at):
-    """Series at a single radius stand side by side, by number."""
-    return places if len(places) > 1 else [float(at)]
+def _aside(places, at, clip):
+    """Where series number `at` is drawn: if there is a single radius, beside the others."""
+    return [float(at)] if len(findings.radii(clip)) == 1 else places
 
 
 def _radius_axis(axes, clip, x, series):
@@ -61,12 +61,14 @@ def _norm_axis(axes, clip):
 
 def _norms(axes, clip, x):
     """Before clipping, and after it at each threshold."""
-    drawn = _draw_band(axes, 0, "before clipping", *_by_radius(clip, "total", x))
+    places, norms = _by_radius(clip, "total", x)
+    drawn = _draw_band(axes, 0, "before clipping", _aside(places, 0, clip), norms)
     if not drawn:
         raise Absent("no norm of the weights' gradients is finite and above 0")
     for at, part in enumerate(findings.thresholds(clip), start=1):
         threshold = part.one("max_norm")
-        _draw_band(axes, at, f"clipped at {threshold}", *_by_radius(part, "total_clipped", x))
+        places, norms = _by_radius(part, "total_clipped", x)
+        _draw_band(axes, at, f"clipped at {threshold}", _aside(places, at, clip), norms)
         axes.axhline(findings.log10(part, "max_norm")[0], color=style.series(at)["color"],
                      linestyle=":", linewidth=style.stroke(0.9), zorder=1.7)
     _norm_axis(axes, clip)
@@ -77,7 +79,7 @@ def _draw_nonfinite(axes, named, clip, at, x):
     place, share = findings.nonfinite_share(clip, x)
     if share.any():
         look = style.series(at)
-        axes.plot(_aside(place, at), share, markerfacecolor="white", **look)
+        axes.plot(_aside(place, at, clip), share, markerfacecolor="white", **look)
         named.plot([], [], label="not finite", markerfacecolor="white", **look)
 
 
@@ -85,7 +87,7 @@ def _shares(axes, named, clip, x):
     thresholds = findings.thresholds(clip)
     for at, part in enumerate(thresholds, start=1):
         place, share = findings.clipped_share(part, x)
-        axes.plot(_aside(place, at), share, markerfacecolor="white", **style.series(at))
+        axes.plot(_aside(place, at, clip), share, markerfacecolor="white", **style.series(at))
     _draw_nonfinite(axes, named, clip, len(thresholds) + 1, x)
     _radius_axis(axes, clip, x, len(thresholds) + 1 + bool(findings.nonfinite_share(clip, x)[1].any()))
     axes.set(ylabel="clipped", ylim=(-0.08, 1.08))
@@ -112,7 +114,7 @@ def gradients(axes, clip, profile, x="rho"):
     ends = []
     for at, (name, places, samples) in enumerate(shown):
         look = style.series(at)
-        beside = _aside(places, at)
+        beside = _aside(places, at, clip)
         last = quantile_band(axes, beside, samples, look, name)
         named = (last, name, {"color": look["color"], "fontsize": "small", "x": beside[-1]})
         ends += [named] if np.isfinite(last) else []
