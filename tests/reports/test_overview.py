@@ -298,6 +298,17 @@ def test_seeds_show_means_predictions_and_fractions_of_the_table():
     assert [label.get_text() for label in above.get_xticklabels()] == ["25%", "25%", "25%", "100%", "100%"]
 
 
+@pytest.mark.parametrize("kind", ["seeds", "phase"])
+@pytest.mark.parametrize("look", [Look(), Look("talk", "page", "serif", "full", "g")])
+def test_the_label_above_is_clear_of_the_ticks_below_it(kind, look):
+    tables = made.tables([made.network(input=f"noise:{sigma}") for sigma in ("0.25", "0.5", "1")])
+    figure = pictures.drawn(planned(tables, kind, look)[0], look).figure
+    above = figure.axes[1].xaxis
+    ticks = [label.get_window_extent() for label in above.get_ticklabels() if label.get_text()]
+    gap = above.label.get_window_extent().y0 - max(box.y1 for box in ticks)
+    assert gap > 0.15 * above.label.get_fontsize() * figure.dpi / 72.0
+
+
 MANY_RADII = tuple(np.arange(0.25, 3.1, 0.25).tolist())
 
 

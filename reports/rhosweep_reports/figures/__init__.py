@@ -55,7 +55,7 @@ class Figure:
 MEANS = "mean over seeds with 95% interval (Student's t)"
 SIGN = "Gradients vanish above 0 and explode below."
 GATED = "For LSTM and GRU, ρ is the spectral radius of the candidate block."
-QUANTILES = "Lines: medians over the networks; bands: 10% to 90% quantiles (at a single radius, marks and bars)."
+QUANTILES = "Lines: medians over the networks; bands (at a single radius, bars): 10% to 90% quantiles."
 NORM = f"Norm {gradient_norm('h_t')}"
 LOG10 = formula(r"\log_{10}")
 RECURRENT = formula("W_{hh}")
@@ -86,7 +86,8 @@ FIGURES = (
     Figure("leak", "Decay rate against the leak", ("decay",), _without("cell", "leak"),
            cells.against("leak"),
            f"Leaky cells: {LEAKY}. Points: {MEANS}. Green: the rate of a "
-           f"unit without recurrent input; exact where {RECURRENT} is 0.", cells.has_several("leak"), describe=findings.describe_at_radius),
+           f"unit without recurrent input; exact where {RECURRENT} is 0.",
+           cells.has_several("leak"), describe=findings.describe_at_radius),
     Figure("rate", "Decay rate against spectral radius", ("decay", "critical"), FAMILY, flow.rate,
            f"Points: {MEANS}. {SIGN} Solid lines: predictions from the decay table, where a "
            "law applies. Dotted: linear cells. Diamond and bar: critical point of the largest network that has "

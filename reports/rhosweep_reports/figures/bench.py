@@ -12,7 +12,17 @@ from .. import findings, style
 from ..benchjson import KIND, OURS, SHAPE, STATES, WEIGHTS
 from ..text import math as formula
 from ..text import mathtext
-from .drawing import ROW, ROWS, Absent, evenly, gradient_norm, legend_below, number_axis, power_text, value_ticks
+from .drawing import (
+    ROW,
+    ROWS,
+    Absent,
+    evenly,
+    gradient_norm,
+    legend_below,
+    number_axis,
+    power_text,
+    value_ticks,
+)
 from .places import name_ends
 
 AXES = {"H": "units", "B": "samples", "R": "spectral radii"}
@@ -466,7 +476,8 @@ def _line_names(lines, axis, alone):
     kinds = {line[0].kind: line[0] for line in lines}
     called = dict(zip(kinds, _called(list(kinds.values()), alone), strict=True))
     others = [_others(line[0], axis) for line in lines]
-    shared = {letter: size for letter, size in others[0].items() if all(one[letter] == size for one in others)}
+    shared = {letter: size for letter, size in others[0].items()
+              if all(one[letter] == size for one in others)}
     names = []
     for (row, *_), sizes in zip(lines, others, strict=True):
         own = [formula(f"{letter}={size}") for letter, size in sizes.items() if letter not in shared]
