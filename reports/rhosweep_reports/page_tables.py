@@ -78,12 +78,12 @@ def _is_number(text):
 
 
 def _short(text):
-    """A number in few digits, also one beyond the range of doubles."""
+    """A number in few digits, also one beyond the range of doubles; 0 without a sign."""
     if text.lstrip("-").isdigit():
         return text
     mantissa, _, exponent = text.lower().partition("e")
     beyond = exponent and not 0.0 < abs(float(text)) < float("inf")
-    return f"{float(mantissa):.4g}e{exponent}" if beyond else f"{float(text):.4g}"
+    return f"{float(mantissa):.4g}e{exponent}" if beyond else f"{float(text) + 0.0:.4g}"
 
 
 def _roundings(name, row):
