@@ -6,7 +6,7 @@ import re
 from . import text
 
 _SIGNS = {r"\rho": "ρ", r"\sigma": "σ", r"\chi": "χ", r"\phi": "φ", r"\partial": "∂", r"\|": "‖", r"\to": "→",
-          r"\infty": "∞", r"\times": "×", r"\pm": "±", r"\sqrt": "√", r"\ln": "ln", r"\,": "\N{THIN SPACE}",
+          r"\infty": "∞", r"\times": "×", r"\pm": "±", r"\sqrt": "√", r"\ln": "ln", r"\log": "log", r"\,": "\N{THIN SPACE}",
           r"\leq": "≤", r"\geq": "≥", r"\approx": "≈", "-": "−"}
 _SIGN = re.compile(r"\\[A-Za-z]+|\\.|-")
 _RAISED = re.compile(r"([_^])(?:\{([^{}]*)\}|(\S))")

@@ -77,7 +77,7 @@ function choose() {
       value !== "" && figure.hasAttribute(`data-${column}`) && figure.getAttribute(`data-${column}`) !== value);
   for (const kind of all(".kind")) kind.hidden = all("figure", kind).every((figure) => figure.hidden);
   const shown = figures.filter((figure) => !figure.hidden).length;
-  form.querySelector("output").value = `${shown} of ${figures.length} figures`;
+  form.querySelector("output").value = `${shown} of ${figures.length} figures shown`;
 }
 function showAll() {
   for (const one of all("select", form)) one.value = "";

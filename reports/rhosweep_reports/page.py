@@ -160,7 +160,10 @@ class _Figures:
 def _absent(absent):
     if not absent:
         return ""
-    items = "".join(f"<li>{markup(title)}: {escape(why)}</li>" for title, why in absent)
+    titles = {}
+    for title, why in absent:
+        titles.setdefault(why, []).append(title)
+    items = "".join(f"<li>{markup('; '.join(some))}: {escape(why)}</li>" for why, some in titles.items())
     return f'<section><h3 id="absent">Figures left out</h3>\n<ul id="left-out">{items}</ul></section>'
 
 

@@ -78,12 +78,12 @@ def _is_number(text):
 
 
 def _short(text):
-    """A number in few digits, also one beyond the range of doubles."""
+    """A number in few digits, also one beyond the range of doubles; 0 without a sign."""
     if text.lstrip("-").isdigit():
         return text
     mantissa, _, exponent = text.lower().partition("e")
     beyond = exponent and not 0.0 < abs(float(text)) < float("inf")
-    return f"{float(mantissa):.4g}e{exponent}" if beyond else f"{float(text):.4g}"
+    return f"{float(mantissa):.4g}e{exponent}" if beyond else f"{float(text) + 0.0:.4g}"
 
 
 def _roundings(name, row):
@@ -125,8 +125,13 @@ def _breakable(name):
     return escape(name).replace("_", "_<wbr>")
 
 
-def _head(column):
-    return (f'<th scope="col" data-column="{escape(column)}">'
+def _is_of_numbers(column, table):
+    return column not in _TEXT | _LONG and all(_is_number(text) for text in table.text(column) if text)
+
+
+def _head(column, table):
+    kind = ' class="number"' if _is_of_numbers(column, table) else ""
+    return (f'<th scope="col"{kind} data-column="{escape(column)}">'
             f'<button type="button">{_breakable(column)}</button></th>')
 
 
@@ -147,7 +152,7 @@ def in_rows(table):
     """A table that can be searched, sorted and copied."""
     shown, shared = _parted_columns(table)
     told = " · ".join(f"{_breakable(c)} {escape(table.one(c))}" for c in shared)
-    head = "".join(map(_head, shown))
+    head = "".join(_head(column, table) for column in shown)
     body = "\n".join(_row(table.name, row, shown) for row in table.rows())
     return (f'<p class="dim">{"Every row: " if told else ""}{told}</p>{_tools(table)}'
             f'<div class="scroll" tabindex="0" role="region" aria-labelledby="data-{table.name}">'

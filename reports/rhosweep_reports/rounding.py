@@ -15,7 +15,7 @@ class Rounding:
 
     def __call__(self, value):
         """Without the power."""
-        return f"{value:.4g}" if value == 0.0 else self.digits(value)
+        return "0" if value == 0.0 else self.digits(value)
 
     def digits(self, value):
         """Without the power; of 0 as many as of others."""

@@ -45,10 +45,11 @@ SERIES = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 REFERENCE = "#666666"
+LEADER = "#9A9A9A"  # from a line's last mark to its name: no part of the line
 
-# Without its last part, which is too pale for lines on white.
+# Without its last part, which is too pale for lines on white and on tints.
 RADIUS = LinearSegmentedColormap.from_list(
-    "radius", [colormaps["cividis"](0.9 * k / 255) for k in range(256)])
+    "radius", [colormaps["cividis"](0.58 * k / 255) for k in range(256)])
 
 
 def size_greys(count):

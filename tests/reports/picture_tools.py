@@ -1,7 +1,7 @@
 """Draws figures for tests, and measures what stands in them."""
 
 import numpy as np
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 from rhosweep_reports import pictures
 from rhosweep_reports.figures.drawing import Absent
@@ -64,6 +64,15 @@ def lines_of(axes):
             yield line.get_path().transformed(line.get_transform()).cleaned(remove_nans=True), axes.bbox
 
 
+def leaders_of(figure):
+    """(words, stroke in pixels) of what names something with a stroke to it."""
+    for text in figure.findobj(Annotation):
+        if text.arrow_patch is not None:
+            text.get_window_extent()
+            patch = text.arrow_patch
+            yield text.get_text(), patch.get_path().transformed(patch.get_transform())
+
+
 def crosses(line, view, box):
     """Whether a line is seen within a box."""
     seen = Bbox.intersection(box, view)
@@ -71,11 +80,15 @@ def crosses(line, view, box):
 
 
 def assert_readable(figure, about):
-    """Nothing is clipped; no name covers another, a mark, a line or a line of the frame."""
+    """Nothing is clipped; no name covers another, a mark, a line, a leader or a line of the frame."""
     names = names_of(figure)
     lines = [line for axes in figure.axes for line in lines_of(axes)]
     marks = [mark for axes in figure.axes for mark in marks_of(axes)]
+    leaders = list(leaders_of(figure))
     for at, (name, box) in enumerate(names):
+        for other, leader in leaders:
+            assert other == name or not leader.intersects_bbox(box.padded(-1.0), filled=False), \
+                (about, name, "the leader of", other)
         assert box.x0 >= -1 and box.x1 <= figure.bbox.x1 + 1, (about, name)
         assert box.y0 >= -1 and box.y1 <= figure.bbox.y1 + 1, (about, name)
         for other, another in names[at + 1:]:

@@ -473,6 +473,17 @@ def test_each_gpu_is_compared_with_its_own_machine(read):
     assert "Rhosweep, CPU" in said
 
 
+@pytest.mark.parametrize(("wanted", "told", "said_once"), [
+    ("time-H", "6 of 8", "T=100"), ("time-B", "6 of 18", "R=32"), ("speedup-R", "6 of 9", "B=16")])
+def test_of_many_lines_some_are_shown_and_the_rest_is_counted(wanted, told, said_once, read):
+    axes = drawn(read(CASES["many shapes"]), wanted=wanted)[0][1].axes[0]
+    names = [text.get_text() for text in axes.figure.legends[0].get_texts()]
+    assert len(names) == bench.MOST_LINES
+    assert f"{told} lines shown" in axes.get_xlabel()
+    assert said_once in axes.get_xlabel().replace(" ", "").replace("$", "")
+    assert not any(said_once in name.replace(" ", "").replace("$", "") for name in names)
+
+
 def left_out(page):
     return re.findall("<li>(.*?)</li>", re.search(r'<ul id="left-out">.*?</ul>', page, re.S)[0])
 

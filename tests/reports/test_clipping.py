@@ -13,6 +13,7 @@ from report_tools import add_gradients, make_fixed_database, package, rows, succ
 from test_report import TABLES, assert_one_line
 
 pytest.importorskip("matplotlib")
+from matplotlib.collections import LineCollection  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
 pictures = pytest.importorskip("rhosweep_reports.pictures")
@@ -272,8 +273,10 @@ def test_a_seed_counts_once_whatever_its_thresholds(axes):
 
 def test_one_radius_shows_its_spread(axes):
     weights.clipping(axes, table(ODD["one radius"]))
-    low, high = band(axes, 0)
-    assert high[0] - low[0] > 1 and axes.collections[0].get_linewidth()[0] > 0
+    strokes = [lines.get_segments()[0] for lines in axes.collections if isinstance(lines, LineCollection)]
+    assert len(strokes) > 1 and strokes[0][1, 1] - strokes[0][0, 1] > 1
+    assert len({stroke[0, 0] for stroke in strokes}) == len(strokes)  # side by side
+    assert [label.get_text() for label in axes.figure.axes[1].get_xticklabels()] == ["1"]
 
 
 @pytest.mark.parametrize(("values", "expected"), [

@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("matplotlib")
 style = pytest.importorskip("rhosweep_reports.style")
 from colour_tools import EYES, contrast, difference, lab, linear, over_white  # noqa: E402
+from rhosweep_reports.figures import bench  # noqa: E402
 
 MEANINGS = {"vanish": style.VANISH, "explode": style.EXPLODE, "theory": style.THEORY,
             "measured": style.MEASURED}
@@ -46,6 +47,17 @@ def test_letters_can_be_read(meaning, ground):
 @pytest.mark.parametrize("colour", style.SERIES)
 def test_lines_can_be_seen(colour):
     assert contrast(colour, "white") > 2.0
+
+
+@pytest.mark.parametrize("body", bench.BODIES)
+def test_marks_of_programs_can_be_seen(body):
+    assert contrast(bench.BODIES[body].colour, "white") > 3.0
+
+
+@pytest.mark.parametrize("ground", GROUNDS)
+def test_lines_of_radii_can_be_seen(ground):
+    for at in np.linspace(0.0, 1.0, 21):
+        assert contrast(style.RADIUS(at), GROUNDS[ground]) > 3.0
 
 
 @pytest.mark.parametrize("eyes", EYES)

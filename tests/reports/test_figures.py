@@ -142,8 +142,18 @@ def test_growing_plots_the_decay_table(axes, results, database):
     flow.growing(axes, part(results.read("decay"), FAMILY, **chosen))
     x, y = drawn(axes, "H = 12")
     expected = family(database, hidden="12", **chosen)
-    assert list(x) == [float(row["rho"]) for row in expected]
+    aside = x - [float(row["rho"]) for row in expected]
+    assert aside == pytest.approx(aside[0], abs=1e-12) and 0.0 < aside[0] < 0.02
     assert list(y) == [float(row["growing_fraction"]) for row in expected] != [0] * len(expected)
+
+
+def test_growing_offsets_sizes_and_keeps_marks_off_the_frame(axes, results):
+    flow.growing(axes, part(results.read("decay"), FAMILY, cell="linear", ensemble="orthogonal"))
+    axes.figure.draw_without_rendering()
+    small, large = (line.get_xdata() for line in axes.lines if line.get_label().startswith("H = "))
+    assert len(small) == len(large) and not set(small) & set(large)
+    for mark in marks_of(axes):
+        assert axes.bbox.x0 < mark.x0 and mark.x1 < axes.bbox.x1
 
 
 def test_growing_says_that_nothing_grows(axes, results):

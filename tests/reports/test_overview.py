@@ -288,10 +288,25 @@ def test_seeds_show_means_predictions_and_fractions_of_the_table():
     decay = tables["decay"]
     means = [container.lines[0].get_ydata()[0] for container in axes.containers]
     assert means == list(decay.numbers("decay_rate"))
-    laws = [lines.get_segments()[0][0, 1] for lines in axes.collections
+    laws = [lines for lines in axes.collections
             if lines.get_color()[0][:3] == pytest.approx((0.0, 158 / 255, 115 / 255))]
-    assert laws == list(decay.numbers("predicted_rate"))
+    strong = [lines.get_segments()[0] for lines in laws if lines.get_linewidth()[0] > style.stroke(1.0)]
+    assert [stroke[0, 1] for stroke in strong] == list(decay.numbers("predicted_rate"))
+    for place, stroke in enumerate(strong):
+        assert stroke[:, 0].max() <= place - seeds.WIDE  # beside the networks, not on them
+    assert all(lines.get_zorder() < 2.0 for lines in laws if lines.get_linewidth()[0] < style.stroke(1.0))
     assert [label.get_text() for label in above.get_xticklabels()] == ["25%", "25%", "25%", "100%", "100%"]
+
+
+@pytest.mark.parametrize("kind", ["seeds", "phase"])
+@pytest.mark.parametrize("look", [Look(), Look("talk", "page", "serif", "full", "g")])
+def test_the_label_above_is_clear_of_the_ticks_below_it(kind, look):
+    tables = made.tables([made.network(input=f"noise:{sigma}") for sigma in ("0.25", "0.5", "1")])
+    figure = pictures.drawn(planned(tables, kind, look)[0], look).figure
+    above = figure.axes[1].xaxis
+    ticks = [label.get_window_extent() for label in above.get_ticklabels() if label.get_text()]
+    gap = above.label.get_window_extent().y0 - max(box.y1 for box in ticks)
+    assert gap > 0.15 * above.label.get_fontsize() * figure.dpi / 72.0
 
 
 MANY_RADII = tuple(np.arange(0.25, 3.1, 0.25).tolist())

@@ -167,7 +167,7 @@ def test_networks_can_be_chosen(seen):
     assert found["first"] and not [name for name in found["first"] if "_H8_" in name]
     assert not [name for name in found["chosen"] if "gaussian" in name or "_H8_" in name]
     assert [name for name in found["chosen"] if "orthogonal_H12" in name]
-    assert found["told"] == f"{len(found['chosen'])} of {len(found['images'])} figures"
+    assert found["told"] == f"{len(found['chosen'])} of {len(found['images'])} figures shown"
     assert found["all"] == [image["name"] for image in found["images"]]
 
 

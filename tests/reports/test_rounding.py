@@ -1,5 +1,6 @@
 """Numbers with intervals have the digits that the program's own tables give them."""
 
+import re
 import sqlite3
 from contextlib import closing
 
@@ -8,6 +9,7 @@ from report_tools import make_fixed_database, rows, succeed
 
 rounding = pytest.importorskip("rhosweep_reports.rounding")
 from rhosweep_reports import findings, page_tables  # noqa: E402
+from rhosweep_reports.table import Table  # noqa: E402
 
 # Of the coupling; rates and how they differ between seeds.
 SCALES = [(1.0, 1.0), (3e-6, 1e-7), (0.012, 4e-5), (7e7, 3.0), (5.0, 1e-12), (450.0, 60.0), (8e5, 1e5)]
@@ -69,3 +71,16 @@ def test_the_page_rounds_as_the_table_does(scaled):
 ])
 def test_a_number_is_told_as_exactly_as_it_is_known(value, low, high, shown):
     assert rounding.between(value, low, high).whole(value) == shown
+
+
+@pytest.mark.parametrize("text", ["-0.0001", "-0.00049", "-0.0"])
+def test_no_cell_of_the_page_is_less_than_zero_by_its_sign_alone(text):
+    shown = page_tables.cell("decay_rate_min", text, rounding.to(0.5, 0.012)) + page_tables.cell("gain", "-0.0")
+    assert ">-" not in shown and ">−" not in shown
+
+
+def test_heads_of_numbers_are_at_the_right_as_numbers_are():
+    table = Table("decay", ("cell", "rho", "decay_rate"), [("tanh", "tanh"), ("0.5", "1"), ("0.25", "")])
+    heads = re.findall("<th scope[^>]*>", page_tables.in_rows(table))
+    assert ['class="number"' in head for head in heads if "cell" not in head] == [True, True]
+    assert not any('class="number"' in head for head in heads if "cell" in head)

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from .. import findings
+from ..text import math as formula
 from ..table import CELL, FAMILY, NETWORK
 from . import bench, cells, flow, kinds, multiples, phase, profiles, scaling, seeds, weights
+from .drawing import gradient_norm
 
 
 def _without(*columns):
@@ -53,7 +55,12 @@ class Figure:
 MEANS = "mean over seeds with 95% interval (Student's t)"
 SIGN = "Gradients vanish above 0 and explode below."
 GATED = "For LSTM and GRU, ρ is the spectral radius of the candidate block."
-QUANTILES = "Lines: medians over the networks; bands: 10% to 90% quantiles."
+QUANTILES = "Lines: medians over the networks; bands (at a single radius, bars): 10% to 90% quantiles."
+NORM = f"Norm {gradient_norm('h_t')}"
+LOG10 = formula(r"\log_{10}")
+RECURRENT = formula("W_{hh}")
+CHRONO = formula(r"\ln\,U(1,\,T_{max}-1)")
+LEAKY = formula(r"h_t=(1-A)\,h_{t-1}+A\,\phi(a_t)")
 FORMATS = ("Dotted: norms at which the gradient, spread evenly over the units, underflows or overflows in a "
            "number format.")
 CLIPPED = "Values beyond the colour bar have the colour of its end."
@@ -61,39 +68,41 @@ CLIPPED = "Values beyond the colour bar have the colour of its end."
 FIGURES = (
     Figure("cells", "Decay rates of cells side by side", ("decay",), _without(*CELL), cells.cells,
            f"Points: {MEANS}. {SIGN} {GATED} The gradient of an LSTM is that of the pair (h, c). Thin green "
-           "lines: predictions from the decay table.",
+           "lines: predictions from the decay table, where a law applies.",
            cells.has_several_cells, _x, describe=findings.describe_at_radius),
     Figure("cell-profiles", "Gradient norm of cells side by side", ("profile",), _without(*CELL),
            cells.cell_profiles,
-           f"Norm of dL/dh_t (for an LSTM, of dL/d(h_t, c_t)): batch mean of its log10. {QUANTILES} The loss "
-           f"is at the left. {FORMATS}",
+           f"{NORM} (for an LSTM, {gradient_norm('(h_t,c_t)')}): batch mean of its {LOG10}. {QUANTILES} The "
+           f"loss is at the left. {FORMATS}",
            cells.has_cells_at_one_radius, describe=findings.describe_at_radius),
     Figure("gate-bias", "Decay rate against the bias of the memory gate", ("decay",),
            _without("cell", "gate_bias"), cells.against("gate_bias"),
            "Bias of an LSTM's forget gate or a GRU's update gate: the sum of bias_ih and bias_hh. "
            f"Points: {MEANS}. Filled marks: biases drawn as in PyTorch, and chrono initialisation, "
-           "ln U(1, TMAX - 1), with its TMAX. Green: decay rate of a gate opened by its bias alone, exact "
-           "if W_hh and the input are 0.",
+           f"{CHRONO}, with its {formula('T_{max}')}, offset sideways so that none "
+           "hides another. Green: the rate if the gate depended on its bias alone; exact where "
+           f"{RECURRENT} and the input are 0.",
            cells.has_several("gate_bias"), describe=findings.describe_at_radius),
     Figure("leak", "Decay rate against the leak", ("decay",), _without("cell", "leak"),
            cells.against("leak"),
-           f"Leaky cells: h_t = (1 - A) h_(t-1) + A phi(a_t). Points: {MEANS}. Green: decay rate of a unit "
-           "that only leaks, exact if W_hh is 0.", cells.has_several("leak"), describe=findings.describe_at_radius),
+           f"Leaky cells: {LEAKY}. Points: {MEANS}. Green: the rate of a "
+           f"unit without recurrent input; exact where {RECURRENT} is 0.",
+           cells.has_several("leak"), describe=findings.describe_at_radius),
     Figure("rate", "Decay rate against spectral radius", ("decay", "critical"), FAMILY, flow.rate,
-           f"Points: {MEANS}. {SIGN} Solid lines: predictions from the decay table, where they "
-           "apply. Dotted: linear cells. Diamond and bar: critical point of the largest network that has "
+           f"Points: {MEANS}. {SIGN} Solid lines: predictions from the decay table, where a "
+           "law applies. Dotted: linear cells. Diamond and bar: critical point of the largest network that has "
            f"one, with its 95% interval (bootstrap over seeds). {GATED}",
            flow.has_radii_or_is_plain, flow.share_rates),
     Figure("profile", "Gradient norm against steps back from the loss", ("profile", "critical"), NETWORK,
            profiles.profile,
-           "Norm of dL/dh_t: batch mean of its log10. Lines: means over seeds; bands: range over seeds. "
+           f"{NORM}: batch mean of its {LOG10}. Lines: means over seeds; bands: range over seeds. "
            "For an LSTM: the pair (h, c), and below it each of the two with the other held fixed. If more "
            "than five radii were swept: the one closest to the critical radius ρ* (bold), and others chosen "
            "to spread the curves. Thin line: the norm at the loss. "
            f"{FORMATS} (bf16 overflows where fp32 does.)"),
     Figure("heatmap", "Gradient norm over spectral radius and steps back", ("profile", "critical"), NETWORK,
            profiles.heatmap,
-           "Norm of dL/dh_t relative to its value at the loss: mean over seeds and batch of its log10. "
+           f"{NORM} relative to its value at the loss: mean over seeds and batch of its {LOG10}. "
            f"{CLIPPED} Solid lines: 1/1000 and 1000 times the norm at the loss. Dashed: critical point "
            "(table critical). Grey: not finite.",
            flow.has_radii_or_is_plain, _x),
@@ -104,7 +113,7 @@ FIGURES = (
            flow.has_radii_or_is_plain, _x),
     Figure("growing", "Fraction of seeds whose gradient grows", ("decay",), FAMILY, flow.growing,
            "Fraction of seeds with a negative decay rate, with its 95% interval (Wilson), over the radii at "
-           "which it changes.", flow.has_radii_or_is_plain, _x),
+           "which it changes. Sizes are offset slightly for legibility.", flow.has_radii_or_is_plain, _x),
     Figure("clipping", "Gradient norm before and after clipping", ("clip",), NETWORK,
            weights.clipping,
            "Norm of the gradient of all weights and biases, before and after scaling it down to the "
@@ -113,34 +122,34 @@ FIGURES = (
            "finite.", shared=_x),
     Figure("gradients", "Gradient of W_hh and of the first state", ("clip", "profile"), NETWORK,
            weights.gradients,
-           "Norms of dL/dW_hh and of dL/dh_1 (batch mean of its log10), T - 1 steps back from the loss. "
-           f"{QUANTILES} Dotted: norms at which dL/dW_hh, spread evenly over its elements, underflows or "
-           "overflows in a number format.", shared=_x),
+           f"Norms {gradient_norm('W_{hh}')} and {gradient_norm('h_1')} (batch mean of its {LOG10}), "
+           f"{formula('T-1')} steps back from the loss. {QUANTILES} Dotted: norms at which the gradient of "
+           f"{RECURRENT}, spread evenly over its elements, underflows or overflows in a number format.", shared=_x),
     Figure("phase", "Where gradients vanish and where they explode, over noise", ("decay", "critical"),
            _without("input"), phase.phase,
            f"Colours: decay rate, mean over seeds. {CLIPPED} Circles: where the decay rate crosses 0, "
-           "interpolated linearly between radii, with its 95% interval (bootstrap over seeds); an interval "
-           "that reaches the edge is unbounded there. Dashed: mean-field theory for infinitely many units, "
+           "by linear interpolation between radii, with its 95% interval (bootstrap over seeds); an interval "
+           "that reaches the edge is unbounded on that side. Dashed: mean-field theory for infinitely many units, "
            "drawn where it was checked (for iid weights and fewer than 256 units: from σ = 0.5 on). Dotted: "
            "critical point of linear cells. Grey: no rate.",
            phase.has_levels, _x),
     Figure("multiples", "Decay rates of all networks", ("decay", "critical"), kinds.OTHERS,
            multiples.multiples,
-           "A panel for each kind of network and size, with the others pale behind it. Points: "
+           "A panel for each kind of network and size, with the others in pale colours. Points: "
            f"{MEANS}. Blue areas: gradients vanish; vermilion: they explode. Line: prediction from "
-           "the decay table. Diamond: where the decay rate crosses 0, with its 95% interval (bootstrap over "
-           "seeds) as a thick line; an interval that reaches the edge is unbounded there. If not all panels "
+           "the decay table, where a law applies. Diamond: where the decay rate crosses 0, with its 95% interval (bootstrap over "
+           "seeds) as a thick line; an interval that reaches the edge is unbounded on that side. If not all panels "
            "fit, a note says how many are shown.", multiples.has_several_panels, _x),
     Figure("scaling", "Critical point against the number of units", ("critical",), kinds.OTHERS,
            scaling.scaling,
            "Where the mean decay rate over seeds crosses 0, with its 95% interval (bootstrap over seeds); an "
-           "arrow at the edge: the swept radii do not bound the interval. Kinds of networks are offset "
-           "sideways so that their intervals can be told apart. Line: mean-field theory for infinitely many "
+           "arrow at the edge: the swept radii do not bound the interval. Kinds of network are offset "
+           "slightly for legibility. Line: mean-field theory for infinitely many "
            "units.", scaling.has_several_sizes, _x),
     Figure("seeds", "Decay rates of single networks", ("seeds", "decay", "critical"), NETWORK, seeds.seeds,
-           "Circles: networks whose gradients vanish; triangles: networks whose gradients explode; more than "
-           f"{seeds.MARKS} networks are shown as a histogram. Diamonds: {MEANS}. Lines: prediction "
-           "from the decay table. The radii shown are those around the zero crossing of the decay rate, or "
+           "Circles: networks whose gradients vanish; triangles: networks whose gradients explode; a "
+           f"histogram for more than {seeds.MARKS} networks. Diamonds: {MEANS}. Green strokes: prediction "
+           "from the decay table, where a law applies. The radii shown are those around the zero crossing of the decay rate, or "
            "where it comes closest to 0.", _shows_seeds, _x),
     Figure("speedup", "Run time relative to Rhosweep", ("bench",),
            ("precision", "gradients", "compared_with"), bench.speedup,
@@ -172,5 +181,5 @@ FIGURES = (
            "registers, and a triad (on a GPU, a copy) through memory.", describe=bench.describe),
     Figure("threads", "Scaling with threads", ("bench",), (*bench.KIND, "device"), bench.threads,
            "Median time with the fewest threads divided by the time with more; bars: fastest to slowest run. "
-           "Dashed: in proportion to the threads.", describe=bench.describe),
+           "Dashed: ideal (linear) scaling.", describe=bench.describe),
 )

@@ -12,7 +12,17 @@ from .. import findings, style
 from ..benchjson import KIND, OURS, SHAPE, STATES, WEIGHTS
 from ..text import math as formula
 from ..text import mathtext
-from .drawing import ROW, ROWS, Absent, evenly, legend_below, number_axis, power_text, value_ticks
+from .drawing import (
+    ROW,
+    ROWS,
+    Absent,
+    evenly,
+    gradient_norm,
+    legend_below,
+    number_axis,
+    power_text,
+    value_ticks,
+)
 from .places import name_ends
 
 AXES = {"H": "units", "B": "samples", "R": "spectral radii"}
@@ -23,29 +33,31 @@ class Body:
     """What was timed, for people."""
 
     name: str
-    colour: str
+    colour: str  # of edges and lines, which is seen on white
     norms: bool = True  # whether it computes the norms of gradients
+    fill: str = ""  # where it is paler
 
 
 # In the order of the bars.
 BODIES = {
     "bptt/cuda": Body("Rhosweep, GPU", "#000000"),
     "bptt/cpu": Body("Rhosweep, CPU", "#595959"),
-    "baseline/blas_stepwise": Body("BLAS, a product a step", "#E69F00"),
-    "jax_vmap_grad": Body("JAX, vmap of grad", "#A6D8F0"),
+    "baseline/blas_stepwise": Body("BLAS, a product a step", "#A87000", fill="#E69F00"),
+    "jax_vmap_grad": Body("JAX, vmap of grad", "#3B8FBF", fill="#A6D8F0"),
     "jax_shared_w0": Body("JAX, by hand", "#3B8FBF"),
     "bmm_hooks": Body("PyTorch, batched matmul", "#B0578D"),
     "nn_rnn_loop": Body("PyTorch nn.RNN, no norms", "#B0578D", norms=False),
     "nn_lstm_loop": Body("PyTorch nn.LSTM, no norms", "#B0578D", norms=False),
     "nn_gru_loop": Body("PyTorch nn.GRU, no norms", "#B0578D", norms=False),
-    "cell_hooks": Body("PyTorch nn.RNNCell", "#E3BCD4"),
+    "cell_hooks": Body("PyTorch nn.RNNCell", "#B0578D", fill="#E3BCD4"),
 }
 # What others compute, for captions.
-RIVALS = ("All compute the norm of dL/dh_t at every step (for an LSTM, of dL/dc_t too), except PyTorch's "
+RIVALS = (f"All compute the norm {gradient_norm('h_t')} at every step (for an LSTM, {gradient_norm('c_t')} "
+          "too), except PyTorch's "
           "nn.RNN, nn.LSTM and nn.GRU (no norms), which do not expose that gradient: theirs is the time of a "
           "forward and a backward pass. These, nn.RNNCell and JAX's vmap of grad multiply matrices once per "
           "step and radius, the others once per step for all radii. PyTorch and JAX lose gradients outside "
-          "the range of their numbers.")
+          "the range of their number format.")
 WIDE = 2.0  # slowest over fastest run of more than that is not a time to quote
 LETTERS = "#333333"
 VAGUE, VAGUE_EDGE, VAGUE_TEXT = "#E6E6E6", "#B0B0B0", "#666666"
@@ -296,8 +308,9 @@ def _legend_of_rows(axes):
 def _row_colours(row):
     """Of the edge and within: white for what computes no norms."""
     body = _body(row.body)
-    edge = VAGUE_EDGE if row.is_vague else body.colour
-    return edge, "white" if not body.norms else VAGUE if row.is_vague else edge
+    if row.is_vague:
+        return VAGUE_EDGE, VAGUE if body.norms else "white"
+    return body.colour, (body.fill or body.colour) if body.norms else "white"
 
 
 def _length(low, ends, width):
@@ -436,14 +449,40 @@ def _lines(rows, axis):
     return [lines[key] for key in sorted(lines) if len(lines[key]) > 1]
 
 
+MOST_LINES = 6  # beside each other, of several shapes
+
+
+def _others(row, axis):
+    """The sizes that rows of a line share, by letter."""
+    return {letter: size for letter, size in zip("HBRT", row.shape, strict=True) if letter != axis}
+
+
+def _few(lines, axis):
+    """Of more lines than there is room for those of some shapes: first of those that most bodies ran,
+    then of the largest."""
+    shapes = {}
+    for line in lines:
+        shapes.setdefault(tuple(_others(line[0], axis).values()), []).append(line)
+    best = sorted(shapes, key=lambda shape: (len(shapes[shape]), math.prod(shape), shape), reverse=True)
+    chosen = [best[0]]
+    for shape in best[1:]:
+        if sum(len(shapes[one]) for one in (*chosen, shape)) <= MOST_LINES:
+            chosen.append(shape)
+    return [line for line in lines if tuple(_others(line[0], axis).values()) in chosen]
+
+
 def _line_names(lines, axis, alone):
-    """Body and place, and the sizes that rows of a line share."""
+    """Body and place, and the sizes by which lines differ. Returns also the sizes that all share."""
     kinds = {line[0].kind: line[0] for line in lines}
     called = dict(zip(kinds, _called(list(kinds.values()), alone), strict=True))
-    for row, *_ in lines:
-        sizes = [formula(f"{letter}={size}") for letter, size in zip("HBRT", row.shape, strict=True)
-                 if letter != axis]
-        yield f"{called[row.kind]}; {', '.join(sizes)}"
+    others = [_others(line[0], axis) for line in lines]
+    shared = {letter: size for letter, size in others[0].items()
+              if all(one[letter] == size for one in others)}
+    names = []
+    for (row, *_), sizes in zip(lines, others, strict=True):
+        own = [formula(f"{letter}={size}") for letter, size in sizes.items() if letter not in shared]
+        names.append("; ".join(filter(None, (called[row.kind], ", ".join(own)))))
+    return names, ", ".join(formula(f"{letter}={size}") for letter, size in shared.items())
 
 
 def _value_axis(axes, values):
@@ -457,16 +496,19 @@ def _value_axis(axes, values):
 
 def _draw_lines(axes, lines, axis, alone="Rhosweep"):
     at = "HBRT".index(axis)
-    for count, (line, name) in enumerate(zip(lines, _line_names(lines, axis, alone), strict=True)):
+    names, shared = _line_names(shown := _few(lines, axis), axis, alone)
+    for count, (line, name) in enumerate(zip(shown, names, strict=True)):
         along = [row.shape[at] for row in line]
         look = style.series(count) | {"color": _body(line[0].body).colour}
         axes.plot(along, [row.middle for row in line], label=name, markerfacecolor="white", **look)
         axes.vlines(along, [row.least for row in line], [row.most for row in line], color=look["color"],
                     linewidth=style.stroke(0.7))
     axes.set_xscale("log", base=2)
-    value_ticks(axes, sorted({row.shape[at] for line in lines for row in line}))
-    axes.set_xlabel(f"{AXES[axis]} {formula(axis)}")
+    value_ticks(axes, sorted({row.shape[at] for line in shown for row in line}))
+    left_out = f"\n{len(shown)} of {len(lines)} lines shown" if len(shown) < len(lines) else ""
+    axes.set_xlabel(f"{AXES[axis]} {formula(axis)}" + (f"; {shared}" if shared else "") + left_out)
     legend_below(axes)
+    return shown
 
 
 def _lines_over(axis, column):
@@ -487,8 +529,8 @@ def time_over(axis):
         lines = _lines_over(axis, "ns_per_column_step")(bench)
         if not lines:
             raise Absent(f"no two shapes of one engine that differ in {axis} alone")
-        _draw_lines(axes, lines, axis)
-        _value_axis(axes, [row.middle for line in lines for row in line])
+        shown = _draw_lines(axes, lines, axis)
+        _value_axis(axes, [row.middle for line in shown for row in line])
         axes.set_ylabel("ns per column and step")
     return draw
 
@@ -498,9 +540,9 @@ def speedup_over(axis):
         lines = _lines_over(axis, "time_over_ours")(bench)
         if not lines:
             raise Absent(f"nothing was timed beside ours at two shapes that differ in {axis} alone")
-        _draw_lines(axes, lines, axis, alone="")
+        shown = _draw_lines(axes, lines, axis, alone="")
         axes.axhline(1.0, color=style.MEASURED, linewidth=style.stroke(0.7))
-        _value_axis(axes, [1.0, *(row.middle for line in lines for row in line)])
+        _value_axis(axes, [1.0, *(row.middle for line in shown for row in line)])
         axes.set_ylabel("times as long as ours")
     return draw
 
@@ -629,12 +671,12 @@ def threads(axes, bench):
         axes.plot(rows.keys(), values, label=name, **style.series(at) | {"color": grey})
         axes.vlines(rows.keys(), [row.least for row in rows.values()],
                     [row.most for row in rows.values()], color=grey, linewidth=style.stroke(0.7))
-        ends.append((values[-1], name, {"color": LETTERS}))
+        ends.append((values[-1], name, {"color": LETTERS, "x": max(rows)}))
     counts = [count for rows in scaling.values() for count in rows]
     fewest = min(counts)
     axes.plot([fewest, max(counts)], [1.0, max(counts) / fewest], color=style.REFERENCE, zorder=1.7,
               linestyle=(0, (4, 3)), linewidth=style.stroke(0.8))
     axes.set_ylim(bottom=0.0)
-    name_ends(axes, [*ends, (max(counts) / fewest, "in proportion", {"color": LETTERS})])
+    name_ends(axes, [*ends, (max(counts) / fewest, "ideal (linear)", {"color": LETTERS, "x": max(counts)})])
     axes.set(xlabel="threads", ylabel="times as fast")
     axes.xaxis.get_major_locator().set_params(integer=True)

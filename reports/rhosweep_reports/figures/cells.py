@@ -13,7 +13,7 @@ from .drawing import (
     OVER,
     RATE,
     Absent,
-    last_finite,
+    end_of,
     legend_below,
     mark_levels,
     name_regions,
@@ -89,7 +89,7 @@ def _over_radii(axes, decay, x):
         own.fill_between(place, value - half, value + half, color=look["color"], alpha=0.2, linewidth=0)
         own.plot(place, value, label=name, markerfacecolor="white", zorder=3, **look)
         laws |= predictions(own, part, x, style.THEORY)
-        ends += [(last, name, {"color": look["color"]})] if np.isfinite(last := last_finite(value)) else []
+        ends += end_of(place, value, name, {"color": look["color"]})
     every = _name_axes(laid_out, RATE, "nats per step")
     for own in every:
         own.set(xlim=padded(decay.numbers(x)), ylim=rate_limits(decay))
@@ -208,9 +208,9 @@ def _draw_law(axes, setting, numbers):
     return line
 
 
-def _draw_rates(axes, rows, column, places, look, label):
-    """The rates of one cell at one radius. Words are filled marks, and no part of the line. Returns the
-    line, of the words where there are no numbers."""
+def _draw_rates(axes, rows, column, places, look, label, aside=0.0):
+    """The rates of one cell at one radius. Words are filled marks, `aside` of their place, and no part of
+    the line. Returns the line, of the words where there are no numbers."""
     texts = rows.text(column)
     order = sorted(range(len(rows)), key=lambda at: places[texts[at]])
     lines = []
@@ -219,14 +219,15 @@ def _draw_rates(axes, rows, column, places, look, label):
         value, half = (rows.numbers(name)[chosen] for name in ("decay_rate", "decay_rate_ci95"))
         if chosen:
             how = look if numbers else look | {"linestyle": "none"}
-            lines.append(axes.errorbar([places[texts[at]] for at in chosen], value,
+            where = np.array([places[texts[at]] for at in chosen])
+            lines.append(axes.errorbar(where if numbers else where + aside, value,
                                        yerr=np.where(np.isfinite(half), half, 0.0), capsize=1.5, label=label,
                                        markerfacecolor="white" if numbers else look["color"], **how)[0])
     return lines[0]
 
 
 def _tick(text):
-    return text.replace(":", "\n")
+    return text.replace(":", "\n").replace("-", "−")
 
 
 def _scale(axes, column, places):
@@ -267,8 +268,11 @@ def against(column):
 
 def _by_cell(axes, decay, column, places, _radii):
     """Returns the axes, and names with their lines."""
-    names = [(findings.cell(part), _draw_rates(axes, part, column, places, _look(at), findings.cell(part)))
-             for at, part in enumerate(findings.variants(decay, ("cell",)))]
+    cells = findings.variants(decay, ("cell",))
+    apart = 0.2 * WORD * (max(places.values()) - min(places.values()))
+    names = [(findings.cell(part), _draw_rates(axes, part, column, places, _look(at), findings.cell(part),
+                                               apart * (at - 0.5 * (len(cells) - 1))))
+             for at, part in enumerate(cells)]
     axes.set(ylabel=RATE)
     return [axes], names
 

@@ -42,6 +42,12 @@ def last_finite(values):
     return known[-1] if len(known) else np.nan
 
 
+def end_of(places, values, words, look):
+    """What names a line at its last finite value (places.name_ends), in a list; an empty one where none is."""
+    known = np.flatnonzero(np.isfinite(values))
+    return [(values[known[-1]], words, look | {"x": places[known[-1]]})] if len(known) else []
+
+
 def finite_range(values):
     """The least and the greatest of the finite values, of which there is at least one."""
     known = np.asarray(values)[np.isfinite(values)]
@@ -132,10 +138,16 @@ def radius_colours(radii):
     return ScalarMappable(Normalize(low, high), style.RADIUS)
 
 
+def label_above(axis, label):
+    """Of an axis on top, clear of its ticks' names, whose formulas and descenders reach higher than digits."""
+    axis.set_label_text(label)
+    axis.labelpad = 0.6 * _points("axes.labelsize")
+
+
 def radius_bar(every, colours):
     """A bar of colours above axes."""
     bar = every[0].figure.colorbar(colours, ax=every, location="top", pad=0.02, aspect=35)
-    bar.set_label(RADIUS, labelpad=0.6 * _points("axes.labelsize"))  # which formulas, lower than words, need
+    label_above(bar.ax.xaxis, RADIUS)
 
 
 def gradient_norm(of):
@@ -173,10 +185,12 @@ def zero_line(axes):
 def quantile_band(axes, places, samples, look, label):
     """Median and band of the samples at each place, one array for each. Returns the last median that is
     finite, NaN where none is."""
-    low, middle, high = np.transpose([findings.quantiles(values, BAND) for values in samples])
-    axes.fill_between(places, finite(low), finite(high), color=look["color"], alpha=0.18,
-                      linewidth=style.stroke(0.5))  # a stroke where there is one place alone
-    axes.plot(places, finite(middle), label=label, markerfacecolor="white", **look)
+    low, middle, high = finite(np.transpose([findings.quantiles(values, BAND) for values in samples]))
+    if len(places) == 1:
+        axes.errorbar(places, middle, np.array([middle - low, high - middle]), fmt="none", color=look["color"],
+                      elinewidth=style.stroke(1.0), capsize=style.stroke(2.5))
+    axes.fill_between(places, low, high, color=look["color"], alpha=0.18, linewidth=0)
+    axes.plot(places, middle, label=label, markerfacecolor="white", **look)
     return last_finite(middle)
 
 
@@ -247,7 +261,7 @@ def _width(line):
     return np.ptp(places) if len(places) else 0.0
 
 
-def _wrapped(line, room):
+def wrapped(line, room):
     """Lines of at most `room` ems; a word that is longer is broken."""
     lines, letters = [line], len(line)
     while letters > 8 and (widest := max(map(_width, lines))) > room:
@@ -263,7 +277,7 @@ def head(figure, text):
     """A title above all in lines that fit. The figure gets higher by them."""
     size = _points("axes.titlesize") / 72.0
     fitted = [part for line in text.split("\n")
-              for part in _wrapped(line, HEAD * figure.get_figwidth() / size)]
+              for part in wrapped(line, HEAD * figure.get_figwidth() / size)]
     figure.set_figheight(figure.get_figheight() + 1.2 * size * len(fitted))
     figure.suptitle("\n".join(fitted), fontsize=rcParams["axes.titlesize"])
 

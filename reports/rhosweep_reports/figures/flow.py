@@ -11,9 +11,10 @@ from .drawing import (
     RATE,
     SYMBOL,
     Absent,
+    end_of,
     evenly,
     finite_range,
-    last_finite,
+    legend_below,
     letters,
     name_regions,
     padded,
@@ -106,8 +107,7 @@ def _draw_rates(axes, parts, x):
         axes.errorbar(place, value, yerr=np.where(np.isfinite(half), half, 0.0), fmt="o", color=grey,
                       label=f"H = {part.one('hidden')}", markeredgewidth=0, zorder=3,
                       elinewidth=style.stroke(0.7))
-        if np.isfinite(last := last_finite(value)):
-            ends.append((last, formula(f"H={part.one('hidden')}"), {"color": letters(grey)}))
+        ends += end_of(place, value, formula(f"H={part.one('hidden')}"), {"color": letters(grey)})
     if len(parts) > 1:
         name_ends(axes, evenly(ends, MOST_NAMES), "small")
 
@@ -141,14 +141,17 @@ def _mark_critical(axes, critical, x):
     if not found:
         return []
     part, (place, low, high, predicted) = found
-    ends = np.clip([low, high], *axes.get_xlim())
+    left, right = axes.get_xlim()
+    if not left < place < right:
+        return []  # of networks as drawn, beside other radii
+    ends = np.clip([low, high], left, right)
     axes.plot(ends, [0.0, 0.0], color=style.MEASURED, linewidth=style.stroke(2.0), solid_capstyle="butt",
               zorder=4)
     axes.plot([place], [0.0], marker="D", markersize=style.stroke(3.8), color=style.MEASURED,
               markeredgecolor="white", markeredgewidth=style.stroke(0.7), zorder=5)
     size = f"\n({formula('H=' + part.one('hidden'))})" if len(_sizes(critical)) > 1 else ""
     told = [(formula(f"{SYMBOL[x]}={with_interval(place, low, high)}") + size, place, 0.15, style.MEASURED)]
-    if x == "g" and axes.get_xlim()[0] < predicted < axes.get_xlim()[1]:
+    if x == "g" and left < predicted < right:
         axes.plot([predicted], [0.0], marker="|", markersize=style.stroke(9), color=style.THEORY,
                   markeredgewidth=style.stroke(1.2), zorder=4.5)
         words = "predicted " + formula(f"g^*={between(place, low, high).whole(predicted)}")
@@ -178,7 +181,7 @@ def rate(axes, decay, critical=None, x="rho", limits=None):
         name_regions(axes)
         name_laws(laws)
         if linear:
-            name_line(axes, *linear, at=1.0, color=style.REFERENCE)
+            name_line(axes, *linear, at=0.8, color=style.REFERENCE)
     return place
 
 
@@ -201,38 +204,32 @@ def _changing(place, share):
     return place[max(0, changes[0] - 2):changes[-1] + 4] if len(changes) else place[:0]
 
 
+def _changing_limits(parts, x):
+    """Of the axis: all radii where none changes."""
+    radii = [ordered(part, x, "growing_fraction") for part in parts]
+    changing = np.concatenate([_changing(*one) for one in radii])
+    return padded(changing if len(changing) else np.concatenate([place for place, _ in radii]), 0.06)
+
+
+APART = 0.008  # of the axis, from size to size: else their intervals lie on each other
+
+
 def growing(axes, decay, x="rho"):
     need_rates(decay)
     share = decay.numbers("growing_fraction")
     if not (share > 0.0).any():
         raise Absent("gradients of no seed grow, at any radius")
-    parts, lines, changing = _sizes(decay), [], []
-    for part, grey in zip(parts, style.size_greys(len(parts)), strict=True):
+    parts = _sizes(decay)
+    left, right = _changing_limits(parts, x)
+    for at, (part, grey) in enumerate(zip(parts, style.size_greys(len(parts)), strict=True)):
         place, share, count = ordered(part, x, "growing_fraction", "seeds")
+        aside = APART * (right - left) * (at - 0.5 * (len(parts) - 1))
         low, high = wilson(share, count)
-        axes.errorbar(place, share, yerr=np.maximum((share - low, high - share), 0.0), color=grey, fmt="none",
-                      elinewidth=style.stroke(0.7), zorder=2.5)
-        lines += axes.plot(place, share, label=f"H = {part.one('hidden')}", marker="o", color=grey, zorder=3)
-        changing.append(_changing(place, share))
-    changing = np.concatenate(changing)
-    axes.set_xlim(padded(changing if len(changing) else decay.numbers(x)))
-    axes.set(xlabel=OVER[x], ylabel="seeds whose gradient grows", ylim=(-0.06, 1.06))
+        axes.errorbar(place + aside, share, yerr=np.maximum((share - low, high - share), 0.0), color=grey,
+                      fmt="none", elinewidth=style.stroke(0.7), zorder=2.5)
+        axes.plot(place + aside, share, label=f"H = {part.one('hidden')}", marker=style.MARKERS[at % len(style.MARKERS)],
+                  color=grey, zorder=3)
+    axes.set(xlabel=OVER[x], ylabel="seeds whose gradient grows", xlim=(left, right), ylim=(-0.06, 1.06))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-
-    def place_names():
-        for at, (part, line) in enumerate(zip(parts, lines, strict=True)):
-            height = 0.8 - 0.6 * at / max(1, len(parts) - 1)
-            _name_at_height(axes, formula(f"H={part.one('hidden')}"), line, height)
-    return place_names if len(parts) > 1 else None
-
-
-def _name_at_height(axes, words, line, height):
-    """With a stroke to where the line first reaches a height, or to its end."""
-    x, y = line.get_data()
-    above = np.flatnonzero(y >= height)
-    k = above[0] if len(above) else np.flatnonzero(np.isfinite(y))[-1]
-    if k > 0 and y[k - 1] < height <= y[k]:
-        to = (x[k - 1] + (x[k] - x[k - 1]) * (height - y[k - 1]) / (y[k] - y[k - 1]), height)
-    else:
-        to = (x[k], y[k])
-    write_where_free(axes, words, fraction(axes, to), to=to, color=letters(line.get_color()))
+    if len(parts) > 1:
+        legend_below(axes)

@@ -1,6 +1,5 @@
 """Small multiples: decay rates of all kinds of networks at all sizes, from the tables decay and critical."""
 
-import textwrap
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
 from .. import findings, style
-from .drawing import OVER, RATE, Absent, evenly, legend_below, zero_line
+from .drawing import OVER, RATE, Absent, evenly, legend_below, wrapped, zero_line
 from .flow import laws
 from .kinds import KIND, critical_points, kinds, sizes, told
 from .places import write_where_free
@@ -105,13 +104,10 @@ def _axes_of(first, rows):
     return axes
 
 
-LETTER = 0.6  # of a name, in ems
-
-
 def _wrapped(text, inches):
     """In two lines of such a length at most."""
-    letters = max(6, int(72.0 * inches / rcParams["axes.titlesize"] / LETTER))
-    return textwrap.fill(text, letters, max_lines=2, placeholder="...", break_on_hyphens=False)
+    lines = wrapped(text, 72.0 * inches / rcParams["axes.titlesize"])
+    return "\n".join(lines if len(lines) < 3 else [lines[0], lines[1][:-3] + "..."])
 
 
 def _name(axes, rows, crossed):
@@ -215,7 +211,10 @@ def multiples(axes, decay, critical, x="rho"):
         _draw_others(own, curves)
         _draw(own, shown[place], x)
     _name(placed, rows, crossed)
-    axes.figure.supylabel(RATE, fontsize=rcParams["axes.labelsize"])
+    if len(rows) > 1:
+        axes.figure.supylabel(RATE, fontsize=rcParams["axes.labelsize"])
+    else:
+        axes.set_ylabel(RATE.replace(", ", ",\n"))  # in one line longer than the panel is high
     _label_below(axes, OVER[x] + _cut(panels, rows))
 
     def write():

@@ -8,7 +8,7 @@ from matplotlib import rcParams
 
 from .. import findings, style
 from ..text import math as formula
-from .drawing import OVER, RATE, SYMBOL, Absent, cell_edges, value_ticks
+from .drawing import OVER, RATE, SYMBOL, Absent, cell_edges, label_above, value_ticks
 from .kinds import critical_points
 from .places import name_ends, write_where_free
 
@@ -80,9 +80,10 @@ def _draw_map(axes, columns):
     axes.set_ylim(min(cell_edges(where)[0] for _, where, _ in columns),
                   max(cell_edges(where)[-1] for _, where, _ in columns))
     length = 72.0 * axes.figure.get_figwidth() / rcParams["font.size"]  # of the bar in its heights, about
-    bar = axes.figure.colorbar(mesh, ax=axes, location="top", label=RATE, pad=0.02, aspect=length,
+    bar = axes.figure.colorbar(mesh, ax=axes, location="top", pad=0.02, aspect=length,
                                extend="both", extendfrac=0.03, ticks=np.linspace(-limit, limit, 5))
     bar.ax.invert_xaxis()
+    label_above(bar.ax.xaxis, RATE)
 
 
 def _draw_critical(axes, critical, x):

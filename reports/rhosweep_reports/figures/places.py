@@ -4,10 +4,11 @@ What goes where nothing is drawn is placed when the layout is settled: see __ini
 """
 
 import numpy as np
-from matplotlib.collections import LineCollection
+from matplotlib import rcParams
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.contour import ContourSet
 from matplotlib.font_manager import FontProperties
-from matplotlib.text import Annotation, Text
+from matplotlib.text import Text
 
 from .. import style
 from ..text import has_math, mathtext
@@ -31,7 +32,8 @@ def spread(values, gap):
 
 def name_ends(axes, ends, size="x-small"):
     """Words beside the right end of the axes: [(y, text, {keywords of the text})], each at its height
-    as far as there is room, with a stroke to it. Call it when the limits are final."""
+    as far as there is room, with a stroke to it, which begins at `x` of the keywords, or at the end of the
+    axes. Call it when the limits are final."""
     scale = axes.yaxis.get_transform()
     low, high = scale.transform(axes.get_ylim())
     line = 1.25 / 72.0 * max((FontProperties(size=look.get("fontsize", size)).get_size_in_points()
@@ -40,11 +42,16 @@ def name_ends(axes, ends, size="x-small"):
     ordered = sorted(ends, key=lambda end: end[0])
     places = spread([float(scale.transform(value)) for value, *_ in ordered], gap)
     for (value, words, look), place in zip(ordered, places, strict=True):
+        look = dict(look)
+        last = look.pop("x", None)
+        begin, of = (1.0, "axes fraction") if last is None else (last, "data")
+        stroke = {"color": look.get("color", style.REFERENCE), "shrinkB": 0} if last is None else \
+            {"color": style.LEADER, "shrinkB": 2}
         axes.annotate(
-            words, (1.0, value), (1.03, (place - low) / (high - low)), xycoords=("axes fraction", "data"),
+            words, (begin, value), (1.03, (place - low) / (high - low)), xycoords=(of, "data"),
             textcoords="axes fraction", va="center", annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": look.get("color", style.REFERENCE),
-                        "linewidth": style.stroke(0.5), "shrinkA": 1, "shrinkB": 0, "relpos": (0.0, 0.5)},
+            arrowprops=stroke | {"arrowstyle": "-", "linewidth": style.stroke(0.5), "shrinkA": 1,
+                                 "relpos": (0.0, 0.5)},
             **{"fontsize": size} | look)
 
 
@@ -77,6 +84,9 @@ def _drawn_points(axes):
             for path in collection.get_paths():
                 for line in path.to_polygons(collection.get_transform(), closed_only=False):
                     yield _dense(line), inch
+        elif isinstance(collection, PolyCollection):  # a band: its outline
+            for path in collection.get_paths():
+                yield _dense(collection.get_transform().transform(path.vertices)), inch
 
 
 def _extent(text):
@@ -91,11 +101,6 @@ def _extent(text):
     return box, line
 
 
-def _is_beside(text):
-    """Whether it is one of name_ends, which are outside the view."""
-    return isinstance(text, Annotation) and text.get_annotation_clip() is False
-
-
 def _take(taken, low, high):
     """Boxes from `low` to `high` (x, y) in squares, all of much the same size."""
     first = np.floor(low).astype(int)
@@ -106,18 +111,25 @@ def _take(taken, low, high):
         taken[y[seen], x[seen]] = True
 
 
+CROSSED = 12.0  # what a square counts that is crossed by the stroke of words
+COVERED = 1000.0  # the same, of words
+BESIDE = 2  # squares around words that a stroke keeps off
+
+
 def _occupied(axes, view):
-    """Which squares of the view are taken."""
+    """Which squares of the view are taken, and what each counts where a stroke crosses it."""
     taken = np.zeros([int(length // CELL) for length in (view.height, view.width)], bool)
-    written = [_extent(text) for text in axes.texts if not _is_beside(text)]
+    written = [_extent(text) for text in axes.texts]
     for points, half in [*_drawn_points(axes), *((_dense(stroke), 1.0) for _, stroke in written)]:
         if len(points):
             _take(taken, (points - half - view.p0) / CELL, (points + half - view.p0) / CELL)
+    cost = CROSSED * taken
     for box in [*(box for box, _ in written), *(child.get_tightbbox() for child in axes.child_axes)]:
         low, high = np.floor((box.p0 - view.p0) / CELL), np.ceil((box.p1 - view.p0) / CELL)
         (x, y), (right, top) = np.maximum(0, [low, high]).astype(int)
         taken[y:top, x:right] = True
-    return taken
+        cost[max(0, y - BESIDE):top + BESIDE, max(0, x - BESIDE):right + BESIDE] = COVERED
+    return taken, cost
 
 
 def _free_corners(taken, height, width):
@@ -137,17 +149,41 @@ def _beyond(start, length, place):
 
 
 NEAR = 0.35  # what a square away from `near` counts beside one of the stroke
+AT_THE_END = 4.0  # squares around what a stroke leads to, where it crosses nothing else
+TOO_SHORT = 3.0  # what a square counts that a stroke is shorter than can be seen
+NEAREST = 2000  # boxes whose strokes are looked at
 
 
-def _best_corner(taken, height, width, near, to):
+def _shortest():
+    """Of a stroke, in squares."""
+    return 0.8 * rcParams["font.size"] * rcParams["figure.dpi"] / 72.0 / CELL
+
+
+def _crossings(cost, edges, to):
+    """What the strokes from the edges of boxes to `to` count for the squares that they cross."""
+    part = np.linspace(0.0, 1.0, 120)[:, None, None]
+    points = to + part * (edges - to)
+    x, y = np.floor(points).astype(int).transpose(2, 0, 1)
+    seen = (x >= 0) & (y >= 0) & (x < cost.shape[1]) & (y < cost.shape[0])
+    seen &= np.hypot(*(points - to).transpose(2, 0, 1)) > AT_THE_END
+    length = np.hypot(*(edges - to).T) / len(part)
+    return length * (seen * cost[np.where(seen, y, 0), np.where(seen, x, 0)]).sum(axis=0)
+
+
+def _best_corner(taken, cost, height, width, near, to):
     """Of all free boxes, the one whose middle is nearest to `near`, and whose edge to `to`, both in
-    squares; None where no box is free."""
+    squares, with a stroke that crosses little; None where no box is free."""
     y, x = _free_corners(taken, height, width)
     if not len(y):
         return None
     far = NEAR * np.hypot(x + width / 2 - near[0], y + height / 2 - near[1])
     if to is not None:
-        far += np.hypot(_beyond(x, width, to[0]), _beyond(y, height, to[1]))
+        away = np.hypot(_beyond(x, width, to[0]), _beyond(y, height, to[1]))
+        far += away + TOO_SHORT * np.maximum(0.0, _shortest() - away)
+        first = np.argsort(far, kind="stable")[:NEAREST]
+        x, y, far = x[first], y[first], far[first]
+        edges = np.column_stack([np.clip(to[0], x, x + width), np.clip(to[1], y, y + height)])
+        far = far + _crossings(cost, edges, to)
     at = far.argmin()
     return np.array([x[at], y[at]])
 
@@ -173,7 +209,7 @@ def write_where_free(axes, words, near, within=None, to=None, where=None, **look
     they may be there, `to` is a point of the data to which a stroke leads. Returns the text, or None where
     there is no room: what they say must be told elsewhere too."""
     view = axes.get_window_extent()
-    taken = _occupied(axes, view)
+    taken, cost = _occupied(axes, view)
     if within:
         low, high = within
         _forbid_elsewhere(taken, axes, view, lambda _x, y: (low <= y) & (y <= high))
@@ -183,7 +219,8 @@ def write_where_free(axes, words, near, within=None, to=None, where=None, **look
     width, height = np.ceil((size + 2 * MARGIN) / CELL).astype(int)
     near = np.multiply(near, (view.width, view.height)) / CELL
     target = axes.transData.transform(to) if to is not None else None
-    corner = _best_corner(taken, height, width, near, None if to is None else (target - view.p0) / CELL)
+    corner = _best_corner(taken, cost, height, width, near,
+                          None if to is None else (target - view.p0) / CELL)
     if corner is None:
         return None
     pixels = corner * CELL + view.p0 + MARGIN

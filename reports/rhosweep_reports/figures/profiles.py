@@ -193,14 +193,15 @@ def _draw_colours(axes, places, relative):
 
 
 def _name_contour(axes, contour):
-    """On the line, where that is a third of the way back, or as near as may be."""
+    """On the line, where that is a third of the way back, or as near as its middle half comes."""
     points = np.concatenate([path.vertices for path in contour.get_paths()] or [np.empty((0, 2))])
     if not len(points):
         return
     places = fraction(axes, points)
     inside = np.flatnonzero(((places > 0.08) & (places < 0.92)).all(axis=1))
     if len(inside):
-        at = inside[np.abs(places[inside, 0] - 0.35).argmin()]
+        wanted = np.clip(0.35, *np.quantile(places[inside, 0], (0.25, 0.75)))
+        at = inside[np.abs(places[inside, 0] - wanted).argmin()]
         axes.text(*points[at], power_text(contour.levels[0]), ha="center", va="center", fontsize="small",
                   bbox={"facecolor": "white", "alpha": 0.85, "linewidth": 0, "boxstyle": "round,pad=0.12"})
 
@@ -340,7 +341,7 @@ def horizon(axes, decay, profile, x="rho"):
     for line, words, colour in drawn:
         last = line.get_ydata()[-1]
         if np.isfinite(last):
-            ends.append((last, words, {"color": colour, "fontsize": "small"}))
+            ends.append((last, words, {"color": colour, "fontsize": "small", "x": line.get_xdata()[-1]}))
         else:
             within.append((line, words, colour))
     name_ends(axes, ends)

@@ -76,8 +76,9 @@ def _draw_quantity(axes, critical, x):
     ends = []
     for place, ((name, at, values), look) in enumerate(zip(drawn, _looks(len(drawn)), strict=True)):
         if len(at):
-            _draw_kind(axes, at * APART ** (place - 0.5 * (len(drawn) - 1)), values, look)
-            ends.append((values[0, -1], _cut(name), {"color": style.MEASURED}))
+            beside = at * APART ** (place - 0.5 * (len(drawn) - 1))
+            _draw_kind(axes, beside, values, look)
+            ends.append((values[0, -1], _cut(name), {"color": style.MEASURED, "x": beside[-1]}))
     for value in predicted:
         axes.axhline(value, color=style.THEORY, linewidth=style.stroke(1.2), zorder=1.8)
     axes.set_ylabel(QUANTITY[x] + formula(SYMBOL[x]))

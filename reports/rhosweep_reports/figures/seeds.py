@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import findings, style
 from ..text import math as formula
-from .drawing import OVER, RATE, SYMBOL, Absent, tint_regions, zero_line
+from .drawing import OVER, RATE, SYMBOL, Absent, label_above, tint_regions, zero_line
 from .places import name_ends, write_where_free
 
 RADII = 5  # shown of a sweep
@@ -79,8 +79,9 @@ def _draw_row(axes, place, row):
     """The mean with its interval, and what theory predicts."""
     value, half, law = (row.numbers(name)[0] for name in ("decay_rate", "decay_rate_ci95", "predicted_rate"))
     if np.isfinite(law):
-        axes.hlines(law, place - WIDE, place + WIDE, color=style.THEORY, linewidth=style.stroke(1.6),
-                    zorder=2.8)
+        axes.hlines(law, place - 0.48, place - ASIDE, color=style.THEORY, linewidth=style.stroke(2.0), zorder=2.8)
+        axes.hlines(law, place - ASIDE, place + ASIDE, color=style.THEORY, linewidth=style.stroke(0.5),
+                    zorder=1.8)
     axes.errorbar([place + ASIDE], [value], [half if np.isfinite(half) else 0.0], marker="D",
                   color=style.MEASURED, markersize=style.stroke(2.6),
                   markeredgecolor="white", markeredgewidth=style.stroke(0.5),
@@ -111,7 +112,8 @@ def _name_columns(axes, rows, x):
     axes.set_xticks(places, [_radius(row, x) for row in rows])
     axes.set_xlabel(OVER[x])
     above = axes.twiny()
-    above.set(xlim=axes.get_xlim(), xlabel="fraction of seeds whose gradient grows")
+    above.set_xlim(axes.get_xlim())
+    label_above(above.xaxis, "fraction of seeds whose gradient grows")
     above.set_xticks(places, [_percent(row.numbers("growing_fraction")[0]) for row in rows])
     above.tick_params(length=0, labelleft=False)
 
@@ -138,8 +140,9 @@ def seeds(axes, seeds, decay, critical, x="rho"):
 
 
 def _name_ends(axes, last):
-    ends = [(last.numbers("decay_rate")[0], "mean", {"color": style.MEASURED}),
-            (last.numbers("predicted_rate")[0], "theory", {"color": style.THEORY_TEXT})]
+    place = axes.get_xlim()[1] - 0.5 + ASIDE
+    ends = [(last.numbers("decay_rate")[0], "mean", {"color": style.MEASURED, "x": place}),
+            (last.numbers("predicted_rate")[0], "theory", {"color": style.THEORY_TEXT, "x": place})]
     name_ends(axes, [end for end in ends if np.isfinite(end[0])])
 
 

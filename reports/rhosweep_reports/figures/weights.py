@@ -32,6 +32,22 @@ def _by_radius(clip, column, x):
     return [place for place, _ in radii], [findings.each_network(part, column) for _, part in radii]
 
 
+def _aside(places, at, clip):
+    """Where series number `at` is drawn: if there is a single radius, beside the others."""
+    return [float(at)] if len(findings.radii(clip)) == 1 else places
+
+
+def _radius_axis(axes, clip, x, series):
+    """With one tick under all series where there is a single radius."""
+    radii = findings.radii(clip, x)
+    axes.set_xlabel(OVER[x])
+    if len(radii) == 1:
+        axes.set_xlim(-1.0, series)
+        axes.set_xticks([0.5 * (series - 1)], [findings.number(radii[0][0], 4)])
+    else:
+        axes.margins(x=0.03)
+
+
 def _norm_axis(axes, clip):
     """Names the axis, and widens it until two powers of ten are in view."""
     low, high = axes.get_ylim()
@@ -45,12 +61,14 @@ def _norm_axis(axes, clip):
 
 def _norms(axes, clip, x):
     """Before clipping, and after it at each threshold."""
-    drawn = _draw_band(axes, 0, "before clipping", *_by_radius(clip, "total", x))
+    places, norms = _by_radius(clip, "total", x)
+    drawn = _draw_band(axes, 0, "before clipping", _aside(places, 0, clip), norms)
     if not drawn:
         raise Absent("no norm of the weights' gradients is finite and above 0")
     for at, part in enumerate(findings.thresholds(clip), start=1):
         threshold = part.one("max_norm")
-        _draw_band(axes, at, f"clipped at {threshold}", *_by_radius(part, "total_clipped", x))
+        places, norms = _by_radius(part, "total_clipped", x)
+        _draw_band(axes, at, f"clipped at {threshold}", _aside(places, at, clip), norms)
         axes.axhline(findings.log10(part, "max_norm")[0], color=style.series(at)["color"],
                      linestyle=":", linewidth=style.stroke(0.9), zorder=1.7)
     _norm_axis(axes, clip)
@@ -61,7 +79,7 @@ def _draw_nonfinite(axes, named, clip, at, x):
     place, share = findings.nonfinite_share(clip, x)
     if share.any():
         look = style.series(at)
-        axes.plot(place, share, markerfacecolor="white", **look)
+        axes.plot(_aside(place, at, clip), share, markerfacecolor="white", **look)
         named.plot([], [], label="not finite", markerfacecolor="white", **look)
 
 
@@ -69,9 +87,10 @@ def _shares(axes, named, clip, x):
     thresholds = findings.thresholds(clip)
     for at, part in enumerate(thresholds, start=1):
         place, share = findings.clipped_share(part, x)
-        axes.plot(place, share, markerfacecolor="white", **style.series(at))
+        axes.plot(_aside(place, at, clip), share, markerfacecolor="white", **style.series(at))
     _draw_nonfinite(axes, named, clip, len(thresholds) + 1, x)
-    axes.set(xlabel=OVER[x], ylabel="clipped", ylim=(-0.08, 1.08))
+    _radius_axis(axes, clip, x, len(thresholds) + 1 + bool(findings.nonfinite_share(clip, x)[1].any()))
+    axes.set(ylabel="clipped", ylim=(-0.08, 1.08))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
 
 
@@ -95,12 +114,13 @@ def gradients(axes, clip, profile, x="rho"):
     ends = []
     for at, (name, places, samples) in enumerate(shown):
         look = style.series(at)
-        last = quantile_band(axes, places, samples, look, name)
-        ends += [(last, name, {"color": look["color"], "fontsize": "small"})] if np.isfinite(last) else []
+        beside = _aside(places, at, clip)
+        last = quantile_band(axes, beside, samples, look, name)
+        named = (last, name, {"color": look["color"], "fontsize": "small", "x": beside[-1]})
+        ends += [named] if np.isfinite(last) else []
     if not ends:
         raise Absent("no norm is finite and above 0")
     _norm_axis(axes, clip)
-    axes.set_xlabel(OVER[x])
-    axes.margins(x=0.03)
+    _radius_axis(axes, clip, x, len(shown))
     blocks = findings.GATES.get(clip.one("cell"), 1)
     mark_levels(axes, range_ends_log10(blocks * int(clip.one("hidden")) ** 2), ends)
