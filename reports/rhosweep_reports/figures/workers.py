@@ -2,20 +2,24 @@
 (workersjson.py)."""
 
 import numpy as np
+from matplotlib.ticker import NullFormatter
 
 from .. import style
-from .drawing import number_axis, value_ticks
-from .places import fraction, name_line, write_where_free
+from .drawing import value_ticks
+from .places import fraction, name_ends, write_where_free
 
-# Colour, mark and dash, and the name in the picture; in the order of the legend's want.
+
+FAKE = "fake devices"
+# The name in the picture and its look.
 LOOKS = {
-    "fake devices": ("fake devices", {"color": "#000000", "marker": "o", "markerfacecolor": "white"}),
-    "threads": ("threads of one process", {"color": "#3B8FBF", "marker": "s", "markerfacecolor": "white",
+    FAKE: ("fake devices", {"color": "#000000", "marker": "o", "markerfacecolor": "white"}),
+    "threads": ("threads of one process", {"color": "#2C7FB0", "marker": "s", "markerfacecolor": "white",
                                            "markersize": 4.4}),
-    "ranks": ("MPI ranks", {"color": "#B0578D", "marker": "^", "markersize": 2.4}),
+    "ranks": ("MPI ranks", {"color": "#A0417D", "marker": "^", "markersize": 2.4}),
 }
-NOTED = (32, 64)  # workers at which a share of the ideal is written
-ROOM = 1.5  # factor from the ends to the edges
+NOTED = {32: "{:.0%} of ideal", 64: "{:.0%}"}  # fake devices at which a share is written, and how
+LETTERS = "#555555"
+ROOM = 1.3  # factor from the ends to the edges
 
 
 def describe(part):
@@ -42,62 +46,72 @@ def _look(at, name):
 
 
 def _draw_series(axes, at, part):
-    """Returns its words, colour and points."""
-    words, look = _look(at, part.one("series"))
+    """Returns its name, with the share that the most workers reach where it is not noted at points; its
+    colour; and its last point."""
+    name = part.one("series")
+    words, look = _look(at, name)
     workers, rates = _ascending(part, "points_per_s")
     low, high = (_ascending(part, f"points_per_s{end}")[1] for end in ("_min", "_max"))
     axes.plot(workers, rates, zorder=2.2 + 0.01 * at, **look)
     axes.vlines(workers, low, high, color=look["color"], linewidth=style.stroke(0.7))
-    return words, look["color"], workers, rates
+    if name != FAKE and len(workers) > 1:
+        words += f", {_ascending(part, 'ideal_share')[1][-1]:.0%}"
+    return words, look["color"], (workers[-1], rates[-1])
 
 
-def _draw_ideal(axes, part, last):
-    """In proportion to the workers, from the first point."""
+def _draw_ideal(axes, part):
+    """In proportion to the workers, from the first point. Returns its end."""
     workers, ideal = _ascending(part, "ideal_points_per_s")
-    ends = np.array([workers[0], last])
+    ends = workers[[0, -1]]
     axes.plot(ends, ideal[0] * ends / workers[0], color=style.REFERENCE, linestyle=(0, (4, 3)),
               linewidth=style.stroke(0.8), zorder=1.7)
-    return ends, ideal[0] * ends / workers[0]
+    return ends[-1], ideal[0] * ends[-1] / workers[0]
 
 
-def _shares(part):
-    """(workers, points per second, words) of what is noted."""
-    workers, shares = _ascending(part, "ideal_share")
-    _, rates = _ascending(part, "points_per_s")
-    return [(count, rate, f"{share:.0%}") for count, rate, share in zip(workers, rates, shares, strict=True)
-            if count in NOTED]
+def _write_shares(axes, part):
+    """Of fake devices, above their points."""
+    if part.one("series") != FAKE:
+        return
+    shares = dict(zip(*_ascending(part, "ideal_share"), strict=True))
+    for point in zip(*_ascending(part, "points_per_s"), strict=True):
+        if point[0] in NOTED:
+            x, y = fraction(axes, np.array([point]))[0]
+            write_where_free(axes, NOTED[point[0]].format(shares[point[0]]), (x - 0.02, y + 0.1),
+                             within=(point[1], np.inf), to=point, size="small", color=style.MEASURED)
 
 
-def _write_share(axes, count, rate, words):
-    """Below the point, where no line is: rates only grow."""
-    x, y = fraction(axes, np.array([[count, rate]], float))[0]
-    write_where_free(axes, words, (x, y - 0.12), within=(0.0, 0.9 * rate), to=(count, rate), size="small",
-                     color=style.MEASURED)
+def _write_beside(axes, words, colour, end):
+    """A name right of a line's end and not above it, in the first size that fits."""
+    x, y = fraction(axes, np.array([end]))[0]
+    any(write_where_free(axes, words, (x + 0.25, y), to=end, size=size, color=colour,
+                         where=lambda right, up: (right > 1.05 * end[0]) & (up < 1.2 * end[1]))
+        for size in ("small", "x-small", "xx-small"))
+
+
+def _set_axes(axes, table):
+    counts = sorted({int(count) for count in table.numbers("workers")})
+    low = min(table.numbers("points_per_s_min"))
+    high = max(max(table.numbers("points_per_s_max")), max(table.numbers("ideal_points_per_s")))
+    axes.set(xscale="log", yscale="log", xlabel="workers: devices, threads or ranks", ylabel="points per second",
+             xlim=(counts[0] / ROOM, counts[-1] * ROOM), ylim=(low / 2.0, 2.5 * high))
+    value_ticks(axes, counts)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    return counts[-1]
 
 
 def workers(axes, table):
+    most = _set_axes(axes, table)
     parts = table.split(("series",))
-    axes.set(xscale="log", yscale="log", xlabel="workers: devices, threads or ranks",
-             ylabel="points per second")
     drawn = [_draw_series(axes, at, part) for at, part in enumerate(parts)]
-    ideals = [_draw_ideal(axes, part, max(part.numbers("workers"))) for part in parts]
-    counts = sorted({int(count) for count in table.numbers("workers")})
-    axes.set_xlim(counts[0] / 1.25, counts[-1] * ROOM)
-    axes.margins(y=0.12)
-    value_ticks(axes, counts)
-    number_axis(axes.yaxis)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    ideals = [("ideal", LETTERS, _draw_ideal(axes, part)) for part in parts]
+    name_ends(axes, [(end[1], words, {"color": colour}) for words, colour, end in [*drawn, ideals[0]]
+                     if end[0] == most])
 
     def write():
         for part in parts:
-            for noted in _shares(part):
-                _write_share(axes, *noted)
-        for words, colour, x, y in drawn:
-            name_line(axes, words, x, y, 1.0 if len(x) < 4 else 0.4, color=colour)
-        name_line(axes, "ideal", *_dense(*ideals[0]), 0.6, color=style.REFERENCE)
+            _write_shares(axes, part)
+        for words, colour, end in drawn:
+            if end[0] < most:
+                _write_beside(axes, words, colour, end)
     return write
-
-
-def _dense(ends, rates):
-    """Points along a straight line of two logarithmic axes."""
-    return np.geomspace(*ends, 50), np.geomspace(*rates, 50)
