@@ -1345,7 +1345,8 @@ static void test_a_lost_device_leaves_its_work_to_the_others(void **state) {
     assert_int_equal(o.lost, 1);
     expect_outcome(&o, 60, 0, 60, 0);
     expect_same_results(f->db, f->clean);
-    expect_rows(f->db, "SELECT outcome FROM runs", "done without device 1: fake: device 1 lost\n");
+    expect_rows(f->db, "SELECT outcome FROM runs",
+                "done without device 1 (Abacus) failed: fake: device 1 lost\n");
     assert_true(query_number(f->db, "SELECT count(*) FROM timings WHERE device_index = 1") == 0.0);
 }
 

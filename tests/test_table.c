@@ -496,6 +496,27 @@ static void test_csv_quotes_what_would_end_a_field(void **state) {
     rs_store_close(store);
 }
 
+/* A device that was lost is a row of no case, before those that failed. */
+static void test_a_lost_device_is_a_failure(void **state) {
+    (void)state;
+    static const char text[] = "done without device 1 (A GPU) failed: gone";
+    rs_store *store;
+    assert_ok(rs_store_open(path, &store));
+    int64_t const run = begin_run(store);
+    put_failure(store, run);
+    assert_ok(rs_store_finish_run(store, run, text, 1.0, 2.0));
+    char *const csv = table_text(store, "failures", RS_CSV);
+    const char *const row = strchr(csv, '\n') + 1;
+    assert_int_equal(strncmp(row, ",,,,,", 5), 0);
+    assert_non_null(strstr(row, text));
+    assert_non_null(strstr(row, "\ntanh,gaussian,"));
+    free(csv);
+    free(table_text(store, "failures", RS_TEXT));
+    free(table_text(store, "failures", RS_LATEX));
+    free(table_text(store, "failures", RS_JSON));
+    rs_store_close(store);
+}
+
 enum { WEIGHT_IH = 6, WEIGHT_HH, BIAS_IH, BIAS_HH, TOTAL, CLIP_COEF, TOTAL_CLIPPED, MAX_NORM };
 
 /* A row for every network and every norm that was asked for, in that order. */
@@ -1160,6 +1181,7 @@ int main(void) {
         WITH_PATH(test_raw_is_a_row_of_its_own),
         WITH_PATH(test_seeds_ascend),
         WITH_PATH(test_csv_quotes_what_would_end_a_field),
+        WITH_PATH(test_a_lost_device_is_a_failure),
         WITH_PATH(test_clip_by_hand),
         WITH_PATH(test_clip_of_norms_that_are_no_doubles),
         WITH_PATH(test_predictions_are_those_of_theory),

@@ -179,40 +179,45 @@ static const rs_hand *find_lost(sweep *s) {
     return first;
 }
 
-static rs_status finish_without(sweep *s, const rs_hand *lost) {
-    char text[sizeof lost->reason + 64];
-    snprintf(text, sizeof text, "done without device %zu: %s", lost->index, lost->reason);
-    RS_TRY(finish_run(s, text));
-    return rs_fail(RS_EDEVICE,
-                   "sweep: device %zu (%s) failed: %s; all cases are stored, the other devices "
-                   "have computed them",
-                   lost->index, lost->device.name, lost->reason);
+/* "device 1 (NAME) failed: why", of the first device of any rank that was lost; "" for none. */
+static void name_lost(sweep *s, char out[1024]) {
+    const rs_hand *lost = find_lost(s);
+    const char *const other = rs_exchange_lost(&s->exchange, &s->outcome.lost);
+    if (lost)
+        snprintf(out, 1024, "device %zu (%s) failed: %s", lost->index, lost->device.name,
+                 lost->reason);
+    else
+        snprintf(out, 1024, "%s", other);
 }
 
-static rs_status finish_without_other(sweep *s, const char *lost) {
-    char text[1024];
-    snprintf(text, sizeof text, "done without %s", lost);
-    RS_TRY(finish_run(s, text));
-    return rs_fail(RS_EDEVICE,
-                   "sweep: %s; all cases are stored, the other devices have computed them", lost);
+static rs_status finish_run_without(sweep *s, const char *lost) {
+    char text[1100];
+    snprintf(text, sizeof text, "%s without %s", s->outcome.failed ? "some cases failed," : "done",
+             lost);
+    return finish_run(s, text);
 }
 
 /* Closes the run in the database and says how things stand. */
 static rs_status conclude(sweep *s, rs_status status) {
     const rs_sweep_outcome *o = &s->outcome;
+    char lost[1024];
     rs_progress_end(&s->crew.progress);
     if (status == RS_EINTERRUPTED) return interrupt_run(s);
     RS_TRY(status);
-    const rs_hand *lost = find_lost(s);
-    const char *const other = rs_exchange_lost(&s->exchange, &s->outcome.lost);
-    if (lost && !o->failed) return finish_without(s, lost);
-    if (*other && !o->failed) return finish_without_other(s, other);
-    RS_TRY(finish_run(s, o->failed ? "some cases failed" : "done"));
+    name_lost(s, lost);
+    if (*lost)
+        RS_TRY(finish_run_without(s, lost));
+    else
+        RS_TRY(finish_run(s, o->failed ? "some cases failed" : "done"));
     if (o->failed)
         return rs_fail(RS_EDEVICE,
                        "sweep: %zu of %zu cases failed: `rhosweep table failures %s` says why, the "
                        "same command tries them again",
                        o->failed, o->cases, s->crew.spec->output);
+    if (*lost)
+        return rs_fail(RS_EDEVICE,
+                       "sweep: %s; all cases are stored, the other devices have computed them",
+                       lost);
     return RS_OK;
 }
 
