@@ -69,15 +69,16 @@ def _draw_ideal(axes, part):
 
 
 def _write_shares(axes, part):
-    """Of fake devices, above their points."""
+    """Of fake devices, above their points and the ideal."""
     if part.one("series") != FAKE:
         return
-    shares = dict(zip(*_ascending(part, "ideal_share"), strict=True))
-    for point in zip(*_ascending(part, "points_per_s"), strict=True):
-        if point[0] in NOTED:
-            x, y = fraction(axes, np.array([point]))[0]
-            write_where_free(axes, NOTED[point[0]].format(shares[point[0]]), (x - 0.02, y + 0.1),
-                             within=(point[1], np.inf), to=point, size="small", color=style.MEASURED)
+    rates, ideals, shares = (dict(zip(*_ascending(part, column), strict=True))
+                             for column in ("points_per_s", "ideal_points_per_s", "ideal_share"))
+    for count in sorted(rates.keys() & NOTED):
+        end = (count, ideals[count])
+        x, y = fraction(axes, np.array([end]))[0]
+        write_where_free(axes, NOTED[count].format(shares[count]), (x - 0.03, y + 0.06), to=end,
+                         within=(rates[count], np.inf), size="small", color=style.MEASURED)
 
 
 def _write_beside(axes, words, colour, end):
