@@ -9,9 +9,9 @@
  * time, each is of one case. */
 extern const rs_engine rs_idle_engine;
 
-/* Of the sweeps to come: how many devices there are, and the seconds that a launch sleeps on one of
+/* Of the sweeps to come: how many devices there are, and the seconds that a launch takes on one of
  * them, its arithmetic included. */
-void rs_idle_set(size_t devices, double launch_seconds);
+void rs_idle_set(size_t n, double seconds);
 
 /* Decay rate of its columns of a scale, in nats per step: |delta_t| = scale^(T - t). */
 double rs_idle_rate(double scale);

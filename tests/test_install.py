@@ -104,6 +104,15 @@ def test_the_program_knows_no_folder_of_its_sources(prefix):
 
 
 @from_a_build
+@pytest.mark.skipif(not (shutil.which("mpirun") and (BUILD / "rhosweep_mpi.so").exists()),
+                    reason="no mpirun, or a build without MPI")
+def test_the_program_finds_its_mpi(prefix):
+    done = run("mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "2", prefix / "bin/rhosweep", "devices")
+    assert done.returncode == 0, done.stderr
+    assert "rank 1 on" in done.stdout
+
+
+@from_a_build
 def test_licences_of_all_code_in_the_program(prefix):
     text = (prefix / "share/doc/rhosweep/copyright").read_text()
     licence = " ".join((ROOT / "LICENSE").read_text().partition("\n\n")[2].split("\n\n", 1)[1].split())

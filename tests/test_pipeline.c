@@ -808,7 +808,7 @@ static void test_failing_again_keeps_one_row(void **state) {
         assert_int_equal(rs_exit_code(SWEEP(f->db, &o, "seeds", "0,1")), 1);
         expect_outcome(&o, 2, 0, 0, 2);
     }
-    expect_rows(f->db, "SELECT seed, status, reason, run_id FROM cases",
+    expect_rows(f->db, "SELECT seed, status, reason, run_id FROM cases ORDER BY seed",
                 "0 failed fake: out of memory 2\n1 failed fake: out of memory 2\n");
     assert_int_equal(SWEEP(f->db, &o, "seeds", "0,1", "rho", "0.5"), RS_OK); /* within the limit */
     fake.rho_limit = INFINITY;

@@ -46,7 +46,7 @@ static rs_status run_bound(merge *m, const rs_binder *b, const char *doing, bool
     RS_TRY(rs_bound(m->out, b));
     int code = sqlite3_step(b->to);
     *found = code == SQLITE_ROW;
-    if (*found) *number = sqlite3_column_int64(b->to, 0);
+    if (*found && number) *number = sqlite3_column_int64(b->to, 0);
     if (*found) code = sqlite3_step(b->to);
     rs_status const status = code == SQLITE_DONE ? RS_OK : fail_row(m, doing);
     if (code == SQLITE_DONE && !sqlite3_stmt_readonly(b->to))

@@ -73,7 +73,9 @@ static void stop_others(rs_exchange *x) {
     x->stopping = true;
     for (int i = 1; i < x->ranks->place.size; ++i) {
         rs_message_out message = {0};
-        if (!x->peer[i].left) send_to(x, i, RS_TAG_STOP, &message);
+        if (x->peer[i].left) continue;
+        rs_put_whole(&message, rs_interrupted());
+        send_to(x, i, RS_TAG_STOP, &message);
     }
 }
 
@@ -177,6 +179,7 @@ static void read_bye(rs_exchange *x, rs_received *got) {
     if (n_lost > 0) snprintf(peer->lost, sizeof peer->lost, "%s", lost);
     peer->left = true;
     --x->here;
+    if (status == RS_EINTERRUPTED) rs_interrupt();
     if (status != RS_OK && !x->stopping) fail(x, status, message);
 }
 

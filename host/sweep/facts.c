@@ -129,13 +129,16 @@ void rs_peer_free(rs_peer *peer) {
 
 /* ---- settings -------------------------------------------------------------------------------- */
 
-static void put_known(rs_message_out *message, const rs_radii *radii) {
+/* The crew may be finding more. */
+static void put_known(rs_message_out *message, rs_radii *radii) {
+    pthread_mutex_lock(&radii->lock);
     rs_put_whole(message, radii->n_known);
     for (size_t i = 0; i < radii->room; ++i)
         if (radii->known[i].n) rs_put(message, &radii->known[i], sizeof radii->known[i]);
+    pthread_mutex_unlock(&radii->lock);
 }
 
-void rs_settings_put(rs_message_out *message, const rs_crew *crew, bool radii) {
+void rs_settings_put(rs_message_out *message, rs_crew *crew, bool radii) {
     rs_put_whole(message, crew->launches.n_cuts);
     for (size_t i = 0; i < crew->launches.n_cuts; ++i)
         rs_put_whole(message, crew->launches.cut[i].groups);

@@ -31,7 +31,7 @@ void rs_facts_put(rs_message_out *message, const rs_crew *crew);
 rs_status rs_facts_get(rs_received *got, rs_crew *crew, rs_peer *out);
 
 /* What all ranks do alike: the size of launches; and the radii that are known. */
-void rs_settings_put(rs_message_out *message, const rs_crew *crew, bool radii);
+void rs_settings_put(rs_message_out *message, rs_crew *crew, bool radii);
 rs_status rs_settings_get(rs_message_in *message, rs_crew *crew);
 
 #endif

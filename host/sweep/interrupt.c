@@ -25,4 +25,6 @@ void rs_interrupt_watch(void) {
     watch(SIGHUP);
 }
 
+void rs_interrupt(void) { asked_to_stop = 1; }
+
 bool rs_interrupted(void) { return asked_to_stop != 0; }

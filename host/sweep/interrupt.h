@@ -9,4 +9,7 @@
 void rs_interrupt_watch(void);
 bool rs_interrupted(void);
 
+/* As if a signal had come: another process has got one that is for all. */
+void rs_interrupt(void);
+
 #endif

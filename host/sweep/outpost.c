@@ -176,6 +176,7 @@ static rs_taken carry(rs_outpost *o, rs_status *status) {
 static void obey_stop(rs_outpost *o) {
     rs_received got;
     if (!rs_ranks_receive(o->ranks, RS_TAG_STOP, &got)) return;
+    if (rs_get_whole(&got.in)) rs_interrupt();
     free(got.data);
     o->told = true;
     rs_crew_stop(o->crew);

@@ -85,12 +85,6 @@ rs_status rs_ranks_begin(rs_ranks *ranks) {
                         : "the MPI of this build does not start");
 }
 
-bool rs_ranks_are_several(const rs_ranks *ranks) { return ranks && ranks->mpi; }
-
-bool rs_ranks_is_first(const rs_ranks *ranks) {
-    return !rs_ranks_are_several(ranks) || ranks->place.rank == 0;
-}
-
 /* ---- messages -------------------------------------------------------------------------------- */
 
 /* A message on its way. It fills whole blocks, and ends with its size. */
@@ -121,7 +115,7 @@ static rs_sending *close_message(rs_message_out *message, size_t *blocks) {
 rs_status rs_ranks_send(rs_ranks *ranks, int to, rs_rank_tag tag, rs_message_out *message) {
     size_t blocks;
     rs_sending *const sending = close_message(message, &blocks);
-    if (sending) sending->request = ranks->mpi->send(to, tag, sending->data, blocks);
+    if (sending) sending->request = ranks->mpi->send(to, (int)tag, sending->data, blocks);
     if (!sending || !sending->request) {
         if (sending) free(sending->data);
         free(sending);
@@ -163,15 +157,15 @@ static rs_message_in open_message(const unsigned char *data, size_t blocks) {
 size_t rs_ranks_peek(rs_ranks *ranks, rs_rank_tag tag) {
     int from;
     size_t blocks;
-    return ranks->mpi->probe(tag, &from, &blocks) ? blocks * RS_MPI_BLOCK : 0;
+    return ranks->mpi->probe((int)tag, &from, &blocks) ? blocks * RS_MPI_BLOCK : 0;
 }
 
 bool rs_ranks_receive(rs_ranks *ranks, rs_rank_tag tag, rs_received *out) {
     size_t blocks;
     *out = (rs_received){0};
-    if (!ranks->mpi->probe(tag, &out->from, &blocks)) return false;
+    if (!ranks->mpi->probe((int)tag, &out->from, &blocks)) return false;
     out->data = malloc(blocks * RS_MPI_BLOCK);
-    if (out->data) ranks->mpi->receive(out->from, tag, out->data, blocks);
+    if (out->data) ranks->mpi->receive(out->from, (int)tag, out->data, blocks);
     out->in = open_message(out->data, blocks);
     return true;
 }
@@ -201,7 +195,7 @@ void rs_ranks_end(rs_ranks *ranks, rs_status status) {
         if (ranks->place.rank == 0) ranks->mpi->end_job(rs_exit_code(status));
         return;
     }
-    if (status == RS_EINTERRUPTED) alarm(2); /* others may be gone: its signal ends the process */
+    if (status == RS_EINTERRUPTED) alarm(5); /* others may be gone: its signal ends the process */
     while (ranks->unsent > 0) rs_ranks_pause(ranks);
     ranks->mpi->finish();
 }

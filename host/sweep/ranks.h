@@ -4,7 +4,7 @@
 #define RS_RANKS_H
 
 #include "message.h"
-#include "mpi.h"
+#include "mpi_calls.h"
 
 typedef struct rs_ranks {
     const rs_mpi *mpi; /* NULL: this process is alone */
@@ -43,12 +43,14 @@ unsigned long rs_ranks_launched(const char **variable);
 rs_status rs_ranks_begin(rs_ranks *ranks);
 
 /* The last call, with how it went: where the ranks are broken, rank 0 ends the job. Waits for the
- * other ranks to end, too, but after Ctrl-C for no longer than two seconds. */
+ * other ranks to end, too, but after Ctrl-C for no longer than five seconds. */
 void rs_ranks_end(rs_ranks *ranks, rs_status status);
 
 /* Rank 0, or alone; `ranks` may be NULL for alone. */
-bool rs_ranks_is_first(const rs_ranks *ranks);
-bool rs_ranks_are_several(const rs_ranks *ranks);
+static inline bool rs_ranks_are_several(const rs_ranks *ranks) { return ranks && ranks->mpi; }
+static inline bool rs_ranks_is_first(const rs_ranks *ranks) {
+    return !rs_ranks_are_several(ranks) || ranks->place.rank == 0;
+}
 
 /* Each rank says how a step went and, by a number, what it is about. Returns on every rank the
  * failure of the lowest rank that has one, else RS_EINPUT where the numbers differ. Alone: status.

@@ -22,12 +22,12 @@ static size_t wanted_groups(const rs_launches *l, size_t first, const rs_device 
     double const work = rs_launch_work(&one, l->spec->n_rho);
     if (device->work_wanted > 0.0 && (double)wanted * work > device->work_wanted)
         wanted = (size_t)ceil(device->work_wanted / work);
-    size_t same = 0;
-    for (size_t i = first; i < l->plan->n && same < wanted; ++i) {
+    size_t same = 1;
+    for (size_t i = first + 1; i < l->plan->n && same < wanted; ++i) {
         rs_case const other = rs_plan_case(l->plan, i);
         same += !l->taken[i] && rs_case_same_shape(&one, &other);
     }
-    return same > 0 ? same : 1;
+    return same;
 }
 
 /* Where cases of one shape first appear, and how they are cut. */
@@ -100,11 +100,11 @@ static void take_shard(rs_launches *l) {
     }
 }
 
-/* The first case is cut for in any case: the engine of a shard without cases is opened too. */
+/* A shard without cases takes a cut for the first of all: its engine is opened too. */
 static rs_status cut_all(rs_launches *l, shapes *s) {
     size_t at = 0;
     for (size_t i = 0; i < l->plan->n; ++i) {
-        if (l->taken[i] && i > 0) continue;
+        if (l->taken[i] && (i > 0 || l->cases > 0)) continue;
         RS_TRY(find_cut(l, s, i, &at));
         l->cut_of[i] = (uint32_t)at;
     }

@@ -225,9 +225,10 @@ def failed(database, reason):
     return execute(database, *FAIL, f"UPDATE cases SET status = 'failed', reason = '{reason}'")
 
 
-def test_a_success_comes_before_a_failure(whole, parts, out, tmp_path):
+@pytest.mark.parametrize("year", [2000, 2999])
+def test_a_success_comes_before_a_failure(year, whole, parts, out, tmp_path):
     lost = failed(shutil.copy(whole, tmp_path / "lost.db"), "out of memory")
-    execute(lost, "UPDATE runs SET started = '2999-01-01T00:00:00.000Z'")
+    execute(lost, f"UPDATE runs SET started = '{year}-01-01T00:00:00.000Z'")
     for order in ([lost, *parts], [*parts, lost]):
         out.unlink(missing_ok=True)
         assert "failed" not in merge(out, *order)
@@ -464,14 +465,28 @@ def test_interrupt_merges_nothing(many, out):
     assert not list(out.parent.iterdir())
 
 
+def finish_slowly(process):
+    """Output and errors of a process that pauses for longer than it takes to show progress."""
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGCONT)
+    return process.communicate(timeout=conftest.TIMEOUT)
+
+
+def test_progress_of_a_shard(tmp_path):
+    process = subprocess.Popen([conftest.PROGRAM, "sweep", *MANY, "--threads", "1", "--warmup",
+                                "100000", "--shard", "1/4", "-o", tmp_path / "x.db"], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    time.sleep(0.2)
+    _, err = finish_slowly(process)
+    assert process.returncode == 0 and " of 1000 points, " in err.splitlines()[0], err
+
+
 def test_progress_of_what_takes_longer(many, out):
     parts, _, seconds = many
     process = start_merge(out, parts)
     time.sleep(0.3 * seconds)
-    process.send_signal(signal.SIGSTOP)
-    time.sleep(1.5)
-    process.send_signal(signal.SIGCONT)
-    text, err = process.communicate(timeout=conftest.TIMEOUT)
+    text, err = finish_slowly(process)
     assert process.returncode == 0 and text.startswith("200 cases, 4000 points from 3 databases")
     assert err.startswith("rhosweep: ") and " of 4000 points, " in err.splitlines()[0]
     assert rhosweep("merge", out, parts[0]).returncode == 0

@@ -15,7 +15,7 @@ import pytest
 
 import conftest
 from conftest import assert_one_line, assert_whole, rhosweep, sweep, table, table_text
-from test_stopping import outcomes
+from test_stopping import EIGENVALUES, outcomes
 
 MPIRUN = ["mpirun", "--allow-run-as-root", "--oversubscribe"]
 MODULE = conftest.PROGRAM.parent / "rhosweep_mpi.so"
@@ -343,8 +343,10 @@ def test_a_signal_ends_the_job(name, database, jobs):
 
 @needs_mpi
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_signal_to_one_rank_ends_all(rank, database, jobs):
-    job = start(database, 3, ENDLESS)
+@pytest.mark.parametrize("options", [ENDLESS, EIGENVALUES], ids=["many", "eigenvalues"])
+def test_a_signal_to_one_rank_ends_all(options, rank, database, jobs):
+    """Also where their threads are in the midst of what takes minutes."""
+    job = start(database, 3, options)
     jobs.append(job)
     wait_until_it_computes(job, database)
     time.sleep(0.5)

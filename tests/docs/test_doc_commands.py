@@ -40,6 +40,7 @@ NOT_RUN = {
     "scripts/setup": "installs packages; .ci/run begins with it",
     "scripts/sweep-shares": "minutes; test_sweep_shares.py",
     "scripts/test": "runs these tests",
+    "srun": "needs Slurm",
     "sudo": "installs packages; test_install.py unpacks them",
     "tar": "needs results of a GPU",
 }
@@ -110,10 +111,17 @@ def to_run(command):
     program = program_of(command)
     if program in NOT_RUN or needs_latex(command):
         return None
+    if program == "mpirun":
+        return on_one_machine(command) if shutil.which("mpirun") else None  # test_mpi.py says skipped
     assert program in RUN, f"{command}: say in this file how it is tested"
     for long, short in SHORTER.items():
         command = command.replace(long, short)
     return command + (" -o default.db" if sweeps_by_default(command) else "")
+
+
+def on_one_machine(command):
+    """With more ranks than cores, and as any user."""
+    return command.replace("mpirun", "mpirun --allow-run-as-root --oversubscribe", 1)
 
 
 def sweeps_by_default(command):
@@ -277,7 +285,8 @@ def known_options():
 # Pages about the program; the others name options of scripts and tools.
 ABOUT_THE_PROGRAM = ("README.md", *(page for page in PAGES if page.startswith("docs/")))
 OF_OTHER_PROGRAMS = {"--install", "--target", "--no-deps",  # of cmake and pip
-                     "--array", "--gpus", "--sshlogin"}  # of Slurm and GNU parallel
+                     "--array", "--gpus", "--kill-on-bad-exit",  # of Slurm
+                     "--bind-to", "--map-by", "--sshlogin"}  # of mpirun and GNU parallel
 
 
 def test_options_in_the_text_exist():

@@ -1,6 +1,6 @@
-/* mpi: what the sweep needs of MPI, as a table of functions. Only mpi.c calls MPI. It is a library
- * of its own, rhosweep_mpi.so, which ranks.c loads where a launcher has started several processes;
- * so the program itself needs no MPI, neither to be built nor to run.
+/* mpi_calls: what the sweep needs of MPI, as a table of functions. Only mpi_calls.c calls MPI. It
+ * is a library of its own, rhosweep_mpi.so, which ranks.c loads where a launcher has started
+ * several processes; so the program itself needs no MPI, neither to be built nor to run.
  *
  * Messages are whole numbers of blocks, because MPI counts in an int: so they may have 128 GiB. An
  * error of MPI ends the job, with MPI's message. */
