@@ -40,7 +40,7 @@ static size_t sweep_options(rs_option *out) {
 WORDS(figure_word, "rate", "profile", "heatmap", "horizon", "growing", "cells", "cell-profiles",
       "gate-bias", "leak", "clipping", "gradients", "phase", "multiples", "scaling", "seeds",
       "speedup", "time", "time-H", "time-B", "time-R", "speedup-H", "speedup-B", "speedup-R",
-      "roofline", "threads")
+      "roofline", "threads", "workers")
 WORDS(figure_format_word, "pdf", "png", "svg", "pgf")
 WORDS(style_word, "paper", "talk")
 WORDS(width_word, "column", "page")
@@ -114,7 +114,9 @@ static size_t report_options(rs_option *out) {
          .word = rs_plot_axis_name},
         {.name = "bench",
          .argument = "FILE[,FILE...]",
-         .help = "JSON of rhosweep-bench or scripts/bench, for the figures of speed"},
+         .help =
+             "JSON of rhosweep-bench, scripts/bench or scripts/bench-workers, for the figures of "
+             "speed"},
     };
     return TAKE_OPTIONS(options, out);
 }

@@ -26,6 +26,7 @@ _NAME = re.compile(r"(?P<body>(?:bptt|baseline)(?P<weights>\+gradients)?/\w+)"
                    r"/(?P<precision>f32|f64)/(?P<cell>\w+)"
                    r"/H:(?P<hidden>\d+)/B:(?P<batch>\d+)/R:(?P<radii>\d+)/T:(?P<steps>\d+)(?:/|$)")
 _PEAK = re.compile(r"(?P<body>peak/(?:cuda/)?(?:fma|bandwidth|copy)(?:/(?P<precision>f32|f64))?)(?:/|$)")
+BROKEN = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)  # what such JSON leads to
 _MS = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
@@ -234,22 +235,32 @@ def _scale(rows):
             _spread(row, "speedup_over_fewest_threads", time / most, time / middle, time / least)
 
 
-def _rows(path):
+def document_of(path):
     try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is no JSON: {error}") from error
+
+
+def something_missing(path, error):
+    return InputError(f"{path}: benchmark JSON with something missing: {error!r}")
+
+
+def _rows(path):
+    document = document_of(path)
     try:
+        if "workers" in document:  # workersjson.py reads it
+            return []
         if "benchmarks" in document:
             return _compare(_google(document))
         if "measured" in document:
             return _compare(list(_compared(document)))
         if "results" in document:
             return _peers(document)
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        raise InputError(f"{path}: benchmark JSON with something missing: {error!r}") from error
+    except BROKEN as error:
+        raise something_missing(path, error) from error
     raise InputError(f"{path}: no benchmark JSON: neither of rhosweep-bench nor of scripts/bench")
 
 

@@ -83,7 +83,8 @@ def _parser():
                         help="rho or g on the x axis of figures over the radius; by default g in phase, rho "
                              "in the others")
     parser.add_argument("--bench", metavar="FILE[,FILE...]", default="",
-                        help="JSON of rhosweep-bench or scripts/bench, for the figures of speed")
+                        help="JSON of rhosweep-bench, scripts/bench or scripts/bench-workers, for the figures "
+                             "of speed")
     return parser
 
 
@@ -93,13 +94,17 @@ def _look(options):
     return Look(options.style, options.width, options.font, options.title, options.x or "")
 
 
-def _bench(options):
-    from . import benchjson
+def _speed(options):
+    """Name to table of benchmark JSON."""
+    from . import benchjson, workersjson
 
-    return benchjson.read([path for path in options.bench.split(",") if path])
+    paths = [path for path in options.bench.split(",") if path]
+    return {"bench": benchjson.read(paths), "workers": workersjson.read(paths)}
 
 
 def _write_tables(results, tables, out, progress):
+    from .table import SPEED
+
     entries = []
     for name in TABLES:
         table = tables[name]
@@ -118,9 +123,10 @@ def _write_tables(results, tables, out, progress):
         rows = sum(map(len, tables["profile"].curves))
         note = f"To have them in a file: {_printing('profile', 'csv', results)} > profile.csv"
         entries.append(Entry(tables["profile"], (), rows, note, long=True))
-    if len(tables["bench"]):
-        _write_bench(tables["bench"], out / "bench.csv")
-        entries.append(Entry(tables["bench"], ("csv",), len(tables["bench"])))
+    for name in SPEED:
+        if len(tables[name]):
+            _write_csv(tables[name], out / f"{name}.csv")
+            entries.append(Entry(tables[name], ("csv",), len(tables[name])))
     return entries
 
 
@@ -129,7 +135,7 @@ def _printing(name, output_format, results):
     return shlex.join(["rhosweep", "table", name, str(results.database), "--format", output_format])
 
 
-def _write_bench(table, path):
+def _write_csv(table, path):
     import csv
 
     with open(path, "w", encoding="utf-8", newline="") as stream:
@@ -163,9 +169,10 @@ def _report_one(results, options, out, progress):
     """A figure by name: nothing else is read or written."""
     from . import pictures
     from .figures import FIGURES
+    from .table import SPEED
 
     needed = next(figure.tables for figure in FIGURES if figure.name == options.figure)
-    tables = {name: _bench(options) if name == "bench" else results.read(name) for name in needed}
+    tables = {name: _speed(options)[name] if name in SPEED else results.read(name) for name in needed}
     planned, absent = pictures.plan(tables, _look(options), options.figure)
     drawn, refused = _draw_all(planned, out, options.format, options, progress)
     if not drawn:
@@ -178,7 +185,7 @@ def _report_all(results, options, out, progress):
 
     progress.say("Reading tables")
     tables = {name: results.read(name) for name in (*TABLES, "profile")}
-    tables["bench"] = _bench(options)
+    tables |= _speed(options)
     if not len(tables["decay"]):
         raise InputError(f"{results.database}: holds no results yet: run rhosweep sweep first")
     entries = _write_tables(results, tables, out, progress)

@@ -8,7 +8,7 @@ from . import findings, headlines, page_tables, summary
 from .html_text import escape, markup, plain
 from .inline_svg import Shapes
 from .saving import FORMATS
-from .table import NETWORK, OF_CELLS
+from .table import NETWORK, OF_CELLS, SPEED
 
 # Figures that show all networks side by side, before those of each.
 OVERVIEW = ("multiples", "scaling", "phase")
@@ -67,7 +67,7 @@ def _every_network(tables, found):
 
 def _of_network(picture):
     """Whether a picture shows some networks of a sweep; others show benchmarks."""
-    return picture.figure.tables[0] != "bench"
+    return picture.figure.tables[0] not in SPEED
 
 
 def _order(text):

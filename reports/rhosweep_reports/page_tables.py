@@ -22,10 +22,10 @@ _LONG = {"command_line", "spec", "libraries", "reason"}
 # Text, also where it reads as a number, as the commit 1234e56 does.
 _TEXT = {"cell", "ensemble", *OF_CELLS, "model", "model_digest", "input", "h0", "loss", "precision", "engine",
          "device", "host", "system", "driver", "version", "git_commit", "commit", "body", "regime",
-         "prediction", "started", "finished", "outcome"}
+         "prediction", "started", "finished", "outcome", "series"}
 _TITLES = {"decay": "Decay rates", "critical": "Critical point", "seeds": "Decay rate of every network",
            "clip": "Clipping", "profile": "Profiles", "throughput": "Throughput", "runs": "Runs",
-           "failures": "Failures", "bench": "Benchmarks"}
+           "failures": "Failures", "bench": "Benchmarks", "workers": "Workers"}
 # Told once, above the table, where all rows agree.
 _SETTINGS = {*NETWORK, "seeds", "radii", "attempts", "device", "threads", "model_digest"}
 # An uncertainty or the ends of an interval, and the columns that are rounded to it.

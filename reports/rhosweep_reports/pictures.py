@@ -13,6 +13,7 @@ from .errors import ReportError
 from .figures import FIGURES, bench
 from .figures.drawing import Absent, head
 from .saving import Typeset
+from .table import SPEED
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def _parts(figure, tables):
 
 
 def _name(figure, part, whole):
-    if figure.tables[0] == "bench":
+    if figure.tables[0] in SPEED:
         told = [findings.plain(part.one(column)) for column in figure.split if len(whole.values(column)) > 1]
         return "_".join([figure.name, *told])
     return f"{figure.name}_{findings.slug(part, whole, figure.split)}"
@@ -90,7 +91,7 @@ def plan(tables, look, wanted=None):
     return pictures, absent
 
 
-_EMPTY = {"bench": "no benchmark JSON was given (--bench)",
+_EMPTY = {**dict.fromkeys(SPEED, "no benchmark JSON was given for it (--bench)"),
           "clip": "no weights' gradients were recorded (rhosweep sweep --clip)"}
 
 

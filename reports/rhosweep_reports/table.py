@@ -21,6 +21,8 @@ NETWORK = (*SHAPE, *SETTINGS)
 FAMILY = tuple(column for column in NETWORK if column != "hidden")
 CELL = ("cell", *OF_CELLS)
 
+SPEED = ("bench", "workers")  # tables of benchmark JSON, not of a database
+
 _LINES = {"spec": "\n"}  # columns whose text has lines
 # A spec that lists every seed is longer than the csv module's own limit.
 csv.field_size_limit(sys.maxsize)

@@ -11,6 +11,7 @@ pictures = pytest.importorskip("rhosweep_reports.pictures")
 import cell_tables as cells  # noqa: E402
 import test_bench_figures as benches  # noqa: E402
 import test_clipping as clips  # noqa: E402
+import test_workers as workers  # noqa: E402
 from matplotlib.collections import LineCollection  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 from matplotlib.path import Path as Curve  # noqa: E402
@@ -66,7 +67,8 @@ def tables(tmp_path_factory):
     return [of_cells(plain, RADII), of_cells(plain, (None,)), of_cells(biased, (None,)), of_cells(leaky, RADII),
             {"clip": clips.table(clip), "profile": clips.profile_of(clip, [-50, -3, 0])},
             of_networks(hidden=(16, 64, 256)), of_networks(input=("noise:0.25", "noise:0.5", "noise:1")),
-            of_bench("peers"), of_bench("many shapes"), of_bench("threads"), of_bench("cells")]
+            of_bench("peers"), of_bench("many shapes"), of_bench("threads"), of_bench("cells"),
+            {"workers": workers.table_of(folder, workers.measured(2))}]
 
 
 def strokes_of(figure):

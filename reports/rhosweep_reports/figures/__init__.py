@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from .. import findings
 from ..text import math as formula
 from ..table import CELL, FAMILY, NETWORK
-from . import bench, cells, flow, kinds, multiples, phase, profiles, scaling, seeds, weights
+from . import bench, cells, flow, kinds, multiples, phase, profiles, scaling, seeds, weights, workers
 from .drawing import gradient_norm
 
 
@@ -182,4 +182,11 @@ FIGURES = (
     Figure("threads", "Scaling with threads", ("bench",), (*bench.KIND, "device"), bench.threads,
            "Median time with the fewest threads divided by the time with more; bars: fastest to slowest run. "
            "Dashed: ideal (linear) scaling.", describe=bench.describe),
+    Figure("workers", "Points per second against workers", ("workers",), ("device", "cores"), workers.workers,
+           "Points (a network at one radius) per second of one sweep, by its own clock. Fake devices: every "
+           "launch takes 10 ms, holds 16 points and takes no processor time, so that one planner and one "
+           "writer are the limit. Threads and MPI ranks (of one thread each): the CPU engine on this machine's "
+           "cores, without the start of processes. Marks: medians over the rounds; bars: slowest to fastest "
+           "round. Dashed: ideal (linear) scaling; percentages: share of that, at 32 and 64.",
+           describe=workers.describe),
 )
