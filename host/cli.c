@@ -15,7 +15,7 @@ const char rs_cli_version[] = "rhosweep " RS_VERSION " (" RS_COMMIT ")";
 
 /* Keys of options that have no letter of their own start above the characters. */
 enum { KEY_HELP = 'h', KEY_VERSION = 'V', KEY_USAGE = 256, KEY_FIRST_OWN = 257 };
-enum { MAX_ENTRIES = 3 * RS_MAX_OPTIONS, MAX_ARGUMENTS = 2 };
+enum { MAX_ENTRIES = 3 * RS_MAX_OPTIONS };
 
 /* What one command's arguments say, before it is known whether they make sense. */
 typedef struct parsing {
@@ -24,7 +24,7 @@ typedef struct parsing {
     int next; /* index of the argument after those that were understood */
     bool answered;
     rs_status status;
-    const char *argument[MAX_ARGUMENTS];
+    const char **argument; /* [arguments], with room for all words of the command line */
     size_t arguments;
     rs_option option[RS_MAX_OPTIONS]; /* [options] of the command */
     size_t options;
@@ -240,9 +240,11 @@ static error_t take(int key, char *value, struct argp_state *state) {
 static rs_status parse_command(const command *command, int argc, char **argv, rs_command *out) {
     struct argp_option entry[MAX_ENTRIES] = {{0}};
     const struct argp argp = {entry, take, command->usage->arguments, "", NULL, NULL, NULL};
-    parsing p = {.command = command, .argp = &argp, .next = 1};
     char name[RS_COMMAND_TEXT];
     rs_command_text(command->usage, name);
+    out->argument = calloc((size_t)argc, sizeof *out->argument);
+    if (!out->argument) return rs_fail(RS_EMEMORY, "%s: out of memory", name);
+    parsing p = {.command = command, .argp = &argp, .next = 1, .argument = out->argument};
     p.options = rs_usage_options(command->usage, p.option);
     put_own(&p, entry);
     put_common(entry);
@@ -322,6 +324,11 @@ static rs_status finish_inspect(const parsing *p, rs_command *out) {
     return RS_OK;
 }
 
+static rs_status finish_merge(const parsing *p, rs_command *out) {
+    out->arguments = p->arguments;
+    return RS_OK;
+}
+
 static rs_status finish_devices(const parsing *p, rs_command *out) {
     (void)p;
     (void)out;
@@ -350,6 +357,12 @@ static const command commands[] = {
      .most = 2,
      .finish = finish_table,
      .kind = RS_TABLE},
+    {.usage = &rs_usage_merge,
+     .needs = "needs a database to make and those to put together",
+     .least = 2,
+     .most = SIZE_MAX,
+     .finish = finish_merge,
+     .kind = RS_MERGE},
     {.usage = &rs_usage_plot,
      .needs = "needs a database",
      .least = 1,
@@ -441,5 +454,6 @@ rs_status rs_cli_parse(int argc, char **argv, rs_command *out) {
 void rs_command_free(rs_command *command) {
     rs_spec_free(&command->spec);
     free(command->line);
+    free(command->argument);
     *command = (rs_command){.kind = RS_ANSWERED};
 }

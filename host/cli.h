@@ -12,6 +12,7 @@ typedef enum rs_command_kind {
     RS_ANSWERED, /* --help, --usage or --version: printed on stdout, nothing is left to do */
     RS_SWEEP,
     RS_TABLE,
+    RS_MERGE,
     RS_PLOT,
     RS_REPORT,
     RS_INSPECT,
@@ -21,6 +22,8 @@ typedef enum rs_command_kind {
 
 typedef struct rs_command {
     rs_command_kind kind;
+    const char **argument;    /* the words that are no options, borrowed from argv */
+    size_t arguments;         /* merge: all of them, the databases */
     rs_spec spec;             /* sweep: file and options, checked */
     char *line;               /* sweep: the command line as a shell would take it */
     rs_table_request table;   /* borrowed from argv */

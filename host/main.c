@@ -3,6 +3,7 @@
 #include "cli.h"
 #include "commands/devices.h"
 #include "commands/inspect.h"
+#include "commands/merge.h"
 #include "environment.h"
 #include "spec/quote.h"
 #include "sweep/pipeline.h"
@@ -72,6 +73,7 @@ static rs_status run(const rs_command *command, rs_ranks *ranks) {
     switch (command->kind) {
     case RS_SWEEP: return run_sweep(command, ranks);
     case RS_TABLE: return run_table(command);
+    case RS_MERGE: return rs_merge(command->argument, command->arguments, stdout);
     case RS_PLOT: return rs_plot(command->path, command->x, stdout);
     case RS_REPORT: return rs_report(&command->report);
     case RS_INSPECT: return rs_inspect(command->path, stdout);

@@ -1083,6 +1083,58 @@ static void test_a_store_that_refuses_at_every_case(void **state) {
     }
 }
 
+/* --- shards ----------------------------------------------------------------------------------- */
+
+/* In one database here, which any of them may find in any state. */
+static void test_shards_make_a_whole(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    static const char *const shard[] = {"2/3", "0/3", "1/3"};
+    static size_t const cases[] = {3, 4, 3};
+    fake.device.columns_wanted = 1000;
+    for (size_t i = 0; i < COUNT(shard); ++i) {
+        assert_int_equal(SWEEP(f->db, &o, "cell", "tanh,linear", "shard", shard[i]), RS_OK);
+        expect_outcome(&o, cases[i], 0, cases[i], 0);
+        size_t groups = 0;
+        for (size_t k = 0; k < fake.launches; ++k) groups += fake.launch[k].shape.groups;
+        assert_int_equal(groups, cases[i]);
+        assert_int_equal(fake.largest.groups, 2); /* cases of a cell that the shard has */
+    }
+    assert_int_equal(SWEEP(f->db, &o, "cell", "tanh,linear", "shard", "0/3"), RS_OK);
+    expect_outcome(&o, 4, 4, 0, 0);
+    assert_int_equal(SWEEP(f->db, &o, "cell", "tanh,linear"), RS_OK);
+    expect_outcome(&o, 10, 10, 0, 0);
+    assert_int_equal(SWEEP(f->clean, &o, "cell", "tanh,linear"), RS_OK);
+    expect_same_results(f->db, f->clean);
+}
+
+static void test_a_shard_without_cases_is_done(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    assert_int_equal(SWEEP(f->db, &o, "shard", "5/7", "quiet", "no"), RS_OK);
+    expect_outcome(&o, 0, 0, 0, 0);
+    assert_int_equal(fake.launches, 0);
+    assert_int_equal(fake.largest.groups, 1);
+    assert_string_equal(o.finding, "");
+    free(o.finding);
+    expect_rows(f->db, "SELECT outcome FROM runs", "done\n");
+}
+
+/* Rates are -ln rho: of seed 1 alone they would cross elsewhere. */
+static void test_the_finding_is_of_the_shard(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    assert_int_equal(SWEEP(f->db, &o, "seeds", "0,1", "rho", "0.5,1,2", "steps", "20"), RS_OK);
+    change_database(f->db, "UPDATE points SET decay_rate = 1 WHERE case_id IN"
+                           " (SELECT id FROM cases WHERE seed = 1)");
+    assert_int_equal(SWEEP(f->db, &o, "seeds", "0,1", "rho", "0.5,1,2", "steps", "20", "quiet",
+                           "no", "shard", "0/2"),
+                     RS_OK);
+    expect_outcome(&o, 1, 1, 0, 0);
+    assert_string_equal(o.finding, "tanh, gaussian: gradients stop vanishing at rho = 1\n");
+    free(o.finding);
+}
+
 /* --- the finding ------------------------------------------------------------------------------ */
 
 static void test_the_finding_counts_what_was_stored_before(void **state) {
@@ -1393,6 +1445,9 @@ int main(void) {
         TEST(test_cases_of_one_matrix_share_its_weights),
         TEST(test_bad_weights_fail_their_case_alone),
         TEST(test_a_store_that_refuses_at_every_case),
+        TEST(test_shards_make_a_whole),
+        TEST(test_a_shard_without_cases_is_done),
+        TEST(test_the_finding_is_of_the_shard),
         TEST(test_the_finding_counts_what_was_stored_before),
         TEST(test_a_bad_model_writes_nothing),
         TEST(test_a_good_model_is_swept),

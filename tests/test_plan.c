@@ -88,6 +88,40 @@ static void test_variants_of_a_cell(void **state) {
     rs_spec_free(&spec);
 }
 
+/* Every case has one shard. As many seeds as shards: a shard has a seed of every shape. */
+static void test_shards_deal_out_the_cases(void **state) {
+    (void)state;
+    static const struct {
+        const char *seeds;
+        size_t shards, least, most;
+    } dealt[] = {{"0:2", 1, 48, 48}, {"0:2", 3, 16, 16}, {"0:2", 2, 24, 24},
+                 {"0:2", 5, 9, 10},  {"0", 4, 4, 4},     {"0", 7, 2, 3}};
+    for (size_t d = 0; d < COUNT(dealt); ++d) {
+        size_t total = 0, owners[48] = {0};
+        for (size_t index = 0; index < dealt[d].shards; ++index) {
+            char shard[64];
+            snprintf(shard, sizeof shard, "%zu/%zu", index, dealt[d].shards);
+            rs_spec spec = SPEC("hidden", "3,5", "seeds", dealt[d].seeds, "cell", "tanh,linear",
+                                "input", "zero,noise:1", "steps", "8,16", "shard", shard);
+            rs_plan plan;
+            size_t here = 0;
+            assert_int_equal(rs_plan_make(&spec, NULL, "reference", &plan), RS_OK);
+            for (size_t i = 0; i < plan.n; ++i) {
+                bool const mine = rs_plan_in_shard(&plan, i);
+                here += mine;
+                owners[i] += mine;
+                if (dealt[d].shards == 3)
+                    assert_int_equal(mine, rs_plan_case(&plan, i).seed == index);
+            }
+            assert_in_range(here, dealt[d].least, dealt[d].most);
+            total += here;
+            if (index + 1 == dealt[d].shards) assert_int_equal(total, plan.n);
+            rs_spec_free(&spec);
+        }
+        for (size_t i = 0; i < total; ++i) assert_int_equal(owners[i], 1);
+    }
+}
+
 static void test_sizes_come_from_the_spec_without_a_model(void **state) {
     (void)state;
     rs_spec spec = SPEC("batch", "5", "input-size", "3", "seeds", "18");
@@ -561,6 +595,7 @@ int main(void) {
         cmocka_unit_test(test_model_settles_the_cell),
         cmocka_unit_test(test_another_cell_than_the_models_is_refused),
         cmocka_unit_test(test_c0_alone_is_a_start),
+        cmocka_unit_test(test_shards_deal_out_the_cases),
         cmocka_unit_test(test_sizes_come_from_the_spec_without_a_model),
         cmocka_unit_test(test_shape_says_what_the_engine_must_know),
         cmocka_unit_test(test_fit_skip_is_resolved_for_every_length),

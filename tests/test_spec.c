@@ -107,6 +107,8 @@ static void test_defaults(void **state) {
     assert_int_equal(spec->precision, RS_F32);
     assert_string_equal(spec->engine, "auto");
     assert_int_equal(spec->n_devices, 0);
+    assert_int_equal(spec->shard.index, 0);
+    assert_int_equal(spec->shard.count, 1);
     assert_int_equal(spec->threads, 0);
     assert_int_equal(spec->memory, 0);
     assert_false(spec->raw);
@@ -123,7 +125,7 @@ static void test_keys(void **state) {
     (void)state;
     size_t n;
     const rs_spec_key *const keys = rs_spec_keys(&n);
-    assert_int_equal(n, 27);
+    assert_int_equal(n, 28);
     for (size_t k = 0; k < n; ++k) {
         assert_true(strlen(keys[k].help) > 0 && strlen(keys[k].group) > 0);
         for (size_t other = 0; other < k; ++other)
@@ -634,6 +636,21 @@ static void test_clip(void **state) {
     refuse_text(spec, "[sweep]\nclip = 0\n", "x.ini:2: clip: 0 is not above 0");
 }
 
+static void test_shards(void **state) {
+    rs_spec *const spec = *state;
+    static const char *const bad[] = {
+        "",    "1",   "/",    "1/",    "/2",        "2/2",   "0/0",   "-1/2",
+        "0/x", "x/2", "0/-2", "0 / 2", "0/1000001", "1.0/2", "0/1/2", "18446744073709551616/2"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) refuse(spec, "shard", bad[i]);
+    refuse(spec, "shard", "3/3");
+    assert_string_equal(rs_message(), "shard: 3/3: shards of 3 are numbered 0 to 2");
+    refuse(spec, "shard", "3");
+    assert_string_equal(rs_message(), "shard: \"3\" is not I/N, such as 0/4");
+    accept(spec, "shard", "2/3");
+    assert_int_equal(spec->shard.index, 2);
+    assert_int_equal(spec->shard.count, 3);
+}
+
 static void test_memory(void **state) {
     rs_spec *const spec = *state;
     static const struct {
@@ -1000,6 +1017,7 @@ static void test_print_defaults(void **state) {
                               "raw = no\n"
                               "precision = f32\n"
                               "engine = auto\n"
+                              "shard = 0/1\n"
                               "threads = default\n"
                               "memory = default\n"
                               "output = rhosweep.db\n"
@@ -1036,6 +1054,8 @@ static void test_print_everything(void **state) {
         {"raw", "yes"},
         {"precision", "f64"},
         {"engine", "reference"},
+        {"devices", "0,3"},
+        {"shard", "999998/999999"},
         {"threads", "2"},
         {"memory", "1.3GiB"},
         {"output", "some where/else.db"},
@@ -1231,6 +1251,7 @@ int main(void) {
         SPEC_TEST(test_bad_whole_lists),
         SPEC_TEST(test_numbers),
         SPEC_TEST(test_clip),
+        SPEC_TEST(test_shards),
         SPEC_TEST(test_memory),
         SPEC_TEST(test_input_and_h0),
         SPEC_TEST(test_switches),

@@ -206,6 +206,13 @@ size_t rs_plan_seed_stride(const rs_plan *plan) {
     return plan->spec->n_input * plan->n_variants * n_steps(plan);
 }
 
+bool rs_plan_in_shard(const rs_plan *plan, size_t i) {
+    const rs_spec *const spec = plan->spec;
+    size_t const within = turn(&i, rs_plan_seed_stride(plan)), seed = turn(&i, spec->n_seeds);
+    size_t const shape = i * rs_plan_seed_stride(plan) + within;
+    return (shape * spec->n_seeds + seed) % spec->shard.count == spec->shard.index;
+}
+
 /* ---- memory -------------------------------------------------------------------------------- */
 
 uint64_t rs_plan_host_bytes(const rs_shape *piece, const rs_shape *whole) {

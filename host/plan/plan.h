@@ -49,6 +49,10 @@ rs_case rs_plan_case(const rs_plan *plan, size_t i);
 /* Cases that differ in their seed alone are so many cases apart, in the order of spec->seeds. */
 size_t rs_plan_seed_stride(const rs_plan *plan);
 
+/* Whether case i is of the spec's shard. Cases are dealt out by shape and then by seed, so that
+ * every shard has its part of every shape where there are as many seeds as shards. */
+bool rs_plan_in_shard(const rs_plan *plan, size_t i);
+
 /* Cuts a launch of `groups` cases of this shape so that engine and host bytes stay within
  * `memory`, with `making` bytes more for the thread that prepares it (for an engine that is not
  * on_host: engine bytes alone): fewer groups first, then fewer radii, then fewer samples, unless

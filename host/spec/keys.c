@@ -14,7 +14,8 @@ enum {
     MAX_BATCH = 1000000,
     MAX_INPUT_SIZE = 65536,
     MAX_DEVICE = 1023,
-    MAX_THREADS = 4096
+    MAX_THREADS = 4096,
+    MAX_SHARDS = 1000000
 };
 #define MAX_MEMORY (UINT64_C(1) << 60) /* bytes */
 
@@ -191,6 +192,15 @@ static const rs_spec_key keys[] = {
      .offset_n = offsetof(rs_spec, n_devices),
      .least = 0,
      .most = MAX_DEVICE},
+    {.name = "shard",
+     .argument = "I/N",
+     .help =
+         "Only every N-th case, the I-th of them, from 0/N on: for N processes or machines with "
+         "a database each; see rhosweep merge",
+     .group = HOW,
+     .initial = "0/1",
+     OWN(shard),
+     .most = MAX_SHARDS},
     {.name = "threads",
      .argument = "N",
      .help = "CPU threads; results do not depend on it",

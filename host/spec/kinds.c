@@ -471,6 +471,31 @@ static void print_devices(FILE *out, const rs_spec *spec, const rs_spec_key *key
         fputs(devices_word(0), out);
 }
 
+static rs_status read_shard(char *index, char *count, uint64_t most, rs_shard *out) {
+    RS_TRY(rs_parse_whole(count, 1, most, &out->count));
+    RS_TRY(rs_parse_whole(index, 0, UINT64_MAX, &out->index));
+    if (out->index < out->count) return RS_OK;
+    return rs_fail(RS_EINPUT, "%.20s/%.20s: shards of %.20s are numbered 0 to %" PRIu64, index,
+                   count, count, out->count - 1);
+}
+
+static rs_status set_shard(rs_spec *spec, const rs_spec_key *key, const char *value) {
+    char *text;
+    rs_shard shard;
+    if (!strchr(value, '/')) return rs_fail(RS_EINPUT, "\"%.60s\" is not I/N, such as 0/4", value);
+    RS_TRY(rs_duplicate(value, &text));
+    char *const slash = strchr(text, '/');
+    *slash = '\0';
+    rs_status const status = read_shard(text, slash + 1, key->most, &shard);
+    free(text);
+    RS_TRY(status);
+    spec->shard = shard;
+    return RS_OK;
+}
+static void print_shard(FILE *out, const rs_spec *spec) {
+    fprintf(out, "%" PRIu64 "/%" PRIu64, spec->shard.index, spec->shard.count);
+}
+
 static rs_status set_path(rs_spec *spec, const rs_spec_key *key, const char *value) {
     return rs_parse_path(value, value_in(spec, key->offset));
 }
@@ -512,5 +537,6 @@ const rs_key_kind rs_kind_precision = {
     .set_own = set_precision, .print_own = print_precision, .word = precision_word};
 const rs_key_kind rs_kind_engine = {
     .set_own = set_engine, .print_own = print_engine, .owned = true, .word = engine_word};
+const rs_key_kind rs_kind_shard = {.set = set_shard, .print_own = print_shard};
 const rs_key_kind rs_kind_threads = {.set = set_threads, .print_own = print_threads};
 const rs_key_kind rs_kind_memory = {.set = set_memory, .print_own = print_memory};

@@ -56,6 +56,11 @@ typedef enum rs_gate_scale { RS_SCALE_SAME, RS_SCALE_NATIVE, RS_N_GATE_SCALE } r
 
 typedef enum rs_loss { RS_LAST_MEAN, RS_ALL_MEAN, RS_RANDOM, RS_N_LOSS } rs_loss;
 
+/* Cases are dealt out among `count` processes; the one numbered `index` from 0 computes its own. */
+typedef struct rs_shard {
+    uint64_t index, count;
+} rs_shard;
+
 enum { RS_MAX_KEYS = 32 };
 
 /* Where a value came from; a later source wins, and two values that contradict each other are an
@@ -95,6 +100,7 @@ typedef struct rs_spec {
     char *engine;      /* "auto" or an engine's name */
     uint64_t *devices; /* [n_devices] of the engine's devices; none for all */
     size_t n_devices;
+    rs_shard shard;
     int threads;     /* 0: all that this process may use */
     uint64_t memory; /* bytes; 0: three quarters of what is free */
     bool raw;

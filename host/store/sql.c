@@ -3,6 +3,18 @@
 #include <errno.h>
 #include <string.h>
 
+/* Columns of points: what was found at a radius. */
+#define POINT_RESULTS                                                                              \
+    "rho, g, decay_rate, forward_nonfinite, fp32_underflow, fp32_overflow, fp16_underflow,"        \
+    " fp16_overflow, bf16_underflow, bf16_overflow, backward_nonfinite"
+#define TIMING                                                                                     \
+    "radii, columns, forward_s, backward_s, transfer_s, device, threads, host, rank, device_index"
+/* What is known of the run that comes in. */
+#define INCOMING(columns)  "(SELECT " columns " FROM temp.incoming WHERE rowid = ?1)"
+#define INCOMING_BEGINNING INCOMING(RS_RUN_BEGINNING)
+#define INCOMING_END       INCOMING(RS_RUN_END)
+#define INCOMING_FINISHED  INCOMING("finished")
+
 /* In the statements on cases (is_on_cases) %s stands, in turn, for the columns of their identity
  * (in FIND_POINTS without the seed), as many parameters, and the columns again. */
 static const char *const statement_sql[RS_SQL_N] = {
@@ -71,6 +83,69 @@ static const char *const statement_sql[RS_SQL_N] = {
         "INSERT INTO radii (run_id, hidden, matrix, radius) VALUES (?1, ?2, ?3, ?4)"
         " ON CONFLICT (hidden, matrix) DO UPDATE SET radius = excluded.radius,"
         " run_id = excluded.run_id",
+    [RS_SQL_READ_RUNS] = "SELECT id, " RS_RUN_BEGINNING ", " RS_RUN_END " FROM runs",
+    [RS_SQL_READ_CASES] = "SELECT %s, model, status, reason, run_id, id, steps FROM cases",
+    [RS_SQL_READ_POINTS] = "SELECT run_id, rho_asked, " POINT_RESULTS ", id FROM points"
+                           " WHERE case_id = ?1",
+    [RS_SQL_READ_CURVES] = "SELECT mean, min, max, zero FROM curves WHERE point_id = ?1",
+    [RS_SQL_READ_STATE_CURVES] =
+        "SELECT state, mean, min, max, zero FROM state_curves WHERE point_id = ?1",
+    [RS_SQL_READ_GRADIENTS] =
+        "SELECT weight_ih, weight_hh, bias_ih, bias_hh FROM gradients WHERE point_id = ?1",
+    [RS_SQL_READ_CLIPS] = "SELECT run_id, max_norm FROM clips WHERE case_id = ?1",
+    [RS_SQL_READ_TIMINGS] = "SELECT run_id, " TIMING " FROM timings WHERE case_id = ?1",
+    [RS_SQL_READ_RADII] = "SELECT run_id, hidden, matrix, radius FROM radii",
+    [RS_SQL_ADD_INCOMING] =
+        "INSERT INTO temp.incoming (input, id, " RS_RUN_BEGINNING ", " RS_RUN_END ")"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    /* In the order of starting; of the states that a run was seen in, its end first. */
+    [RS_SQL_READ_INCOMING] = "SELECT rowid, input FROM temp.incoming ORDER BY " RS_RUN_BEGINNING
+                             ", finished IS NULL, " RS_RUN_END,
+    [RS_SQL_FIND_SAME_RUN] =
+        "SELECT id FROM main.runs WHERE (" RS_RUN_BEGINNING ") IS " INCOMING_BEGINNING
+        " AND (finished IS NULL OR " INCOMING_FINISHED " IS NULL"
+        " OR (" RS_RUN_END ") IS " INCOMING_END ") ORDER BY finished IS NULL LIMIT 1",
+    [RS_SQL_ADD_SAME_RUN] =
+        "INSERT INTO main.runs (" RS_RUN_BEGINNING ", " RS_RUN_END ")"
+        " SELECT " RS_RUN_BEGINNING ", " RS_RUN_END " FROM temp.incoming WHERE rowid = ?1",
+    [RS_SQL_END_SAME_RUN] =
+        "UPDATE main.runs SET (" RS_RUN_END ") = " INCOMING_END
+        " WHERE id = ?2 AND finished IS NULL AND " INCOMING_FINISHED " IS NOT NULL",
+    [RS_SQL_MAP_RUN] = "UPDATE temp.incoming SET run = ?2 WHERE rowid = ?1",
+    [RS_SQL_FIND_MAPPED_RUN] = "SELECT run FROM temp.incoming WHERE input = ?1 AND id = ?2",
+    /* By their runs; those without any last. */
+    [RS_SQL_ORDER_INPUTS] =
+        "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)"
+        " SELECT i FROM n LEFT JOIN temp.incoming ON input = i GROUP BY i"
+        " ORDER BY min(run) IS NULL, min(run), max(run), count(*), i",
+    [RS_SQL_FIND_CASE] = "SELECT id FROM cases WHERE (%s) = (%s)",
+    /* The latest attempt tells, but a success comes before all failures. */
+    [RS_SQL_IMPROVE_CASE] =
+        "UPDATE cases SET model = ?2, status = ?3, reason = ?4, run_id = ?5 WHERE id = ?1 AND"
+        " (?3 = 'done', (SELECT started FROM runs r WHERE r.id = ?5), ?2, ifnull(?4, ''))"
+        " > (status = 'done', (SELECT started FROM runs r WHERE r.id = cases.run_id), model,"
+        " ifnull(reason, ''))",
+    [RS_SQL_FIND_SAME_POINT] =
+        "SELECT id FROM points WHERE case_id = ?1 AND ifnull(rho_asked, -1) = ifnull(?3, -1)"
+        " AND (" POINT_RESULTS ") IS (?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    [RS_SQL_KEEP_CURVE] = "INSERT INTO curves (point_id, mean, min, max, zero)"
+                          " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+    [RS_SQL_FIND_SAME_CURVE] =
+        "SELECT 1 FROM curves WHERE point_id = ?1 AND (mean, min, max, zero) IS (?2, ?3, ?4, ?5)",
+    [RS_SQL_KEEP_STATE_CURVE] = "INSERT INTO state_curves (point_id, state, mean, min, max, zero)"
+                                " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+    [RS_SQL_FIND_SAME_STATE_CURVE] = "SELECT 1 FROM state_curves WHERE point_id = ?1 AND state = ?2"
+                                     " AND (mean, min, max, zero) IS (?3, ?4, ?5, ?6)",
+    [RS_SQL_FIND_SAME_GRADIENTS] =
+        "SELECT 1 FROM gradients WHERE point_id = ?1"
+        " AND (weight_ih, weight_hh, bias_ih, bias_hh) IS (?2, ?3, ?4, ?5)",
+    /* Of a run that was seen twice the later state, in which it has computed more. */
+    [RS_SQL_KEEP_TIMING] = "INSERT INTO timings (case_id, run_id, " TIMING ")"
+                           " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+                           " ON CONFLICT (case_id, run_id) DO UPDATE SET (" TIMING ")"
+                           " = (?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) WHERE ?3 > radii",
+    [RS_SQL_KEEP_RADIUS] = "INSERT INTO radii (run_id, hidden, matrix, radius)"
+                           " VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
 };
 
 static const char *way_out(int code) {
@@ -160,7 +235,8 @@ static rs_status prepare_first(rs_store *store, rs_statement which, const char *
 
 static bool is_on_cases(rs_statement which) {
     return which == RS_SQL_FIND_POINTS || which == RS_SQL_ADD_CASE || which == RS_SQL_CHANGE_CASE ||
-           which == RS_SQL_ADD_CLIP_OF_CASE;
+           which == RS_SQL_ADD_CLIP_OF_CASE || which == RS_SQL_READ_CASES ||
+           which == RS_SQL_FIND_CASE;
 }
 
 rs_status rs_sql_prepare(rs_store *store, rs_statement which, sqlite3_stmt **out) {
@@ -208,6 +284,11 @@ rs_status rs_sql_run_plain(rs_store *store, rs_statement which, const char *doin
 
 void rs_bind_text(rs_binder *b, const char *text) {
     int const code = sqlite3_bind_text(b->to, ++b->at, text, -1, SQLITE_STATIC);
+    if (code != SQLITE_OK) b->code = code;
+}
+
+void rs_bind_value(rs_binder *b, sqlite3_stmt *row, int column) {
+    int const code = sqlite3_bind_value(b->to, ++b->at, sqlite3_column_value(row, column));
     if (code != SQLITE_OK) b->code = code;
 }
 

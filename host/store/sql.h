@@ -33,6 +33,35 @@ typedef enum rs_statement {
     RS_SQL_CONFIRM_ZERO_START,
     RS_SQL_FIND_RADII,
     RS_SQL_ADD_RADIUS,
+    /* Of merge.c, on the database read: */
+    RS_SQL_READ_RUNS,
+    RS_SQL_READ_CASES,
+    RS_SQL_READ_POINTS,
+    RS_SQL_READ_CURVES,
+    RS_SQL_READ_STATE_CURVES,
+    RS_SQL_READ_GRADIENTS,
+    RS_SQL_READ_CLIPS,
+    RS_SQL_READ_TIMINGS,
+    RS_SQL_READ_RADII,
+    /* and on the one written: */
+    RS_SQL_ADD_INCOMING,
+    RS_SQL_READ_INCOMING,
+    RS_SQL_FIND_SAME_RUN,
+    RS_SQL_ADD_SAME_RUN,
+    RS_SQL_END_SAME_RUN,
+    RS_SQL_MAP_RUN,
+    RS_SQL_FIND_MAPPED_RUN,
+    RS_SQL_ORDER_INPUTS,
+    RS_SQL_FIND_CASE,
+    RS_SQL_IMPROVE_CASE,
+    RS_SQL_FIND_SAME_POINT,
+    RS_SQL_KEEP_CURVE,
+    RS_SQL_FIND_SAME_CURVE,
+    RS_SQL_KEEP_STATE_CURVE,
+    RS_SQL_FIND_SAME_STATE_CURVE,
+    RS_SQL_FIND_SAME_GRADIENTS,
+    RS_SQL_KEEP_TIMING,
+    RS_SQL_KEEP_RADIUS,
     RS_SQL_N
 } rs_statement;
 
@@ -45,6 +74,12 @@ struct rs_store {
     int live;           /* the file for the locks of runs, < 0 for none: live.h */
     int64_t looks_left; /* until statements take too long: guard.h */
 };
+
+/* Columns of runs: what is known when a run begins, and what tells how it ended. */
+#define RS_RUN_BEGINNING                                                                           \
+    "started, version, git_commit, libraries, host, system, engine, device, driver, threads, "     \
+    "memory, command_line, spec, isa, workers"
+#define RS_RUN_END "finished, outcome, engine_s, wall_s"
 
 /* Whether all that have the file open are programs of this machine. */
 bool rs_store_is_local(const rs_store *store);
@@ -80,6 +115,7 @@ typedef struct rs_binder {
 } rs_binder;
 
 void rs_bind_text(rs_binder *b, const char *text);
+void rs_bind_value(rs_binder *b, sqlite3_stmt *row, int column); /* of a row of any database */
 void rs_bind_whole(rs_binder *b, int64_t whole);
 void rs_bind_size(rs_binder *b, size_t size);
 void rs_bind_real(rs_binder *b, double real);

@@ -92,6 +92,7 @@ static rs_status find_work(sweep *s) {
                                        .finding = &s->storing.finding,
                                        .rates = s->storing.rates}));
     for (size_t i = 0; i < crew->plan.n; ++i) {
+        if (!rs_plan_in_shard(&crew->plan, i)) continue;
         rs_case const one = rs_plan_case(&crew->plan, i);
         size_t const missing = rs_launches_missing(&crew->launches, i);
         if (missing == 0) ++s->outcome.skipped;
@@ -246,7 +247,7 @@ static rs_status make(sweep *s, const rs_engine *engine, const rs_spec *spec) {
     RS_TRY(rs_crew_make(engine, spec, crew));
     s->storing.crew = crew;
     RS_TRY(rs_storing_make(&s->storing));
-    s->outcome.cases = crew->plan.n;
+    s->outcome.cases = crew->launches.cases;
     return rs_crew_open(crew);
 }
 

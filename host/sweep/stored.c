@@ -61,6 +61,7 @@ static rs_status read_point(void *arg, const rs_stored_point *point) {
     }
     size_t const radius = radius_index(spec, point->rho_asked);
     if (r->seed == spec->n_seeds || radius == spec->n_rho) return RS_OK;
+    if (!rs_plan_in_shard(r->s->plan, case_index(r))) return RS_OK;
     r->s->launches->done[case_index(r) * spec->n_rho + radius] = true;
     r->s->rates[radius] = point->decay_rate;
     r->has_rates = true;

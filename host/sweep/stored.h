@@ -16,8 +16,8 @@ typedef struct rs_stored {
     double *rates;         /* [n_rho] room for those of one case */
 } rs_stored;
 
-/* Reads all points of the plan that the database holds with all that the spec asks for, and adds
- * the spec's norm to clip to to their cases. RS_EINTERRUPTED, and the store's errors. */
+/* Reads all points of the spec's shard that the database holds with all that the spec asks for, and
+ * adds the spec's norm to clip to to their cases. RS_EINTERRUPTED, and the store's errors. */
 rs_status rs_stored_read(const rs_stored *stored);
 
 #endif

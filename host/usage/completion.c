@@ -20,7 +20,8 @@ rs_status rs_completion_parse(const char *word, rs_shell *out) {
 static bool is_list(const char *argument) { return strcmp(argument, "LIST") == 0; }
 
 static bool is_file(const char *argument) {
-    static const char *const files[] = {"FILE", "FILE[,FILE...]", "DB", "DIR", "[SPEC.ini]"};
+    static const char *const files[] = {"FILE",  "FILE[,FILE...]", "DB",    "DIR",
+                                        "DB...", "[SPEC.ini]",     "OUT.db"};
     for (size_t i = 0; i < sizeof files / sizeof *files; ++i)
         if (strcmp(argument, files[i]) == 0) return true;
     return false;
@@ -50,6 +51,13 @@ static bool next_argument(const char **rest, char one[RS_COMMAND_TEXT]) {
     return length > 0 && one[0] != '-'; /* options end them */
 }
 
+/* Whether all arguments from this one on are such. */
+static bool is_repeated(const char *argument) {
+    static const char dots[] = "...";
+    size_t const length = strlen(argument), end = sizeof dots - 1;
+    return length > end && strcmp(argument + length - end, dots) == 0;
+}
+
 /* ---- bash ------------------------------------------------------------------------------------ */
 
 /* "list tanh relu", "file" and the like, as completion.bash reads it. */
@@ -75,7 +83,10 @@ static void print_bash_arguments(FILE *out, const rs_usage *usage) {
     char one[RS_COMMAND_TEXT];
     const char *rest = usage->arguments ? usage->arguments : "";
     for (size_t i = 1; next_argument(&rest, one); ++i) {
-        fprintf(out, "    '%s %zu') echo '", usage->name, i);
+        if (is_repeated(one))
+            fprintf(out, "    '%s '[0-9]*) echo '", usage->name);
+        else
+            fprintf(out, "    '%s %zu') echo '", usage->name, i);
         print_bash_value(out, one, i == 1 ? usage->word : NULL);
         fputs("' ;;\n", out);
     }
@@ -201,7 +212,10 @@ static void print_zsh_arguments(FILE *out, const rs_usage *usage) {
     char one[RS_COMMAND_TEXT];
     const char *rest = usage->arguments ? usage->arguments : "";
     for (size_t i = 1; next_argument(&rest, one); ++i) {
-        fprintf(out, " \\\n            '%zu", i);
+        if (is_repeated(one))
+            fputs(" \\\n            '*", out);
+        else
+            fprintf(out, " \\\n            '%zu", i);
         print_zsh_value(out, one, i == 1 ? usage->word : NULL);
         fputc('\'', out);
     }

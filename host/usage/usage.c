@@ -186,6 +186,19 @@ const rs_usage rs_usage_table = {
     .options = table_options,
 };
 
+const rs_usage rs_usage_merge = {
+    .name = "merge",
+    .summary = "put the databases of shards together",
+    .arguments = "OUT.db DB...",
+    .about = "Adds the runs and results of databases to OUT.db, which is made if missing and else "
+             "keeps what it has: all of them or, where one cannot be read or contradicts another, "
+             "none. Their order changes nothing, and what is there already is not added again.",
+    .notes = "A sweep may still write to what is read; merge again when it is done.",
+    .examples = "  rhosweep sweep spec.ini --shard 0/2 -o part0.db\n"
+                "  rhosweep sweep spec.ini --shard 1/2 -o part1.db\n"
+                "  rhosweep merge all.db part0.db part1.db",
+};
+
 const rs_usage rs_usage_plot = {
     .name = "plot",
     .summary = "draw decay rates over the radius in the terminal",
@@ -253,8 +266,9 @@ const rs_usage rs_usage_completion = {
 
 const rs_usage *rs_usage_command(size_t i) {
     static const rs_usage *const commands[] = {
-        &rs_usage_sweep,   &rs_usage_table,   &rs_usage_plot,       &rs_usage_report,
-        &rs_usage_inspect, &rs_usage_devices, &rs_usage_completion, NULL};
+        &rs_usage_sweep,   &rs_usage_table,      &rs_usage_merge,
+        &rs_usage_plot,    &rs_usage_report,     &rs_usage_inspect,
+        &rs_usage_devices, &rs_usage_completion, NULL};
     return commands[i];
 }
 

@@ -34,8 +34,8 @@ typedef struct rs_usage {
 /* Places of the table's options in their list. */
 enum { RS_TABLE_FORMAT, RS_TABLE_COLUMNS, RS_TABLE_WIDE };
 
-extern const rs_usage rs_usage_program, rs_usage_sweep, rs_usage_table, rs_usage_plot,
-    rs_usage_report, rs_usage_inspect, rs_usage_devices, rs_usage_completion;
+extern const rs_usage rs_usage_program, rs_usage_sweep, rs_usage_table, rs_usage_merge,
+    rs_usage_plot, rs_usage_report, rs_usage_inspect, rs_usage_devices, rs_usage_completion;
 
 typedef enum rs_shell { RS_BASH, RS_ZSH, RS_N_SHELL } rs_shell;
 

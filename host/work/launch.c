@@ -25,9 +25,9 @@ static size_t wanted_groups(const rs_launches *l, size_t first, const rs_device 
     size_t same = 0;
     for (size_t i = first; i < l->plan->n && same < wanted; ++i) {
         rs_case const other = rs_plan_case(l->plan, i);
-        same += rs_case_same_shape(&one, &other);
+        same += !l->taken[i] && rs_case_same_shape(&one, &other);
     }
-    return same;
+    return same > 0 ? same : 1;
 }
 
 /* Where cases of one shape first appear, and how they are cut. */
@@ -92,9 +92,19 @@ static rs_status find_cut(rs_launches *l, shapes *s, size_t i, size_t *at) {
     return RS_OK;
 }
 
+/* Those of other shards count as taken. */
+static void take_shard(rs_launches *l) {
+    for (size_t i = 0; i < l->plan->n; ++i) {
+        l->taken[i] = !rs_plan_in_shard(l->plan, i);
+        l->cases += !l->taken[i];
+    }
+}
+
+/* The first case is cut for in any case: the engine of a shard without cases is opened too. */
 static rs_status cut_all(rs_launches *l, shapes *s) {
     size_t at = 0;
     for (size_t i = 0; i < l->plan->n; ++i) {
+        if (l->taken[i] && i > 0) continue;
         RS_TRY(find_cut(l, s, i, &at));
         l->cut_of[i] = (uint32_t)at;
     }
@@ -115,6 +125,7 @@ rs_status rs_launches_make(const rs_engine *engine, size_t index, const rs_devic
                 .device = device,
                 .resources = resources,
                 .memory = memory};
+    take_shard(out);
     rs_status const status = cut_all(out, &s);
     out->n_cuts = s.n;
     free(s.first);

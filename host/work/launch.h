@@ -12,13 +12,14 @@ typedef struct rs_launches {
     rs_cut *cut; /* [n_cuts] for every shape, in the order of first appearance */
     size_t n_cuts;
     uint32_t *cut_of;           /* [plan->n] */
+    size_t cases;               /* of the spec's shard: only they are to be done */
     size_t groups;              /* most cases of any launch */
     rs_shape largest;           /* rectangle of most engine bytes: what the engine is opened for */
     uint64_t most_engine_bytes; /* of `largest` */
     uint64_t most_host_bytes;   /* that the driver holds for any launch */
     uint64_t most_making_bytes; /* that a thread needs while it prepares any */
     bool *done;   /* [plan->n][n_rho] points that are not to be computed; the caller sets them */
-    bool *taken;  /* [plan->n] in a launch already */
+    bool *taken;  /* [plan->n] in a launch already, or of another shard */
     size_t first; /* all cases before are taken or done */
     size_t handed_out; /* cases in launches so far */
 } rs_launches;
@@ -35,9 +36,9 @@ typedef struct rs_launch {
     uint64_t host_bytes; /* that the driver holds for it */
 } rs_launch;
 
-/* Cuts every shape of the plan for this engine and its device `index` within `memory`; nothing is
- * done yet. RS_EINPUT where a shape does not fit or the engine does not support it, RS_EMEMORY.
- * Borrows spec and plan. Freed with rs_launches_free in any case. */
+/* Cuts every shape of the spec's shard for this engine and its device `index` within `memory`;
+ * nothing is done yet. RS_EINPUT where a shape does not fit or the engine does not support it,
+ * RS_EMEMORY. Borrows spec and plan. Freed with rs_launches_free in any case. */
 rs_status rs_launches_make(const rs_engine *engine, size_t index, const rs_device *device,
                            const rs_resources *resources, uint64_t memory, const rs_spec *spec,
                            const rs_plan *plan, rs_launches *out);

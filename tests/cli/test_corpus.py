@@ -68,6 +68,33 @@ def test_a_sweep_into_a_crafted_database(copy):
     answer("table", "decay", copy)
 
 
+@pytest.mark.parametrize("copy", DATABASES, ids=names(DATABASES), indirect=True)
+def test_merging_a_crafted_database(copy, request, tmp_path):
+    before = Path(copy).read_bytes()
+    good = shutil.copy(CORPUS / "databases" / "no_rows.db", tmp_path / "good.db")
+    code = answer("merge", tmp_path / "out.db", good, copy)
+    name = request.node.callspec.id
+    if REFUSED.search(name) or name.startswith("version"):
+        assert code == 2
+    if name in GOOD and not name.startswith("version"):
+        assert code == 0
+    assert (tmp_path / "out.db").exists() == (code == 0)
+    assert Path(copy).read_bytes() == before
+
+
+@pytest.mark.parametrize("copy", DATABASES, ids=names(DATABASES), indirect=True)
+def test_merging_into_a_crafted_database(copy, request, tmp_path):
+    before = Path(copy).read_bytes()
+    good = shutil.copy(CORPUS / "databases" / "sweep.db", tmp_path / "good.db")
+    code = answer("merge", copy, good)
+    name = request.node.callspec.id
+    if REFUSED.search(name.replace("empty", "")):
+        assert code == 2 and Path(copy).read_bytes() == before
+    if name == "sweep":
+        assert code == 0
+    assert set(tmp_path.iterdir()) == {Path(copy), Path(good)}
+
+
 @pytest.mark.parametrize("path", MODELS, ids=names(MODELS))
 def test_a_crafted_model(path, tmp_path):
     answer("inspect", path)

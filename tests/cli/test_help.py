@@ -8,7 +8,7 @@ import pytest
 
 from conftest import PROGRAM, rhosweep, succeed
 
-COMMANDS = ("sweep", "table", "plot", "report", "inspect", "devices", "completion")
+COMMANDS = ("sweep", "table", "merge", "plot", "report", "inspect", "devices", "completion")
 BASH = shutil.which("bash")
 
 
@@ -108,7 +108,8 @@ def test_bash_completes(words, offered):
 @pytest.mark.skipif(not BASH, reason="no bash")
 @pytest.mark.parametrize("words", [["sweep", ""], ["sweep", "-o", ""], ["sweep", "--raw", ""],
                                    ["table", "decay", ""], ["plot", ""], ["report", "--bench", ""],
-                                   ["inspect", ""]])
+                                   ["inspect", ""], ["merge", ""],
+                                   ["merge", "a.db", "b.db", "c.db", ""]])
 def test_bash_completes_files(words, tmp_path):
     (tmp_path / "results.db").touch()
     assert complete(*words, cwd=tmp_path) == ["results.db"]

@@ -109,6 +109,17 @@ def test_rank_0_alone_says_what_was_done(database):
 
 
 @needs_mpi
+def test_ranks_share_a_shard(database, tmp_path, reference):
+    parts = [tmp_path / "part0.db", tmp_path / "part1.db"]
+    for i, part in enumerate(parts):
+        done = mpirun(2, "sweep", "--quiet", "-o", part, *SHARED, "--shard", f"{i}/2")
+        assert done.returncode == 0, done.stderr
+        assert query(part, "SELECT count(*) FROM cases") == [(300,)]
+    assert rhosweep("merge", database, *parts).returncode == 0
+    assert_same_tables(database, reference)
+
+
+@needs_mpi
 def test_more_ranks_than_cases(database):
     done = mpirun(4, "sweep", "--quiet", "-o", database, "--hidden", 4, "--steps", 8, "--seeds", "1:2")
     assert done.returncode == 0, done.stderr

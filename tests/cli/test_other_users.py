@@ -123,3 +123,14 @@ def test_a_sweep_that_begins_while_another_user_reads(shared):
     assert len(first + rest) <= len(before)
     assert files_of(shared, READER) == []
     run_as(READER, shared, "table", "profile", "results.db")
+
+
+def test_merging_what_others_own(shared):
+    for i in range(2):
+        run_as(OWNER, shared, "sweep", "--quiet", "-o", f"part{i}.db", *SMALL, "--shard", f"{i}/2")
+    run_as(OWNER, shared, "sweep", "--quiet", "-o", "whole.db", *SMALL)
+    run_as(READER, shared, "merge", "all.db", "part0.db", "part1.db")
+    assert run_as(READER, shared, "table", "profile", "all.db") == \
+        run_as(READER, shared, "table", "profile", "whole.db")
+    assert files_of(shared, READER) == ["all.db"]
+    assert files_of(shared, OWNER) == ["part0.db", "part1.db", "whole.db"]

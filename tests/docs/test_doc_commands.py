@@ -30,8 +30,11 @@ NOT_RUN = {
     "cmake": "builds and installs; test_install.py",
     "cpack": "test_install.py",
     "git": "every clone is one",
+    "mpirun": "several processes; test_mpi.py",
     "perf": "not installed",
     "pip": "scripts/setup and test_install.py do it",
+    "sbatch": "needs Slurm",
+    "srun": "needs Slurm",
     "python3": "makes an environment; test_install.py",
     "scripts/bench": "minutes; test_bench_tools.py",
     "scripts/gpu-check": "needs a GPU; tests/gpu_check",
@@ -47,6 +50,8 @@ STAND_INS = {
     "scripts/paper": "rhosweep sweep sweeps/paper.ini -o paper.db",
     "rhosweep sweep sweeps/paper.ini --engine cuda -o paper.db":
         "rhosweep sweep sweeps/paper.ini --engine cpu -o paper.db",
+    "parallel --jobs 1 rhosweep sweep spec.ini --shard {}/8 -o part{}.db ::: {0..7}":
+        "for i in {0..7}; do rhosweep sweep spec.ini --shard $i/8 -o part$i.db; done",
 }
 # Sizes that take long, in commands and in spec files.
 SHORTER = {"--hidden 64,256": "--hidden 8,16", "--seeds 0:19": "--seeds 0:3"}
@@ -87,7 +92,7 @@ class nn:
 
 def commands_of(text):
     """The commands of a block: without comments, continued lines as one."""
-    lines = (re.sub(r"(^|\s)#\s.*", "", line).strip() for line in text.replace("\\\n", " ").splitlines())
+    lines = (re.sub(r"(^|\s)#(\s|!|SBATCH).*", "", line).strip() for line in text.replace("\\\n", " ").splitlines())
     return [line for line in lines if line]
 
 
@@ -173,7 +178,8 @@ def quickstart(tmp_path_factory):
 def run(words, folder, block, page):
     paths = [str(folder / "torch"), str(ROOT / "reports"), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "HOME": str(folder), "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
-                   "PYTHONPATH": os.pathsep.join(paths)}
+                   "PYTHONPATH": os.pathsep.join(paths), "SLURM_ARRAY_TASK_ID": "0",
+                   "SLURM_ARRAY_TASK_COUNT": "32"}
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False,
                           timeout=TIMEOUT)
     assert done.returncode == 0, f"{page}:{block.line}: {words[-1]}: {done.stderr}"
@@ -271,7 +277,9 @@ def known_options():
 
 # Pages about the program; the others name options of scripts and tools.
 ABOUT_THE_PROGRAM = ("README.md", *(page for page in PAGES if page.startswith("docs/")))
-OF_OTHER_PROGRAMS = {"--install", "--target", "--no-deps"}  # of cmake and pip
+OF_OTHER_PROGRAMS = {"--install", "--target", "--no-deps",  # of cmake and pip
+                     "--array", "--gpus", "--sshlogin",  # of Slurm and GNU parallel
+                     "--kill-on-bad-exit", "--map-by", "--bind-to"}  # of srun and mpirun
 
 
 def test_options_in_the_text_exist():
