@@ -4,7 +4,7 @@
 #define RS_RANKS_H
 
 #include "message.h"
-#include "mpi.h"
+#include "mpi_library.h"
 
 typedef struct rs_ranks {
     const rs_mpi *mpi; /* NULL: this process is alone */

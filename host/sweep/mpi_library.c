@@ -1,4 +1,4 @@
-#include "mpi.h"
+#include "mpi_library.h"
 
 #include <mpi.h>
 #include <sched.h>
