@@ -242,10 +242,8 @@ static void return_freed_memory(void) {
 static rs_status make(sweep *s, const rs_engine *engine, const rs_spec *spec) {
     rs_crew *crew = &s->crew;
     bool const first = rs_ranks_is_first(s->ranks);
-    if (rs_ranks_are_several(s->ranks)) {
-        crew->place = s->ranks->place;
-        if (first) crew->guests = RS_EXCHANGE_GUESTS;
-    }
+    if (s->ranks) crew->place = s->ranks->place;
+    if (first && rs_ranks_are_several(s->ranks)) crew->guests = RS_EXCHANGE_GUESTS;
     if (!first) rs_outpost_make(&s->outpost, s->ranks, crew);
     if (!engine) RS_TRY(choose_engine(spec->engine, &engine));
     if (first) RS_TRY(rs_store_probe(spec->output));

@@ -191,10 +191,9 @@ rs_status rs_ranks_wait(rs_ranks *ranks, rs_rank_tag tag, rs_received *out) {
 
 void rs_ranks_end(rs_ranks *ranks, rs_status status) {
     if (!ranks->mpi) return;
-    if (ranks->broken) {
-        if (ranks->place.rank == 0) ranks->mpi->end_job(rs_exit_code(status));
-        return;
-    }
+    bool const in_haste = ranks->broken || status == RS_EINTERRUPTED;
+    if (in_haste && ranks->place.rank == 0) ranks->mpi->end_job(rs_exit_code(status));
+    if (ranks->broken) return;
     if (status == RS_EINTERRUPTED) alarm(5); /* others may be gone: its signal ends the process */
     while (ranks->unsent > 0) rs_ranks_pause(ranks);
     ranks->mpi->finish();

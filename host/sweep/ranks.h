@@ -4,7 +4,7 @@
 #define RS_RANKS_H
 
 #include "message.h"
-#include "mpi_calls.h"
+#include "mpi_library.h"
 
 typedef struct rs_ranks {
     const rs_mpi *mpi; /* NULL: this process is alone */
@@ -42,8 +42,8 @@ unsigned long rs_ranks_launched(const char **variable);
  * build or this machine has no MPI for that: each process would do all the work. */
 rs_status rs_ranks_begin(rs_ranks *ranks);
 
-/* The last call, with how it went: where the ranks are broken, rank 0 ends the job. Waits for the
- * other ranks to end, too, but after Ctrl-C for no longer than five seconds. */
+/* The last call, with how it went: where the ranks are broken, and after Ctrl-C, rank 0 ends the
+ * job. Waits for the other ranks to end, too, but after Ctrl-C for no longer than five seconds. */
 void rs_ranks_end(rs_ranks *ranks, rs_status status);
 
 /* Rank 0, or alone; `ranks` may be NULL for alone. */
