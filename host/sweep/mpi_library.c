@@ -1,8 +1,4 @@
-<<<<<<<< HEAD:host/sweep/mpi_calls.c
-#include "mpi_calls.h"
-========
 #include "mpi_library.h"
->>>>>>>> h-mpi:host/sweep/mpi_library.c
 
 #include <mpi.h>
 #include <sched.h>

@@ -1,10 +1,5 @@
-<<<<<<<< HEAD:host/sweep/mpi_calls.h
-/* mpi_calls: what the sweep needs of MPI, as a table of functions. Only mpi_calls.c calls MPI. It
- * is a library of its own, rhosweep_mpi.so, which ranks.c loads where a launcher has started
-========
 /* mpi_library: what the sweep needs of MPI, as a table of functions. Only mpi_library.c calls MPI.
  * It is a library of its own, rhosweep_mpi.so, which ranks.c loads where a launcher has started
->>>>>>>> h-mpi:host/sweep/mpi_library.h
  * several processes; so the program itself needs no MPI, neither to be built nor to run.
  *
  * Messages are whole numbers of blocks, because MPI counts in an int: so they may have 128 GiB. An
