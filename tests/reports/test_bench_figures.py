@@ -387,7 +387,7 @@ def test_of_more_shapes_than_there_is_room_for_the_largest_of_each_size(read):
     assert "3 of 15 shapes shown" in axes.get_xlabel()
 
 
-@pytest.mark.parametrize("wanted", BY_SHAPE)
+@pytest.mark.parametrize("wanted", sorted(BY_SHAPE))
 def test_a_slide_has_one_cell_and_room(wanted, read):
     shapes = [(hidden, 4, 8, 10) for hidden in (8, 16, 32, 64, 128)]
     table = read([cells(shapes, 1.0)])
