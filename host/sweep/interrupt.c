@@ -1,9 +1,12 @@
 #include "interrupt.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
-static volatile sig_atomic_t asked_to_stop;
+/* The signal may come to any thread, and all look. */
+static atomic_int asked_to_stop;
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2, "a signal handler may set it");
 
 static void note(int signal_number) {
     (void)signal_number;
