@@ -75,8 +75,10 @@ static rs_status open_engine(size_t device, const rs_shape *largest, const rs_re
 
 /* What a real engine takes for granted. */
 static rs_status check_shape(const rs_shape *shape) {
-    if (fake.launches == FAKE_MAX_LAUNCHES || shape->groups > FAKE_MAX_GROUPS ||
-        shape->radii > FAKE_MAX_RADII)
+    pthread_mutex_lock(&lock);
+    bool const full = fake.launches == FAKE_MAX_LAUNCHES;
+    pthread_mutex_unlock(&lock);
+    if (full || shape->groups > FAKE_MAX_GROUPS || shape->radii > FAKE_MAX_RADII)
         return rs_fail(RS_EDEVICE, "fake: the record is too small for this test");
     if (count_bytes(shape, &fake.resources) > count_bytes(&fake.largest, &fake.resources))
         return rs_fail(RS_EDEVICE, "fake: a pass larger than what the engine was opened for");
