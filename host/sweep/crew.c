@@ -293,13 +293,6 @@ static bool on_tick(void *arg, double fraction) {
 
 /* ---- devices that fail ----------------------------------------------------------------------- */
 
-/* The first reason, where the device failed with every case of the launch; else NULL. */
-static const char *device_failure(const rs_work *work) {
-    for (size_t g = 0; g < work->launch.groups; ++g)
-        if (work->task[g].status != RS_EDEVICE) return NULL;
-    return work->task[0].reason ? work->task[0].reason : "out of memory";
-}
-
 /* What the outcome of a launch says of the device that gave it back. */
 static void judge(rs_crew *crew, size_t place, bool failed) {
     pthread_mutex_lock(&crew->lock);
@@ -374,7 +367,7 @@ static rs_status run_launch(rs_hand *hand, rs_ticket ticket) {
     rs_work *work = &crew->work[ticket.place];
     hand->running = work_of(&work->launch);
     rs_status const status = rs_work_run(&hand->worker, work);
-    const char *const failure = status == RS_OK ? device_failure(work) : NULL;
+    const char *const failure = status == RS_OK ? rs_work_device_failure(work) : NULL;
     if (failure && may_give_back(hand, ticket.place)) return give_back(hand, ticket, failure);
     judge(crew, ticket.place, failure);
     crew->origin[ticket.place] = &hand->origin;

@@ -79,12 +79,6 @@ static void stop_others(rs_exchange *x) {
     }
 }
 
-static bool is_failure_of_device(const rs_work *work) {
-    for (size_t g = 0; g < work->launch.groups; ++g)
-        if (work->task[g].status != RS_EDEVICE) return false;
-    return work->launch.groups > 0;
-}
-
 static void retire(rs_exchange *x, rs_peer *peer, const rs_origin *origin, const char *reason) {
     peer->retired = true;
     ++peer->n_lost;
@@ -94,10 +88,9 @@ static void retire(rs_exchange *x, rs_peer *peer, const rs_origin *origin, const
 }
 
 static void judge(rs_exchange *x, rs_peer *peer, const rs_origin *origin, const rs_work *work) {
-    peer->failures = is_failure_of_device(work) ? peer->failures + 1 : 0;
-    if (peer->failures < FAILURES_TO_RETIRE || peer->retired) return;
-    const char *const reason = work->task[0].reason;
-    retire(x, peer, origin, reason ? reason : "out of memory");
+    const char *const reason = rs_work_device_failure(work);
+    peer->failures = reason ? peer->failures + 1 : 0;
+    if (peer->failures >= FAILURES_TO_RETIRE && !peer->retired) retire(x, peer, origin, reason);
 }
 
 /* ---- what the others say --------------------------------------------------------------------- */

@@ -63,14 +63,17 @@ uint64_t rs_facts_digest(const rs_crew *crew) {
 
 /* ---- facts ----------------------------------------------------------------------------------- */
 
+static void put_cuts(rs_message_out *message, const rs_launches *launches) {
+    rs_put_whole(message, launches->n_cuts);
+    for (size_t i = 0; i < launches->n_cuts; ++i) rs_put_whole(message, launches->cut[i].groups);
+}
+
 void rs_facts_put(rs_message_out *message, const rs_crew *crew) {
     char libraries[RS_LIBRARIES_TEXT];
     rs_describe_libraries(libraries);
     rs_put_text(message, crew->host_name);
     rs_put_text(message, libraries);
-    rs_put_whole(message, crew->launches.n_cuts);
-    for (size_t i = 0; i < crew->launches.n_cuts; ++i)
-        rs_put_whole(message, crew->launches.cut[i].groups);
+    put_cuts(message, &crew->launches);
     rs_put_whole(message, crew->hands);
     for (size_t i = 0; i < crew->hands; ++i) {
         const rs_origin *origin = &crew->hand[i].origin;
@@ -139,9 +142,7 @@ static void put_known(rs_message_out *message, rs_radii *radii) {
 }
 
 void rs_settings_put(rs_message_out *message, rs_crew *crew, bool radii) {
-    rs_put_whole(message, crew->launches.n_cuts);
-    for (size_t i = 0; i < crew->launches.n_cuts; ++i)
-        rs_put_whole(message, crew->launches.cut[i].groups);
+    put_cuts(message, &crew->launches);
     if (radii)
         put_known(message, &crew->radii);
     else

@@ -422,3 +422,10 @@ rs_status rs_work_run(rs_worker *worker, rs_work *work) {
     }
     return RS_OK;
 }
+
+const char *rs_work_device_failure(const rs_work *work) {
+    for (size_t g = 0; g < work->launch.groups; ++g)
+        if (work->task[g].status != RS_EDEVICE) return NULL;
+    if (work->launch.groups == 0) return NULL;
+    return work->task[0].reason ? work->task[0].reason : "out of memory";
+}

@@ -103,6 +103,9 @@ void rs_work_renew(const rs_weight_source *source, rs_work *work);
  * tasks not yet run having that status; else RS_OK. */
 rs_status rs_work_run(rs_worker *worker, rs_work *work);
 
+/* Why, where the device failed with every case of the launch; else NULL. */
+const char *rs_work_device_failure(const rs_work *work);
+
 /* Of the tasks that have run. */
 void rs_work_finish(rs_work *work);
 
