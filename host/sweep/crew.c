@@ -1,9 +1,9 @@
 #include "crew.h"
 
+#include "../../kernels/base/blas.h"
 #include "../../kernels/base/sizes.h"
 #include "../../kernels/host_device.h"
 #include "../spec/words.h"
-#include "../work/blas.h"
 #include "interrupt.h"
 
 #include <inttypes.h>

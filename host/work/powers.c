@@ -1,9 +1,9 @@
 #include "powers.h"
 
+#include "../../kernels/base/blas.h"
 #include "../../kernels/base/block.h"
 #include "../../kernels/base/random.h"
 #include "../../kernels/base/sizes.h"
-#include "blas.h"
 
 #include <cblas.h>
 #include <float.h>

@@ -1,7 +1,7 @@
 #include "spectrum.h"
 
+#include "../../kernels/base/blas.h"
 #include "../../kernels/base/sizes.h"
-#include "blas.h"
 #include "powers.h"
 
 #include <cblas.h>

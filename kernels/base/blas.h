@@ -2,7 +2,7 @@
 #ifndef RS_BLAS_H
 #define RS_BLAS_H
 
-#include "../../kernels/base/status.h"
+#include "status.h"
 
 /* Keeps BLAS and LAPACK to one thread from here on, so that no bit depends on threads. */
 void rs_blas_on_one_thread(void);
