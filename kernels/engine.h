@@ -7,10 +7,11 @@
  *     delta_T = (dL/dh_T, 0),  delta_{t-1} = sum_k s_k W_k^T dL/dp_k + what step hands back + c
  *
  * (backpropagation through time, e.g. Pascanu, Mikolov & Bengio 2013, section 1.1) and records the
- * Euclidean norms of every delta_t, and where asked for the norms of the weights' gradients. One
- * launch holds `groups`; a group is one network, of base matrices W_k, with `radii` x `batch`
- * columns. Column r * batch + b has the scales s_k of radius r and the input and start state of
- * sample b. All engines apply s_k to sums, not to weights, so that they agree to rounding.
+ * Euclidean norms of every delta_t, and where asked for the norms of the weights' gradients, and
+ * how tangents stretch. One launch holds `groups`; a group is one network, of base matrices W_k,
+ * with `radii` x `batch` columns. Column r * batch + b has the scales s_k of radius r and the input
+ * and start state of sample b. All engines apply s_k to sums, not to weights, so that they agree to
+ * rounding.
  *
  * The state of an LSTM is the pair (h, c), and delta_t is a pair in state coordinates: dL/dh_t of
  * the h_t that enters step t + 1 while c_t is held fixed, and dL/dc_t while h_t is. Other cells
@@ -64,7 +65,17 @@ typedef struct rs_shape {
     rs_precision precision; /* of arrays and arithmetic; norms are summed in double */
     bool raw;               /* plain arithmetic: no range extension, slopes from values: 1 - h^2 */
     bool gradients;         /* record the weights' gradients too */
+    size_t directions;      /* k, 1 .. S H: tangents of each column (see rs_record); 0: none */
+    size_t transient;       /* of the warm-up's last steps, along which tangents are carried too;
+                               0 without */
+    size_t qr_every;        /* steps between their QRs; 0: chosen for each column by its spread, as
+                               tangent/schedule.h says; 0 without */
+    size_t n_singular;      /* times at which singular values are recorded; only where k = S H */
+    const size_t *singular_at; /* [n_singular] ascending, 1 .. T; borrowed */
 } rs_shape;
+
+/* Blocks that recorded steps are cut into, for batch means; a step each where there are fewer. */
+enum { RS_STRETCH_BLOCKS = 16 };
 
 /* K H. Sizes of a pass that has memory: the product fits. */
 static inline size_t rs_gate_rows(const rs_shape *shape) {
@@ -139,21 +150,42 @@ typedef enum rs_gradient {
  * its norm is 0. The Frobenius norm of kind k of group g at radius r is
  * sqrt(gradient2[i]) * 2^gradient_exponent[i], i = (g R + r) RS_N_GRADIENT + k. Terms are added up
  * scaled by powers of two, so that norms are right beyond the range of the precision; in a raw pass
- * they are added as they are. */
+ * they are added as they are.
+ *
+ * Tangents v [S H][k] of a column begin as the first k unit vectors before the transient, and
+ * every step takes them along,
+ *
+ *     v_t = J_t v_{t-1},  J_t = d(h, c)_t / d(h, c)_{t-1}
+ *
+ * of which delta's way back is the transpose. Now and then QR makes them orthonormal again, v = Q R
+ * with R_ii >= 0; ln R_ii, added up over the recorded steps, grows by the i-th Lyapunov exponent in
+ * the mean of a step (Benettin et al. 1980). With k = S H the R's of the first t recorded steps
+ * multiply to the triangle of J_t .. J_1, with the same singular values. A column that is not
+ * finite has NaN. */
 typedef struct rs_record {
     double *norm2;              /* [G][T][S][R * B]  sum of squares; 0, inf and NaN as they come */
     int32_t *exponent;          /* [G][T][R * B]  binary exponent beside it */
     uint32_t *nonfinite_step;   /* [G][R * B]     first t whose state is not finite, 0 for none */
     double *gradient2;          /* [G][R][RS_N_GRADIENT]  likewise; NULL without gradients */
     int32_t *gradient_exponent; /* [G][R][RS_N_GRADIENT] */
-    double forward_seconds;     /* wall time of the forward passes; input included where the
-                                   engine's memory is the host's */
-    double backward_seconds;    /* wall time of the backward passes, norms included */
-    double gradient_seconds;    /* wall time of the weights' gradients, likewise; 0 without */
-    double transfer_seconds;    /* wall time that input and start states take to the device, packing
-                                   and drawing there included, and norms take back; part of it may
-                                   pass beside the passes of other columns. 0 where the engine's
-                                   memory is the host's */
+    double *stretch;         /* [G][R * B][RS_STRETCH_BLOCKS][k]  sum of ln R_ii over the steps of
+                                each block of recorded ones; 0 for blocks that are not there;
+                                NULL without directions, as the next three */
+    uint32_t *qr_gap;        /* [G][R * B]  most steps between two QRs of recorded ones */
+    double *log_slope;       /* [G][R * B]  mean of ln phi'(a) over recorded steps and units; NaN
+                                for cells that have more gates than one, or a leak */
+    double *singular;        /* [G][R * B][n_singular][k]  ln of singular values of J_t .. J_1,
+                                descending; NULL without */
+    double forward_seconds;  /* wall time of the forward passes; input included where the
+                                engine's memory is the host's */
+    double backward_seconds; /* wall time of the backward passes, norms included */
+    double gradient_seconds; /* wall time of the weights' gradients, likewise; 0 without */
+    double tangent_seconds;  /* wall time of carrying tangents; 0 without */
+    double qr_seconds;       /* wall time of their QRs and of singular values; 0 without */
+    double transfer_seconds; /* wall time that input and start states take to the device, packing
+                                and drawing there included, and norms take back; part of it may
+                                pass beside the passes of other columns. 0 where the engine's
+                                memory is the host's */
 } rs_record;
 
 /* The machine part that an engine runs on. */

@@ -47,6 +47,21 @@ typedef struct rs_range_steps {
 } rs_range_steps;
 rs_range_steps rs_range_find(const rs_log_profile *profile, size_t steps, size_t elements);
 
+/* How the tangents of a radius stretched, over recorded steps and in the mean over the samples.
+ * Sums until rs_lyapunov_finish (lyapunov.h). */
+typedef struct rs_lyapunov {
+    double *exponent;       /* [k] nats per step, descending; NaN where a sample is not finite */
+    double *standard_error; /* [k] of each, by batch means; NaN where there are fewer than two */
+    double *predicted; /* [k] descending, ln |eigenvalue| of a linear cell's Jacobian; NULL where
+                          there is none */
+    double *singular;  /* [n_singular][k] ln of singular values; NULL without */
+    size_t qr_every;   /* most steps between two QRs, of all samples */
+    double log_slope;  /* mean of ln phi'(a); NaN where the cell has none */
+    double
+        sum_rule_residual; /* mean exponent - ln|det W_hh| / H - log_slope; NaN where the rule does
+                              not hold: gates, a leak, fewer directions than H, a singular W_hh */
+} rs_lyapunov;
+
 /* One radius of a case. */
 typedef struct rs_point {
     double rho_asked; /* NaN for native */
@@ -60,6 +75,7 @@ typedef struct rs_point {
     bool has_gradients;
     double gradient[RS_N_GRADIENT]; /* log10 of the Frobenius norms of the weights' gradients,
                                        -inf for 0, NaN where they are NaN */
+    rs_lyapunov lyapunov;           /* NULL arrays without */
 } rs_point;
 
 /* Nats per step below which a gradient counts as unchanged: 1 part in 10^6. */

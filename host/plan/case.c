@@ -26,6 +26,11 @@ rs_shape rs_case_shape(const rs_case *one, size_t radii) {
         .raw = one->raw,
         .drive = drive_of[one->input.kind],
         .gradients = one->gradients,
+        .directions = one->tangents.directions,
+        .transient = one->tangents.transient,
+        .qr_every = one->tangents.qr_every,
+        .n_singular = one->tangents.n_singular,
+        .singular_at = one->tangents.singular_at,
         .leak = one->leak < 1.0 ? one->leak : 0.0,
     };
 }
@@ -40,7 +45,8 @@ bool rs_case_same_shape(const rs_case *a, const rs_case *b) {
     return x.batch == y.batch && x.hidden == y.hidden && x.input_size == y.input_size &&
            x.steps == y.steps && x.warmup == y.warmup && x.cell == y.cell &&
            x.precision == y.precision && x.raw == y.raw && x.drive == y.drive &&
-           x.gradients == y.gradients && x.leak == y.leak;
+           x.gradients == y.gradients && x.directions == y.directions &&
+           x.transient == y.transient && x.leak == y.leak;
 }
 
 /* ---- identity ------------------------------------------------------------------------------- */

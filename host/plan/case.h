@@ -5,6 +5,15 @@
 
 #include "../spec/spec.h"
 
+/* What is asked for of the Jacobians' product. Without directions all of it is 0. */
+typedef struct rs_tangents {
+    size_t directions;         /* resolved: 1 .. S H; 0: none */
+    size_t transient;          /* resolved; the last of the case's warm-up */
+    size_t qr_every;           /* as asked for; 0: chosen */
+    size_t n_singular;         /* only where all directions are asked for */
+    const size_t *singular_at; /* [n_singular] ascending, 1 .. T; borrowed */
+} rs_tangents;
+
 typedef struct rs_case {
     rs_cell cell;
     rs_ensemble ensemble;
@@ -15,7 +24,7 @@ typedef struct rs_case {
     rs_input input;
     size_t input_size; /* I of RS_INPUT_PYTORCH, 0 for the other inputs */
     rs_start h0;       /* resolved: RS_START_MODEL where the model's h0 is used */
-    size_t warmup;
+    size_t warmup;     /* forward steps before the recorded ones, those of a transient included */
     rs_loss loss;
     size_t fit_skip;          /* resolved */
     rs_gate_bias gate_bias;   /* of cells with gates; else drawn */
@@ -27,6 +36,7 @@ typedef struct rs_case {
     uint64_t model_digest; /* of the imported arrays; 0 unless ensemble is RS_MODEL */
     const char *model;     /* their file's name, "" without; borrowed; a label, no identity */
     bool gradients; /* of the weights are recorded too: no identity, it changes nothing else */
+    rs_tangents tangents; /* likewise: the store knows what they gave by point and by these */
     bool native; /* weight_hh unscaled: the store knows it by a point without a radius asked for */
 } rs_case;
 

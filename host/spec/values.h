@@ -61,7 +61,7 @@ typedef struct rs_shard {
     uint64_t index, count;
 } rs_shard;
 
-enum { RS_MAX_KEYS = 32 };
+enum { RS_MAX_KEYS = 40 };
 
 /* Where a value came from; a later source wins, and two values that contradict each other are an
  * error only within one source. */
@@ -107,6 +107,13 @@ typedef struct rs_spec {
     bool profiles; /* keep a curve per point; not part of a case's identity */
     double clip;   /* total norm that gradients are clipped to; NaN: the weights' gradients are not
                       measured; not part of a case's identity */
+    size_t lyapunov;  /* exponents of so many directions; SIZE_MAX: all, 0: none; neither this nor
+                         the next three are part of a case's identity, but for steps before the
+                         recorded ones */
+    size_t transient; /* steps; SIZE_MAX: the default, steps / 10 */
+    size_t qr_every;  /* steps; 0: chosen */
+    size_t *singular_at; /* [n_singular_at] ascending; empty: no singular values */
+    size_t n_singular_at;
     bool quiet;
     /* Source of every key, indexed like rs_spec_keys(): tells given values from defaults. */
     rs_source source[RS_MAX_KEYS];

@@ -8,7 +8,7 @@
 -- a database of version N as one of version N + 1, upgradeN.sql makes it one.
 
 PRAGMA application_id = 0x52484F53;
-PRAGMA user_version = 5;
+PRAGMA user_version = 6;
 
 -- Every invocation of `rhosweep sweep` that came to the point of computing.
 CREATE TABLE runs (
@@ -51,7 +51,7 @@ CREATE TABLE cases (
     input_size   INTEGER NOT NULL, -- I, features of an input of 'pytorch'; 0 for the others
     h0           TEXT NOT NULL,    -- start state: 'zero', 'normal:SIGMA', 'model' for the model's;
                                    -- 'unrecorded' where version 1 did not tell the model's from zero
-    warmup       INTEGER NOT NULL, -- forward steps before the recorded ones
+    warmup       INTEGER NOT NULL, -- forward steps before the recorded ones, a transient's included
     loss         TEXT NOT NULL,    -- 'last-mean', 'all-mean', 'random'
     fit_skip     INTEGER NOT NULL, -- steps next to the loss that the decay rate leaves out
     gate_bias    TEXT NOT NULL,    -- of the memory gate of lstm and gru: 'drawn', '1', 'chrono:50';
@@ -138,6 +138,36 @@ CREATE TABLE clips (
     run_id   INTEGER NOT NULL REFERENCES runs (id), -- that asked first
     PRIMARY KEY (case_id, max_norm)
 ) STRICT, WITHOUT ROWID;
+
+-- Lyapunov exponents of a point, in nats per step: of so many directions, whose tangents are carried
+-- from `transient` steps before the recorded ones on, and made orthonormal every `qr_asked` steps, or
+-- as often as their spread wants it where that is 0. In the mean over the samples.
+CREATE TABLE lyapunov (
+    point_id          INTEGER NOT NULL REFERENCES points (id),
+    directions        INTEGER NOT NULL, -- k, 1 .. H; .. 2 H where the state is a pair
+    transient         INTEGER NOT NULL,
+    qr_asked          INTEGER NOT NULL,
+    run_id            INTEGER NOT NULL REFERENCES runs (id), -- that computed them
+    qr_every          INTEGER NOT NULL, -- most steps between two QRs of recorded steps
+    exponents         BLOB NOT NULL, -- k float64, little-endian, descending; NaN where not finite
+    standard_errors   BLOB NOT NULL, -- k float64, by batch means; NaN with fewer than two batches
+    predicted         BLOB, -- k float64, descending, ln |eigenvalue| of a linear cell's Jacobian
+    log_slope         REAL, -- mean of ln phi'(a) over steps and units; NULL for cells that have none
+    sum_rule_residual REAL, -- mean exponent - ln|det W_hh| / H - log_slope; NULL where not known
+    PRIMARY KEY (point_id, directions, transient, qr_asked)
+) STRICT;
+
+-- Singular values of the product of the Jacobians of the first `at` recorded steps: ln of each, as
+-- float64 like curves, descending; S H of them; the mean over the samples. -inf for 0.
+CREATE TABLE singular_values (
+    point_id  INTEGER NOT NULL REFERENCES points (id),
+    transient INTEGER NOT NULL,
+    qr_asked  INTEGER NOT NULL,
+    at        INTEGER NOT NULL,
+    run_id    INTEGER NOT NULL REFERENCES runs (id),
+    logs      BLOB NOT NULL,
+    PRIMARY KEY (point_id, transient, qr_asked, at)
+) STRICT;
 
 -- What a case cost in one run.
 CREATE TABLE timings (

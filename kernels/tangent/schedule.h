@@ -1,0 +1,86 @@
+/* When tangents are made orthonormal again, and how the recorded steps are cut into blocks for
+ * batch means. Engines on host and device share this text, so it is plain C that C++ compiles too.
+ *
+ * Steps of tangents count from 1 at the first of the transient. QR comes after a step
+ *
+ *     that is `gap` steps after the last QR,
+ *     that ends the transient, a block of the recorded steps, or all of them,
+ *     whose Jacobian product's singular values are asked for.
+ *
+ * In floating point the exponent i of a frame that has gone n steps is wrong by about
+ * eps e^(n (lambda_1 - lambda_i)). Where the gap is not given it is doubled and halved by the
+ * strain that every QR meets, so that this stays far below 1e-6; for f32, where it cannot, QR comes
+ * after every step. */
+#ifndef RS_TANGENT_SCHEDULE_H
+#define RS_TANGENT_SCHEDULE_H
+
+#include "../engine.h"
+
+#include <math.h>
+
+#ifdef __CUDACC__
+#define RS_BOTH __host__ __device__
+#else
+#define RS_BOTH
+#endif
+
+/* Steps that a chosen gap never exceeds. */
+enum { RS_MOST_GAP = 16 };
+
+/* Blocks of the recorded steps: as many as there are steps, RS_STRETCH_BLOCKS at most. */
+RS_BOTH static inline size_t rs_stretch_blocks(size_t steps) {
+    return steps < RS_STRETCH_BLOCKS ? steps : (size_t)RS_STRETCH_BLOCKS;
+}
+
+/* Recorded steps before block b, which are those before its first one; T for b = all of them. */
+RS_BOTH static inline size_t rs_stretch_start(size_t steps, size_t b) {
+    return b * steps / rs_stretch_blocks(steps);
+}
+
+/* Of one column. Begins as {0}. */
+typedef struct rs_qr_schedule {
+    size_t gap;    /* steps to the next QR */
+    size_t latest; /* step of the last one */
+    size_t block;  /* of the recorded steps that is going on */
+    size_t value;  /* of shape->singular_at that comes next */
+    size_t most;   /* longest way between two QRs of recorded steps so far */
+} rs_qr_schedule;
+
+RS_BOTH static inline rs_qr_schedule rs_qr_begin(const rs_shape *shape) {
+    rs_qr_schedule s = {0, 0, 0, 0, 0};
+    s.gap = shape->qr_every > 0 ? shape->qr_every : 1;
+    return s;
+}
+
+/* Whether QR comes after this step. `singular_at` is the shape's, where its caller can read it. */
+RS_BOTH static inline bool rs_qr_is_due(const rs_qr_schedule *s, const rs_shape *shape,
+                                        const size_t *singular_at, size_t step) {
+    if (step - s->latest >= s->gap || step == shape->transient) return true;
+    if (step < shape->transient) return false;
+    size_t const recorded = step - shape->transient;
+    if (recorded == rs_stretch_start(shape->steps, s->block + 1)) return true;
+    return s->value < shape->n_singular && recorded == singular_at[s->value];
+}
+
+/* Takes note of a QR after `step`, whose ln R_ii run from `least` to `most`; NaN or -inf as they
+ * come. */
+RS_BOTH static inline void rs_qr_note(rs_qr_schedule *s, const rs_shape *shape,
+                                      const size_t *singular_at, size_t step, double least,
+                                      double most) {
+    bool const wide = shape->precision == RS_F64;
+    double const spread = (most - least) / (wide ? 15.0 : 3.0);
+    double const size = fmax(fabs(most), fabs(least)) / (wide ? 300.0 : 40.0);
+    double const strain = spread > size ? spread : size;
+    size_t const way = step - s->latest;
+    bool const chosen = shape->qr_every == 0;
+    if (chosen && strain > 1.0) s->gap = way > 1 ? way / 2 : 1;
+    if (chosen && strain <= 0.5 && way >= s->gap && s->gap < RS_MOST_GAP) s->gap = 2 * s->gap;
+    s->latest = step;
+    if (step <= shape->transient) return;
+    size_t const recorded = step - shape->transient;
+    if (way > s->most) s->most = way;
+    if (recorded == rs_stretch_start(shape->steps, s->block + 1)) ++s->block;
+    if (s->value < shape->n_singular && recorded == singular_at[s->value]) ++s->value;
+}
+
+#endif
