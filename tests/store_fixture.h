@@ -27,7 +27,8 @@ static const char fixture_to_version3[] =
 
 /* And what version 2 had not. */
 static const char fixture_to_version2[] =
-    "DROP TABLE gradients; DROP TABLE clips; PRAGMA user_version = 2";
+    "DROP TABLE lyapunov; DROP TABLE singular_values; DROP TABLE gradients; DROP TABLE clips; "
+    "PRAGMA user_version = 2";
 
 static inline fixture fixture_make(uint64_t seed) {
     return (fixture){
