@@ -179,7 +179,7 @@ def test_what_is_no_database_is_refused(tmp_path, content):
 
 CRAFTED = {
     "has schema 0, these reports know 5": ["PRAGMA user_version = 0"],
-    "has schema 6, these reports know 5": ["PRAGMA user_version = 6"],
+    "has schema 7, these reports know 6": ["PRAGMA user_version = 7"],
     "one of rhosweep": ["PRAGMA application_id = 0"],
     "has a view": ["DROP TABLE timings", "CREATE VIEW timings AS SELECT 1"],
     "no such table: curves": ["DROP TABLE curves"],
