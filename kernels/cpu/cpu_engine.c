@@ -221,7 +221,8 @@ typedef struct run_state {
     rs_record *out;
     size_t items;
     size_t fill_steps;  /* steps that one item of filling lays out */
-    atomic_size_t done; /* finished items */
+    size_t parts;       /* that the driver is told of: items, or with tangents columns */
+    atomic_size_t done; /* finished parts */
     atomic_bool stop;
     atomic_bool starved; /* of memory for LAPACK */
 } run_state;
@@ -333,10 +334,11 @@ static void fill_item(void *arg, size_t item, int thread) {
 /* No kernel's tile is wider. */
 enum { MOST_VECTORS = 8, MOST_COLUMNS = 64 };
 
-/* The calling thread alone may ask the driver whether to go on. */
-static void ask(run_state *r, size_t done, int thread) {
+/* Counts a finished part; the calling thread alone may ask the driver whether to go on. */
+static void report(run_state *r, int thread) {
+    size_t const done = atomic_fetch_add(&r->done, 1) + 1;
     if (thread != 0 || !r->pass->tick) return;
-    if (!r->pass->tick(r->pass->tick_arg, (double)done / (double)r->items))
+    if (!r->pass->tick(r->pass->tick_arg, (double)done / (double)r->parts))
         atomic_store(&r->stop, true);
 }
 
@@ -344,10 +346,12 @@ static void ask(run_state *r, size_t done, int thread) {
 static void carry_tangents(run_state *r, const rs_cpu_tile *tile, int thread) {
     rs_cpu_tangent_seconds *seconds = &r->self->passes[thread].tangent;
     for (size_t column = 0; column < tile->columns && !atomic_load(&r->stop); ++column) {
-        if (column > 0) ask(r, atomic_load(&r->done), thread);
-        if (r->kernel->tangent->carry(tile, column, seconds) == RS_OK) continue;
-        atomic_store(&r->starved, true);
-        atomic_store(&r->stop, true);
+        if (r->kernel->tangent->carry(tile, column, seconds) != RS_OK) {
+            atomic_store(&r->starved, true);
+            atomic_store(&r->stop, true);
+            return;
+        }
+        report(r, thread);
     }
 }
 
@@ -459,14 +463,11 @@ static void run_item(run_state *r, size_t index, int thread) {
     }
 }
 
-/* Counts a finished item. */
-static void report(run_state *r, int thread) { ask(r, atomic_fetch_add(&r->done, 1) + 1, thread); }
-
 static void tile_item(void *arg, size_t item, int thread) {
     run_state *r = arg;
     if (atomic_load(&r->stop)) return;
     run_item(r, item, thread);
-    report(r, thread);
+    if (r->pass->shape.directions == 0) report(r, thread);
 }
 
 /* A group by itself: the thread that lays it out finds it in its cache. */
@@ -555,12 +556,15 @@ static rs_status run(void *handle, const rs_pass *pass, rs_record *out) {
     layout l;
     RS_TRY(lay_out_handle(self, shape, &l));
 
+    size_t const items = shape->groups * l.tiling.items;
+    size_t const columns = shape->groups * shape->radii * shape->batch;
     run_state r = {.self = self,
                    .kernel = kernel,
                    .pass = pass,
                    .l = &l,
                    .out = out,
-                   .items = shape->groups * l.tiling.items,
+                   .items = items,
+                   .parts = shape->directions > 0 ? columns : items,
                    .fill_steps = 1 + FILL_NUMBERS / (1 + gate_rows(shape) * l.period)};
     memset(self->passes, 0, (size_t)self->threads * sizeof *self->passes);
     double const start = rs_seconds();
