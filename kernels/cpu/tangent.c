@@ -48,7 +48,7 @@ static workspace deal(const rs_shape *shape, rs_block *block) {
     uint64_t const row = (vectors < MAX_VECTORS ? vectors : MAX_VECTORS) * VECTOR_BYTES;
     workspace w = {.frame = rs_block_take(block, k, rs_size_mul(rows, sizeof(double)))};
     w.log_r = rs_block_take(block, k, sizeof(double));
-    w.qr = rs_frame_deal((size_t)rows, (size_t)k, block);
+    w.qr = rs_frame_deal((size_t)k, block);
     if (shape->n_singular > 0) {
         w.r = rs_block_take(block, k, rs_size_mul(k, sizeof(double)));
         w.product = rs_triangle_deal((size_t)k, block);
