@@ -213,7 +213,11 @@ void rs_reference_push(const rs_shape *shape, const rs_reference_step *step, con
         }
 }
 
+/* That of tanh is in range where phi' itself no longer is. */
 double rs_reference_log_slope(const rs_shape *shape, const rs_reference_step *step, size_t unit) {
+    double const a = step->p[unit] + step->u[unit], size = fabs(a);
     double h;
-    return log(activate(shape, step->p[unit] + step->u[unit], &h));
+    if (shape->cell == RS_TANH && !shape->raw)
+        return log(4.0) - 2.0 * (size + log1p(exp(-2.0 * size)));
+    return log(activate(shape, a, &h));
 }

@@ -43,6 +43,7 @@ rs_status rs_frame_orthonormalise(size_t rows, size_t k, double *q, double *log_
     lapack_int const m = (lapack_int)rows, n = (lapack_int)k, size = (lapack_int)scratch->size;
     if (!is_finite(rows * k, q)) {
         for (size_t i = 0; i < k; ++i) log_r[i] = NAN;
+        for (size_t i = 0; r && i < k * k; ++i) r[i] = NAN;
         return RS_OK;
     }
     RS_TRY(rs_blas_begin());

@@ -17,8 +17,8 @@ rs_frame_work rs_frame_deal(size_t k, rs_block *block);
 
 /* Replaces the tangents q [k][rows], one after the other, by the orthonormal Q of q = Q R with
  * R_ii >= 0, and writes ln R_ii into log_r [k], -inf for 0. R itself goes to r, where that is not
- * NULL: [k][k], column j at r + j k, zeros below the diagonal. Where q is not finite log_r is NaN
- * and q is left as it is. Errors of rs_blas_begin. */
+ * NULL: [k][k], column j at r + j k, zeros below the diagonal. Where q is not finite log_r and r
+ * are NaN and q is left as it is. Errors of rs_blas_begin. */
 rs_status rs_frame_orthonormalise(size_t rows, size_t k, double *q, double *log_r, double *r,
                                   const rs_frame_work *scratch);
 

@@ -41,12 +41,14 @@ static void normalise(size_t n, double *row, double *log_scale) {
     for (size_t j = 0; j < n; ++j) row[j] /= norm;
 }
 
-/* ln of the largest term of row i of r t, -inf for none; terms are r_il e^(log_scale_l) u_l. */
+/* ln of the largest term of row i of r t, -inf for none, NaN where one is NaN; terms are
+ * r_il e^(log_scale_l) u_l. */
 static double largest_term(const double *r, const rs_triangle *t, size_t i) {
     double most = -INFINITY;
     for (size_t l = i; l < t->n; ++l) {
         double const term = log(fabs(r[l * t->n + i])) + t->log_scale[l];
-        if (!(term <= most)) most = term; /* NaN too */
+        if (isnan(term)) return term;
+        if (term > most) most = term;
     }
     return most;
 }
