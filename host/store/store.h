@@ -81,7 +81,8 @@ typedef rs_status (*rs_store_visit)(void *arg, const rs_stored_point *point);
 /* What a point must have to be visited. */
 enum {
     RS_WITH_CURVE = 1, /* taken to be the same for all points of a case that the same run stored */
-    RS_WITH_GRADIENTS = 2
+    RS_WITH_GRADIENTS = 2,
+    RS_WITH_TANGENTS = 4 /* exponents and singular values as the case asks for */
 };
 
 /* Visits the points of all cases that differ from `like` in nothing but their seed, from seeds[0]
