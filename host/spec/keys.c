@@ -188,9 +188,10 @@ static const rs_spec_key keys[] = {
      .most = MAX_STEPS},
     {.name = "qr-every",
      .argument = "N",
-     .help = "Steps between two QRs of the tangents; by default each network's are kept so short, "
-             "by the spread of the growth met, that in f64 no exponent asked for is wrong by 1e-6; "
-             "in f32 one step",
+     .help =
+         "Steps between two QRs of the tangents; where it is left out they are chosen, for every "
+         "network by the spread of growth that is met, so few that in f64 no exponent asked for "
+         "is wrong by 1e-6; in f32 one",
      .group = DRIVE,
      .initial = RS_BY_DEFAULT,
      .automatic = "by the spread met",
