@@ -577,11 +577,15 @@ static void test_no_more_cases_are_packed_than_the_work_wanted(void **state) {
     rs_sweep_outcome o;
     fake.device.columns_wanted = 30;
     fake.device.work_wanted = 20.0 * 20.0 * 6.0 * 6.0 * 1.5; /* between one such case and two */
-    static const char *const steps_and_warmup[][2] = {{"6", "0"}, {"2", "4"}}; /* as much work */
+    static const char *const as_much_work[][4] = {/* steps, warmup, lyapunov, transient */
+                                                  {"6", "0", "default", "default"},
+                                                  {"2", "4", "default", "default"},
+                                                  {"1", "0", "2", "1"}};
     static size_t const groups[] = {1, 1, 2, 1, 2, 2, 1, 1, 1, 1, 1, 1};
-    for (size_t k = 0; k < 2; ++k) {
-        assert_int_equal(SWEEP(f->db, &o, "steps", steps_and_warmup[k][0], "warmup",
-                               steps_and_warmup[k][1], "hidden", "2,20,40"),
+    for (size_t k = 0; k < COUNT(as_much_work); ++k) {
+        assert_int_equal(SWEEP(f->db, &o, "steps", as_much_work[k][0], "warmup", as_much_work[k][1],
+                               "lyapunov", as_much_work[k][2], "transient", as_much_work[k][3],
+                               "hidden", "2,20,40"),
                          RS_OK);
         expect_outcome(&o, 15, 0, 15, 0);
         assert_int_equal(fake.launches, COUNT(groups));
