@@ -19,6 +19,7 @@ TIMING = ("radii", "columns", "device", "threads", "host", "rank", "device_index
 GRADIENTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # as PyTorch names the parameters
 CURVES = ("log10_norm_mean", "log10_norm_min", "log10_norm_max", "zero_fraction")
 STATES = ("h", "c")  # of a pair
+STATES_OF = {"lstm": 2}  # S, of other cells 1
 # Of tangents came with version 6: what names a measurement, and its arrays.
 LYAPUNOV = ("directions", "transient", "qr_asked", "qr_every", "log_slope", "sum_rule_residual")
 SPECTRA = ("exponents", "standard_errors", "predicted")
@@ -258,7 +259,9 @@ def _spectra_of_points(connection, version):
 def _singular_of_points(connection, version):
     """What names the singular values at one time, as columns, and of each [1, S H]: ln, descending."""
     columns = _values(connection, _of_points("singular_values", SINGULAR, ("logs",), version))
-    return _arrays(columns, ("logs",), [len(blob) // 8 for blob in columns["logs"]])
+    counts = [STATES_OF.get(cell, 1) * hidden for cell, hidden in zip(columns["cell"], columns["hidden"],
+                                                                      strict=True)]
+    return _arrays(columns, ("logs",), counts)
 
 
 def _one_by_one(names, found, columns):

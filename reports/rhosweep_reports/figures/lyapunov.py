@@ -17,17 +17,13 @@ from .drawing import (
     end_of,
     evenly,
     finite,
-    finite_range,
     letters,
-    name_regions,
-    number_axis,
     padded,
     panels,
     power_axis,
     radius_bar,
     radius_colours,
     stacked,
-    tint_regions,
     zero_line,
 )
 from .places import name_ends, name_line, write_where_free
@@ -78,6 +74,46 @@ def _longest(arrays):
     return np.array([array for array in arrays if array.shape[1] == most])
 
 
+def _draw_spectra(axes, spectra, looks, every):
+    for found, look in zip(spectra, looks, strict=True):
+        place = np.arange(1, found.shape[2] + 1) / every
+        exponents, predicted = finite(found[:, 0]), finite(found[:, 1])
+        mark = "o" if found.shape[2] == 1 else "None"
+        axes.fill_between(place, exponents.min(axis=0), exponents.max(axis=0), color=look, alpha=0.2, linewidth=0)
+        axes.plot(place, exponents.mean(axis=0), marker=mark, color=look, zorder=2.5)
+        axes.plot(place, predicted.mean(axis=0), color=style.THEORY, linestyle="--", linewidth=style.stroke(0.8),
+                  zorder=3)
+    zero_line(axes)
+
+
+SMALL = 0.2  # of the axes' height: less is enlarged
+INSET = (0.14, 0.1, 0.42)  # left, bottom and width of the enlarged part
+GAP = 0.06  # above it
+
+
+def _enlarge(axes, spectra, looks, every):
+    """The exponents above 0 once more, below the curves, where they are small beside the others and there is
+    room."""
+    exponents = [finite(found[:, 0]).max(axis=0) for found in spectra]
+    above = max(int((values > 0.0).sum()) for values in exponents)
+    low, high = axes.get_ylim()
+    if above < 2 or high > SMALL * (high - low):
+        return
+    left, bottom, width = INSET
+    reach = max(2, int((left + width) * every))
+    least = min(np.nanmin(finite(found[:, 0, :reach])) for found in spectra)
+    top = (least - low) / (high - low) - GAP
+    if top - bottom < width:
+        return
+    largest = max(np.nanmax(values) for values in exponents)
+    inset = axes.inset_axes((left, bottom, width, top - bottom))
+    _draw_spectra(inset, spectra, looks, every)
+    inset.set(xlim=(0.0, 1.5 * above / every), ylim=(-0.6 * largest, 1.1 * largest))
+    inset.tick_params(labelsize="x-small")
+    inset.xaxis.set_major_locator(MaxNLocator(nbins=3))
+    inset.yaxis.set_major_locator(MaxNLocator(nbins=4))
+
+
 def spectrum(axes, lyapunov):
     radii = findings.radii(lyapunov)
     spectra = [_longest([part.curves[0] for part in _fullest(rows)]) for _, rows in radii]
@@ -85,20 +121,13 @@ def spectrum(axes, lyapunov):
         raise Absent("no exponent is finite")
     colours = radius_colours([radius for radius, _ in radii])
     every = _directions(lyapunov)
-    for (radius, _), found in zip(radii, spectra, strict=True):
-        place = np.arange(1, found.shape[2] + 1) / every
-        exponents, predicted = finite(found[:, 0]), finite(found[:, 1])
-        mark = "o" if found.shape[2] == 1 else "None"
-        axes.fill_between(place, exponents.min(axis=0), exponents.max(axis=0), color=colours.to_rgba(radius),
-                          alpha=0.2, linewidth=0)
-        axes.plot(place, exponents.mean(axis=0), marker=mark, color=colours.to_rgba(radius), zorder=2.5)
-        axes.plot(place, predicted.mean(axis=0), color=style.THEORY, linestyle="--", linewidth=style.stroke(0.8),
-                  zorder=3)
-    zero_line(axes)
+    looks = [colours.to_rgba(radius) for radius, _ in radii]
+    _draw_spectra(axes, spectra, looks, every)
     axes.margins(x=0.02)
+    _enlarge(axes, spectra, looks, every)
     name = r"i\,/\,2H" if every > int(lyapunov.one("hidden")) else r"i\,/H"
     axes.set(xlabel="order of the exponent, " + formula(name),
-             ylabel="Lyapunov exponent " + formula(r"\lambda_i") + ", nats per step")
+             ylabel="exponent " + formula(r"\lambda_i") + ", nats per step")
     if len(radii) > 1:
         radius_bar([axes], colours)
 
@@ -131,8 +160,8 @@ def lyapunov(axes, summary, seeds, x="rho"):
     if not np.isfinite(np.concatenate(pairs)).any():
         raise Absent("no network has both a largest exponent and a decay rate")
     rate, rate_half = _intervals([values[:, 1] for values in pairs])
-    axes.fill_between(place, rate - rate_half, rate + rate_half, color=style.EXPLODE, alpha=0.2, linewidth=0)
-    (line,) = axes.plot(place, rate, color=style.EXPLODE, linewidth=style.stroke(1.2), zorder=2.5)
+    axes.fill_between(place, rate - rate_half, rate + rate_half, color=style.REFERENCE, alpha=0.2, linewidth=0)
+    (line,) = axes.plot(place, rate, color=style.REFERENCE, linewidth=style.stroke(1.2), zorder=2.5)
     largest = _bars(axes, place, [values[:, 0] for values in pairs], fmt="o", color=style.MEASURED,
                     markerfacecolor="white", capsize=style.stroke(1.5))
     _, below = stacked(axes, (1.0, LOWER))
@@ -147,7 +176,7 @@ def lyapunov(axes, summary, seeds, x="rho"):
         zero_line(one)
 
     def finish():
-        name_line(axes, "minus the decay rate", *line.get_data(), at=0.25, color=style.EXPLODE_TEXT)
+        name_line(axes, "minus the decay rate", *line.get_data(), at=0.25, color=style.REFERENCE)
         name_line(axes, "largest exponent", place, largest, at=0.75, color=style.MEASURED)
     return finish
 
@@ -216,11 +245,11 @@ def dimension(axes, summary, x="g"):
 # --- singular -------------------------------------------------------------------------------------
 
 RADII = 3  # that have a panel each
-# Parts of the singular values, from the largest on, with their names and dashes.
-_RANKS = ((0.0, "largest", "-"), (0.1, "10%", "-"), (0.5, "50%", "-"), (0.9, "90%", "-"), (1.0, "smallest", "-"))
+# Parts of the singular values, from the largest on, and their names.
+_RANKS = ((0.0, "largest"), (0.1, "10%"), (0.5, "50%"), (0.9, "90%"), (1.0, "smallest"))
 
 
-def _norm(logs):
+def root_mean_square(logs):
     """log10 of the root mean square of singular values, of log10 of each [..., n]."""
     top = logs.max(axis=-1, keepdims=True)
     shift = np.where(np.isfinite(top), top, 0.0)
@@ -238,8 +267,8 @@ def _over_times(rows):
     means = []
     for at in times:
         logs = np.array(found[at])
-        ranks = [round(part * (logs.shape[1] - 1)) for part, *_ in _RANKS]
-        means.append([*logs[:, ranks].mean(axis=0), _norm(logs).mean()])
+        ranks = [round(part * (logs.shape[1] - 1)) for part, _ in _RANKS]
+        means.append([*logs[:, ranks].mean(axis=0), root_mean_square(logs).mean()])
     return np.array(times), finite(np.array(means)).T
 
 
@@ -259,12 +288,11 @@ def singular(axes, singular):
         colour = colours.to_rgba(radius)
         one.fill_between(times, means[0], means[len(_RANKS) - 1], color=colour, alpha=0.13, linewidth=0)
         names = []
-        for at, (_, words, dash) in enumerate(_RANKS):
-            one.plot(times, means[at], color=colour, linestyle=dash, zorder=2.5,
-                     linewidth=style.stroke(1.4 if at == 0 else 0.9))
-            names += end_of(times, means[at], words, {"color": colour})
+        for at, (_, words) in enumerate(_RANKS):
+            one.plot(times, means[at], color=colour, zorder=2.5, marker="o", markersize=style.stroke(1.6))
+            names += end_of(times, means[at], words, {"color": style.REFERENCE})
         one.plot(times, means[-1], color=style.MEASURED, linestyle="--", linewidth=style.stroke(1.2), zorder=3)
-        names += end_of(times, means[-1], "root mean square", {"color": style.MEASURED})
+        names += end_of(times, means[-1], "rms", {"color": style.MEASURED})
         ends.append(names)
     every[-1].set_xlabel("steps " + formula("T") + " of the product " + formula(r"J_T\cdots J_1"))
     for one, names in zip(every, ends, strict=True):
@@ -272,3 +300,8 @@ def singular(axes, singular):
         one.margins(x=0.0)
         one.set_ylabel("singular value")
         name_ends(one, names)
+
+    def finish():
+        for one, (_, rows) in zip(every, chosen, strict=True):
+            write_where_free(one, findings.radius_asked(rows), (0.1, 0.1))
+    return finish
