@@ -124,6 +124,7 @@ def spectrum(axes, lyapunov):
     looks = [colours.to_rgba(radius) for radius, _ in radii]
     _draw_spectra(axes, spectra, looks, every)
     axes.margins(x=0.02)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))  # the same at any height
     _enlarge(axes, spectra, looks, every)
     name = r"i\,/\,2H" if every > int(lyapunov.one("hidden")) else r"i\,/H"
     axes.set(xlabel="order of the exponent, " + formula(name),
