@@ -12,7 +12,7 @@ pytest.importorskip("matplotlib")
 pictures = pytest.importorskip("rhosweep_reports.pictures")
 import rhosweep_reports  # noqa: E402
 from picture_tools import draw  # noqa: E402
-from rhosweep_reports import database, student  # noqa: E402
+from rhosweep_reports import database, student, summary  # noqa: E402
 from rhosweep_reports.errors import InputError  # noqa: E402
 from rhosweep_reports.figures import lyapunov  # noqa: E402
 from rhosweep_reports.style import Look  # noqa: E402
@@ -105,6 +105,27 @@ def test_an_interval_leaves_out_what_is_not_finite():
     alone, half = student.interval(np.array([np.nan, 5.0]))
     assert alone == 5.0 and np.isnan(half)
     assert np.isnan(student.interval(np.array([np.nan]))).all()
+
+
+# --- in sentences ---------------------------------------------------------------------------------
+
+def told_of(tables, spectra):
+    """The sentences about the tanh network at all radii."""
+    seeds = [row for row in tables["seeds"].rows() if row["cell"] == "tanh"]
+    decay = [row | {"rho": row["rho_asked"], "g": row["rho_asked"], "regime": "vanishing", "seeds": "3"}
+             for row in seeds if row["seed"] == "1"]
+    ((_, (line,)),) = summary.came_out(Table.from_rows("decay", tuple(decay[0]), decay), [], (), spectra, tables["seeds"])
+    return line
+
+
+def test_the_page_says_how_far_exponents_and_rates_are_apart(tables):
+    line = told_of(tables, tables["lyapunov-summary"])
+    assert line.endswith("The largest Lyapunov exponents and minus the decay rates differ by at most 0.003 nats per "
+                         "step. Spectra obey the sum rule to 1e-10.")
+
+
+def test_without_spectra_it_says_nothing(tables):
+    assert "Lyapunov" not in told_of(tables, ())
 
 
 # --- as drawn -------------------------------------------------------------------------------------

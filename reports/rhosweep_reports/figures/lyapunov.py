@@ -138,22 +138,10 @@ def spectrum(axes, lyapunov):
 LOWER = 0.4  # height of the lower axes in that of the upper ones
 
 
-def _rates(seeds):
-    """Radius asked for and seed to decay rate."""
-    return dict(zip(zip(seeds.text("rho_asked"), seeds.text("seed"), strict=True), seeds.numbers("decay_rate"),
-                    strict=True))
-
-
 def _with_rates(summary, seeds, x):
-    """Places, and at each [networks, 2]: the largest exponent, and minus the decay rate. Both, or none."""
-    rates = _rates(seeds)
-
-    def both(part):
-        pair = np.array([part.numbers("largest")[0],
-                         -rates.get((part.one("rho_asked"), part.one("seed")), np.nan)])
-        return pair if np.isfinite(pair).all() else np.full(2, np.nan)
-
-    return _by_radius(summary, x, both)
+    """Places, and at each [networks, 2]: the largest exponent, and minus the decay rate."""
+    rates = findings.decay_rates(seeds)
+    return _by_radius(summary, x, lambda part: findings.beside_rates(part, rates)[0])
 
 
 def lyapunov(axes, summary, seeds, x="rho"):
