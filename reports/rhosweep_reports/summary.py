@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from . import findings, rounding
 from .findings import number
 from .headlines import both_stars, by_size, point_of, ranges, span, star

@@ -114,7 +114,8 @@ def told_of(tables, spectra):
     seeds = [row for row in tables["seeds"].rows() if row["cell"] == "tanh"]
     decay = [row | {"rho": row["rho_asked"], "g": row["rho_asked"], "regime": "vanishing", "seeds": "3"}
              for row in seeds if row["seed"] == "1"]
-    ((_, (line,)),) = summary.came_out(Table.from_rows("decay", tuple(decay[0]), decay), [], (), spectra, tables["seeds"])
+    decay = Table.from_rows("decay", tuple(decay[0]), decay)
+    ((_, (line,)),) = summary.came_out(decay, {}, (), spectra, tables["seeds"])
     return line
 
 
