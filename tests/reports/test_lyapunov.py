@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import spectrum_tables as known
+from report_tools import rows, sweep
 
 pytest.importorskip("matplotlib")
 pictures = pytest.importorskip("rhosweep_reports.pictures")
@@ -72,6 +73,19 @@ def test_singular_values_are_read_as_log10(path):
     found = rhosweep_reports.read(path)["singular"]
     chosen = found[(found["cell"] == "tanh") & (found["rho"] == 3.0) & (found["seed"] == 1) & (found["at"] == 16)]
     assert chosen["log10_singular_value"].tolist() == pytest.approx(16 * known.exponents(3.0, 1, 16) / np.log(10.0))
+
+
+def test_tables_are_the_printed_ones(tmp_path):
+    path = sweep(tmp_path / "x.db", {"--cell": "linear,lstm", "--hidden": "4", "--steps": "12", "--seeds": "1:2",
+                                     "--rho": "0.5,1", "--lyapunov": "all", "--transient": "4",
+                                     "--singular-at": "3,12", "--precision": "f64"})
+    for name, columns in (("lyapunov", ("k", "exponent", "standard_error", "predicted", "qr_every")),
+                          ("singular", ("k", "at", "log10_singular_value"))):
+        read, printed = rhosweep_reports.read(path)[name], rows(name, path)
+        assert len(read) == len(printed) > 0
+        for column in ("seed", "rho", "transient", *columns):
+            numbers = [float(row[column] or "nan") for row in printed]
+            assert np.array_equal(np.asarray(read[column], float), numbers, equal_nan=True), column
 
 
 def test_an_older_database_has_none():

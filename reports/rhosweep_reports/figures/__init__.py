@@ -140,7 +140,7 @@ FIGURES = (
            f"Per unit. Points: {MEANS}. Open diamonds (undriven tanh cells): one network of N = 4096 units at "
            "each g, from the data of github.com/davidclark1/rnn-lyapunov.", lyapunov.has_dimensions, _x),
     Figure("singular", "Singular values of the Jacobians' product", ("singular",), NETWORK, lyapunov.singular,
-           f"Singular values of {PRODUCT}, the derivative of the state T steps later: means over "
+           f"Singular values of {PRODUCT}, the derivative of the state after T steps by the first: means over "
            f"seeds of their {LOG10}, by order: the largest, those that 10%, 50% and 90% of all are above, and the "
            "smallest. Dashed: root mean square (rms), which is the gradient's norm for a loss of random direction. "
            "If more than three radii were swept: three of them.", lyapunov.has_times, describe=findings.describe_at_radius),
