@@ -155,6 +155,22 @@ def test_a_spectrum_is_the_mean_over_seeds(tables):
         assert law == pytest.approx(known.eigenvalues(rho, 16))
 
 
+@pytest.mark.parametrize("name", ["spectrum", "singular"])
+def test_networks_that_are_not_finite_are_left_out(name, path, tmp_path):
+    some = tmp_path / "some.db"
+    some.write_bytes(path.read_bytes())
+    nan = np.full(16, np.nan).tobytes()
+    of_first = "WHERE length({0}) = 128 AND point_id IN (SELECT p.id FROM points p JOIN cases c ON c.id = p.case_id" \
+               " WHERE c.seed = 1)"
+    execute(some, "UPDATE lyapunov SET exponents = ? " + of_first.format("exponents"), nan)
+    execute(some, "UPDATE singular_values SET logs = ? " + of_first.format("logs"), nan)
+    figure = draw(picture(known.tables(some), name))
+    value = lines(figure.axes[0], linestyle="-")[0][1]
+    expected = known.exponents(0.75, 2.5, 16) if name == "spectrum" else \
+        np.array(known.TIMES) * known.exponents(3.0, 2.5, 16)[0] / np.log(10.0)
+    assert value == pytest.approx(expected)
+
+
 def test_a_pair_is_drawn_over_both_of_its_halves(tables):
     figure = draw(picture(tables, "spectrum", "lstm"))
     assert lines(figure.axes[0], linestyle="-")[0][0][-1] == 1.0

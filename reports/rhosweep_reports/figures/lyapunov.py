@@ -68,10 +68,12 @@ def _bars(axes, place, samples, **look):
 
 # --- spectrum -------------------------------------------------------------------------------------
 
-def _longest(arrays):
-    """Spectra of one radius [seeds, 2, k] with the most directions that any has."""
-    most = max(array.shape[1] for array in arrays)
-    return np.array([array for array in arrays if array.shape[1] == most])
+def _known(arrays):
+    """Of the arrays of several networks [.., k] those with the most directions that any has. Networks whose
+    state is not finite have NaN, and are left out unless all are."""
+    most = max(array.shape[-1] for array in arrays)
+    longest = [array for array in arrays if array.shape[-1] == most]
+    return np.array([array for array in longest if not np.isnan(array.reshape(-1, most)[0]).any()] or longest)
 
 
 def _draw_spectra(axes, spectra, looks, every):
@@ -116,7 +118,7 @@ def _enlarge(axes, spectra, looks, every):
 
 def spectrum(axes, lyapunov):
     radii = findings.radii(lyapunov)
-    spectra = [_longest([part.curves[0] for part in _fullest(rows)]) for _, rows in radii]
+    spectra = [_known([part.curves[0] for part in _fullest(rows)]) for _, rows in radii]
     if not any(np.isfinite(found[:, 0]).any() for found in spectra):
         raise Absent("no exponent is finite")
     colours = radius_colours([radius for radius, _ in radii])
@@ -255,7 +257,7 @@ def _over_times(rows):
             found[int(at)].append(logs)
     means = []
     for at in times:
-        logs = np.array(found[at])
+        logs = _known(found[at])
         ranks = [round(part * (logs.shape[1] - 1)) for part, _ in _RANKS]
         means.append([*logs[:, ranks].mean(axis=0), root_mean_square(logs).mean()])
     return np.array(times), finite(np.array(means)).T
