@@ -152,7 +152,7 @@ def lyapunov(axes, summary, seeds, x="rho"):
         raise Absent("no network has both a largest exponent and a decay rate")
     rate, rate_half = _intervals([values[:, 1] for values in pairs])
     axes.fill_between(place, rate - rate_half, rate + rate_half, color=style.REFERENCE, alpha=0.2, linewidth=0)
-    (line,) = axes.plot(place, rate, color=style.REFERENCE, linewidth=style.stroke(1.2), zorder=2.5)
+    axes.plot(place, rate, color=style.REFERENCE, linewidth=style.stroke(1.2), zorder=2.5)
     largest = _bars(axes, place, [values[:, 0] for values in pairs], fmt="o", color=style.MEASURED,
                     markerfacecolor="white", capsize=style.stroke(1.5))
     _, below = stacked(axes, (1.0, LOWER))
@@ -166,8 +166,11 @@ def lyapunov(axes, summary, seeds, x="rho"):
     for one in (axes, below):
         zero_line(one)
 
+    between = np.linspace(place[0], place[-1], 201)  # radii, so that a name leads to no circle
+
     def finish():
-        name_line(axes, "minus the decay rate", *line.get_data(), at=0.25, color=style.REFERENCE)
+        name_line(axes, "minus the decay rate", between, np.interp(between, place, rate), at=0.27,
+                  color=style.REFERENCE)
         name_line(axes, "largest exponent", place, largest, at=0.75, color=style.MEASURED)
     return finish
 
