@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import spectrum_tables as known
-from report_tools import rows, sweep
+from report_tools import rows, succeed, sweep
 
 pytest.importorskip("matplotlib")
 pictures = pytest.importorskip("rhosweep_reports.pictures")
@@ -280,3 +280,24 @@ def test_the_same_database_gives_the_same_bytes(name, tables, tmp_path):
         assert pictures.draw(picture(tables, name), folder, ("svg",), Look()) is None
         found.append({one.name: one.read_bytes() for one in folder.iterdir()})
     assert found[0] == found[1] and len(found[0]) == 2
+
+
+# --- the whole report -----------------------------------------------------------------------------
+
+def test_a_report_has_tables_and_figures(tmp_path):
+    path = known.make_database(tmp_path / "x.db", cells=("tanh",), hidden=(8,), radii=(0.75, 2.0))
+    succeed("report", path, "-o", tmp_path / "report", "--format", "svg")
+    names = {one.name for one in (tmp_path / "report").iterdir()}
+    assert {"lyapunov-summary.csv", "condition.tex"} <= names
+    assert {name.partition("_")[0] for name in names if name.endswith(".svg")} >= set(KINDS)
+    page = (tmp_path / "report" / "index.html").read_text()
+    for name in ("lyapunov-summary", "condition", "lyapunov", "singular"):
+        assert f'id="data-{name}"' in page, name
+    assert f"rhosweep table singular {path} --format csv" in page
+    assert "minus the decay rates differ by at most 0.002" in page
+
+
+def test_a_report_without_exponents_does_not_mention_them(report):
+    page = (report / "index.html").read_text()
+    assert "lyapunov" not in page.lower() and "ingular value" not in page
+    assert not [one for one in report.iterdir() if one.name.startswith(("lyapunov", "condition", "spectrum"))]
