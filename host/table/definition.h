@@ -120,7 +120,8 @@ struct source {
 
 /* One file each. */
 extern const definition rs_decay_table, rs_critical_table, rs_seeds_table, rs_profile_table,
-    rs_clip_table, rs_throughput_table, rs_runs_table, rs_failures_table;
+    rs_clip_table, rs_lyapunov_table, rs_lyapunov_summary_table, rs_singular_table,
+    rs_condition_table, rs_throughput_table, rs_runs_table, rs_failures_table;
 
 /* The table with all its columns. The caller frees out->sql with sqlite3_free() in any case. */
 rs_status rs_table_make(const definition *is, table *out);

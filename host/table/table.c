@@ -9,8 +9,18 @@
 #include <string.h>
 
 static const definition *const tables[] = {
-    &rs_decay_table, &rs_critical_table,   &rs_seeds_table, &rs_profile_table,
-    &rs_clip_table,  &rs_throughput_table, &rs_runs_table,  &rs_failures_table,
+    &rs_decay_table,
+    &rs_critical_table,
+    &rs_seeds_table,
+    &rs_profile_table,
+    &rs_clip_table,
+    &rs_lyapunov_table,
+    &rs_lyapunov_summary_table,
+    &rs_singular_table,
+    &rs_condition_table,
+    &rs_throughput_table,
+    &rs_runs_table,
+    &rs_failures_table,
 };
 enum { N_TABLES = sizeof tables / sizeof *tables };
 
@@ -34,7 +44,7 @@ const char *rs_table_name(size_t i) { return i < N_TABLES ? tables[i]->name : NU
 
 void rs_table_list(FILE *out) {
     for (size_t i = 0; i < N_TABLES; ++i)
-        fprintf(out, "  %-10s   %s\n", tables[i]->name, tables[i]->about);
+        fprintf(out, "  %-16s   %s\n", tables[i]->name, tables[i]->about);
 }
 
 /* --- putting them together -------------------------------------------------------------------- */
