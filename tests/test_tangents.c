@@ -495,25 +495,33 @@ static void check_slope_of_gradients(const rs_engine *engine) {
     for (size_t kind = 0; kind < N_CELL_KIND; ++kind) expect_slope(engine, cell_kind_at(kind));
 }
 
-/* A relu whose states leave double's range has NaN from there on, and leaves others alone. */
-static void check_nonfinite(const rs_engine *engine) {
-    static const size_t at[] = {40};
-    rs_shape shape = tangent_shape(RS_RELU, 8, 40);
+/* A column whose states leave double's range has NaN throughout, even where its Jacobians are known
+ * as those of linear cells are; others are left alone. */
+static void expect_nothing_known(const rs_engine *engine, rs_cell cell) {
+    enum { H = 8, STEPS = 40 };
+    static const size_t at[] = {1, STEPS};
+    rs_shape shape = tangent_shape(cell, H, STEPS);
     shape.radii = 2;
-    shape.n_singular = 1;
+    shape.n_singular = 2;
     shape.singular_at = at;
     engine_case c = engine_case_make(shape, 1e20, 0.5, 6);
     if (takes(engine, &c.pass.shape)) {
         rs_record got = run_case(engine, &c, 1);
-        double exponent[8];
-        stretches(&shape, &got, 0, RS_STRETCH_BLOCKS, exponent);
-        assert_true(got.nonfinite_step[0] > 0 && got.nonfinite_step[1] == 0);
-        for (size_t i = 0; i < 8; ++i)
-            assert_true(isnan(exponent[i]) && isnan(got.singular[i]) &&
-                        !isnan(got.singular[8 + i]));
+        size_t const stretched = (size_t)RS_STRETCH_BLOCKS * H, values = (size_t)2 * H;
+        assert_true(got.nonfinite_step[0] > 1 && got.nonfinite_step[1] == 0);
+        for (size_t i = 0; i < stretched; ++i)
+            assert_true(isnan(got.stretch[i]) && !isnan(got.stretch[stretched + i]));
+        for (size_t i = 0; i < values; ++i)
+            assert_true(isnan(got.singular[i]) && !isnan(got.singular[values + i]));
+        assert_true(isnan(got.log_slope[0]) && !isnan(got.log_slope[1]));
         rs_record_free(&got);
     }
     engine_case_free(&c);
+}
+
+static void check_nonfinite(const rs_engine *engine) {
+    expect_nothing_known(engine, RS_RELU);
+    expect_nothing_known(engine, RS_LINEAR);
 }
 
 /* Gaps that are given are met, and differ in rounding alone. */
