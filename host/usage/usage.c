@@ -38,9 +38,9 @@ static size_t sweep_options(rs_option *out) {
     }
 
 WORDS(figure_word, "rate", "profile", "heatmap", "horizon", "growing", "cells", "cell-profiles",
-      "gate-bias", "leak", "clipping", "gradients", "phase", "multiples", "scaling", "seeds",
-      "speedup", "time", "time-H", "time-B", "time-R", "speedup-H", "speedup-B", "speedup-R",
-      "roofline", "threads", "workers")
+      "gate-bias", "leak", "clipping", "gradients", "spectrum", "lyapunov", "dimension", "singular",
+      "phase", "multiples", "scaling", "seeds", "speedup", "time", "time-H", "time-B", "time-R",
+      "speedup-H", "speedup-B", "speedup-R", "roofline", "threads", "workers")
 WORDS(figure_format_word, "pdf", "png", "svg", "pgf")
 WORDS(style_word, "paper", "talk")
 WORDS(width_word, "column", "page")

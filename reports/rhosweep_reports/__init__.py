@@ -21,6 +21,10 @@ def read(path):
     clip       a row per network, radius and norm that a sweep asked to clip gradients to: weight_ih,
                weight_hh, bias_ih, bias_hh, total, clip_coef, total_clipped; inf beyond 1e308
     gradients  a row per network and radius: log10_weight_ih and so on, the norms without that limit
+    lyapunov   a row per network, radius and exponent: k (1 for the largest), exponent, standard_error,
+               predicted (NaN where nothing is)
+    singular   a row per network, radius, time and singular value of the Jacobians' product:
+               at, k, log10_singular_value
     runs       a row per invocation
     timings    a row per case and run
     failures   a row per case that failed

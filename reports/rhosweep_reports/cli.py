@@ -14,7 +14,9 @@ from .errors import InputError, ReportError
 from .text import printable
 
 # In files of their own; profiles are large.
-TABLES = ("decay", "critical", "seeds", "clip", "throughput", "runs", "failures")
+TABLES = ("decay", "critical", "seeds", "clip", "lyapunov-summary", "condition", "throughput", "runs", "failures")
+ASKED_FOR = ("clip", "lyapunov-summary", "condition")  # whose absence nobody misses
+ARRAYS = ("profile", "lyapunov", "singular")  # too large for the page
 TABLE_FORMATS = {"csv": "csv", "md": "md", "latex": "tex", "json": "json"}
 # More rows are written as CSV only: too many to read, or for TeX to hold.
 LONG_TABLE = 1000
@@ -108,7 +110,7 @@ def _write_tables(results, tables, out, progress):
     entries = []
     for name in TABLES:
         table = tables[name]
-        if name == "clip" and not len(table):
+        if name in ASKED_FOR and not len(table):
             continue
         progress.say(f"Writing the table {name}")
         long = len(table) > LONG_TABLE
@@ -119,10 +121,11 @@ def _write_tables(results, tables, out, progress):
                 "prints it.") if long else ""
         endings = tuple(TABLE_FORMATS[f] for f in formats)
         entries.append(Entry(table, endings, len(table), note, long))
-    if len(tables["profile"]):
-        rows = sum(map(len, tables["profile"].curves))
-        note = f"To have them in a file: {_printing('profile', 'csv', results)} > profile.csv"
-        entries.append(Entry(tables["profile"], (), rows, note, long=True))
+    for name in ARRAYS:
+        if len(tables[name]):
+            rows = sum(curve.shape[-1] for curve in tables[name].curves)
+            note = f"To have them in a file: {_printing(name, 'csv', results)} > {name}.csv"
+            entries.append(Entry(tables[name], (), rows, note, long=True))
     for name in SPEED:
         if len(tables[name]):
             _write_csv(tables[name], out / f"{name}.csv")
@@ -184,7 +187,7 @@ def _report_all(results, options, out, progress):
     from . import files, page, pictures
 
     progress.say("Reading tables")
-    tables = {name: results.read(name) for name in (*TABLES, "profile")}
+    tables = {name: results.read(name) for name in (*TABLES, *ARRAYS)}
     tables |= _speed(options)
     if not len(tables["decay"]):
         raise InputError(f"{results.database}: holds no results yet: run rhosweep sweep first")

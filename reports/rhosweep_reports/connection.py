@@ -8,15 +8,15 @@ from pathlib import Path
 from .errors import InputError, ReportError
 
 APPLICATION_ID = 0x52484F53  # 'RHOS', as host/store/schema.sql says
-SCHEMA_VERSIONS = (1, 2, 3, 4, 5)
+SCHEMA_VERSIONS = (1, 2, 3, 4, 5, 6)
 BUSY_SECONDS = 5
 # As host/store/guard.c: what could run forever when a table is read.
 FOREIGN_OBJECTS = (
     "SELECT CASE type WHEN 'index' THEN 'an index'"
     " WHEN 'table' THEN iif(rootpage > 0, 'a table', 'a virtual table') ELSE 'a ' || type END, name"
     " FROM sqlite_schema WHERE NOT (type = 'table' AND rootpage > 0 AND (name GLOB 'sqlite_stat[14]' OR name IN"
-    " ('runs', 'cases', 'points', 'curves', 'state_curves', 'gradients', 'clips', 'timings', 'radii',"
-    " 'profile'))"
+    " ('runs', 'cases', 'points', 'curves', 'state_curves', 'gradients', 'clips', 'lyapunov',"
+    " 'singular_values', 'timings', 'radii', 'profile'))"
     " OR type = 'index' AND (name GLOB 'sqlite_autoindex_*' OR name = 'points_identity'))"
     " ORDER BY type DESC")
 COMPUTED_COLUMNS = (

@@ -1,5 +1,5 @@
 """A results database as arrays, read without the program: host/store/schema.sql, versions 1 to
-5."""
+6."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +19,11 @@ TIMING = ("radii", "columns", "device", "threads", "host", "rank", "device_index
 GRADIENTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # as PyTorch names the parameters
 CURVES = ("log10_norm_mean", "log10_norm_min", "log10_norm_max", "zero_fraction")
 STATES = ("h", "c")  # of a pair
+STATES_OF = {"lstm": 2}  # S, of other cells 1
+# Of tangents came with version 6: what names a measurement, and its arrays.
+LYAPUNOV = ("directions", "transient", "qr_asked", "qr_every", "log_slope", "sum_rule_residual")
+SPECTRA = ("exponents", "standard_errors", "predicted")
+SINGULAR = ("transient", "qr_asked", "at")
 
 # Version 1 has other names, and wrote h0 'zero' also where a model's own start state was used.
 VERSION_1 = {"c.cell": "c.nonlinearity AS cell",
@@ -77,6 +82,18 @@ def _clips(version):
             f" JOIN {norms} ORDER BY {ORDER}, p.rho_asked, {SEED_ORDER}, k.max_norm")
 
 
+def _of_points(table, names, arrays, version):
+    """Rows of a table of tangents, of which older databases have none; their arrays are last."""
+    empty = ", ".join(f"NULL AS {name}" for name in ("point_id", *names, *arrays))
+    source = table if version >= 6 else f"(SELECT {empty} WHERE false)"
+    columns = [*_columns("c", SHAPE, version), "p.rho", "p.g", "c.seed", *(f"m.{name}" for name in names),
+               *_columns("c", SETTINGS, version), "p.rho_asked", *(f"m.{name}" for name in arrays)]
+    keys = [f"m.{name}" for name in names if name in ("directions", *SINGULAR)]
+    return (f"SELECT {', '.join(columns)} FROM points p JOIN cases c ON c.id = p.case_id"
+            f" JOIN {source} m ON m.point_id = p.id"
+            f" ORDER BY {ORDER}, p.rho_asked, {SEED_ORDER}, {', '.join(keys)}")
+
+
 def _failures(version):
     columns = [*_columns("c", SHAPE, version), "c.seed", "c.reason", "c.run_id AS run",
                *_columns("c", SETTINGS, version)]
@@ -110,12 +127,17 @@ def _array(name, values):
     return np.array([np.nan if value is None else value for value in values], np.float64)
 
 
-def _query(connection, sql):
-    """Column name to array."""
+def _values(connection, sql):
+    """Column name to values."""
     rows = connection.execute(sql)
     names = [description[0] for description in rows.description]
     columns = list(zip(*rows, strict=True)) or [()] * len(names)
-    return {name: _array(name, values) for name, values in zip(names, columns, strict=True)}
+    return dict(zip(names, columns, strict=True))
+
+
+def _query(connection, sql):
+    """Column name to array."""
+    return {name: _array(name, values) for name, values in _values(connection, sql).items()}
 
 
 def _frame(columns):
@@ -177,10 +199,10 @@ def _by_state(curve, states):
     return found if curve is None else {**found, "both" if states else "h": curve}
 
 
-def _with(own, columns):
-    """The columns with those of `own` behind that of the seed."""
+def _behind(last, own, columns):
+    """The columns with `own` behind the one named."""
     names = list(columns)
-    at = names.index("seed") + 1
+    at = names.index(last) + 1
     return {name: (columns | own)[name] for name in (*names[:at], *own, *names[at:])}
 
 
@@ -198,7 +220,7 @@ def _points_with_curves(connection, version):
     columns = {name: np.repeat(values, [len(one) for one in found])
                for name, values in points.items() if name not in ("decay_rate", "run", *FINDINGS)}
     states = np.array([state for one in found for state in one], object)
-    return _with({"state": states}, columns), [curve for one in found for curve in one.values()]
+    return _behind("seed", {"state": states}, columns), [curve for one in found for curve in one.values()]
 
 
 def _profile(connection, version):
@@ -208,8 +230,61 @@ def _profile(connection, version):
     values = np.concatenate([np.empty((len(CURVES), 0)), *found], axis=1)
     steps = np.concatenate([np.arange(0), *(np.arange(1, n + 1) for n in lengths)])
     columns = {name: np.repeat(values, lengths) for name, values in names.items()}
-    return _with({"state": columns.pop("state"), "step": steps,
-                  **dict(zip(CURVES, values, strict=True))}, columns)
+    return _behind("seed", {"state": columns.pop("state"), "step": steps,
+                            **dict(zip(CURVES, values, strict=True))}, columns)
+
+
+def _numbers(blob, count, what):
+    """So many of a point; NaN where it has none."""
+    found = np.full(count, np.nan) if blob is None else np.frombuffer(blob, "<f8")
+    if len(found) != count:
+        raise ValueError(f"{what}: {len(found)} numbers in place of {count}")
+    return found
+
+
+def _arrays(columns, names, counts):
+    """The columns but those of arrays, as arrays; and the arrays of each row [names, numbers]."""
+    blobs = zip(*(columns[name] for name in names), strict=True)
+    found = [np.array([_numbers(blob, count, name) for name, blob in zip(names, row, strict=True)])
+             for row, count in zip(blobs, counts, strict=True)]
+    return {name: _array(name, values) for name, values in columns.items() if name not in names}, found
+
+
+def _spectra_of_points(connection, version):
+    """What names a spectrum, as columns, and of each [3, k]: SPECTRA."""
+    columns = _values(connection, _of_points("lyapunov", LYAPUNOV, SPECTRA, version))
+    return _arrays(columns, SPECTRA, columns["directions"])
+
+
+def _singular_of_points(connection, version):
+    """What names the singular values at one time, as columns, and of each [1, S H]: ln, descending."""
+    columns = _values(connection, _of_points("singular_values", SINGULAR, ("logs",), version))
+    counts = [STATES_OF.get(cell, 1) * hidden for cell, hidden in zip(columns["cell"], columns["hidden"],
+                                                                      strict=True)]
+    return _arrays(columns, ("logs",), counts)
+
+
+def _one_by_one(names, found, columns):
+    """A row for each number of the arrays, k = 1 the largest; `names` of their rows."""
+    lengths = [one.shape[1] for one in found]
+    values = np.concatenate([np.empty((len(names), 0)), *found], axis=1)
+    own = {"k": np.concatenate([np.arange(0), *(np.arange(1, n + 1) for n in lengths)]),
+           **dict(zip(names, values, strict=True))}
+    return own, {name: np.repeat(values, lengths) for name, values in columns.items()}
+
+
+def _lyapunov(connection, version):
+    columns, found = _spectra_of_points(connection, version)
+    own, columns = _one_by_one(("exponent", "standard_error", "predicted"), found, columns)
+    del columns["qr_asked"], columns["log_slope"], columns["sum_rule_residual"]
+    return _behind("qr_every", own, columns)
+
+
+def _singular(connection, version):
+    columns, found = _singular_of_points(connection, version)
+    own, columns = _one_by_one(("log10_singular_value",), [one / np.log(10.0) for one in found], columns)
+    del columns["qr_asked"]
+    return _behind("at", own, columns)
 
 
 def _seeds(connection, version):
@@ -249,7 +324,7 @@ def _plain(sql):
 
 
 TABLES = {"seeds": _seeds, "profile": _profile, "clip": _clip, "gradients": _plain(_gradients),
-          "runs": _plain(_runs), "timings": _plain(_timings), "failures": _plain(_failures)}
+          "lyapunov": _lyapunov, "singular": _singular, "runs": _plain(_runs), "timings": _plain(_timings), "failures": _plain(_failures)}
 
 
 class Tables(Mapping):
@@ -305,9 +380,27 @@ def mean_curves(path, name=None):
     """What names the curves as a table of text, and the curves' means over the samples."""
     points, found = _of_one_moment(path, _points_with_curves, name)
     rows = [at for at, curve in enumerate(found) if curve.shape[1]]
-    columns = [[_text(values[at]) for at in rows] for values in map(np.ndarray.tolist,
-                                                                    points.values())]
-    return Table("profile", points, columns, [found[at][0] for at in rows])
+    return _table("profile", points, rows, [found[at][0] for at in rows])
+
+
+def spectra(path, name=None):
+    """What names the spectra as a table of text; and of each the exponents and what is predicted of
+    them, NaN where nothing is [2, k]."""
+    points, found = _of_one_moment(path, _spectra_of_points, name)
+    exponents, predicted = SPECTRA.index("exponents"), SPECTRA.index("predicted")
+    return _table("lyapunov", points, range(len(found)), [one[[exponents, predicted]] for one in found])
+
+
+def singular_values(path, name=None):
+    """The same of singular values at one time: log10 of each, descending."""
+    points, found = _of_one_moment(path, _singular_of_points, name)
+    return _table("singular", points, range(len(found)), [one[0] / np.log(10.0) for one in found])
+
+
+def _table(name, points, rows, arrays):
+    """Of these rows of columns, and an array beside each."""
+    columns = [[_text(values[at]) for at in rows] for values in map(np.ndarray.tolist, points.values())]
+    return Table(name, points, columns, arrays)
 
 
 def read(path):

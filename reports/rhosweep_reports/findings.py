@@ -144,6 +144,22 @@ def left_alone(clip, decay):
     return np.sum(there & (log10(clip, "clip_coef") == 0.0)), there.sum()
 
 
+# --- Lyapunov exponents ---------------------------------------------------------------------------
+
+def decay_rates(seeds):
+    """Radius asked for and seed to decay rate, of one kind of network."""
+    names = zip(seeds.text("rho_asked"), seeds.text("seed"), strict=True)
+    return dict(zip(names, seeds.numbers("decay_rate"), strict=True))
+
+
+def beside_rates(spectra, rates):
+    """Of each row its largest exponent, and minus the decay rate of its network [rows, 2]: both, or NaN."""
+    names = zip(spectra.text("rho_asked"), spectra.text("seed"), strict=True)
+    pairs = np.column_stack([spectra.numbers("largest"), [-rates.get(name, np.nan) for name in names]])
+    pairs[~np.isfinite(pairs).all(axis=1)] = np.nan
+    return pairs
+
+
 # --- names ----------------------------------------------------------------------------------------
 
 def key(part, columns):

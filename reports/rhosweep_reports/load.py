@@ -1,7 +1,7 @@
 """The tables of a results database at one moment.
 
-Numbers come from `rhosweep table`, so that a plotted number is always a tabled number. Curves alone,
-which have hundreds of thousands of numbers, are read as arrays (database.py), and are the same. The
+Numbers come from `rhosweep table`, so that a plotted number is always a tabled number. Curves and spectra
+alone, which have hundreds of thousands of numbers, are read as arrays (database.py), and are the same. The
 program is the one that the environment variable RHOSWEEP names (`rhosweep report` sets it), else
 `rhosweep` on the PATH.
 """
@@ -21,6 +21,8 @@ from .table import Table
 
 
 SIZES = ("hidden", "steps", "batch")
+_ARRAYS = {"profile": database.mean_curves, "lyapunov": database.spectra,
+           "singular": database.singular_values}
 
 
 def find_program():
@@ -83,14 +85,11 @@ class Results:
             raise kind(why or f"{self.program}: ended with {done.returncode}")
 
     def read(self, name):
-        """The table, read once; of profiles, the points and their curves."""
+        """The table, read once; of those with arrays, the points and their arrays."""
         if name not in self._tables:
-            table = self._curves() if name == "profile" else self._printed(name)
+            table = _ARRAYS[name](self.snapshot, self.database) if name in _ARRAYS else self._printed(name)
             self._tables[name] = _checked(table)
         return self._tables[name]
-
-    def _curves(self):
-        return database.mean_curves(self.snapshot, self.database)
 
     def _printed(self, name):
         path = self.snapshot.with_name(f"{name}.csv")

@@ -60,7 +60,8 @@ def _run(tables):
 
 
 def _every_network(tables, found):
-    return _lists(summary.came_out(tables["decay"], found, tables.get("clip", ())))
+    return _lists(summary.came_out(tables["decay"], found, *(tables.get(name, ()) for name in
+                                                              ("clip", "lyapunov-summary", "seeds"))))
 
 
 # --- figures --------------------------------------------------------------------------------------

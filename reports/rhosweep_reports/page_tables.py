@@ -17,6 +17,11 @@ _CONTRACT = {
                  "seeds", "radii"),
     "clip": ("cell", "ensemble", "model", "hidden", "steps", *OF_CELLS, "rho", "seed", "loss", "max_norm",
              "weight_ih", "weight_hh", "bias_ih", "bias_hh", "total", "clip_coef", "total_clipped"),
+    "lyapunov-summary": ("cell", "ensemble", "model", "hidden", "steps", "input", *OF_CELLS, "rho", "g", "seed",
+                         "directions", "transient", "qr_every", "largest", "largest_standard_error",
+                         "kaplan_yorke", "entropy_rate", "mean", "sum_rule_residual", "positive"),
+    "condition": ("cell", "ensemble", "model", "hidden", "steps", "input", *OF_CELLS, "rho", "g", "seed",
+                  "transient", "at", "log10_largest", "log10_smallest", "log10_condition"),
 }
 _LONG = {"command_line", "spec", "libraries", "reason"}
 # Text, also where it reads as a number, as the commit 1234e56 does.
@@ -24,12 +29,16 @@ _TEXT = {"cell", "ensemble", *OF_CELLS, "model", "model_digest", "input", "h0", 
          "device", "host", "system", "driver", "version", "git_commit", "commit", "body", "regime",
          "prediction", "started", "finished", "outcome", "series"}
 _TITLES = {"decay": "Decay rates", "critical": "Critical point", "seeds": "Decay rate of every network",
-           "clip": "Clipping", "profile": "Profiles", "throughput": "Throughput", "runs": "Runs",
+           "clip": "Clipping", "profile": "Profiles", "lyapunov": "Lyapunov exponents",
+           "lyapunov-summary": "Lyapunov spectra", "singular": "Singular values",
+           "condition": "Condition of the Jacobians' product", "throughput": "Throughput", "runs": "Runs",
            "failures": "Failures", "bench": "Benchmarks", "workers": "Workers"}
 # Told once, above the table, where all rows agree.
-_SETTINGS = {*NETWORK, "seeds", "radii", "attempts", "device", "threads", "model_digest"}
+_SETTINGS = {*NETWORK, "seeds", "radii", "attempts", "device", "threads", "model_digest", "directions", "transient",
+             "qr_every"}
 # An uncertainty or the ends of an interval, and the columns that are rounded to it.
 _ROUNDED = {
+    "lyapunov-summary": ((("largest_standard_error",), ("largest", "largest_standard_error")),),
     "decay": ((("decay_rate_ci95",), ("decay_rate", "decay_rate_ci95", "decay_rate_min", "decay_rate_max",
                                       "predicted_rate")),),
     "critical": tuple(((f"{x}_critical_ci95_low", f"{x}_critical_ci95_high"),

@@ -76,7 +76,7 @@ def plan(tables, look, wanted=None):
             continue
         lacking = _lacking(figure, tables)
         if lacking:
-            if wanted or lacking != _EMPTY["clip"]:  # who never asked to clip misses nothing
+            if wanted or lacking not in _NOT_ASKED.values():
                 absent.append((figure.title, lacking))
             continue
         wholes = [tables[name] for name in figure.tables]
@@ -91,8 +91,12 @@ def plan(tables, look, wanted=None):
     return pictures, absent
 
 
-_EMPTY = {**dict.fromkeys(SPEED, "no benchmark JSON was given for it (--bench)"),
-          "clip": "no weights' gradients were recorded (rhosweep sweep --clip)"}
+_NO_TANGENTS = "no Lyapunov exponents were recorded (rhosweep sweep --lyapunov)"
+# Who never asked for these misses nothing.
+_NOT_ASKED = {"clip": "no weights' gradients were recorded (rhosweep sweep --clip)",
+              "lyapunov": _NO_TANGENTS, "lyapunov-summary": _NO_TANGENTS,
+              "singular": "no singular values were recorded (rhosweep sweep --lyapunov all --singular-at)"}
+_EMPTY = {**dict.fromkeys(SPEED, "no benchmark JSON was given for it (--bench)"), **_NOT_ASKED}
 
 
 def _lacking(figure, tables):

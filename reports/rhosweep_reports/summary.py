@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from . import findings, rounding
 from .findings import number
 from .headlines import both_stars, by_size, point_of, ranges, span, star
@@ -83,6 +85,23 @@ def _clipping(clip, decay):
         yield told + _vanishing(*findings.left_alone(part, decay)) + "."
 
 
+def _most(values):
+    """The largest of the finite sizes; NaN where none is."""
+    known = np.abs(values[np.isfinite(values)])
+    return known.max() if len(known) else np.nan
+
+
+def _exponents(spectra, seeds):
+    """How two checks come out: exponents beside decay rates, and spectra beside determinants."""
+    pairs = findings.beside_rates(spectra, findings.decay_rates(seeds))
+    apart, left = _most(pairs[:, 0] - pairs[:, 1]), _most(spectra.numbers("sum_rule_residual"))
+    if np.isfinite(apart):
+        yield (" The largest Lyapunov exponents and minus the decay rates differ by at most "
+               f"{number(apart, 2)} nats per step.")
+    if np.isfinite(left):
+        yield f" Spectra obey the sum rule to {number(left, 2)}."
+
+
 def _has_several_cells(group):
     return len(group.split(CELL)) > 1
 
@@ -94,10 +113,15 @@ def _told_side_by_side(decay):
             yield from (part for part in group.split(CELL) if part.one("leak") != "1")
 
 
-def came_out(decay, found, clip=()):
+def _by_network(table):
+    return {findings.key(part, NETWORK): part for part in table.split(NETWORK)} if len(table) else {}
+
+
+def came_out(decay, found, clip=(), spectra=(), seeds=()):
     """(heading, sentences): what happens to gradients, one line a network; `found` is of
-    headlines.points()."""
-    clips = {findings.key(part, NETWORK): part for part in clip.split(NETWORK)} if len(clip) else {}
+    headlines.points(), `spectra` the table lyapunov-summary."""
+    clips, exponents = _by_network(clip), _by_network(spectra)
+    rates = _by_network(seeds) if exponents else {}
     told = set() if clips else {findings.key(part, NETWORK) for part in _told_side_by_side(decay)}
     for family in decay.split(FAMILY):
         parts = [part for part in family.split(NETWORK) if findings.key(part, NETWORK) not in told]
@@ -105,8 +129,11 @@ def came_out(decay, found, clip=()):
         for part in by_size(parts):
             lines.append(f"H = {part.one('hidden')}: gradients {ranges(part)}."
                          f"{_crossing(point_of(part, found))}")
-            if findings.key(part, NETWORK) in clips:
-                lines[-1] += "".join(_clipping(clips[findings.key(part, NETWORK)], part))
+            key = findings.key(part, NETWORK)
+            if key in clips:
+                lines[-1] += "".join(_clipping(clips[key], part))
+            if key in exponents and key in rates:
+                lines[-1] += "".join(_exponents(exponents[key], rates[key]))
         if lines:
             yield findings.describe(family).replace("\n", "; "), lines
 

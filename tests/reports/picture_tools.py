@@ -37,9 +37,14 @@ def box_of(text):
     return Text.get_window_extent(text)
 
 
+def axes_of(figure):
+    """Those within others too."""
+    return [one for axes in figure.axes for one in (axes, *axes.child_axes)]
+
+
 def names_of(figure):
     """(text, box) of all that is written."""
-    undrawn = {label for axes in figure.axes for label in undrawn_ticks(axes)}
+    undrawn = {label for axes in axes_of(figure) for label in undrawn_ticks(axes)}
     return [(text.get_text(), box_of(text))
             for text in set(figure.findobj(Text)) - undrawn
             if text.get_visible() and text.get_text().strip()]
@@ -82,8 +87,8 @@ def crosses(line, view, box):
 def assert_readable(figure, about):
     """Nothing is clipped; no name covers another, a mark, a line, a leader or a line of the frame."""
     names = names_of(figure)
-    lines = [line for axes in figure.axes for line in lines_of(axes)]
-    marks = [mark for axes in figure.axes for mark in marks_of(axes)]
+    lines = [line for axes in axes_of(figure) for line in lines_of(axes)]
+    marks = [mark for axes in axes_of(figure) for mark in marks_of(axes)]
     leaders = list(leaders_of(figure))
     for at, (name, box) in enumerate(names):
         for other, leader in leaders:
@@ -95,7 +100,7 @@ def assert_readable(figure, about):
             assert not overlap(box, another), (about, name, other)
         assert not any(overlap(box, mark) for mark in marks), (about, name, "a mark")
         assert not any(crosses(*line, box) for line in lines), (about, name, "a line")
-        for axes in figure.axes:
+        for axes in axes_of(figure):
             view = axes.get_window_extent()
             within = view.padded(1.0).containsx(box.x0) and view.padded(1.0).containsx(box.x1) \
                 and view.padded(1.0).containsy(box.y0) and view.padded(1.0).containsy(box.y1)

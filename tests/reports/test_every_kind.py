@@ -10,6 +10,7 @@ pytest.importorskip("matplotlib")
 pictures = pytest.importorskip("rhosweep_reports.pictures")
 import cell_tables as cells  # noqa: E402
 import test_bench_figures as benches  # noqa: E402
+import spectrum_tables as spectra  # noqa: E402
 import test_clipping as clips  # noqa: E402
 import test_workers as workers  # noqa: E402
 from matplotlib.collections import LineCollection  # noqa: E402
@@ -68,7 +69,10 @@ def tables(tmp_path_factory):
             {"clip": clips.table(clip), "profile": clips.profile_of(clip, [-50, -3, 0])},
             of_networks(hidden=(16, 64, 256)), of_networks(input=("noise:0.25", "noise:0.5", "noise:1")),
             of_bench("peers"), of_bench("many shapes"), of_bench("threads"), of_bench("cells"),
-            {"workers": workers.table_of(folder, workers.measured(2))}]
+            {"workers": workers.table_of(folder, workers.measured(2))},
+            spectra.tables(spectra.make_database(folder / "cells.db", ("linear", "lstm"))),
+            spectra.tables(spectra.make_database(folder / "sizes.db", ("tanh",), (16, 64), (1.25, 2.0, 2.5, 3.5))),
+            spectra.tables(spectra.make_database(folder / "few.db", ("gru",), (16,), (1.5,)))]
 
 
 def strokes_of(figure):

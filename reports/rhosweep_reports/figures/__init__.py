@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from .. import findings
 from ..text import math as formula
 from ..table import CELL, FAMILY, NETWORK
-from . import bench, cells, flow, kinds, multiples, phase, profiles, scaling, seeds, weights, workers
+from . import bench, cells, flow, kinds, lyapunov, multiples, phase, profiles, scaling, seeds, weights, workers
 from .drawing import gradient_norm
 
 
@@ -61,6 +61,7 @@ LOG10 = formula(r"\log_{10}")
 RECURRENT = formula("W_{hh}")
 CHRONO = formula(r"\ln\,U(1,\,T_{max}-1)")
 LEAKY = formula(r"h_t=(1-A)\,h_{t-1}+A\,\phi(a_t)")
+PRODUCT = formula(r"J_T\cdots J_1")
 FORMATS = ("Dotted: norms at which the gradient, spread evenly over the units, underflows or overflows in a "
            "number format.")
 CLIPPED = "Values beyond the colour bar have the colour of its end."
@@ -125,6 +126,24 @@ FIGURES = (
            f"Norms {gradient_norm('W_{hh}')} and {gradient_norm('h_1')} (batch mean of its {LOG10}), "
            f"{formula('T-1')} steps back from the loss. {QUANTILES} Dotted: norms at which the gradient of "
            f"{RECURRENT}, spread evenly over its elements, underflows or overflows in a number format.", shared=_x),
+    Figure("spectrum", "Lyapunov spectrum", ("lyapunov",), NETWORK, lyapunov.spectrum,
+           f"All exponents that were measured, the largest first. Lines: means over seeds; bands: range over "
+           f"seeds. Dashed: prediction, logarithms of the moduli of the Jacobian's eigenvalues (linear cells). Inset, if exponents above 0 are small beside "
+           f"the others: these, enlarged. {GATED}", describe=findings.describe_at_radius),
+    Figure("lyapunov", "Largest Lyapunov exponent and decay rate against spectral radius",
+           ("lyapunov-summary", "seeds"), NETWORK, lyapunov.lyapunov,
+           f"Circles: largest Lyapunov exponent, from tangents carried forward; line and band: minus the decay "
+           f"rate, from gradients carried back through the same steps; each {MEANS}. Lower panel: their "
+           f"difference in each network, {MEANS}. {GATED}", shared=_x),
+    Figure("dimension", "Kaplan-Yorke dimension and entropy rate", ("lyapunov-summary",),
+           FAMILY, lyapunov.dimension,
+           f"Per unit. Points: {MEANS}. Open diamonds (undriven tanh cells): one network of N = 4096 units at "
+           "each g, from the data of github.com/davidclark1/rnn-lyapunov.", lyapunov.has_dimensions, _x),
+    Figure("singular", "Singular values of the Jacobians' product", ("singular",), NETWORK, lyapunov.singular,
+           f"Singular values of {PRODUCT}, the derivative of the state after T steps by the first: means over "
+           f"seeds of their {LOG10}, by order: the largest, those that 10%, 50% and 90% of all are above, and the "
+           "smallest. Dashed: root mean square (rms), which is the gradient's norm for a loss of random direction. "
+           "If more than three radii were swept: three of them.", lyapunov.has_times, describe=findings.describe_at_radius),
     Figure("phase", "Where gradients vanish and where they explode, over noise", ("decay", "critical"),
            _without("input"), phase.phase,
            f"Colours: decay rate, mean over seeds. {CLIPPED} Circles: where the decay rate crosses 0, "
