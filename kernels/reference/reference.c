@@ -249,7 +249,8 @@ static rs_status run_forward(reference *self, const column *c, size_t at, rs_rec
     if (shape->directions > 0)
         rs_reference_tangent_start(shape, tangent_place(shape, out, at), &self->tangent);
     RS_TRY(forward(self, c, &out->nonfinite_step[at]));
-    if (shape->directions > 0) rs_reference_tangent_finish(shape, &self->tangent);
+    if (shape->directions > 0)
+        rs_reference_tangent_finish(shape, out->nonfinite_step[at] == 0, &self->tangent);
     double const tangents = self->carry_seconds + self->tangent.qr_seconds;
     out->tangent_seconds += self->carry_seconds;
     out->qr_seconds += self->tangent.qr_seconds;

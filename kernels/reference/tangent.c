@@ -35,6 +35,7 @@ void rs_reference_tangent_start(const rs_shape *shape, rs_tangent_place to,
     memset(to.stretch, 0, RS_STRETCH_BLOCKS * k * sizeof *to.stretch);
     t->schedule = rs_qr_begin(shape);
     t->slopes = 0.0;
+    t->finite = true;
     t->to = to;
     if (shape->n_singular > 0) rs_triangle_identity(&t->triangle);
 }
@@ -72,6 +73,7 @@ static rs_status orthonormalise(const rs_shape *shape, size_t number, rs_referen
         put_singular_values(shape, number, t);
     }
     bounds_of(shape->directions, t->log_r, &least, &most);
+    t->finite = t->finite && !isnan(least);
     rs_qr_note(&t->schedule, shape, shape->singular_at, number, least, most);
     return RS_OK;
 }
@@ -92,9 +94,19 @@ rs_status rs_reference_tangent_end(const rs_shape *shape, const rs_reference_ste
     return RS_OK;
 }
 
-void rs_reference_tangent_finish(const rs_shape *shape, const rs_reference_tangent *t) {
+static void fill(double *to, size_t n, double x) {
+    for (size_t i = 0; i < n; ++i) to[i] = x;
+}
+
+void rs_reference_tangent_finish(const rs_shape *shape, bool finite,
+                                 const rs_reference_tangent *t) {
+    size_t const k = shape->directions;
     bool const has_slopes = !rs_cell_is_gated(shape->cell) && !(shape->leak > 0.0);
+    bool const known = finite && t->finite;
     *t->to.qr_gap = (uint32_t)t->schedule.most;
     *t->to.log_slope =
-        has_slopes ? t->slopes / ((double)shape->hidden * (double)shape->steps) : NAN;
+        has_slopes && known ? t->slopes / ((double)shape->hidden * (double)shape->steps) : NAN;
+    if (known) return;
+    fill(t->to.stretch, rs_stretch_blocks(shape->steps) * k, NAN);
+    fill(t->to.singular, shape->n_singular * k, NAN);
 }

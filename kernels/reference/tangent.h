@@ -23,6 +23,7 @@ typedef struct rs_reference_tangent {
     rs_frame_work scratch; /* of QR */
     rs_qr_schedule schedule;
     double slopes; /* sum of ln phi' */
+    bool finite;   /* all frames so far */
     double qr_seconds;
     rs_tangent_place to;
 } rs_reference_tangent;
@@ -42,7 +43,8 @@ double *rs_reference_tangent_at(const rs_shape *shape, const rs_reference_tangen
 rs_status rs_reference_tangent_end(const rs_shape *shape, const rs_reference_step *step,
                                    size_t number, rs_reference_tangent *t);
 
-/* After the last step. */
-void rs_reference_tangent_finish(const rs_shape *shape, const rs_reference_tangent *t);
+/* After the last step; NaN throughout where a frame was not finite, or `finite` says so of the
+ * recorded states. */
+void rs_reference_tangent_finish(const rs_shape *shape, bool finite, const rs_reference_tangent *t);
 
 #endif

@@ -41,12 +41,17 @@ static void normalise(size_t n, double *row, double *log_scale) {
     for (size_t j = 0; j < n; ++j) row[j] /= norm;
 }
 
-/* ln of the largest term of row i of r t, -inf for none, NaN where one is NaN; terms are
- * r_il e^(log_scale_l) u_l. */
+/* ln |r_il e^(log_scale_l)| of row l in the sum that is row i of r t. */
+static double log_term(const double *r, const rs_triangle *t, size_t i, size_t l) {
+    double const entry = fabs(r[l * t->n + i]);
+    return entry == 0.0 ? -INFINITY : log(entry) + t->log_scale[l];
+}
+
+/* That of the largest one; -inf where all are 0, NaN where one is NaN. */
 static double largest_term(const double *r, const rs_triangle *t, size_t i) {
     double most = -INFINITY;
     for (size_t l = i; l < t->n; ++l) {
-        double const term = log(fabs(r[l * t->n + i])) + t->log_scale[l];
+        double const term = log_term(r, t, i, l);
         if (isnan(term)) return term;
         if (term > most) most = term;
     }
@@ -60,7 +65,7 @@ static void multiply_row(const double *r, rs_triangle *t, size_t i) {
     double const scale = largest_term(r, t, i);
     memset(sum, 0, n * sizeof *sum);
     for (size_t l = i; l < n && scale > -INFINITY; ++l) {
-        double const factor = r[l * n + i] * exp(t->log_scale[l] - scale);
+        double const factor = copysign(exp(log_term(r, t, i, l) - scale), r[l * n + i]);
         for (size_t j = 0; j < n && factor != 0.0; ++j) sum[j] += factor * t->u[l * n + j];
     }
     memcpy(t->u + i * n, sum, n * sizeof *sum);
