@@ -167,9 +167,8 @@ static const rs_spec_key keys[] = {
      .most = MAX_STEPS},
     {.name = "lyapunov",
      .argument = "K",
-     .help =
-         "Also measure the K leading Lyapunov exponents of every network, or all: rhosweep table "
-         "lyapunov",
+     .help = "Also measure the K leading Lyapunov exponents of every network, or of all directions "
+             "with the word all: rhosweep table lyapunov",
      .group = DRIVE,
      .initial = RS_BY_DEFAULT,
      .automatic = "off",
@@ -191,7 +190,7 @@ static const rs_spec_key keys[] = {
      .help =
          "Steps between two QRs of the tangents; where it is left out they are chosen, for every "
          "network by the spread of growth that is met, so few that in f64 no exponent asked for "
-         "is wrong by 1e-6; in f32 one",
+         "is wrong by 1e-6",
      .group = DRIVE,
      .initial = RS_BY_DEFAULT,
      .automatic = "by the spread met",
