@@ -87,8 +87,9 @@ def test_seeds_are_what_the_decay_table_summarises(any_version):
 
 def test_every_table_of_every_version(any_version):
     tables = rhosweep_reports.read(any_version)
-    assert list(tables) == ["seeds", "profile", "clip", "gradients", "runs", "timings", "failures"]
-    assert len(tables["failures"]) == 0
+    assert list(tables) == ["seeds", "profile", "clip", "gradients", "lyapunov", "singular", "runs", "timings",
+                            "failures"]
+    assert len(tables["failures"]) == len(tables["lyapunov"]) == len(tables["singular"]) == 0
     clipped = 4 if any_version.name in ("version3.db", "version4.db", "version5.db") else 0
     for name in "clip", "gradients":
         assert len(tables[name]) == clipped
@@ -178,7 +179,7 @@ def test_what_is_no_database_is_refused(tmp_path, content):
 
 
 CRAFTED = {
-    "has schema 0, these reports know 5": ["PRAGMA user_version = 0"],
+    "has schema 0, these reports know 6": ["PRAGMA user_version = 0"],
     "has schema 7, these reports know 6": ["PRAGMA user_version = 7"],
     "one of rhosweep": ["PRAGMA application_id = 0"],
     "has a view": ["DROP TABLE timings", "CREATE VIEW timings AS SELECT 1"],

@@ -127,12 +127,13 @@ FIGURES = (
            f"{formula('T-1')} steps back from the loss. {QUANTILES} Dotted: norms at which the gradient of "
            f"{RECURRENT}, spread evenly over its elements, underflows or overflows in a number format.", shared=_x),
     Figure("spectrum", "Lyapunov spectrum", ("lyapunov",), NETWORK, lyapunov.spectrum,
-           f"All exponents that were measured, the largest first. Lines: means over seeds; bands: range over "
-           f"seeds. Dashed: prediction, logarithms of the moduli of the Jacobian's eigenvalues (linear cells). Inset, if exponents above 0 are small beside "
-           f"the others: these, enlarged. {GATED}", describe=findings.describe_at_radius),
+           "All exponents that were measured, the largest first. Lines: means over seeds; bands: range over "
+           "seeds. Dashed: prediction, logarithms of the moduli of the Jacobian's eigenvalues (linear cells). "
+           "Inset, if exponents above 0 are small beside the others: these, enlarged. A line ends where "
+           f"directions are lost (units of relu that are off). {GATED}", describe=findings.describe_at_radius),
     Figure("lyapunov", "Largest Lyapunov exponent and decay rate against spectral radius",
            ("lyapunov-summary", "seeds"), NETWORK, lyapunov.lyapunov,
-           f"Circles: largest Lyapunov exponent, from tangents carried forward; line and band: minus the decay "
+           "Circles: largest Lyapunov exponent, from tangents carried forward; line and band: minus the decay "
            f"rate, from gradients carried back through the same steps; each {MEANS}. Lower panel: their "
            f"difference in each network, {MEANS}. {GATED}", shared=_x),
     Figure("dimension", "Kaplan-Yorke dimension and entropy rate", ("lyapunov-summary",),
@@ -142,8 +143,9 @@ FIGURES = (
     Figure("singular", "Singular values of the Jacobians' product", ("singular",), NETWORK, lyapunov.singular,
            f"Singular values of {PRODUCT}, the derivative of the state after T steps by the first: means over "
            f"seeds of their {LOG10}, by order: the largest, those that 10%, 50% and 90% of all are above, and the "
-           "smallest. Dashed: root mean square (rms), which is the gradient's norm for a loss of random direction. "
-           "If more than three radii were swept: three of them.", lyapunov.has_times, describe=findings.describe_at_radius),
+           "smallest. Dashed: root mean square (rms), which is the gradient's norm for a loss of random "
+           "direction. A line ends where a value is 0. If more than three radii were swept: three of them.",
+           lyapunov.has_times, describe=findings.describe_at_radius),
     Figure("phase", "Where gradients vanish and where they explode, over noise", ("decay", "critical"),
            _without("input"), phase.phase,
            f"Colours: decay rate, mean over seeds. {CLIPPED} Circles: where the decay rate crosses 0, "

@@ -125,7 +125,7 @@ def spectrum(axes, lyapunov):
     every = _directions(lyapunov)
     looks = [colours.to_rgba(radius) for radius, _ in radii]
     _draw_spectra(axes, spectra, looks, every)
-    axes.margins(x=0.02)
+    axes.set_xlim(padded(np.array([1, max(found.shape[2] for found in spectra)]) / every, 0.02))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))  # the same at any height
     _enlarge(axes, spectra, looks, every)
     name = r"i\,/\,2H" if every > int(lyapunov.one("hidden")) else r"i\,/H"
