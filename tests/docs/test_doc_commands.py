@@ -35,6 +35,7 @@ NOT_RUN = {
     "sbatch": "needs Slurm",
     "python3": "makes an environment; test_install.py",
     "scripts/bench": "minutes; test_bench_tools.py",
+    "scripts/bench-lyapunov": "minutes; test_bench_lyapunov.py",
     "scripts/bench-workers": "minutes; test_bench_workers.py",
     "scripts/gpu-check": "needs a GPU; tests/gpu_check",
     "scripts/setup": "installs packages; .ci/run begins with it",
