@@ -75,6 +75,27 @@ static inline void fixture_gate(fixture *f, double gate_bias) {
     f->one.gate_bias = (rs_gate_bias){RS_BIAS_GIVEN, gate_bias};
 }
 
+/* Gives point i, which is filled, all exponents and two products' singular values: those of a
+ * linear cell whose Jacobian is diagonal, from e^0.25 down. */
+static inline void fixture_tangents(fixture *f, size_t i) {
+    static const size_t at[] = {2, 4};
+    enum { N = 10 };
+    static double exponent[N], error[N], singular[2][N];
+    for (size_t k = 0; k < N; ++k) {
+        exponent[k] = 0.25 - 0.125 * (double)k;
+        error[k] = 0.0078125;
+        for (size_t t = 0; t < 2; ++t) singular[t][k] = exponent[k] * (double)at[t];
+    }
+    f->one.tangents = (rs_tangents){N, 3, 0, 2, at};
+    f->point[i].lyapunov = (rs_lyapunov){.exponent = exponent,
+                                         .standard_error = error,
+                                         .predicted = exponent,
+                                         .singular = singular[0],
+                                         .qr_every = 2,
+                                         .log_slope = 0.0,
+                                         .sum_rule_residual = 1e-12};
+}
+
 /* Gives point i, which is filled, curves of both states of a pair: half and a quarter of its norms,
  * and none of c at step T, where the loss does not depend on it. */
 static inline void fixture_states(fixture *f, size_t i) {

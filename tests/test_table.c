@@ -105,6 +105,7 @@ static void put_leaky(rs_store *store, int64_t run) {
     f.one.ensemble.kind = RS_IDENTITY;
     f.one.leak = 0.25;
     fixture_point(&f, 0, 0.5, 0.125);
+    fixture_tangents(&f, 0);
     rs_case_result result = fixture_result(&f, 1);
     result.origin = &origin;
     assert_ok(rs_store_put(store, run, &result));
@@ -197,8 +198,9 @@ static void assert_golden(rs_store *store, const char *name, rs_table_format for
     free(text);
 }
 
-static const char *const names[] = {"decay", "critical",   "seeds", "profile",
-                                    "clip",  "throughput", "runs",  "failures"};
+static const char *const names[] = {
+    "decay",    "critical",  "seeds",      "profile", "clip",    "lyapunov", "lyapunov-summary",
+    "singular", "condition", "throughput", "runs",    "failures"};
 enum { N_NAMES = sizeof names / sizeof *names };
 
 static void test_every_table_in_every_format(void **state) {
@@ -312,6 +314,29 @@ static void test_damaged_curve(void **state) {
     rs_store_close(store);
 }
 
+static void test_damaged_spectra(void **state) {
+    (void)state;
+    static const char *const damage[][2] = {
+        {"lyapunov", "UPDATE lyapunov SET standard_errors = zeroblob(8)"},
+        {"lyapunov-summary", "UPDATE lyapunov SET exponents = zeroblob(88)"},
+        {"lyapunov", "UPDATE lyapunov SET directions = -1"},
+        {"lyapunov", "UPDATE lyapunov SET directions = 1000"},
+        {"singular", "UPDATE singular_values SET logs = zeroblob(13)"},
+        {"condition", "UPDATE singular_values SET logs = zeroblob(0)"}};
+    rs_store *const store = make_database(false);
+    for (size_t i = 0; i < sizeof damage / sizeof *damage; ++i) {
+        assert_int_equal(sqlite3_exec(rs_store_handle(store), damage[i][1], NULL, NULL, NULL),
+                         SQLITE_OK);
+        FILE *const out = fopen("/dev/null", "w");
+        assert_non_null(out);
+        rs_table_request const asked = {.name = damage[i][0], .format = RS_CSV};
+        assert_int_equal(rs_table_write(store, &asked, out), RS_EINPUT);
+        assert_non_null(strstr(rs_message(), "damaged"));
+        fclose(out);
+    }
+    rs_store_close(store);
+}
+
 static void test_an_empty_database_has_headers(void **state) {
     (void)state;
     rs_store *store;
@@ -346,6 +371,11 @@ static void test_column_names_of_the_contract(void **state) {
         {"seeds", "cell,ensemble,hidden,steps,rho,g,seed,decay_rate,"},
         {"clip", "cell,ensemble,hidden,rho,seed,loss,weight_ih,weight_hh,bias_ih,bias_hh,"
                  "total,clip_coef,total_clipped,max_norm,g,steps,"},
+        {"lyapunov", "cell,ensemble,hidden,steps,rho,g,seed,transient,directions,qr_every,k,"
+                     "exponent,standard_error,predicted,"},
+        {"lyapunov-summary", "cell,ensemble,hidden,steps,rho,g,seed,transient,directions,qr_every,"
+                             "largest,largest_standard_error,kaplan_yorke,entropy_rate,mean,"
+                             "sum_rule_residual,positive,"},
         {"throughput", "engine,device,hidden,steps,batch,radii,forward_ms,backward_ms,gflops,"
                        "column_steps_per_s,"},
     };
@@ -845,7 +875,8 @@ static void test_unknown_table(void **state) {
         rs_table_write(store, &(rs_table_request){.name = "loss", .format = RS_CSV}, stdout),
         RS_EINPUT);
     assert_string_equal(rs_message(), "table: \"loss\" is not one of decay, critical, seeds, "
-                                      "profile, clip, throughput, runs, failures");
+                                      "profile, clip, lyapunov, lyapunov-summary, singular, "
+                                      "condition, throughput, runs, failures");
     rs_store_close(store);
 }
 
@@ -1172,6 +1203,7 @@ int main(void) {
         WITH_PATH(test_points_without_a_curve),
         WITH_PATH(test_fraction_of_zeros_of_an_early_build),
         WITH_PATH(test_damaged_curve),
+        WITH_PATH(test_damaged_spectra),
         WITH_PATH(test_an_empty_database_has_headers),
         WITH_PATH(test_column_names_of_the_contract),
         WITH_PATH(test_numbers_round_trip),

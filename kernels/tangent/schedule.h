@@ -8,9 +8,9 @@
  *     whose Jacobian product's singular values are asked for.
  *
  * In floating point the exponent i of a frame that has gone n steps is wrong by about
- * eps e^(n (lambda_1 - lambda_i)). Where the gap is not given it is doubled and halved by the
- * strain that every QR meets, so that this stays far below 1e-6; for f32, where it cannot, QR comes
- * after every step. */
+ * eps e^(n (lambda_1 - lambda_i)). Where the gap is not given it is chosen anew after every QR, by
+ * the spread that it met, so that this stays far below 1e-6 (e^18 eps is 1e-8). In f32 it cannot:
+ * there QR comes after every step of a spread of 3 or more. */
 #ifndef RS_TANGENT_SCHEDULE_H
 #define RS_TANGENT_SCHEDULE_H
 
@@ -62,19 +62,26 @@ RS_BOTH static inline bool rs_qr_is_due(const rs_qr_schedule *s, const rs_shape 
     return s->value < shape->n_singular && recorded == singular_at[s->value];
 }
 
+/* Steps to the next QR, after `way` steps have met a strain of which 1 is the most they should:
+ * as many as that allows, at most twice as many as there were. NaN changes nothing. */
+RS_BOTH static inline size_t rs_qr_gap(size_t way, double strain) {
+    size_t const most = 2 * way < (size_t)RS_MOST_GAP ? 2 * way : (size_t)RS_MOST_GAP;
+    if (strain != strain) return way < most ? way : most;
+    double const fits = (double)way / strain;
+    return fits >= (double)most ? most : fits >= 1.0 ? (size_t)fits : 1;
+}
+
 /* Takes note of a QR after `step`, whose ln R_ii run from `least` to `most`; NaN or -inf as they
  * come. */
 RS_BOTH static inline void rs_qr_note(rs_qr_schedule *s, const rs_shape *shape,
                                       const size_t *singular_at, size_t step, double least,
                                       double most) {
     bool const wide = shape->precision == RS_F64;
-    double const spread = (most - least) / (wide ? 15.0 : 3.0);
+    double const spread = (most - least) / (wide ? 18.0 : 3.0);
     double const size = fmax(fabs(most), fabs(least)) / (wide ? 300.0 : 40.0);
     double const strain = spread > size ? spread : size;
     size_t const way = step - s->latest;
-    bool const chosen = shape->qr_every == 0;
-    if (chosen && strain > 1.0) s->gap = way > 1 ? way / 2 : 1;
-    if (chosen && strain <= 0.5 && way >= s->gap && s->gap < RS_MOST_GAP) s->gap = 2 * s->gap;
+    if (shape->qr_every == 0 && (way >= s->gap || strain > 1.0)) s->gap = rs_qr_gap(way, strain);
     s->latest = step;
     if (step <= shape->transient) return;
     size_t const recorded = step - shape->transient;

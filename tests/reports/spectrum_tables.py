@@ -44,12 +44,12 @@ def _point(connection, run, case, rho, seed, directions, count, cell):
                    decay_rate=decay_rate(rho, seed, count))
     found = exponents(rho, seed, count)[:directions]
     insert(connection, "lyapunov", point_id=point, directions=directions, transient=TRANSIENT, qr_asked=0,
-           run_id=run, qr_every=2, exponents=float64(found), standard_errors=float64(0.01 + 0.0 * found),
+           qr_every=2, exponents=float64(found), standard_errors=float64(0.01 + 0.0 * found),
            predicted=float64(eigenvalues(rho, count)[:directions]) if cell == "linear" else None,
            log_slope=-0.25, sum_rule_residual=1e-10 if directions == count else None)
     for at in TIMES if directions == count else ():
         insert(connection, "singular_values", point_id=point, transient=TRANSIENT, qr_asked=0, at=at,
-               run_id=run, logs=float64(at * found))
+               logs=float64(at * found))
 
 
 def make_database(path, cells=("tanh", "linear", "lstm"), hidden=(16,), radii=RADII, directions=None, **settings):

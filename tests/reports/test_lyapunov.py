@@ -256,7 +256,7 @@ def test_one_norm_hides_all_but_the_largest():
 def test_the_fullest_measurement_is_shown(path, tmp_path):
     more = tmp_path / "more.db"
     more.write_bytes(path.read_bytes())
-    execute(more, "INSERT INTO lyapunov SELECT point_id, 2, transient, qr_asked, run_id, qr_every, "
+    execute(more, "INSERT INTO lyapunov SELECT point_id, 2, transient, qr_asked, qr_every, "
                   "zeroblob(16), zeroblob(16), NULL, NULL, NULL FROM lyapunov")
     before, after = (draw(picture({"lyapunov": database.spectra(one)}, "spectrum")) for one in (path, more))
     for one, other in zip(lines(before.axes[0]), lines(after.axes[0]), strict=True):
