@@ -1,9 +1,5 @@
 #include "bptt.h"
 
-#ifdef RS_HAVE_CUDA
-#include "cuda_ceilings.h"
-#endif
-
 #include "../kernels/base/clock.h"
 #include "gbench.h"
 #include "job.h"
@@ -34,18 +30,11 @@ static void close_bptt(void *self) {
     rs_bench_job_free(&b->work);
 }
 
-static rs_status peak_of(bptt *b) {
-#ifdef RS_HAVE_CUDA
-    if (!b->on_host) return rs_cuda_fma_rate(b->shape.precision, &b->peak);
-#endif
-    return rs_bench_peak(b->shape.precision, b->resources.threads, &b->peak);
-}
-
 static rs_status prepare(bptt *b) {
     rs_device device;
     RS_TRY(b->engine->device(0, &device));
     b->on_host = device.on_host;
-    RS_TRY(peak_of(b));
+    RS_TRY(rs_bench_peak_of(b->engine, b->shape.precision, b->resources.threads, &b->peak));
     RS_TRY(rs_bench_job_make(&b->shape, &b->work));
     RS_TRY(b->engine->open(0, &b->shape, &b->resources, &b->state));
     return rs_bench_job_run(&b->work, b->engine, b->state);

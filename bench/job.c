@@ -59,7 +59,8 @@ rs_shape rs_bench_job_shape(const rs_bench_shape *shape, rs_precision precision,
 rs_status rs_bench_job_make(const rs_shape *shape, rs_bench_job *out) {
     *out = (rs_bench_job){.pass = {.shape = *shape, .of = &out->columns},
                           .reference_flops = reference_flops};
-    uint64_t const h = shape->hidden, r = shape->radii, b = shape->batch, t = shape->steps;
+    uint64_t const h = shape->hidden, r = shape->radii, b = shape->batch;
+    uint64_t const t = rs_size_add(shape->warmup, shape->steps);
     uint64_t const k = rs_cell_of(shape->cell)->gates, rows = rs_size_mul(k, h);
     uint64_t const weights = rs_size_mul(rows, h), loss = rs_size_mul(b, h), x = rs_size_mul(t, b);
     uint64_t const small = rs_size_add(rs_size_mul(r, k), rs_size_mul(rows, 3));

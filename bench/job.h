@@ -35,6 +35,14 @@ rs_status rs_bench_job_run(rs_bench_job *job, const rs_engine *engine, void *sta
  * themselves, and their gradients are compared instead. */
 rs_status rs_bench_job_check(const rs_bench_job *job, const rs_engine *engine, void *state);
 
+/* Compares the tangents of job->record with what the reference engine gives, for a few radii and
+ * steps, which the engine runs by themselves with so many threads: what every direction stretches,
+ * as closely as rounding lets two engines agree over as many steps as pass between two QRs. Of all
+ * directions of an Elman cell without a leak, the whole record must keep the sum rule, too: the
+ * mean exponent without log_slope and the scale is ln |det W0| / H, the same for all columns. RS_OK
+ * where both hold, RS_EDEVICE where one does not. The shape is f64 and has directions. */
+rs_status rs_bench_tangents_check(const rs_bench_job *job, const rs_engine *engine, int threads);
+
 /* Number r of `count` radii, spread over [0.5, 1.5]; also those of the sweeps. */
 double rs_bench_radius(size_t r, size_t count);
 

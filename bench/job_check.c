@@ -61,6 +61,8 @@ static void choose(const rs_bench_job *whole, size_t radii, size_t first, size_t
     out->job.pass.shape.radii = radii;
     out->job.pass.shape.batch = samples;
     out->job.pass.shape.gradients = gradients;
+    out->job.pass.shape.directions = 0; /* rs_bench_tangents_check has its own part */
+    out->job.pass.shape.transient = out->job.pass.shape.qr_every = 0;
     out->job.columns.scale = out->scale;
     out->job.columns.delta += first * shape->hidden;
     out->job.columns.drive.first_sample = first;

@@ -29,6 +29,7 @@ static rs_status add_all(const rs_bench_options *options) {
     RS_TRY(rs_bench_add_cuda_peaks(options));
 #endif
     RS_TRY(rs_bench_add_engines(options));
+    RS_TRY(rs_bench_add_lyapunov(options));
     RS_TRY(rs_bench_add_baseline(options));
     RS_TRY(rs_bench_add_host_costs(options));
     RS_TRY(rs_bench_add_stages(options));

@@ -17,6 +17,12 @@ static const rs_bench_shape default_shape[] = {
 };
 enum { N_DEFAULT = sizeof default_shape / sizeof *default_shape };
 
+/* Of Lyapunov spectra: tanh units, the first also with lstm and gru. Whole, they take H times as
+ * long as a pass without them, so that radii are few at the end of the list. */
+static const rs_bench_shape default_spectrum[] = {
+    {64, 1, 21, 200}, {128, 1, 21, 100}, {256, 1, 21, 40}, {512, 1, 4, 20}};
+enum { N_SPECTRA = sizeof default_spectrum / sizeof *default_spectrum };
+
 /* Each takes a second or less on two cores. */
 static const rs_bench_sweep_shape default_sweep[] = {
     {{10, 1, 16, 50}, 2000}, {{64, 16, 21, 200}, 40}, {{128, 16, 21, 200}, 16},
@@ -73,9 +79,10 @@ static rs_status add_shape(const char *text, rs_bench_options *out) {
     return RS_OK;
 }
 
-static rs_status set_seeds(const char *text, rs_bench_options *out) {
-    if (read_count(text, '\0', UINT32_MAX, &out->seeds)) return RS_OK;
-    return rs_fail(RS_EINPUT, "--seeds=%s: not a positive whole number", text);
+/* `flag` with its =. */
+static rs_status set_count(const char *flag, const char *text, size_t *out) {
+    if (read_count(text, '\0', UINT32_MAX, out)) return RS_OK;
+    return rs_fail(RS_EINPUT, "%s%s: not a positive whole number", flag, text);
 }
 
 /* Of the shapes that were given, else of the default list. */
@@ -92,19 +99,31 @@ static rs_status list_sweeps(rs_bench_options *out) {
     return RS_OK;
 }
 
+/* A copy of `from` [n]. */
+static rs_status copy_shapes(const rs_bench_shape *from, size_t n, rs_bench_shape **out) {
+    *out = malloc(n * sizeof *from);
+    if (!*out) return rs_fail(RS_EMEMORY, "shapes: out of memory");
+    memcpy(*out, from, n * sizeof *from);
+    return RS_OK;
+}
+
+static rs_status list_spectra(rs_bench_options *out) {
+    bool const given = out->n_shapes > 0;
+    out->n_spectra = given ? out->n_shapes : (size_t)N_SPECTRA;
+    return copy_shapes(given ? out->shape : default_spectrum, out->n_spectra, &out->spectrum);
+}
+
 static rs_status set_defaults(rs_bench_options *out) {
     RS_TRY(list_sweeps(out));
+    RS_TRY(list_spectra(out));
     if (out->threads == 0) {
         rs_device host;
         rs_host_device(&host);
         out->threads = host.threads;
     }
     if (out->n_shapes > 0) return RS_OK;
-    out->shape = malloc(sizeof default_shape);
-    if (!out->shape) return rs_fail(RS_EMEMORY, "shapes: out of memory");
-    memcpy(out->shape, default_shape, sizeof default_shape);
     out->n_shapes = N_DEFAULT;
-    return RS_OK;
+    return copy_shapes(default_shape, N_DEFAULT, &out->shape);
 }
 
 /* The text behind `flag`, or NULL where the argument is another one. */
@@ -113,18 +132,33 @@ static const char *value_of(const char *argument, const char *flag) {
     return strncmp(argument, flag, length) == 0 ? argument + length : NULL;
 }
 
+/* Takes one argument, where it is one of the suite's own; *taken says whether. */
+static rs_status take(const char *argument, rs_bench_options *out, bool *taken) {
+    struct {
+        const char *flag;
+        size_t *count;
+    } const counts[] = {{"--seeds=", &out->seeds},
+                        {"--directions=", &out->directions},
+                        {"--qr-every=", &out->qr_every}};
+    const char *value;
+    *taken = true;
+    if ((value = value_of(argument, "--threads="))) return set_threads(value, out);
+    if ((value = value_of(argument, "--shape="))) return add_shape(value, out);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; ++i)
+        if ((value = value_of(argument, counts[i].flag)))
+            return set_count(counts[i].flag, value, counts[i].count);
+    *taken = false;
+    return RS_OK;
+}
+
 rs_status rs_bench_options_parse(int *argc, char **argv, rs_bench_options *out) {
     *out = (rs_bench_options){0};
     int kept = 1;
     for (int i = 1; i < *argc; ++i) {
-        const char *threads = value_of(argv[i], "--threads=");
-        const char *shape = value_of(argv[i], "--shape=");
-        const char *seeds = value_of(argv[i], "--seeds=");
-        if (threads) RS_TRY(set_threads(threads, out));
-        if (shape) RS_TRY(add_shape(shape, out));
-        if (seeds) RS_TRY(set_seeds(seeds, out));
+        bool taken;
+        RS_TRY(take(argv[i], out, &taken));
         if (strcmp(argv[i], "--help") == 0) out->help = true;
-        if (!threads && !shape && !seeds) argv[kept++] = argv[i];
+        if (!taken) argv[kept++] = argv[i];
     }
     argv[kept] = NULL;
     *argc = kept;
@@ -134,18 +168,22 @@ rs_status rs_bench_options_parse(int *argc, char **argv, rs_bench_options *out) 
 void rs_bench_options_free(rs_bench_options *options) {
     free(options->shape);
     free(options->sweep);
+    free(options->spectrum);
     *options = (rs_bench_options){0};
 }
 
 void rs_bench_options_help(FILE *out) {
     fputs(
-        "Usage: rhosweep-bench [--threads=N] [--shape=H,B,R,T]... [--seeds=N] [FLAG]...\n"
+        "Usage: rhosweep-bench [--threads=N] [--shape=H,B,R,T]... [--seeds=N] [--directions=N]\n"
+        "                      [--qr-every=N] [FLAG]...\n"
         "\n"
         "Times the engines of this build, and what they are judged against, on this machine:\n"
         "\n"
         "  bptt/ENGINE/PRECISION/CELL/SHAPE              forward and backward pass with norms\n"
         "  forward/..., backward/...                     each pass by itself\n"
         "  bptt+gradients/..., gradient/...              with the weights' gradients; these alone\n"
+        "  lyapunov/ENGINE/f64/CELL/SHAPE/K:N            Lyapunov exponents, after T/10 more "
+        "steps\n"
         "  baseline/blas_stepwise/PRECISION/tanh/SHAPE   one product by BLAS a step, plain loops\n"
         "  peak/fma/f32, peak/fma/f64, peak/bandwidth    what the machine can do\n"
         "  host/eigenvalues/H, host/radius/H, host/weights/H, host/store_commits\n"
@@ -161,8 +199,14 @@ void rs_bench_options_help(FILE *out) {
                 default_shape[i].batch, default_shape[i].radii, default_shape[i].steps);
     fputs("                     All are run with tanh, lstm and gru units, the first of the list\n"
           "                     also with relu and linear ones; baseline/ and sweep/ with tanh.\n"
-          "                     Sweeps have a list of their own, which it replaces too.\n"
+          "                     Sweeps and lyapunov/ have lists of their own, which it replaces "
+          "too;\n"
+          "                     the first shape of lyapunov/ is run with lstm and gru units as "
+          "well.\n"
           "  --seeds=N          networks of every sweep (default: 10 for a shape that was given)\n"
+          "  --directions=N     leading Lyapunov exponents (default: all)\n"
+          "  --qr-every=N       steps between their QRs (default: chosen by the spread of "
+          "exponents)\n"
           "\n"
           "RHOSWEEP_ISA=avx512|avx2|baseline forces an instruction set of the engine cpu.\n"
           "\n"

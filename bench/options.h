@@ -27,6 +27,10 @@ typedef struct rs_bench_options {
     size_t seeds;                /* of every sweep; 0 leaves it to the list */
     rs_bench_sweep_shape *sweep; /* [n_sweeps] */
     size_t n_sweeps;
+    rs_bench_shape *spectrum; /* [n_spectra]  of lyapunov/ */
+    size_t n_spectra;
+    size_t directions; /* of every spectrum, no more than there are; 0: all */
+    size_t qr_every;   /* steps between QRs; 0: the engine chooses */
 } rs_bench_options;
 
 /* Takes the suite's own flags out of argv; --help stays in it, for Google Benchmark prints its own

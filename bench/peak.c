@@ -1,5 +1,9 @@
 #include "peak.h"
 
+#ifdef RS_HAVE_CUDA
+#include "cuda_ceilings.h"
+#endif
+
 #include "../kernels/base/clock.h"
 #include "../kernels/cpu/kernel.h"
 #include "gbench.h"
@@ -99,6 +103,16 @@ rs_status rs_bench_peak(rs_precision precision, int threads, double *flops_per_s
     }
     *flops_per_s = known[precision].best;
     return RS_OK;
+}
+
+rs_status rs_bench_peak_of(const rs_engine *engine, rs_precision precision, int threads,
+                           double *flops_per_s) {
+    rs_device device;
+    RS_TRY(engine->device(0, &device));
+#ifdef RS_HAVE_CUDA
+    if (!device.on_host) return rs_cuda_fma_rate(precision, flops_per_s);
+#endif
+    return rs_bench_peak(precision, threads, flops_per_s);
 }
 
 static rs_status open_fma(void *self) {

@@ -18,4 +18,8 @@ typedef struct rs_bench_fma {
  * for, then kept. */
 rs_status rs_bench_peak(rs_precision precision, int threads, double *flops_per_s);
 
+/* The same of the device of an engine: of a GPU its own rate, otherwise that of the host. */
+rs_status rs_bench_peak_of(const rs_engine *engine, rs_precision precision, int threads,
+                           double *flops_per_s);
+
 #endif

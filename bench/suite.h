@@ -8,6 +8,9 @@
  * whose device works. */
 rs_status rs_bench_add_engines(const rs_bench_options *options);
 
+/* lyapunov/ for the same engines, where they carry tangents. */
+rs_status rs_bench_add_lyapunov(const rs_bench_options *options);
+
 /* baseline/blas_stepwise/ */
 rs_status rs_bench_add_baseline(const rs_bench_options *options);
 

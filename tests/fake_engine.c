@@ -1,6 +1,7 @@
 #include "fake_engine.h"
 
 #include "../kernels/base/sizes.h"
+#include "../kernels/tangent/schedule.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -170,6 +171,37 @@ static void fill_gradients(const rs_pass *pass, double weight, size_t group, rs_
         }
 }
 
+double fake_exponent(size_t sample, double rho, size_t direction) {
+    return log(rho) - 0.5 * (double)direction + (double)sample / 16.0;
+}
+
+double fake_log_slope(size_t sample) { return -0.25 * (double)(sample + 1); }
+
+uint32_t fake_qr_gap(size_t sample) { return (uint32_t)(1 + sample % 4); }
+
+/* Grows at the same rate in all blocks but the first of two or more, which has `fake_first_block`
+ * more a step. */
+static void fill_tangents(const rs_pass *pass, size_t group, size_t column, rs_record *out) {
+    rs_shape const *s = &pass->shape;
+    size_t const k = s->directions, at = group * s->radii * s->batch + column;
+    size_t const sample = pass->of[group].drive.first_sample + column % s->batch;
+    double const rho = scale_of(pass, group, column / s->batch);
+    double *const stretch = out->stretch + at * RS_STRETCH_BLOCKS * k;
+    memset(stretch, 0, RS_STRETCH_BLOCKS * k * sizeof *stretch);
+    for (size_t b = 0; b < rs_stretch_blocks(s->steps); ++b) {
+        size_t const steps = rs_stretch_start(s->steps, b + 1) - rs_stretch_start(s->steps, b);
+        double const more = b == 0 ? fake_first_block : 0.0;
+        for (size_t i = 0; i < k; ++i)
+            stretch[b * k + i] = (double)steps * (fake_exponent(sample, rho, i) + more);
+    }
+    for (size_t v = 0; v < s->n_singular; ++v)
+        for (size_t i = 0; i < k; ++i)
+            out->singular[(at * s->n_singular + v) * k + i] =
+                (double)s->singular_at[v] * fake_exponent(sample, rho, i);
+    out->qr_gap[at] = fake_qr_gap(sample);
+    out->log_slope[at] = fake_log_slope(sample);
+}
+
 static void fill_record(const fake_handle *handle, const rs_pass *pass, rs_record *out) {
     rs_shape const *s = &pass->shape;
     size_t const columns = s->radii * s->batch, states = rs_cell_of(s->cell)->states;
@@ -181,6 +213,7 @@ static void fill_record(const fake_handle *handle, const rs_pass *pass, rs_recor
             out->nonfinite_step[g * columns + c] = infinite ? fake_nonfinite_step(sample) : 0;
             fill_column(pass, handle->weight[g], g, c,
                         out->norm2 + g * s->steps * states * columns);
+            if (s->directions > 0) fill_tangents(pass, g, c, out);
         }
         if (s->gradients) fill_gradients(pass, handle->weight[g], g, out);
     }
@@ -215,6 +248,8 @@ static rs_status run(void *self, const rs_pass *pass, rs_record *out) {
     out->forward_seconds = fake_forward_seconds;
     out->backward_seconds = fake_backward_seconds;
     out->gradient_seconds = pass->shape.gradients ? fake_gradient_seconds : 0.0;
+    out->tangent_seconds = pass->shape.directions > 0 ? fake_tangent_seconds : 0.0;
+    out->qr_seconds = pass->shape.directions > 0 ? fake_qr_seconds : 0.0;
     out->transfer_seconds = fake_transfer_seconds;
     RS_TRY(tick(pass, 1.0));
     if (interrupt && fake.interrupt_late) raise(SIGINT);

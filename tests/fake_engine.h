@@ -62,12 +62,20 @@ double fake_log10_norm(size_t sample, double weight, double h0, double gradient,
 /* log10 of the norm of gradient `kind` of a network whose W0 starts with this number. */
 double fake_log10_gradient(double weight, double rho, size_t kind);
 
+/* Nats per step that a direction of a sample's column grows in the mean of blocks but the first,
+ * which has fake_first_block more; mean of ln phi'; longest way between QRs. */
+double fake_exponent(size_t sample, double rho, size_t direction);
+double fake_log_slope(size_t sample);
+uint32_t fake_qr_gap(size_t sample);
+static double const fake_first_block = 2.0;
+
 /* First step at which sample's state is not finite, where it is not: falls with the sample. */
 uint32_t fake_nonfinite_step(size_t sample);
 
 /* Seconds that every run says it took. */
 static double const fake_forward_seconds = 2.0, fake_backward_seconds = 3.0,
-                    fake_gradient_seconds = 1.5, fake_transfer_seconds = 0.5;
+                    fake_gradient_seconds = 1.5, fake_transfer_seconds = 0.5,
+                    fake_tangent_seconds = 0.75, fake_qr_seconds = 0.25;
 
 /* What h has of the square of a pair's norm; c has the rest. */
 static double const fake_share_of_h = 0.25;

@@ -18,6 +18,7 @@ endfunction()
 expect_exit(0 --help)
 foreach(bad IN ITEMS --threads=0 --threads=2x --shape=1,2,3 --shape=1,2,3,4,5 --shape=0,1,1,1
                      --shape=4294967295,4294967295,4294967295,4294967295 --thread=2 --seeds=0 --seeds=2x
+                     --directions=0 --directions=all --qr-every=0 --qr-every=x
                      --benchmark_filter=nothing)
   expect_exit(2 ${bad})
 endforeach()
@@ -58,6 +59,14 @@ foreach(precision IN ITEMS f32 f64)
       expect(${pass}/cpu/${precision}/${cell}/${shape} ${counters})
     endforeach()
   endforeach()
+endforeach()
+foreach(cell IN ITEMS tanh lstm gru)
+  set(directions 10)
+  if(cell STREQUAL lstm)
+    set(directions 20)
+  endif()
+  expect(lyapunov/cpu/f64/${cell}/${shape}/K:${directions} gflops peak_fraction qr_share tangent_share
+         qr_gap column_steps_per_s exponents_per_s)
 endforeach()
 expect(peak/bandwidth bytes_per_s array_bytes)
 expect(host/eigenvalues/H:10)

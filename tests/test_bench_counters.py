@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 H, B, R, T, SEEDS = 12, 3, 4, 7, 5
+LONG = 30  # steps of spectra, after a tenth as many
 SHAPE = f"H:{H}/B:{B}/R:{R}/T:{T}"
 FLOPS = 2 * H * H * R * B * T  # of one part and gate: a product for every column and step
 GATES = {"tanh": 1, "relu": 1, "linear": 1, "lstm": 4, "gru": 3}
@@ -20,6 +21,9 @@ TRACE = {"tanh": 1, "relu": 1, "linear": 0, "lstm": 5, "gru": 5}
 PARTS = {"bptt": (1, 1, 0), "forward": (1, 0, 0), "backward": (0, 1, 0), "baseline": (1, 1, 0),
          "bptt+gradients": (1, 1, 1), "gradient": (0, 0, 1)}
 REAL = {"f32": 4, "f64": 8}
+DIRECTIONS, QR_EVERY = 9, 2
+LYAPUNOV = {cell: f"lyapunov/cpu/f64/{cell}/H:{H}/B:{B}/R:{R}/T:{LONG}/K:{DIRECTIONS}/qr:{QR_EVERY}"
+            for cell in ("tanh", "lstm", "gru")}
 FILTER = ("^(peak/fma|(bptt|forward|backward|bptt[+]gradients|gradient|sweep)/cpu|baseline"
           "|host/(store_commits|stages))")
 STAGES = {"host/stages/profiles:no": (16, 2000), "host/stages/profiles:50": (16, 2000)}
@@ -55,6 +59,35 @@ def passes(rows):
         match = re.fullmatch(rf"([a-z+]+)/\w+/(f32|f64)/(\w+)/{SHAPE}", name)
         if match:
             yield name, row, match[2], match[3], PARTS[match[1]]
+
+
+@pytest.fixture(scope="module")
+def spectra(bench, tmp_path_factory):
+    out = tmp_path_factory.mktemp("bench") / "spectra.json"
+    subprocess.run(
+        [bench, "--threads=1", f"--shape={H},{B},{R},{LONG}", f"--directions={DIRECTIONS}",
+         f"--qr-every={QR_EVERY}", "--benchmark_min_time=0.001", "--benchmark_filter=^(lyapunov|peak/fma/f64)",
+         f"--benchmark_out={out}", "--benchmark_out_format=json"],
+        check=True, capture_output=True, timeout=240)
+    found = json.loads(out.read_text())["benchmarks"]
+    return {row["name"].removesuffix("/manual_time"): row for row in found}
+
+
+@pytest.mark.parametrize("cell", LYAPUNOV)
+def test_counters_of_spectra(spectra, cell):
+    row = spectra[LYAPUNOV[cell]]
+    column_steps = R * B * (LONG + LONG // 10)
+    assert amount(row, "column_steps_per_s") == pytest.approx(column_steps, rel=1e-6)
+    assert amount(row, "exponents_per_s") == pytest.approx(R * B * DIRECTIONS, rel=1e-6)
+    assert row["qr_gap"] == QR_EVERY
+    assert row["qr_share"] > 0 and row["tangent_share"] > 0
+    assert row["qr_share"] + row["tangent_share"] < 1
+    # Of the time of the products alone.
+    flops = 2 * GATES[cell] * H * H * DIRECTIONS * column_steps
+    seconds = row["tangent_share"] * row["real_time"] * 1e-6
+    assert row["gflops"] == pytest.approx(1e-9 * flops / seconds, rel=1e-6)
+    best = spectra["peak/fma/f64"]["best_gflops"]
+    assert row["peak_fraction"] == pytest.approx(row["gflops"] / best, rel=1e-6)
 
 
 def amount(row, counter):

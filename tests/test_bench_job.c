@@ -171,6 +171,92 @@ static void what_cannot_be_checked_is_no_success(void **state) {
     finish(&t);
 }
 
+/* ---- tangents ------------------------------------------------------------------------------- */
+
+static rs_cell const tangent_cell[] = {RS_TANH, RS_LSTM, RS_GRU};
+enum { N_TANGENT_CELLS = sizeof tangent_cell / sizeof *tangent_cell };
+
+/* All directions, after some steps of transient. */
+static void start_tangents(trial *t, rs_cell cell, size_t qr_every) {
+    rs_shape shape = rs_bench_job_shape(&size, RS_F64, cell);
+    shape.directions = rs_cell_of(cell)->states * shape.hidden;
+    shape.transient = shape.warmup = 6;
+    shape.qr_every = qr_every;
+    rs_resources const resources = {.threads = 2};
+    t->engine = rs_engine_named("cpu");
+    assert_int_equal(rs_bench_job_make(&shape, &t->job), RS_OK);
+    assert_int_equal(t->engine->open(0, &shape, &resources, &t->state), RS_OK);
+    assert_int_equal(rs_bench_job_run(&t->job, t->engine, t->state), RS_OK);
+}
+
+static void right_tangents_pass(void **state) {
+    (void)state;
+    for (size_t i = 0; i < N_TANGENT_CELLS; ++i)
+        for (size_t qr_every = 0; qr_every < 3; ++qr_every) {
+            trial t;
+            start_tangents(&t, tangent_cell[i], qr_every);
+            if (judge(&t) != RS_OK || rs_bench_tangents_check(&t.job, t.engine, 2) != RS_OK)
+                fail_msg("%s", rs_message());
+            finish(&t);
+        }
+}
+
+/* The engine cpu, but for the first column. */
+static rs_status run_stretched(void *self, const rs_pass *pass, rs_record *out) {
+    RS_TRY(rs_engine_named("cpu")->run(self, pass, out));
+    out->stretch[3] += 1e-6;
+    return RS_OK;
+}
+
+static rs_status run_swapped(void *self, const rs_pass *pass, rs_record *out) {
+    RS_TRY(rs_engine_named("cpu")->run(self, pass, out));
+    double const first = out->stretch[0];
+    out->stretch[0] = out->stretch[1];
+    out->stretch[1] = first;
+    return RS_OK;
+}
+
+static rs_status run_undefined(void *self, const rs_pass *pass, rs_record *out) {
+    RS_TRY(rs_engine_named("cpu")->run(self, pass, out));
+    out->stretch[0] = NAN;
+    return RS_OK;
+}
+
+static rs_status run_gapped(void *self, const rs_pass *pass, rs_record *out) {
+    RS_TRY(rs_engine_named("cpu")->run(self, pass, out));
+    ++out->qr_gap[0];
+    return RS_OK;
+}
+
+static void wrong_tangents_fail(void **state) {
+    (void)state;
+    rs_status (*const wrong[])(void *, const rs_pass *, rs_record *) = {run_stretched, run_swapped,
+                                                                        run_undefined, run_gapped};
+    for (size_t i = 0; i < N_TANGENT_CELLS; ++i) {
+        trial t;
+        start_tangents(&t, tangent_cell[i], 1);
+        for (size_t k = 0; k < sizeof wrong / sizeof *wrong; ++k) {
+            rs_engine bent = *t.engine;
+            bent.run = wrong[k];
+            assert_int_equal(rs_bench_tangents_check(&t.job, &bent, 2), RS_EDEVICE);
+            assert_non_null(strstr(rs_message(), "engine cpu: wrong result"));
+        }
+        finish(&t);
+    }
+}
+
+/* In the middle sample of the last radius, which the reference is not asked for. */
+static void a_broken_sum_rule_fails(void **state) {
+    (void)state;
+    trial t;
+    start_tangents(&t, RS_TANH, 1);
+    size_t const column = 13;
+    t.job.record.stretch[column * RS_STRETCH_BLOCKS * size.hidden] += 1e-2;
+    assert_int_equal(rs_bench_tangents_check(&t.job, t.engine, 2), RS_EDEVICE);
+    assert_non_null(strstr(rs_message(), "column 13 breaks the sum rule"));
+    finish(&t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(right_results_pass),
@@ -180,6 +266,9 @@ int main(void) {
         cmocka_unit_test(wrong_gradients_fail),
         cmocka_unit_test(some_samples_are_run_by_themselves),
         cmocka_unit_test(what_cannot_be_checked_is_no_success),
+        cmocka_unit_test(right_tangents_pass),
+        cmocka_unit_test(wrong_tangents_fail),
+        cmocka_unit_test(a_broken_sum_rule_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

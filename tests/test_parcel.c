@@ -26,7 +26,7 @@ static void set(rs_spec *spec, const char *key, const char *value) {
     assert_int_equal(rs_spec_set(spec, key, value, RS_FROM_OPTION), RS_OK);
 }
 
-static void make_with(fixture *f, const char *cell) {
+static void make_with(fixture *f, const char *cell, bool tangents) {
     rs_resources const resources = {.threads = 1};
     fake_reset();
     fake.device.columns_wanted = GROUPS * N_RHO;
@@ -37,6 +37,10 @@ static void make_with(fixture *f, const char *cell) {
     set(&f->spec, "batch", "1");
     set(&f->spec, "rho", "0.5,1,1.5");
     set(&f->spec, "seeds", "1:6");
+    if (tangents) {
+        set(&f->spec, "lyapunov", "all");
+        set(&f->spec, "singular-at", "2,5");
+    }
     assert_int_equal(rs_plan_make(&f->spec, NULL, "fake", &f->plan), RS_OK);
     assert_int_equal(rs_launches_make(&fake_engine, 0, &fake.device, &resources, 1 << 30, &f->spec,
                                       &f->plan, &f->launches),
@@ -46,7 +50,7 @@ static void make_with(fixture *f, const char *cell) {
     assert_int_equal(rs_work_make(&f->launches, &f->got), RS_OK);
 }
 
-static void make(fixture *f) { make_with(f, "tanh"); }
+static void make(fixture *f) { make_with(f, "tanh", false); }
 
 static void unmake(fixture *f) {
     rs_work_free(&f->sent);
@@ -82,6 +86,9 @@ static void fill_point(rs_point *point) {
     point->range = (rs_range_steps){1, -1, 2, 3, -1, 4, 5};
     point->has_gradients = true;
     for (size_t k = 0; k < RS_N_GRADIENT; ++k) point->gradient[k] = number();
+    point->lyapunov.qr_every = 7;
+    point->lyapunov.log_slope = number();
+    point->lyapunov.sum_rule_residual = number();
 }
 
 static void fill_results(fixture *f, bool curves) {
@@ -96,6 +103,7 @@ static void fill_results(fixture *f, bool curves) {
         for (size_t r = 0; r < RADII; ++r) fill_point(&task->point[r]);
         size_t const length = curves ? rs_task_curve_length(launch) : 0;
         for (size_t i = 0; i < length; ++i) task->profiles[i] = number();
+        for (size_t i = 0; i < rs_task_tangent_length(launch); ++i) task->tangents[i] = number();
     }
 }
 
@@ -116,6 +124,10 @@ static void assert_same_point(const rs_point *a, const rs_point *b) {
     assert_same_bits(&a->range, &b->range, sizeof a->range);
     assert_int_equal(a->has_gradients, b->has_gradients);
     assert_same_bits(a->gradient, b->gradient, sizeof a->gradient);
+    assert_int_equal(a->lyapunov.qr_every, b->lyapunov.qr_every);
+    assert_same_bits(&a->lyapunov.log_slope, &b->lyapunov.log_slope, sizeof(double));
+    assert_same_bits(&a->lyapunov.sum_rule_residual, &b->lyapunov.sum_rule_residual,
+                     sizeof(double));
 }
 
 static void assert_same_launch(const rs_launch *a, const rs_launch *b) {
@@ -159,10 +171,33 @@ static void test_no_launch_is_left(void **state) {
     unmake(&f);
 }
 
-static void check_results(const char *cell, bool curves) {
+/* Every array of a point lies in its task's, where the other's does; all of them together fill it.
+ */
+static void assert_same_tangents(const rs_launch *launch, const rs_task *a, const rs_task *b) {
+    size_t const length = rs_task_tangent_length(launch);
+    size_t const h = launch->whole.hidden, values = launch->whole.n_singular * h;
+    bool const predicted = launch->whole.cell == RS_LINEAR;
+    assert_int_equal(length, launch->whole.directions
+                                 ? launch->radii * (2 * h + values + (predicted ? h : 0))
+                                 : 0);
+    assert_int_equal(b->tangents != NULL, length > 0);
+    if (length == 0) return;
+    assert_same_bits(a->tangents, b->tangents, length * sizeof *a->tangents);
+    for (size_t r = 0; r < launch->radii; ++r) {
+        const rs_lyapunov *const x = &a->point[r].lyapunov, *const y = &b->point[r].lyapunov;
+        const double *const at = b->tangents + r * (length / launch->radii);
+        assert_ptr_equal(y->exponent, at);
+        assert_ptr_equal(y->standard_error, at + h);
+        assert_ptr_equal(y->singular, at + 2 * h);
+        assert_ptr_equal(y->predicted, predicted ? at + 2 * h + values : NULL);
+        assert_int_equal(x->exponent - a->tangents, y->exponent - b->tangents);
+    }
+}
+
+static void check_results(const char *cell, bool curves, bool tangents) {
     fixture f = {0};
     rs_message_out message = {0};
-    make_with(&f, cell);
+    make_with(&f, cell, tangents);
     fill_launch(&f);
     fill_results(&f, curves);
     rs_put_work(&message, &f.sent, N_RHO, curves);
@@ -183,6 +218,7 @@ static void check_results(const char *cell, bool curves) {
                 assert_int_equal(b->point[r].state[k].mean != NULL,
                                  a->point[r].state[k].mean != NULL);
         }
+        assert_same_tangents(&f.sent.launch, a, b);
         if (!curves) continue;
         assert_same_bits(a->profiles, b->profiles,
                          rs_task_curve_length(&f.sent.launch) * sizeof *a->profiles);
@@ -195,13 +231,19 @@ static void check_results(const char *cell, bool curves) {
 
 static void test_results(void **state) {
     (void)state;
-    check_results("tanh", true);
-    check_results("lstm", true);
+    check_results("tanh", true, false);
+    check_results("lstm", true, false);
 }
 
 static void test_results_without_curves(void **state) {
     (void)state;
-    check_results("tanh", false);
+    check_results("tanh", false, false);
+}
+
+static void test_results_with_exponents(void **state) {
+    (void)state;
+    check_results("tanh", true, true);
+    check_results("linear", false, true);
 }
 
 static void test_failed_cases_keep_their_reason(void **state) {
@@ -236,11 +278,10 @@ static bool is_understood(fixture *f, const unsigned char *data, size_t size) {
     return whole;
 }
 
-static void test_what_is_cut_short_is_refused(void **state) {
-    (void)state;
+static void check_cuts(bool tangents) {
     fixture f = {0};
     rs_message_out message = {0};
-    make(&f);
+    make_with(&f, "tanh", tangents);
     fill_launch(&f);
     fill_results(&f, true);
     rs_put_work(&message, &f.sent, N_RHO, true);
@@ -256,6 +297,12 @@ static void test_what_is_cut_short_is_refused(void **state) {
     assert_false(is_understood(&f, message.data, message.size));
     free(message.data);
     unmake(&f);
+}
+
+static void test_what_is_cut_short_is_refused(void **state) {
+    (void)state;
+    check_cuts(false);
+    check_cuts(true);
 }
 
 /* Writes `value` over the whole number at `at` of a launch, which must then be refused. */
@@ -316,6 +363,7 @@ int main(void) {
         cmocka_unit_test(test_no_launch_is_left),
         cmocka_unit_test(test_results),
         cmocka_unit_test(test_results_without_curves),
+        cmocka_unit_test(test_results_with_exponents),
         cmocka_unit_test(test_failed_cases_keep_their_reason),
         cmocka_unit_test(test_what_is_cut_short_is_refused),
         cmocka_unit_test(test_a_launch_that_cannot_be_is_refused),

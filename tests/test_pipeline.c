@@ -1,5 +1,6 @@
 /* The loop as a whole, on an engine whose profiles are known and which fails on demand. */
 #include "../host/sweep/pipeline.h"
+#include "../host/work/worker.h"
 
 #include "curve_steps.h"
 #include "fake_engine.h"
@@ -288,6 +289,105 @@ static void test_gradients_count_as_backward(void **state) {
     expect_rows(f->db, "SELECT forward_s, backward_s FROM timings", "0x1p+1 0x1.2p+2\n");
 }
 
+/* Tangents are asked for of the engine, whose time for them is part of the forward pass. */
+static void test_tangents_are_asked_for(void **state) {
+    const folder *f = *state;
+    rs_sweep_outcome o;
+    assert_int_equal(SWEEP(f->db, &o, "lyapunov", "2", "transient", "5", "qr-every", "3", "warmup",
+                           "4", "seeds", "0"),
+                     RS_OK);
+    expect_outcome(&o, 1, 0, 1, 0);
+    const rs_shape *const shape = &fake.launch[0].shape;
+    assert_int_equal(shape->directions, 2);
+    assert_int_equal(shape->transient, 5);
+    assert_int_equal(shape->qr_every, 3);
+    assert_int_equal(shape->warmup, 4 + 5);
+    assert_int_equal(shape->n_singular, 0);
+    expect_rows(f->db, "SELECT forward_s, backward_s FROM timings", "0x1.8p+1 0x1.8p+1\n");
+    expect_rows(f->db, "SELECT warmup FROM cases", "9\n");
+}
+
+static void expect_near(double value, double expected) {
+    if (!(fabs(value - expected) <= 1e-14)) fail_msg("%.17g, not %.17g", value, expected);
+}
+
+/* By the fake's formulas of three samples, 8 steps and the identity as W_hh: the mean sample is 1,
+ * and the one block of eight that grows faster makes a mean of 1/4 and an error of 1/4. */
+static void expect_exponents(const rs_case *one, double rho, const rs_lyapunov *lyapunov) {
+    double const size = (double)one->tangents.directions, mean = log(rho) + 0.0625;
+    for (size_t i = 0; i < one->tangents.directions; ++i) {
+        double const rate = fake_exponent(1, rho, i);
+        expect_near(lyapunov->exponent[i], rate + 0.25);
+        expect_near(lyapunov->standard_error[i], 0.25);
+        expect_near(lyapunov->singular[i], 2.0 * rate);
+        expect_near(lyapunov->singular[one->tangents.directions + i], 7.0 * rate);
+        if (one->cell == RS_LINEAR)
+            expect_near(lyapunov->predicted[i], log(1.0 - one->leak + one->leak * rho));
+    }
+    assert_int_equal(lyapunov->predicted != NULL, one->cell == RS_LINEAR);
+    assert_int_equal(lyapunov->qr_every, fake_qr_gap(2));
+    expect_near(lyapunov->log_slope, fake_log_slope(1));
+    assert_int_equal(!isnan(lyapunov->sum_rule_residual),
+                     !rs_cell_is_gated(one->cell) && one->leak == 1.0);
+    if (!isnan(lyapunov->sum_rule_residual))
+        expect_near(lyapunov->sum_rule_residual,
+                    mean + 0.25 - 0.25 * (size - 1.0) - log(rho) - fake_log_slope(1));
+}
+
+/* The stages of work alone, on an engine that is open: what a sweep hands to the store. */
+static size_t check_launches(rs_launches *launches, rs_worker *worker, rs_weight_source *source) {
+    size_t points = 0;
+    rs_work work;
+    assert_int_equal(rs_work_make(launches, &work), RS_OK);
+    while (rs_launches_next(launches, &work.launch)) {
+        rs_work_begin(source, &work);
+        rs_work_prepare(source, &work);
+        assert_int_equal(rs_work_run(worker, &work), RS_OK);
+        rs_work_finish(&work);
+        for (size_t g = 0; g < work.launch.groups; ++g) {
+            const rs_task *const task = &work.task[g];
+            assert_int_equal(task->status, RS_OK);
+            assert_null(task->stretch);
+            for (size_t r = 0; r < work.launch.radii; ++r, ++points)
+                expect_exponents(task->one, task->point[r].rho_asked, &task->point[r].lyapunov);
+        }
+        rs_work_clear(&work);
+    }
+    rs_work_free(&work);
+    return points;
+}
+
+/* Every cell, with all columns at once and with each alone. */
+static void test_tangents_become_exponents(void **state) {
+    const folder *f = *state;
+    static uint64_t const memory[] = {139, 1 << 20};
+    rs_resources const resources = {.threads = 1};
+    fake.device.columns_wanted = 30;
+    for (size_t i = 0; i < COUNT(memory); ++i) {
+        rs_spec spec =
+            spec_of(f->db, (const char *const[]){"lyapunov", "all", "singular-at", "2,7", "cell",
+                                                 "tanh,linear,gru", "leak", "0.5,1", "ensemble",
+                                                 "identity", "rho", "0.5,1.5,2", NULL});
+        rs_plan plan;
+        rs_launches launches;
+        rs_weight_source source = {0};
+        rs_worker worker = {.source = &source, .engine = &fake_engine};
+        assert_int_equal(rs_plan_make(&spec, NULL, "fake", &plan), RS_OK);
+        assert_int_equal(rs_launches_make(&fake_engine, 0, &fake.device, &resources, memory[i],
+                                          &spec, &plan, &launches),
+                         RS_OK);
+        fake_engine.open(0, &launches.largest, &resources, &worker.engine_state);
+        assert_int_equal(rs_weight_source_make(&source, &launches), RS_OK);
+        assert_int_equal(rs_worker_make(&worker, &launches), RS_OK);
+        assert_int_equal(check_launches(&launches, &worker, &source), 5 * 5 * 3);
+        fake_engine.close(worker.engine_state);
+        rs_worker_free(&worker);
+        rs_weight_source_free(&source);
+        rs_launches_free(&launches);
+        rs_spec_free(&spec);
+    }
+}
+
 static void test_points_hold_what_the_engine_found(void **state) {
     const folder *f = *state;
     rs_sweep_outcome o;
@@ -477,11 +577,15 @@ static void test_no_more_cases_are_packed_than_the_work_wanted(void **state) {
     rs_sweep_outcome o;
     fake.device.columns_wanted = 30;
     fake.device.work_wanted = 20.0 * 20.0 * 6.0 * 6.0 * 1.5; /* between one such case and two */
-    static const char *const steps_and_warmup[][2] = {{"6", "0"}, {"2", "4"}}; /* as much work */
+    static const char *const as_much_work[][4] = {/* steps, warmup, lyapunov, transient */
+                                                  {"6", "0", "default", "default"},
+                                                  {"2", "4", "default", "default"},
+                                                  {"1", "0", "2", "1"}};
     static size_t const groups[] = {1, 1, 2, 1, 2, 2, 1, 1, 1, 1, 1, 1};
-    for (size_t k = 0; k < 2; ++k) {
-        assert_int_equal(SWEEP(f->db, &o, "steps", steps_and_warmup[k][0], "warmup",
-                               steps_and_warmup[k][1], "hidden", "2,20,40"),
+    for (size_t k = 0; k < COUNT(as_much_work); ++k) {
+        assert_int_equal(SWEEP(f->db, &o, "steps", as_much_work[k][0], "warmup", as_much_work[k][1],
+                               "lyapunov", as_much_work[k][2], "transient", as_much_work[k][3],
+                               "hidden", "2,20,40"),
                          RS_OK);
         expect_outcome(&o, 15, 0, 15, 0);
         assert_int_equal(fake.launches, COUNT(groups));
@@ -1403,6 +1507,8 @@ int main(void) {
         TEST(test_without_profiles),
         TEST(test_gradients_are_stored),
         TEST(test_gradients_count_as_backward),
+        TEST(test_tangents_are_asked_for),
+        TEST(test_tangents_become_exponents),
         TEST(test_points_hold_what_the_engine_found),
         TEST(test_profiles_are_the_formula),
         TEST(test_gated_and_leaky_cells),

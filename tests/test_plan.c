@@ -200,6 +200,78 @@ static void test_fit_skip_must_leave_two_steps(void **state) {
     rs_spec_free(&spec);
 }
 
+static void test_tangents_are_resolved_for_every_case(void **state) {
+    (void)state;
+    rs_spec spec = SPEC("cell", "tanh,lstm", "hidden", "3,5", "steps", "9,40", "warmup", "7",
+                        "lyapunov", "all", "qr-every", "4", "singular-at", "2,9", "seeds", "1");
+    rs_plan plan;
+    assert_int_equal(rs_plan_make(&spec, NULL, "reference", &plan), RS_OK);
+    assert_int_equal(plan.n, 8);
+    for (size_t i = 0; i < plan.n; ++i) {
+        rs_case const one = rs_plan_case(&plan, i);
+        size_t const transient = one.steps == 40 ? 4 : 0;
+        assert_int_equal(one.tangents.directions,
+                         one.cell == RS_LSTM ? 2 * one.hidden : one.hidden);
+        assert_int_equal(one.tangents.transient, transient);
+        assert_int_equal(one.warmup, 7 + transient);
+        assert_int_equal(one.tangents.qr_every, 4);
+        assert_int_equal(one.tangents.n_singular, 2);
+        assert_ptr_equal(one.tangents.singular_at, spec.singular_at);
+        assert_int_equal(rs_case_has_determinant(&one), one.cell == RS_TANH);
+        assert_false(rs_case_has_eigenvalues(&one));
+        rs_shape const shape = rs_case_shape(&one, 3);
+        assert_int_equal(shape.directions, one.tangents.directions);
+        assert_int_equal(shape.transient, transient);
+    }
+    rs_spec_free(&spec);
+    spec = SPEC("lyapunov", "2", "transient", "40", "steps", "40", "seeds", "1", "cell", "linear");
+    assert_int_equal(rs_plan_make(&spec, NULL, "reference", &plan), RS_OK);
+    rs_case const few = rs_plan_case(&plan, 0);
+    assert_int_equal(few.tangents.directions, 2);
+    assert_int_equal(few.warmup, 40);
+    assert_false(rs_case_has_determinant(&few));
+    assert_true(rs_case_has_eigenvalues(&few));
+    rs_spec_free(&spec);
+}
+
+static void test_no_tangents_without_being_asked(void **state) {
+    (void)state;
+    rs_spec spec = SPEC("seeds", "1", "warmup", "3", "cell", "linear");
+    rs_plan plan;
+    assert_int_equal(rs_plan_make(&spec, NULL, "reference", &plan), RS_OK);
+    rs_case const one = rs_plan_case(&plan, 0);
+    rs_tangents const none = {0};
+    assert_memory_equal(&one.tangents, &none, sizeof none);
+    assert_int_equal(one.warmup, 3);
+    assert_false(rs_case_has_determinant(&one) || rs_case_has_eigenvalues(&one));
+    rs_spec_free(&spec);
+}
+
+static void test_tangents_that_cannot_be_are_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *cell, *lyapunov, *key, *value, *part; /* with 4 and 6 units, 20 and 30 steps */
+    } wrong[] = {
+        {"tanh", "5", "qr-every", "1",
+         "lyapunov: 5 directions asked for, but tanh with 4 units has 4"},
+        {"lstm,tanh", "8", "qr-every", "1", "but tanh with 4 units has 4: ask for all"},
+        {"lstm", "9", "qr-every", "1", "but lstm with 4 units has 8"},
+        {"tanh", "4", "transient", "21", "transient: 21 is more than the 20 steps"},
+        {"tanh", "all", "singular-at", "3,21", "singular-at: there is no step 21 of 20"},
+    };
+    rs_plan plan;
+    for (size_t i = 0; i < COUNT(wrong); ++i) {
+        rs_spec spec = SPEC("hidden", "4,6", "steps", "20,30", "cell", wrong[i].cell, "lyapunov",
+                            wrong[i].lyapunov, wrong[i].key, wrong[i].value);
+        expect_refused(rs_plan_make(&spec, NULL, "reference", &plan), wrong[i].part);
+        rs_spec_free(&spec);
+    }
+    rs_spec most =
+        SPEC("hidden", "4,6", "steps", "20,30", "cell", "lstm", "lyapunov", "8", "transient", "20");
+    assert_int_equal(rs_plan_make(&most, NULL, "reference", &plan), RS_OK);
+    rs_spec_free(&most);
+}
+
 static void test_too_many_cases_are_refused(void **state) {
     (void)state;
     rs_spec spec = SPEC("steps", "10", "ensemble", "gaussian,uniform,identity");
@@ -383,6 +455,42 @@ static void test_contradictions_to_the_model_are_refused(void **state) {
         rs_spec spec = SPEC("model", model_name, wrong[i].key, wrong[i].value);
         rs_plan plan;
         expect_refused(rs_plan_make(&spec, &full_model, "reference", &plan), wrong[i].part);
+        rs_spec_free(&spec);
+    }
+}
+
+/* Of 40 steps of input: what warm-up and transient leave is counted. */
+static void test_the_models_input_has_room_for_the_transient(void **state) {
+    (void)state;
+    static const struct {
+        const char *warmup, *transient;
+        size_t steps, expected;
+    } settled[] = {
+        {"0", "default", 37, 3}, {"7", "default", 30, 3}, {"8", "default", 29, 2},
+        {"6", "default", 31, 3}, {"30", "default", 9, 0}, {"29", "default", 10, 1},
+        {"35", "default", 5, 0}, {"5", "0", 35, 0},       {"0", "20", 20, 20},
+    };
+    rs_plan plan;
+    for (size_t i = 0; i < COUNT(settled); ++i) {
+        rs_spec spec = SPEC("model", model_name, "seeds", "1", "lyapunov", "all", "warmup",
+                            settled[i].warmup, "transient", settled[i].transient);
+        assert_int_equal(rs_plan_make(&spec, &full_model, "reference", &plan), RS_OK);
+        rs_case const one = rs_plan_case(&plan, 0);
+        assert_int_equal(one.steps, settled[i].steps);
+        assert_int_equal(one.tangents.transient, settled[i].expected);
+        assert_true(one.warmup + one.steps <= full_model.steps);
+        rs_spec_free(&spec);
+    }
+    static const char *const wrong[][3] = {
+        {"warmup", "40", "warmup: 40 leaves none of the 40 steps"},
+        {"transient", "40", "transient: 40 leaves none of the 40 steps"},
+        {"transient", "21", "transient: 21 is more than the 19 steps"},
+        {"steps", "38",
+         "steps: 38 asked for, but net.npz's input has 37 after warm-up and transient"},
+    };
+    for (size_t i = 0; i < COUNT(wrong); ++i) {
+        rs_spec spec = SPEC("model", model_name, "lyapunov", "1", wrong[i][0], wrong[i][1]);
+        expect_refused(rs_plan_make(&spec, &full_model, "reference", &plan), wrong[i][2]);
         rs_spec_free(&spec);
     }
 }
@@ -589,6 +697,27 @@ static void test_host_bytes_cover_what_the_driver_holds(void **state) {
     assert_int_equal(bytes, 2 * (weights + samples + norms + profiles));
 }
 
+/* Those of tangents: what an engine writes of a piece, sums and results of all radii, and the
+ * eigenvalues of a linear cell's predictions. */
+static void test_host_bytes_cover_tangents(void **state) {
+    (void)state;
+    rs_shape all = whole, piece;
+    all.hidden = 6;
+    piece = all;
+    piece.radii = 2;
+    piece.batch = 1;
+    size_t const real = sizeof(double), g = piece.groups, k = 5, blocks = RS_STRETCH_BLOCKS;
+    uint64_t const without = rs_plan_host_bytes(&piece, &all);
+    piece.directions = all.directions = k;
+    piece.n_singular = all.n_singular = 3;
+    size_t const column = (blocks + 3) * k * real + sizeof(uint32_t) + real;
+    size_t const radius = (blocks + 3 + 2 + 3) * k * real;
+    uint64_t const with = without + g * (2 * column + all.radii * radius);
+    assert_int_equal(rs_plan_host_bytes(&piece, &all), with);
+    piece.cell = all.cell = RS_LINEAR;
+    assert_int_equal(rs_plan_host_bytes(&piece, &all), with + g * (2 + all.radii) * 6 * real);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases_are_numbered_by_arithmetic),
@@ -616,6 +745,11 @@ int main(void) {
         cmocka_unit_test(test_gradients_keep_samples_together),
         cmocka_unit_test(test_shapes_that_the_engine_refuses_are_refused),
         cmocka_unit_test(test_host_bytes_cover_what_the_driver_holds),
+        cmocka_unit_test(test_host_bytes_cover_tangents),
+        cmocka_unit_test(test_tangents_are_resolved_for_every_case),
+        cmocka_unit_test(test_no_tangents_without_being_asked),
+        cmocka_unit_test(test_tangents_that_cannot_be_are_refused),
+        cmocka_unit_test(test_the_models_input_has_room_for_the_transient),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

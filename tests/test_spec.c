@@ -114,6 +114,10 @@ static void test_defaults(void **state) {
     assert_false(spec->raw);
     assert_true(spec->profiles);
     assert_true(isnan(spec->clip));
+    assert_int_equal(spec->lyapunov, 0);
+    assert_true(spec->transient == by_default);
+    assert_int_equal(spec->qr_every, 0);
+    assert_int_equal(spec->n_singular_at, 0);
     assert_false(spec->quiet);
     assert_int_equal(rs_spec_check(spec), RS_OK);
     size_t n;
@@ -125,7 +129,7 @@ static void test_keys(void **state) {
     (void)state;
     size_t n;
     const rs_spec_key *const keys = rs_spec_keys(&n);
-    assert_int_equal(n, 28);
+    assert_int_equal(n, 32);
     for (size_t k = 0; k < n; ++k) {
         assert_true(strlen(keys[k].help) > 0 && strlen(keys[k].group) > 0);
         for (size_t other = 0; other < k; ++other)
@@ -162,7 +166,7 @@ static void test_offered_words_are_understood(void **state) {
             understood += !form;
         }
     assert_int_equal(forms, 4);
-    assert_int_equal(understood, 5 + 7 + 1 + 2 + 1 + 2 + 1 + 3 + 2 + 4 + 1 + 3 * 2);
+    assert_int_equal(understood, 5 + 7 + 1 + 2 + 1 + 2 + 1 + 3 + 1 + 2 + 4 + 1 + 3 * 2);
 }
 
 static void test_words(void **state) {
@@ -634,6 +638,58 @@ static void test_clip(void **state) {
     refuse_text(spec, "[sweep]\nclip = 0\n", "x.ini:2: clip: 0 is not above 0");
 }
 
+static void test_lyapunov(void **state) {
+    rs_spec *const spec = *state;
+    static const char *const bad[][2] = {
+        {"lyapunov", "0"},       {"lyapunov", "-1"},      {"lyapunov", "131073"},
+        {"lyapunov", "1,2"},     {"lyapunov", ""},        {"lyapunov", "ALL"},
+        {"lyapunov", "2.5"},     {"transient", "-1"},     {"transient", "10000001"},
+        {"transient", "all"},    {"qr-every", "0"},       {"qr-every", "-1"},
+        {"qr-every", "auto"},    {"singular-at", "0"},    {"singular-at", "0:9"},
+        {"singular-at", "none"}, {"singular-at", "1,,2"}, {"singular-at", ""},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) refuse(spec, bad[i][0], bad[i][1]);
+    refuse(spec, "lyapunov", "al");
+    assert_string_equal(rs_message(),
+                        "lyapunov: \"al\" is not one of all, a number; did you mean all?");
+    accept(spec, "lyapunov", "131072");
+    assert_int_equal(spec->lyapunov, 131072);
+    accept(spec, "lyapunov", "all");
+    assert_true(spec->lyapunov == SIZE_MAX);
+    accept(spec, "transient", "0");
+    assert_int_equal(spec->transient, 0);
+    accept(spec, "qr-every", "1");
+    assert_int_equal(spec->qr_every, 1);
+    accept(spec, "singular-at", "30,10:20:5");
+    assert_wholes(spec->n_singular_at, spec->singular_at, 4, (uint64_t[]){10, 15, 20, 30});
+    assert_int_equal(rs_spec_check(spec), RS_OK);
+    accept(spec, "singular-at", "default");
+    assert_int_equal(spec->n_singular_at, 0);
+    assert_null(spec->singular_at);
+}
+
+/* What belongs to exponents is refused without them, and singular values need all directions. */
+static void test_what_exponents_need(void **state) {
+    static const char *const of_tangents[][2] = {
+        {"transient", "0"}, {"qr-every", "1"}, {"singular-at", "1"}};
+    rs_spec *const spec = *state;
+    for (size_t i = 0; i < sizeof of_tangents / sizeof *of_tangents; ++i) {
+        accept(spec, of_tangents[i][0], of_tangents[i][1]);
+        assert_int_equal(rs_spec_check(spec), RS_EINPUT);
+        assert_memory_equal(rs_message(), of_tangents[i][0], strlen(of_tangents[i][0]));
+        assert_message_has("lyapunov");
+        accept(spec, "lyapunov", "2");
+        bool const needs_all = spec->n_singular_at > 0;
+        assert_int_equal(rs_spec_check(spec), needs_all ? RS_EINPUT : RS_OK);
+        if (needs_all) assert_message_has("singular-at: needs all directions");
+        accept(spec, "lyapunov", "all");
+        assert_int_equal(rs_spec_check(spec), RS_OK);
+        accept(spec, "lyapunov", "default");
+        accept(spec, of_tangents[i][0], "default");
+        assert_int_equal(rs_spec_check(spec), RS_OK);
+    }
+}
+
 static void test_shards(void **state) {
     rs_spec *const spec = *state;
     static const char *const bad[] = {
@@ -1012,6 +1068,9 @@ static void test_print_defaults(void **state) {
                               "loss = last-mean\n"
                               "clip = default\n"
                               "fit-skip = default\n"
+                              "lyapunov = default\n"
+                              "transient = default\n"
+                              "qr-every = default\n"
                               "raw = no\n"
                               "precision = f32\n"
                               "engine = auto\n"
@@ -1049,6 +1108,10 @@ static void test_print_everything(void **state) {
         {"loss", "random"},
         {"clip", "0.1000000000000000055"},
         {"fit-skip", "3"},
+        {"lyapunov", "all"},
+        {"transient", "0"},
+        {"qr-every", "7"},
+        {"singular-at", "4,1:3,10000"},
         {"raw", "yes"},
         {"precision", "f64"},
         {"engine", "reference"},
@@ -1249,6 +1312,8 @@ int main(void) {
         SPEC_TEST(test_bad_whole_lists),
         SPEC_TEST(test_numbers),
         SPEC_TEST(test_clip),
+        SPEC_TEST(test_lyapunov),
+        SPEC_TEST(test_what_exponents_need),
         SPEC_TEST(test_shards),
         SPEC_TEST(test_memory),
         SPEC_TEST(test_input_and_h0),

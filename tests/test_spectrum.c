@@ -324,6 +324,40 @@ static void large_orthogonal_matrices_have_the_radius_of_their_scale(void **stat
     free(a);
 }
 
+static double log_det_of(size_t n, const double *a) {
+    double log_det = NAN;
+    assert_int_equal(rs_log_abs_determinant(n, a, &log_det), RS_OK);
+    return log_det;
+}
+
+static void determinants_by_hand(void **state) {
+    (void)state;
+    expect_near(log_det_of(1, (double[]){-3.0}), log(3.0), 1e-15);
+    expect_near(log_det_of(2, (double[]){1.0, 2.0, 3.0, 4.0}), log(2.0), 1e-15);
+    expect_near(log_det_of(2, (double[]){0.0, 5.0, 7.0, 1.0}), log(35.0), 1e-15);
+    expect_near(log_det_of(3, (double[]){2.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0x1p-9}),
+                -8.0 * log(2.0), 1e-14);
+    assert_true(log_det_of(2, (double[]){1.0, 2.0, 2.0, 4.0}) == -INFINITY);
+    assert_true(log_det_of(2, (double[]){0.0, 0.0, 0.0, 0.0}) == -INFINITY);
+    double log_det;
+    assert_int_equal(rs_log_abs_determinant(1, (double[]){INFINITY}, &log_det), RS_EINPUT);
+}
+
+/* The product of the singular values, far beyond the range of double. */
+static void determinants_of_any_size(void **state) {
+    enum { N = 60 };
+    double *a = square(N), s[N], sum = 0.0;
+    (void)state;
+    fill_gaussian(12, N, a);
+    for (size_t i = 0; i < N * N; ++i) a[i] *= 0x1p-900;
+    assert_int_equal(rs_singular_values(N, a, s), RS_OK);
+    for (size_t i = 0; i < N; ++i) sum += log(s[i]);
+    expect_near(log_det_of(N, a) / sum, 1.0, 1e-14);
+    assert_int_equal(rs_orthogonal_factor(N, a), RS_OK);
+    expect_near(log_det_of(N, a), 0.0, 1e-13);
+    free(a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_matrices),
@@ -342,6 +376,8 @@ int main(void) {
         cmocka_unit_test(below_256_rows_every_bit_is_lapacks),
         cmocka_unit_test(so_is_that_of_a_diagonal_matrix),
         cmocka_unit_test(large_matrices_keep_lapacks_radius),
+        cmocka_unit_test(determinants_by_hand),
+        cmocka_unit_test(determinants_of_any_size),
         cmocka_unit_test(large_orthogonal_matrices_have_the_radius_of_their_scale),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

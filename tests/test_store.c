@@ -232,7 +232,7 @@ static void test_create(void **state) {
     assert_int_equal(list_folder(NULL), 0); /* a probe writes nothing */
     rs_store *const store = open_store();
     assert_int_equal(query_whole(store, "PRAGMA application_id"), 0x52484F53);
-    assert_int_equal(query_whole(store, "PRAGMA user_version"), 5);
+    assert_int_equal(query_whole(store, "PRAGMA user_version"), 6);
     assert_int_equal(query_whole(store, "PRAGMA page_size"), PAGE_SIZE);
     assert_int_equal(query_whole(store, "PRAGMA foreign_keys"), 1);
     struct statfs info;
@@ -876,6 +876,7 @@ static void copy_version1(void) { copy_file("data/version1.db"); }
 static void copy_version2(void) { copy_file("data/version2.db"); }
 static void copy_version3(void) { copy_file("data/version3.db"); }
 static void copy_version4(void) { copy_file("data/version4.db"); }
+static void copy_version5(void) { copy_file("data/version5.db"); }
 
 /* All tables as CSV, timings of the runs included. */
 static rs_status write_csv(rs_store *store, const char *name, FILE *out) {
@@ -913,7 +914,7 @@ static void assert_reads_as_it_is(void) {
 
     rs_store_close(open_store()); /* upgrades */
     assert_ok(rs_store_open_readonly("x.db", &store));
-    assert_int_equal(query_whole(store, "PRAGMA user_version"), 5);
+    assert_int_equal(query_whole(store, "PRAGMA user_version"), 6);
     char *const upgraded = all_tables(store);
     assert_string_equal(first, upgraded);
     rs_store_close(store);
@@ -948,6 +949,12 @@ static void test_version_4_is_read_as_it_is(void **state) {
     assert_reads_as_it_is();
 }
 
+static void test_version_5_is_read_as_it_is(void **state) {
+    (void)state;
+    copy_version5();
+    assert_reads_as_it_is();
+}
+
 /* What a schema says, without its comments. */
 static void assert_upgrades_to_the_new_schema(void) {
     static const char sql[] =
@@ -978,6 +985,8 @@ static void test_upgraded_schema_is_the_new_one(void **state) {
     copy_version3();
     assert_upgrades_to_the_new_schema();
     copy_version4();
+    assert_upgrades_to_the_new_schema();
+    copy_version5();
     assert_upgrades_to_the_new_schema();
     copy_version2(); /* an early build */
     run_sql("x.db", "ALTER TABLE curves DROP COLUMN zero");
@@ -1225,8 +1234,8 @@ static void test_rows_without_end(void **state) {
 static void test_refuses_newer_schema(void **state) {
     (void)state;
     make_database();
-    run_sql("x.db", "PRAGMA user_version = 6");
-    assert_refused("x.db", "has schema 6, this rhosweep knows 5");
+    run_sql("x.db", "PRAGMA user_version = 7");
+    assert_refused("x.db", "has schema 7, this rhosweep knows 6");
     run_sql("x.db", "PRAGMA user_version = 0");
     assert_refused("x.db", "has schema 0");
 }
@@ -1248,7 +1257,7 @@ static void test_refuses_damaged_databases(void **state) {
 
 static void test_refuses_database_without_our_tables(void **state) {
     (void)state;
-    run_sql("x.db", "PRAGMA application_id = 0x52484F53; PRAGMA user_version = 5;"
+    run_sql("x.db", "PRAGMA application_id = 0x52484F53; PRAGMA user_version = 6;"
                     "PRAGMA journal_mode = WAL; CREATE TABLE runs (id)");
     assert_refused("x.db", "no such table");
 }
@@ -1721,6 +1730,7 @@ int main(void) {
         IN_FOLDER(test_version_2_is_read_as_it_is),
         IN_FOLDER(test_version_3_is_read_as_it_is),
         IN_FOLDER(test_version_4_is_read_as_it_is),
+        IN_FOLDER(test_version_5_is_read_as_it_is),
         IN_FOLDER(test_cases_of_version_3),
         IN_FOLDER(test_upgraded_schema_is_the_new_one),
         IN_FOLDER(test_gradients_for_version_2),

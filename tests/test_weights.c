@@ -500,6 +500,73 @@ static void gates_decide_what_is_shared(void **state) {
     rs_spec_free(&f.spec);
 }
 
+/* Determinant and eigenvalues are there where a case's exponents are compared with them, and cases
+ * without share nothing with those that have them. */
+static void predictions_are_made_where_they_are_asked_for(void **state) {
+    static const struct {
+        rs_cell cell;
+        double leak;
+        size_t directions; /* of 6 units */
+        bool determinant, eigenvalues;
+    } asked[] = {
+        {RS_TANH, 1.0, 0, false, false},   {RS_TANH, 1.0, 6, true, false},
+        {RS_TANH, 1.0, 5, false, false},   {RS_RELU, 0.5, 6, false, false},
+        {RS_LINEAR, 1.0, 0, false, false}, {RS_LINEAR, 1.0, 6, true, true},
+        {RS_LINEAR, 0.5, 6, false, true},  {RS_LINEAR, 1.0, 1, false, true},
+    };
+    fixture f = make(RS_GAUSSIAN, 6);
+    rs_case other[COUNT(asked)];
+    (void)state;
+    for (size_t i = 0; i < COUNT(asked); ++i) {
+        f.one.cell = asked[i].cell;
+        f.one.leak = asked[i].leak;
+        f.one.tangents.directions = asked[i].directions;
+        other[i] = case_of(&f, NULL);
+        rs_weights w = weights_of(&f, NULL);
+        assert_int_equal(!isnan(w.log_det), asked[i].determinant);
+        assert_int_equal(w.eigenvalue != NULL, asked[i].eigenvalues);
+        rs_weights_free(&w);
+        for (size_t k = 0; k < i; ++k)
+            assert_int_equal(rs_weights_shared(&other[i], &other[k]),
+                             asked[i].determinant == asked[k].determinant &&
+                                 asked[i].eigenvalues == asked[k].eigenvalues);
+    }
+    f.one.cell = RS_LSTM;
+    f.one.tangents.directions = 6;
+    rs_weights w = weights_of(&f, NULL);
+    assert_true(isnan(w.log_det) && !w.eigenvalue);
+    rs_weights_free(&w);
+    rs_spec_free(&f.spec);
+}
+
+/* The eigenvalues of (1 - A) 1 + A s W0, found of that matrix itself. */
+static void linear_exponents_are_predicted(void **state) {
+    enum { H = 7 };
+    static double const leaks[] = {1.0, 0.25}, scales[] = {0.5, 3.0};
+    fixture f = make(RS_GAUSSIAN, H);
+    (void)state;
+    f.one.cell = RS_LINEAR;
+    f.one.tangents.directions = H;
+    for (size_t i = 0; i < 4; ++i) {
+        double const a = f.one.leak = leaks[i / 2], s = scales[i % 2];
+        double jacobian[H * H], re[H], im[H], predicted[H], sum = 0.0, log_det;
+        rs_weights w = weights_of(&f, NULL);
+        for (size_t j = 0; j < H * H; ++j)
+            jacobian[j] = a * s * w.weight_hh[j] + (j % (H + 1) == 0 ? 1.0 - a : 0.0);
+        assert_int_equal(rs_eigenvalues(H, jacobian, re, im), RS_OK);
+        rs_weights_predict(&f.one, &w, s, predicted);
+        for (size_t j = 0; j < H; ++j) {
+            expect_near(predicted[j], log(hypot(re[j], im[j])), 1e-13);
+            sum += predicted[j];
+        }
+        assert_int_equal(rs_log_abs_determinant(H, jacobian, &log_det), RS_OK);
+        expect_near(sum, log_det, 1e-12);
+        if (a == 1.0) expect_near(w.log_det + H * log(s), log_det, 1e-12);
+        rs_weights_free(&w);
+    }
+    rs_spec_free(&f.spec);
+}
+
 /* ---- gradients of linear cells ---- */
 
 enum { LAW_H = 256, LAW_B = 8, LAW_T = 10, LAW_SEEDS = 12 };
@@ -1196,6 +1263,8 @@ int main(void) {
         cmocka_unit_test(chrono_biases_have_their_law),
         cmocka_unit_test(a_drawn_start_has_a_c0_too),
         cmocka_unit_test(gates_decide_what_is_shared),
+        cmocka_unit_test(predictions_are_made_where_they_are_asked_for),
+        cmocka_unit_test(linear_exponents_are_predicted),
         cmocka_unit_test(normal_matrices_lose_what_gaussian_ones_keep),
         cmocka_unit_test(a_gated_models_arrays_are_taken),
         cmocka_unit_test(a_model_without_recurrence_runs_native),

@@ -40,6 +40,25 @@ size_t rs_curves_of(rs_cell cell) {
     return states > 1 ? states + 1 : 1;
 }
 
+size_t rs_tangent_sums(const rs_shape *shape) {
+    return (RS_STRETCH_BLOCKS + shape->n_singular) * shape->directions;
+}
+
+size_t rs_tangent_results(const rs_shape *shape) {
+    bool const predicted = shape->directions > 0 && shape->cell == RS_LINEAR;
+    size_t const measured = 2 + shape->n_singular; /* exponents and their errors */
+    return measured * shape->directions + (predicted ? shape->hidden : 0);
+}
+
+bool rs_case_has_determinant(const rs_case *one) {
+    return one->tangents.directions == one->hidden && !rs_cell_is_gated(one->cell) &&
+           one->leak == 1.0;
+}
+
+bool rs_case_has_eigenvalues(const rs_case *one) {
+    return one->tangents.directions > 0 && one->cell == RS_LINEAR;
+}
+
 bool rs_case_same_shape(const rs_case *a, const rs_case *b) {
     rs_shape const x = rs_case_shape(a, 1), y = rs_case_shape(b, 1);
     return x.batch == y.batch && x.hidden == y.hidden && x.input_size == y.input_size &&

@@ -48,6 +48,18 @@ size_t rs_curves_of(rs_cell cell);
 
 enum { RS_CURVE_ARRAYS = 4 }; /* of a curve: mean, min, max, fraction of zeros */
 
+/* Numbers that a radius of the shape has of its tangents: sums over the samples while they are
+ * added up, and results; of a linear cell those predicted by all eigenvalues too. */
+size_t rs_tangent_sums(const rs_shape *shape);
+size_t rs_tangent_results(const rs_shape *shape);
+
+/* True where the arrays of the case have the determinant of W_hh: for the sum rule of all exponents
+ * of a cell with one gate and without a leak. */
+bool rs_case_has_determinant(const rs_case *one);
+
+/* True where they have the eigenvalues of W_hh: a linear cell's exponents are known from them. */
+bool rs_case_has_eigenvalues(const rs_case *one);
+
 /* True where one launch can hold both cases. */
 bool rs_case_same_shape(const rs_case *a, const rs_case *b);
 

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-enum { DEFAULT_FIT_SKIP = 20 };
+enum { DEFAULT_FIT_SKIP = 20, TRANSIENT_PART = 10 /* of the steps, by default */ };
 
 /* ---- what the model settles ---------------------------------------------------------------- */
 
@@ -110,20 +110,43 @@ static rs_status settle_cell(const rs_spec *spec, const rs_model *model, rs_plan
     return RS_OK;
 }
 
+static size_t resolve_transient(const rs_spec *spec, size_t steps) {
+    if (spec->lyapunov == 0) return 0;
+    return spec->transient == SIZE_MAX ? steps / TRANSIENT_PART : spec->transient;
+}
+
+/* The most steps that fit, with their transient, into so many. */
+static size_t steps_within(const rs_spec *spec, size_t all) {
+    bool const by_default = spec->lyapunov > 0 && spec->transient == SIZE_MAX;
+    if (!by_default) {
+        size_t const transient = resolve_transient(spec, 0);
+        return all > transient ? all - transient : 0;
+    }
+    size_t const part = TRANSIENT_PART + 1, rest = all % part;
+    return all / part * TRANSIENT_PART + (rest < TRANSIENT_PART ? rest : TRANSIENT_PART - 1);
+}
+
 static rs_status settle_steps(const rs_spec *spec, const rs_model *model, rs_plan *out) {
     if (!uses_input(spec, model)) return RS_OK;
-    if (model->steps <= spec->warmup)
+    size_t const after = model->steps > spec->warmup ? model->steps - spec->warmup : 0;
+    size_t const most = steps_within(spec, after);
+    const char *const and_transient = spec->lyapunov > 0 ? " and transient" : "";
+    if (after == 0)
         return rs_fail(RS_EINPUT, "warmup: %zu leaves none of the %zu steps of %s's input",
                        spec->warmup, model->steps, model->name);
-    size_t const most = model->steps - spec->warmup;
+    if (most == 0)
+        return rs_fail(RS_EINPUT,
+                       "transient: %zu leaves none of the %zu steps of %s's input after warm-up",
+                       spec->transient, after, model->name);
     if (!rs_spec_given(spec, "steps")) {
         out->model_steps = most;
         return RS_OK;
     }
     for (size_t i = 0; i < spec->n_steps; ++i)
         if (spec->steps[i] > most)
-            return rs_fail(RS_EINPUT, "steps: %zu asked for, but %s's input has %zu after warm-up",
-                           spec->steps[i], model->name, most);
+            return rs_fail(RS_EINPUT,
+                           "steps: %zu asked for, but %s's input has %zu after warm-up%s",
+                           spec->steps[i], model->name, most, and_transient);
     return RS_OK;
 }
 
@@ -138,6 +161,50 @@ static size_t steps_at(const rs_plan *plan, size_t i) {
 static size_t resolve_fit_skip(const rs_spec *spec, size_t steps) {
     if (spec->fit_skip != SIZE_MAX) return spec->fit_skip;
     return steps / 4 < DEFAULT_FIT_SKIP ? steps / 4 : DEFAULT_FIT_SKIP;
+}
+
+static size_t dimension_of(rs_cell cell, size_t hidden) {
+    return rs_cell_of(cell)->states * hidden;
+}
+
+/* Units ascend. */
+static rs_status check_directions(const rs_plan *plan) {
+    size_t const asked = plan->spec->lyapunov, hidden = plan->hidden[0];
+    for (size_t i = 0; asked != SIZE_MAX && i < plan->n_cell; ++i)
+        if (asked > dimension_of(plan->cell[i], hidden))
+            return rs_fail(RS_EINPUT,
+                           "lyapunov: %zu directions asked for, but %s with %zu units has %zu: ask "
+                           "for all",
+                           asked, rs_cell_name(plan->cell[i]), hidden,
+                           dimension_of(plan->cell[i], hidden));
+    return RS_OK;
+}
+
+/* Both lists ascend. */
+static rs_status check_tangents(const rs_plan *plan) {
+    const rs_spec *const spec = plan->spec;
+    size_t const n = spec->n_singular_at, last = n > 0 ? spec->singular_at[n - 1] : 0;
+    size_t const least = steps_at(plan, 0), transient = resolve_transient(spec, least);
+    if (transient > least)
+        return rs_fail(RS_EINPUT,
+                       "transient: %zu is more than the %zu steps that are counted; take fewer, or "
+                       "a longer warm-up",
+                       transient, least);
+    if (last > least)
+        return rs_fail(RS_EINPUT, "singular-at: there is no step %zu of %zu", last, least);
+    return check_directions(plan);
+}
+
+/* Of a case whose other settings are there; its transient comes at the end of its warm-up. */
+static void take_tangents(const rs_spec *spec, rs_case *one) {
+    size_t const all = dimension_of(one->cell, one->hidden);
+    if (spec->lyapunov == 0) return;
+    one->tangents = (rs_tangents){.directions = spec->lyapunov == SIZE_MAX ? all : spec->lyapunov,
+                                  .transient = resolve_transient(spec, one->steps),
+                                  .qr_every = spec->qr_every,
+                                  .n_singular = spec->n_singular_at,
+                                  .singular_at = spec->singular_at};
+    one->warmup += one->tangents.transient;
 }
 
 static rs_status check_fit_skip(const rs_plan *plan) {
@@ -163,6 +230,7 @@ rs_status rs_plan_make(const rs_spec *spec, const rs_model *model, const char *e
     if (n == UINT64_MAX)
         return rs_fail(RS_EINPUT, "sweep: too many cases: shorten the lists or split the sweep");
     RS_TRY(check_fit_skip(out));
+    RS_TRY(check_tangents(out));
     out->n = n;
     return RS_OK;
 }
@@ -199,6 +267,7 @@ rs_case rs_plan_case(const rs_plan *plan, size_t i) {
     one.hidden = plan->hidden[turn(&i, plan->n_hidden)];
     one.ensemble = spec->ensemble[turn(&i, spec->n_ensemble)];
     one.fit_skip = resolve_fit_skip(spec, one.steps);
+    take_tangents(spec, &one);
     return one;
 }
 
@@ -223,10 +292,15 @@ uint64_t rs_plan_host_bytes(const rs_shape *piece, const rs_shape *whole) {
     uint64_t const samples = rs_size_mul(cell->states + 1, whole->batch);
     uint64_t const rows = rs_size_add(rs_size_mul(cell->gates, gate), samples);
     uint64_t const weights = rs_size_mul(rows, rs_size_mul(h, real));
+    bool const predicted = piece->directions > 0 && piece->cell == RS_LINEAR;
+    uint64_t const eigenvalues = predicted ? rs_size_mul(2 * real, h) : 0;
+    uint64_t const tangents = rs_size_add(rs_tangent_sums(piece), rs_tangent_results(piece));
     uint64_t const curves = rs_curves_of(piece->cell) * RS_CURVE_ARRAYS;
     uint64_t const profiles = rs_size_mul(piece->steps, rs_size_mul(whole->radii, curves * real));
-    return rs_size_add(rs_record_bytes(piece),
-                       rs_size_mul(piece->groups, rs_size_add(weights, profiles)));
+    uint64_t const points =
+        rs_size_add(profiles, rs_size_mul(whole->radii, rs_size_mul(tangents, real)));
+    uint64_t const task = rs_size_add(rs_size_add(weights, eigenvalues), points);
+    return rs_size_add(rs_record_bytes(piece), rs_size_mul(piece->groups, task));
 }
 
 typedef struct budget {

@@ -45,6 +45,8 @@ static const char *h0_word(size_t i) {
 
 static const char *loss_word(size_t i) { return i < RS_N_LOSS ? rs_loss_name((rs_loss)i) : NULL; }
 
+static const char *lyapunov_word(size_t i) { return i == 0 ? "all" : NULL; }
+
 static const char *precision_word(size_t i) {
     static_assert(RS_F32 == 0 && RS_F64 == 1 && RS_N_PRECISION == 2, "names in enum order");
     return i < RS_N_PRECISION ? rs_precision_name((rs_precision)i) : NULL;
@@ -333,11 +335,34 @@ static rs_status set_precision(rs_spec *spec, const char *value) {
 
 static const char by_default[] = RS_BY_DEFAULT;
 
-static rs_status set_fit_skip(rs_spec *spec, const rs_spec_key *key, const char *value) {
-    if (strcmp(value, by_default) != 0)
-        return rs_parse_whole(value, key->least, key->most, &spec->fit_skip);
-    spec->fit_skip = SIZE_MAX;
+/* A whole number, or the one that stands for the default. */
+static rs_status set_or_default(const rs_spec_key *key, const char *value,
+                                size_t standing_for_default, size_t *out) {
+    if (strcmp(value, by_default) != 0) return rs_parse_whole(value, key->least, key->most, out);
+    *out = standing_for_default;
     return RS_OK;
+}
+
+static rs_status set_fit_skip(rs_spec *spec, const rs_spec_key *key, const char *value) {
+    return set_or_default(key, value, SIZE_MAX, &spec->fit_skip);
+}
+
+static rs_status set_lyapunov(rs_spec *spec, const rs_spec_key *key, const char *value) {
+    const char *const forms[] = {lyapunov_word(0), "a number"};
+    if (strcmp(value, forms[0]) == 0) {
+        spec->lyapunov = SIZE_MAX;
+        return RS_OK;
+    }
+    bool const is_word = isalpha((unsigned char)*value) && strcmp(value, by_default) != 0;
+    return is_word ? rs_fail_word(value, forms, 2) : set_or_default(key, value, 0, &spec->lyapunov);
+}
+
+static rs_status set_transient(rs_spec *spec, const rs_spec_key *key, const char *value) {
+    return set_or_default(key, value, SIZE_MAX, &spec->transient);
+}
+
+static rs_status set_qr_every(rs_spec *spec, const rs_spec_key *key, const char *value) {
+    return set_or_default(key, value, 0, &spec->qr_every);
 }
 
 static rs_status set_clip(rs_spec *spec, const char *value) {
@@ -427,6 +452,18 @@ static void print_clip(FILE *out, const rs_spec *spec) {
     char text[RS_REAL_TEXT];
     fputs(isnan(spec->clip) ? by_default : rs_real_text(spec->clip, text), out);
 }
+static void print_lyapunov(FILE *out, const rs_spec *spec) {
+    if (spec->lyapunov == SIZE_MAX)
+        fputs(lyapunov_word(0), out);
+    else
+        print_or_default(out, spec->lyapunov, 0);
+}
+static void print_transient(FILE *out, const rs_spec *spec) {
+    print_or_default(out, spec->transient, SIZE_MAX);
+}
+static void print_qr_every(FILE *out, const rs_spec *spec) {
+    print_or_default(out, spec->qr_every, 0);
+}
 static void print_engine(FILE *out, const rs_spec *spec) { fputs(spec->engine, out); }
 static void print_threads(FILE *out, const rs_spec *spec) {
     print_or_default(out, (uint64_t)spec->threads, 0);
@@ -456,19 +493,37 @@ static void print_wholes(FILE *out, const rs_spec *spec, const rs_spec_key *key)
                     *(const size_t *)value_of(spec, key->offset_n));
 }
 
-/* All of them is an empty list. */
-static rs_status set_devices(rs_spec *spec, const rs_spec_key *key, const char *value) {
-    if (strcmp(value, devices_word(0)) != 0) return set_wholes(spec, key, value);
-    free(spec->devices);
-    spec->devices = NULL;
-    spec->n_devices = 0;
+/* A list, or the word that stands for an empty one. */
+static rs_status set_wholes_or(const char *word, rs_spec *spec, const rs_spec_key *key,
+                               const char *value) {
+    uint64_t **const at = value_in(spec, key->offset);
+    if (strcmp(value, word) != 0) return set_wholes(spec, key, value);
+    free(*at);
+    *at = NULL;
+    *(size_t *)value_in(spec, key->offset_n) = 0;
     return RS_OK;
 }
-static void print_devices(FILE *out, const rs_spec *spec, const rs_spec_key *key) {
-    if (spec->n_devices)
+static void print_wholes_or(const char *word, FILE *out, const rs_spec *spec,
+                            const rs_spec_key *key) {
+    if (*(const size_t *)value_of(spec, key->offset_n) > 0)
         print_wholes(out, spec, key);
     else
-        fputs(devices_word(0), out);
+        fputs(word, out);
+}
+
+/* All of them is an empty list. */
+static rs_status set_devices(rs_spec *spec, const rs_spec_key *key, const char *value) {
+    return set_wholes_or(devices_word(0), spec, key, value);
+}
+static void print_devices(FILE *out, const rs_spec *spec, const rs_spec_key *key) {
+    print_wholes_or(devices_word(0), out, spec, key);
+}
+
+static rs_status set_singular_at(rs_spec *spec, const rs_spec_key *key, const char *value) {
+    return set_wholes_or(by_default, spec, key, value);
+}
+static void print_singular_at(FILE *out, const rs_spec *spec, const rs_spec_key *key) {
+    print_wholes_or(by_default, out, spec, key);
 }
 
 static rs_status read_shard(char *index, char *count, uint64_t most, rs_shard *out) {
@@ -533,6 +588,12 @@ const rs_key_kind rs_kind_h0 = {.set_own = set_h0, .print_own = print_h0, .word 
 const rs_key_kind rs_kind_loss = {.set_own = set_loss, .print_own = print_loss, .word = loss_word};
 const rs_key_kind rs_kind_clip = {.set_own = set_clip, .print_own = print_clip};
 const rs_key_kind rs_kind_fit_skip = {.set = set_fit_skip, .print_own = print_fit_skip};
+const rs_key_kind rs_kind_lyapunov = {
+    .set = set_lyapunov, .print_own = print_lyapunov, .word = lyapunov_word};
+const rs_key_kind rs_kind_transient = {.set = set_transient, .print_own = print_transient};
+const rs_key_kind rs_kind_qr_every = {.set = set_qr_every, .print_own = print_qr_every};
+const rs_key_kind rs_kind_singular_at = {
+    .set = set_singular_at, .print = print_singular_at, .owned = true};
 const rs_key_kind rs_kind_precision = {
     .set_own = set_precision, .print_own = print_precision, .word = precision_word};
 const rs_key_kind rs_kind_engine = {

@@ -46,7 +46,8 @@ extern const rs_key_kind rs_kind_whole, rs_kind_wholes, rs_kind_path, rs_kind_sw
 /* Of one key each. */
 extern const rs_key_kind rs_kind_cell, rs_kind_ensemble, rs_kind_rho, rs_kind_input,
     rs_kind_gate_bias, rs_kind_gate_scale, rs_kind_leak, rs_kind_h0, rs_kind_loss, rs_kind_clip,
-    rs_kind_fit_skip, rs_kind_precision, rs_kind_engine, rs_kind_devices, rs_kind_shard,
-    rs_kind_threads, rs_kind_memory;
+    rs_kind_fit_skip, rs_kind_lyapunov, rs_kind_transient, rs_kind_qr_every, rs_kind_singular_at,
+    rs_kind_precision, rs_kind_engine, rs_kind_devices, rs_kind_shard, rs_kind_threads,
+    rs_kind_memory;
 
 #endif

@@ -119,10 +119,22 @@ static size_t count_variants(const rs_spec *spec) {
     return n;
 }
 
+/* Those of single values; what they are of, the plan knows. */
+static rs_status check_tangents(const rs_spec *spec) {
+    static const char *const needs = "%s: only with Lyapunov exponents: give lyapunov too";
+    if (spec->n_singular_at > 0 && spec->lyapunov != SIZE_MAX)
+        return rs_fail(RS_EINPUT, "singular-at: needs all directions: give lyapunov all");
+    if (spec->lyapunov > 0) return RS_OK;
+    if (spec->transient != SIZE_MAX) return rs_fail(RS_EINPUT, needs, "transient");
+    if (spec->qr_every > 0) return rs_fail(RS_EINPUT, needs, "qr-every");
+    return RS_OK;
+}
+
 rs_status rs_spec_check(const rs_spec *spec) {
     if (spec->model && spec->source[rs_key_find("model")] == spec->source[rs_key_find("ensemble")])
         return rs_fail(RS_EINPUT, "model: give a model or an ensemble, not both");
     RS_TRY(check_fit_skip(spec));
+    RS_TRY(check_tangents(spec));
     if (settles_cells(spec)) RS_TRY(rs_spec_check_cells(spec, spec->cell, spec->n_cell));
     size_t const length[] = {spec->n_ensemble, spec->n_hidden ? spec->n_hidden : 1,
                              spec->n_steps,    spec->n_seeds,

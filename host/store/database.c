@@ -238,7 +238,9 @@ static rs_status check_tables(rs_store *store) {
         &rows));
     return rs_sql_number(store,
                          "SELECT EXISTS (SELECT 1 FROM gradients) + EXISTS (SELECT 1 FROM clips)"
-                         " + EXISTS (SELECT 1 FROM state_curves)",
+                         " + EXISTS (SELECT 1 FROM state_curves)"
+                         " + EXISTS (SELECT 1 FROM lyapunov)"
+                         " + EXISTS (SELECT 1 FROM singular_values)",
                          &rows);
 }
 

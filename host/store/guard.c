@@ -51,9 +51,8 @@ static const char foreign_objects[] =
     " WHEN 'table' THEN iif(rootpage > 0, 'a table', 'a virtual table') ELSE 'a ' || type END, name"
     " FROM main.sqlite_schema"
     " WHERE NOT (type = 'table' AND rootpage > 0 AND (name GLOB 'sqlite_stat[14]' OR name IN"
-    " ('runs', 'cases', 'points', 'curves', 'state_curves', 'gradients', 'clips', 'timings', "
-    "'radii',"
-    " 'profile'))"
+    " ('runs', 'cases', 'points', 'curves', 'state_curves', 'gradients', 'clips', 'lyapunov',"
+    " 'singular_values', 'timings', 'radii', 'profile'))"
     " OR type = 'index' AND (name GLOB 'sqlite_autoindex_*' OR name = 'points_identity'))"
     " ORDER BY type DESC"; /* views first, which other tables of the crafter's may be for */
 static const char computed_columns[] =

@@ -192,6 +192,9 @@ static part const parts[] = {
      "curve of a state"},
     {RS_SQL_READ_GRADIENTS, RS_SQL_ADD_GRADIENT, RS_SQL_FIND_SAME_GRADIENTS, 0, 0,
      "gradient of the weights"},
+    {RS_SQL_READ_LYAPUNOV, RS_SQL_ADD_LYAPUNOV, RS_SQL_FIND_SAME_LYAPUNOV, 0, 0,
+     "Lyapunov spectrum"},
+    {RS_SQL_READ_SINGULAR, RS_SQL_ADD_SINGULAR, RS_SQL_FIND_SAME_SINGULAR, 0, 0, "singular value"},
 };
 
 /* A curve has 8 bytes for every step, or is not there. */

@@ -111,26 +111,73 @@ static rs_status ask_for_gradients(rs_store *store, sqlite3_stmt *point, bool *f
     return rs_sql_run_for_number(store, b.to, "reading the gradients", found, &one);
 }
 
-/* Whether the point has all that is wanted. */
-static rs_status is_complete(rs_store *store, sqlite3_stmt *point, unsigned wanted,
-                             curve_answer *last, bool *complete) {
-    *complete = true;
-    if (wanted & RS_WITH_CURVE) {
-        RS_TRY(ask_for_curve(store, point, last));
-        *complete = last->has_curve;
-    }
-    if (*complete && wanted & RS_WITH_GRADIENTS) return ask_for_gradients(store, point, complete);
+/* What was asked for, as the key of what is stored. */
+static void bind_tangents(rs_binder *b, const rs_tangents *asked) {
+    rs_bind_size(b, asked->transient);
+    rs_bind_size(b, asked->qr_every);
+}
+
+static rs_status ask_for_exponents(rs_store *store, int64_t point_id, const rs_tangents *asked,
+                                   bool *found) {
+    rs_binder b = {0};
+    int64_t one;
+    RS_TRY(rs_sql_prepare(store, RS_SQL_FIND_LYAPUNOV, &b.to));
+    rs_bind_whole(&b, point_id);
+    rs_bind_size(&b, asked->directions);
+    bind_tangents(&b, asked);
+    RS_TRY(rs_bound(store, &b));
+    return rs_sql_run_for_number(store, b.to, "reading the exponents", found, &one);
+}
+
+static rs_status ask_for_singular(rs_store *store, int64_t point_id, const rs_tangents *asked,
+                                  size_t at, bool *found) {
+    rs_binder b = {0};
+    int64_t one;
+    RS_TRY(rs_sql_prepare(store, RS_SQL_FIND_SINGULAR, &b.to));
+    rs_bind_whole(&b, point_id);
+    bind_tangents(&b, asked);
+    rs_bind_size(&b, at);
+    RS_TRY(rs_bound(store, &b));
+    return rs_sql_run_for_number(store, b.to, "reading the singular values", found, &one);
+}
+
+static rs_status ask_for_tangents(rs_store *store, sqlite3_stmt *point, const rs_tangents *asked,
+                                  bool *found) {
+    int64_t const id = sqlite3_column_int64(point, 3);
+    RS_TRY(ask_for_exponents(store, id, asked, found));
+    for (size_t i = 0; *found && i < asked->n_singular; ++i)
+        RS_TRY(ask_for_singular(store, id, asked, asked->singular_at[i], found));
     return RS_OK;
 }
 
-static rs_status visit_points(rs_store *store, sqlite3_stmt *rows, unsigned wanted,
-                              rs_store_visit visit, void *arg) {
-    curve_answer last = {.case_id = -1};
+/* What a visitor is interested in, and the last answer about curves. */
+typedef struct request {
+    const rs_case *like;
+    unsigned wanted;
+    curve_answer last;
+} request;
+
+/* Whether the point has all that is wanted. */
+static rs_status is_complete(rs_store *store, sqlite3_stmt *point, request *r, bool *complete) {
+    *complete = true;
+    if (r->wanted & RS_WITH_CURVE) {
+        RS_TRY(ask_for_curve(store, point, &r->last));
+        *complete = r->last.has_curve;
+    }
+    if (*complete && r->wanted & RS_WITH_GRADIENTS)
+        RS_TRY(ask_for_gradients(store, point, complete));
+    if (*complete && r->wanted & RS_WITH_TANGENTS)
+        RS_TRY(ask_for_tangents(store, point, &r->like->tangents, complete));
+    return RS_OK;
+}
+
+static rs_status visit_points(rs_store *store, sqlite3_stmt *rows, request *r, rs_store_visit visit,
+                              void *arg) {
     rs_status status = RS_OK;
     int code;
     while (status == RS_OK && (code = sqlite3_step(rows)) == SQLITE_ROW) {
         bool complete;
-        status = is_complete(store, rows, wanted, &last, &complete);
+        status = is_complete(store, rows, r, &complete);
         if (status != RS_OK || !complete) continue;
         rs_stored_point const point = stored_point(rows);
         status = visit(arg, &point);
@@ -152,7 +199,8 @@ rs_status rs_store_points(rs_store *store, const rs_case *like, const uint64_t s
     rs_bind_whole(&b, both ? INT64_MIN : (int64_t)seeds[0]);
     rs_bind_whole(&b, both ? INT64_MAX : (int64_t)seeds[1]);
     RS_TRY(rs_bound(store, &b));
-    return visit_points(store, b.to, wanted, visit, arg);
+    request r = {.like = like, .wanted = wanted, .last = {.case_id = -1}};
+    return visit_points(store, b.to, &r, visit, arg);
 }
 
 rs_status rs_store_confirm_zero_start(rs_store *store, uint64_t model_digest) {
@@ -254,7 +302,7 @@ static void bind_point(rs_binder *b, int64_t run_id, int64_t case_id, const rs_p
 }
 
 /* Makes a point of a case that lacks the curve which this one brings the same as this one; not
- * *found where there is none. Its gradients stay. */
+ * *found where there is none. Its gradients and exponents stay. */
 static rs_status renew_bare_point(rs_store *store, int64_t run_id, int64_t case_id,
                                   const rs_point *point, bool *found, int64_t *id) {
     rs_binder b = {0};
@@ -296,6 +344,44 @@ static rs_status add_gradients(rs_store *store, int64_t point_id, const rs_point
     return rs_sql_run(store, b.to, "storing gradients");
 }
 
+static rs_status add_exponents(rs_store *store, int64_t point_id, const rs_tangents *asked,
+                               const rs_lyapunov *lyapunov) {
+    size_t const k = asked->directions;
+    rs_binder b = {0};
+    RS_TRY(rs_sql_prepare(store, RS_SQL_ADD_LYAPUNOV, &b.to));
+    rs_bind_whole(&b, point_id);
+    rs_bind_size(&b, k);
+    bind_tangents(&b, asked);
+    rs_bind_size(&b, lyapunov->qr_every);
+    rs_bind_curve(&b, lyapunov->exponent, k);
+    rs_bind_curve(&b, lyapunov->standard_error, k);
+    rs_bind_curve(&b, lyapunov->predicted, k);
+    rs_bind_real(&b, lyapunov->log_slope);
+    rs_bind_real(&b, lyapunov->sum_rule_residual);
+    RS_TRY(rs_bound(store, &b));
+    return rs_sql_run(store, b.to, "storing exponents");
+}
+
+static rs_status add_singular_values(rs_store *store, int64_t point_id, const rs_tangents *asked,
+                                     size_t i, const rs_lyapunov *lyapunov) {
+    rs_binder b = {0};
+    RS_TRY(rs_sql_prepare(store, RS_SQL_ADD_SINGULAR, &b.to));
+    rs_bind_whole(&b, point_id);
+    bind_tangents(&b, asked);
+    rs_bind_size(&b, asked->singular_at[i]);
+    rs_bind_curve(&b, lyapunov->singular + i * asked->directions, asked->directions);
+    RS_TRY(rs_bound(store, &b));
+    return rs_sql_run(store, b.to, "storing singular values");
+}
+
+static rs_status add_lyapunov(rs_store *store, int64_t point_id, const rs_tangents *asked,
+                              const rs_lyapunov *lyapunov) {
+    RS_TRY(add_exponents(store, point_id, asked, lyapunov));
+    for (size_t i = 0; i < asked->n_singular; ++i)
+        RS_TRY(add_singular_values(store, point_id, asked, i, lyapunov));
+    return RS_OK;
+}
+
 /* A point of a case that was there before stays as it is, but for what it lacks. */
 static rs_status put_point(rs_store *store, int64_t run_id, int64_t case_id, bool case_is_new,
                            const rs_case *one, const rs_point *point) {
@@ -306,9 +392,11 @@ static rs_status put_point(rs_store *store, int64_t run_id, int64_t case_id, boo
         RS_TRY(renew_bare_point(store, run_id, case_id, point, &lacks_curve, &id));
     if (!lacks_curve) RS_TRY(add_point(store, run_id, case_id, point, &is_new, &id));
     if (curve && (is_new || lacks_curve)) RS_TRY(add_curves(store, id, point, one));
-    if (!point->has_gradients) return RS_OK;
+    bool const tangents = point->lyapunov.exponent != NULL;
+    if (!point->has_gradients && !tangents) return RS_OK;
     if (!is_new && !lacks_curve) RS_TRY(find_point(store, case_id, point->rho_asked, &id));
-    return add_gradients(store, id, point);
+    if (point->has_gradients) RS_TRY(add_gradients(store, id, point));
+    return tangents ? add_lyapunov(store, id, &one->tangents, &point->lyapunov) : RS_OK;
 }
 
 static rs_status add_clip(rs_store *store, int64_t run_id, int64_t case_id, double max_norm) {

@@ -147,7 +147,6 @@ CREATE TABLE lyapunov (
     directions        INTEGER NOT NULL, -- k, 1 .. H; .. 2 H where the state is a pair
     transient         INTEGER NOT NULL,
     qr_asked          INTEGER NOT NULL,
-    run_id            INTEGER NOT NULL REFERENCES runs (id), -- that computed them
     qr_every          INTEGER NOT NULL, -- most steps between two QRs of recorded steps
     exponents         BLOB NOT NULL, -- k float64, little-endian, descending; NaN where not finite
     standard_errors   BLOB NOT NULL, -- k float64, by batch means; NaN with fewer than two batches
@@ -164,7 +163,6 @@ CREATE TABLE singular_values (
     transient INTEGER NOT NULL,
     qr_asked  INTEGER NOT NULL,
     at        INTEGER NOT NULL,
-    run_id    INTEGER NOT NULL REFERENCES runs (id),
     logs      BLOB NOT NULL,
     PRIMARY KEY (point_id, transient, qr_asked, at)
 ) STRICT;

@@ -7,6 +7,10 @@
 #define POINT_RESULTS                                                                              \
     "rho, g, decay_rate, forward_nonfinite, fp32_underflow, fp32_overflow, fp16_underflow,"        \
     " fp16_overflow, bf16_underflow, bf16_overflow, backward_nonfinite"
+#define LYAPUNOV                                                                                   \
+    "directions, transient, qr_asked, qr_every, exponents, standard_errors, predicted, "           \
+    "log_slope, sum_rule_residual"
+#define SINGULAR "transient, qr_asked, at, logs"
 #define TIMING                                                                                     \
     "radii, columns, forward_s, backward_s, transfer_s, device, threads, host, rank, device_index"
 /* What is known of the run that comes in. */
@@ -59,6 +63,15 @@ static const char *const statement_sql[RS_SQL_N] = {
     [RS_SQL_FIND_GRADIENT] = "SELECT 1 FROM gradients WHERE point_id = ?1",
     [RS_SQL_ADD_GRADIENT] = "INSERT INTO gradients (point_id, weight_ih, weight_hh, bias_ih,"
                             " bias_hh) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+    [RS_SQL_FIND_LYAPUNOV] = "SELECT 1 FROM lyapunov WHERE point_id = ?1 AND directions = ?2"
+                             " AND transient = ?3 AND qr_asked = ?4",
+    [RS_SQL_ADD_LYAPUNOV] = "INSERT INTO lyapunov (point_id, " LYAPUNOV ")"
+                            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+                            " ON CONFLICT DO NOTHING",
+    [RS_SQL_FIND_SINGULAR] = "SELECT 1 FROM singular_values WHERE point_id = ?1 AND transient = ?2"
+                             " AND qr_asked = ?3 AND at = ?4",
+    [RS_SQL_ADD_SINGULAR] = "INSERT INTO singular_values (point_id, " SINGULAR ")"
+                            " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
     [RS_SQL_ADD_CLIP] = "INSERT INTO clips (case_id, run_id, max_norm) VALUES (?1, ?2, ?3)"
                         " ON CONFLICT DO NOTHING",
     [RS_SQL_ADD_CLIP_OF_CASE] = "INSERT INTO clips (case_id, run_id, max_norm)"
@@ -92,6 +105,8 @@ static const char *const statement_sql[RS_SQL_N] = {
         "SELECT state, mean, min, max, zero FROM state_curves WHERE point_id = ?1",
     [RS_SQL_READ_GRADIENTS] =
         "SELECT weight_ih, weight_hh, bias_ih, bias_hh FROM gradients WHERE point_id = ?1",
+    [RS_SQL_READ_LYAPUNOV] = "SELECT " LYAPUNOV " FROM lyapunov WHERE point_id = ?1",
+    [RS_SQL_READ_SINGULAR] = "SELECT " SINGULAR " FROM singular_values WHERE point_id = ?1",
     [RS_SQL_READ_CLIPS] = "SELECT run_id, max_norm FROM clips WHERE case_id = ?1",
     [RS_SQL_READ_TIMINGS] = "SELECT run_id, " TIMING " FROM timings WHERE case_id = ?1",
     [RS_SQL_READ_RADII] = "SELECT run_id, hidden, matrix, radius FROM radii",
@@ -139,6 +154,10 @@ static const char *const statement_sql[RS_SQL_N] = {
     [RS_SQL_FIND_SAME_GRADIENTS] =
         "SELECT 1 FROM gradients WHERE point_id = ?1"
         " AND (weight_ih, weight_hh, bias_ih, bias_hh) IS (?2, ?3, ?4, ?5)",
+    [RS_SQL_FIND_SAME_LYAPUNOV] = "SELECT 1 FROM lyapunov WHERE point_id = ?1 AND (" LYAPUNOV ")"
+                                  " IS (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    [RS_SQL_FIND_SAME_SINGULAR] = "SELECT 1 FROM singular_values WHERE point_id = ?1"
+                                  " AND (" SINGULAR ") IS (?2, ?3, ?4, ?5)",
     /* Of a run that was seen twice the later state, in which it has computed more. */
     [RS_SQL_KEEP_TIMING] = "INSERT INTO timings (case_id, run_id, " TIMING ")"
                            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 /* As schema.sql sets it. */
-enum { RS_SCHEMA_VERSION = 5 };
+enum { RS_SCHEMA_VERSION = 6 };
 
 typedef enum rs_statement {
     RS_SQL_BEGIN_WRITE,
@@ -27,6 +27,10 @@ typedef enum rs_statement {
     RS_SQL_ADD_STATE_CURVE,
     RS_SQL_FIND_GRADIENT,
     RS_SQL_ADD_GRADIENT,
+    RS_SQL_FIND_LYAPUNOV,
+    RS_SQL_ADD_LYAPUNOV,
+    RS_SQL_FIND_SINGULAR,
+    RS_SQL_ADD_SINGULAR,
     RS_SQL_ADD_CLIP,
     RS_SQL_ADD_CLIP_OF_CASE,
     RS_SQL_ADD_TIMING,
@@ -40,6 +44,8 @@ typedef enum rs_statement {
     RS_SQL_READ_CURVES,
     RS_SQL_READ_STATE_CURVES,
     RS_SQL_READ_GRADIENTS,
+    RS_SQL_READ_LYAPUNOV,
+    RS_SQL_READ_SINGULAR,
     RS_SQL_READ_CLIPS,
     RS_SQL_READ_TIMINGS,
     RS_SQL_READ_RADII,
@@ -60,6 +66,8 @@ typedef enum rs_statement {
     RS_SQL_KEEP_STATE_CURVE,
     RS_SQL_FIND_SAME_STATE_CURVE,
     RS_SQL_FIND_SAME_GRADIENTS,
+    RS_SQL_FIND_SAME_LYAPUNOV,
+    RS_SQL_FIND_SAME_SINGULAR,
     RS_SQL_KEEP_TIMING,
     RS_SQL_KEEP_RADIUS,
     RS_SQL_N

@@ -81,7 +81,8 @@ typedef rs_status (*rs_store_visit)(void *arg, const rs_stored_point *point);
 /* What a point must have to be visited. */
 enum {
     RS_WITH_CURVE = 1, /* taken to be the same for all points of a case that the same run stored */
-    RS_WITH_GRADIENTS = 2
+    RS_WITH_GRADIENTS = 2,
+    RS_WITH_TANGENTS = 4 /* exponents and singular values as the case asks for */
 };
 
 /* Visits the points of all cases that differ from `like` in nothing but their seed, from seeds[0]
@@ -102,8 +103,8 @@ rs_status rs_store_add_radii(rs_store *store, int64_t run_id, const rs_kept_radi
 
 /* Cases are stored in transactions: begin, any number of adds, and end, which commits where
  * `status`, that of the adds, is RS_OK, else undoes them all; it returns how that went. Points
- * already there stay as they are, but for those that lack the curve or the gradients which the new
- * one brings. A failed case keeps a row with its reason, which a later success replaces. */
+ * already there stay as they are, but for those that lack the curve, gradients or exponents which
+ * the new one brings. A failed case keeps a row with its reason, which a later success replaces. */
 rs_status rs_store_begin(rs_store *store);
 rs_status rs_store_add(rs_store *store, int64_t run_id, const rs_case_result *result);
 rs_status rs_store_end(rs_store *store, rs_status status);

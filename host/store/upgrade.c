@@ -9,10 +9,12 @@
 #include "upgrade2_sql.h"
 #include "upgrade3_sql.h"
 #include "upgrade4_sql.h"
+#include "upgrade5_sql.h"
 #include "version1_sql.h"
 #include "version2_sql.h"
 #include "version3_sql.h"
 #include "version4_sql.h"
+#include "version5_sql.h"
 #pragma GCC diagnostic pop
 
 /* The steps of a curve in the order in which they come, in SQLite's memory of an aggregate. */
@@ -110,6 +112,7 @@ static const struct {
     [2] = {version2_sql, upgrade2_sql, add_missing_column},
     [3] = {version3_sql, upgrade3_sql, NULL},
     [4] = {version4_sql, upgrade4_sql, NULL},
+    [5] = {version5_sql, upgrade5_sql, NULL},
 };
 
 rs_status rs_upgrade(rs_store *store) {

@@ -46,7 +46,7 @@ rs_status rs_get_launch(rs_message_in *message, const rs_launches *launches, rs_
 
 /* ---- results --------------------------------------------------------------------------------- */
 
-/* All of a point but its curves. */
+/* All of a point but its curves, exponents and singular values. */
 static void put_point(rs_message_out *message, const rs_point *point) {
     rs_put_real(message, point->rho_asked);
     rs_put_real(message, point->rho);
@@ -56,6 +56,9 @@ static void put_point(rs_message_out *message, const rs_point *point) {
     rs_put(message, &point->range, sizeof point->range);
     rs_put_whole(message, point->has_gradients);
     rs_put(message, point->gradient, sizeof point->gradient);
+    rs_put_whole(message, point->lyapunov.qr_every);
+    rs_put_real(message, point->lyapunov.log_slope);
+    rs_put_real(message, point->lyapunov.sum_rule_residual);
 }
 
 static void get_point(rs_message_in *message, rs_point *out) {
@@ -67,6 +70,9 @@ static void get_point(rs_message_in *message, rs_point *out) {
     rs_get(message, &out->range, sizeof out->range);
     out->has_gradients = rs_get_whole(message) != 0;
     rs_get(message, out->gradient, sizeof out->gradient);
+    out->lyapunov.qr_every = (size_t)rs_get_whole(message);
+    out->lyapunov.log_slope = rs_get_real(message);
+    out->lyapunov.sum_rule_residual = rs_get_real(message);
 }
 
 static void put_task(rs_message_out *message, const rs_launch *launch, const rs_task *task,
@@ -78,6 +84,7 @@ static void put_task(rs_message_out *message, const rs_launch *launch, const rs_
     rs_put_real(message, task->transfer_seconds);
     if (task->status != RS_OK) return;
     for (size_t r = 0; r < launch->radii; ++r) put_point(message, &task->point[r]);
+    rs_put(message, task->tangents, rs_task_tangent_length(launch) * sizeof *task->tangents);
     if (curves)
         rs_put(message, task->profiles, rs_task_curve_length(launch) * sizeof *task->profiles);
 }
@@ -85,9 +92,11 @@ static void put_task(rs_message_out *message, const rs_launch *launch, const rs_
 static rs_status get_points(rs_message_in *message, const rs_launch *launch, bool curves,
                             rs_task *out) {
     size_t const length = curves ? rs_task_curve_length(launch) : 0;
-    if (length > message->left / sizeof *out->profiles) return fail_damaged();
+    size_t const tangents = rs_task_tangent_length(launch);
+    if (length + tangents > message->left / sizeof *out->profiles) return fail_damaged();
     RS_TRY(rs_task_make_points(launch, curves, out));
     for (size_t r = 0; r < launch->radii; ++r) get_point(message, &out->point[r]);
+    rs_get(message, out->tangents, tangents * sizeof *out->tangents);
     rs_get(message, out->profiles, length * sizeof *out->profiles);
     return message->failed ? fail_damaged() : RS_OK;
 }

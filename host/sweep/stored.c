@@ -70,8 +70,9 @@ static rs_status read_point(void *arg, const rs_stored_point *point) {
 
 static rs_status read_points(const rs_stored *s) {
     const rs_spec *spec = s->spec;
-    unsigned const wanted =
-        (spec->profiles ? RS_WITH_CURVE : 0) | (isnan(spec->clip) ? 0 : RS_WITH_GRADIENTS);
+    unsigned const wanted = (spec->profiles ? RS_WITH_CURVE : 0) |
+                            (isnan(spec->clip) ? 0 : RS_WITH_GRADIENTS) |
+                            (spec->lyapunov > 0 ? RS_WITH_TANGENTS : 0);
     uint64_t const seeds[2] = {spec->seeds[0], spec->seeds[spec->n_seeds - 1]};
     size_t const stride = rs_plan_seed_stride(s->plan);
     for (size_t i = 0; i < spec->n_rho; ++i) s->rates[i] = NAN;

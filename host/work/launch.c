@@ -11,7 +11,10 @@
 double rs_launch_work(const rs_case *one, size_t radii) {
     double const h = (double)one->hidden, columns = (double)(radii * one->batch);
     double const gates = (double)rs_cell_of(one->cell)->gates;
-    return gates * h * h * (double)(one->steps + one->warmup) * columns;
+    double const steps = (double)(one->steps + one->warmup);
+    double const carried = (double)(one->steps + one->tangents.transient);
+    double const products = steps + (double)one->tangents.directions * carried;
+    return gates * h * h * products * columns;
 }
 
 /* Cases of the shape of the first that a launch should hold to fill the device. */

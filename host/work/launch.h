@@ -44,7 +44,8 @@ rs_status rs_launches_make(const rs_engine *engine, size_t index, const rs_devic
                            const rs_plan *plan, rs_launches *out);
 void rs_launches_free(rs_launches *launches);
 
-/* Multiplications of a forward pass of one case with so many radii: a measure of its time. */
+/* Multiplications of a forward pass of one case with so many radii, those of its tangents included:
+ * a measure of its time. */
 double rs_launch_work(const rs_case *one, size_t radii);
 
 /* Points of case i that are to be computed. */

@@ -30,6 +30,13 @@ rs_status rs_singular_values(size_t n, const double *a, double *s);
 /* Eigenvalues of a [n][n] into re [n] and im [n], by descending modulus. Errors as above. */
 rs_status rs_eigenvalues(size_t n, const double *a, double *re, double *im);
 
+/* Bytes that it, or rs_log_abs_determinant, needs beside its arguments, as above. */
+uint64_t rs_eigenvalues_bytes(size_t n);
+
+/* ln |det a| of a [n][n] (dgetrf), -inf where a is singular. Errors as above, but that nothing
+ * needs to converge. */
+rs_status rs_log_abs_determinant(size_t n, const double *a, double *log_det);
+
 /* Replaces a [n][n] by its orthogonal factor Q in a = L Q, L lower triangular with a positive
  * diagonal: Haar distributed where a is Gaussian (Mezzadri 2007). Errors as above. */
 rs_status rs_orthogonal_factor(size_t n, double *a);

@@ -348,10 +348,22 @@ static rs_status make_state(const rs_case *one, const rs_model *model, const dou
     return check_range(one->precision, one->batch * one->hidden, *out, name);
 }
 
+/* What tangents are compared with */
+
+static rs_status make_predictions(const rs_case *one, rs_weights *out) {
+    size_t const h = one->hidden;
+    if (rs_case_has_determinant(one))
+        RS_TRY(rs_log_abs_determinant(h, out->weight_hh, &out->log_det));
+    if (!rs_case_has_eigenvalues(one)) return RS_OK;
+    RS_TRY(allocate(2, h, &out->eigenvalue));
+    return rs_eigenvalues(h, out->weight_hh, out->eigenvalue, out->eigenvalue + h);
+}
+
 rs_status rs_weights_make(const rs_case *one, const rs_model *model, rs_radii *radii,
                           rs_weights *out) {
-    *out = (rs_weights){.hidden = one->hidden};
+    *out = (rs_weights){.hidden = one->hidden, .log_det = NAN};
     RS_TRY(make_weight_hh(one, model, radii, out));
+    RS_TRY(make_predictions(one, out));
     RS_TRY(make_input_weights(one, model, out));
     RS_TRY(make_all_biases(one, model, out));
     RS_TRY(make_state(one, model, model ? model->h0 : NULL, 0, &out->h0));
@@ -363,7 +375,11 @@ uint64_t rs_weights_making_bytes(const rs_case *one) {
     uint64_t const matrix = rs_size_mul(rs_size_mul(one->hidden, one->hidden), sizeof(double));
     uint64_t const radius = rs_spectral_radius_bytes(one->hidden);
     bool const has_another = one->ensemble.kind == RS_MODEL || one->ensemble.kind == RS_NORMAL;
-    return has_another ? rs_size_add(matrix, radius) : radius; /* of check_radius, make_normal */
+    uint64_t const first =
+        has_another ? rs_size_add(matrix, radius) : radius; /* of check_radius, make_normal */
+    bool const predicts = rs_case_has_determinant(one) || rs_case_has_eigenvalues(one);
+    uint64_t const then = predicts ? rs_eigenvalues_bytes(one->hidden) : 0;
+    return first > then ? first : then;
 }
 
 bool rs_weights_shared(const rs_case *a, const rs_case *b) {
@@ -377,7 +393,9 @@ bool rs_weights_shared(const rs_case *a, const rs_case *b) {
     bool const input = (a->input.kind == RS_INPUT_PYTORCH) == (b->input.kind == RS_INPUT_PYTORCH) &&
                        a->input_size == b->input_size;
     bool const h0 = a->h0.kind == b->h0.kind && a->h0.sigma == b->h0.sigma && a->batch == b->batch;
-    return cell && gates && weight_hh && input && h0;
+    bool const predictions = rs_case_has_determinant(a) == rs_case_has_determinant(b) &&
+                             rs_case_has_eigenvalues(a) == rs_case_has_eigenvalues(b);
+    return cell && gates && weight_hh && input && h0 && predictions;
 }
 
 void rs_weights_free(rs_weights *weights) {
@@ -387,6 +405,7 @@ void rs_weights_free(rs_weights *weights) {
     free(weights->bias_hh);
     free(weights->h0);
     free(weights->c0);
+    free(weights->eigenvalue);
     *weights = (rs_weights){0};
 }
 
@@ -395,6 +414,19 @@ double rs_weights_scale(const rs_case *one, double rho, size_t gate) {
         one->gate_scale == RS_SCALE_SAME || gate == rs_cell_of(one->cell)->candidate;
     if (one->native || !is_swept) return 1.0;
     return one->precision == RS_F32 ? (double)(float)rho : rho;
+}
+
+static int by_exponent(const void *left, const void *right) {
+    double const l = *(const double *)left, r = *(const double *)right;
+    return (l < r) - (l > r);
+}
+
+void rs_weights_predict(const rs_case *one, const rs_weights *weights, double scale, double *out) {
+    size_t const h = weights->hidden;
+    const double *const re = weights->eigenvalue, *const im = re + h;
+    double const kept = 1.0 - one->leak, taken = one->leak * scale;
+    for (size_t i = 0; i < h; ++i) out[i] = log(hypot(kept + taken * re[i], taken * im[i]));
+    qsort(out, h, sizeof *out, by_exponent);
 }
 
 static double fill_constant(size_t count, double value, double *out) {

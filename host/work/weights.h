@@ -18,6 +18,10 @@ typedef struct rs_weights {
     double *bias_ih;     /* [K H], NULL likewise, but where the gate bias is given */
     double *bias_hh;     /* [K H], NULL likewise */
     double *h0, *c0;     /* [B][H], NULL for zeros; c0 of cells that have c */
+    double log_det;      /* ln |det W0|, -inf where it is singular; NaN but where
+                          * rs_case_has_determinant */
+    double *eigenvalue;  /* [2][H] of W0, real and imaginary parts; NULL but where
+                          * rs_case_has_eigenvalues */
 } rs_weights;
 
 /* Draws (Philox, see kernels/base/random.h) or takes the arrays of `one` and scales weight_hh.
@@ -39,6 +43,11 @@ bool rs_weights_shared(const rs_case *a, const rs_case *b);
 /* The scale of a gate at a radius: rho itself, or 1 with --rho native, and where the gates keep
  * their own scale, for all but the candidate; rounded to the precision. */
 double rs_weights_scale(const rs_case *one, double rho, size_t gate);
+
+/* The exponents of a case with eigenvalues at a scale s of W0, descending, into out [H]: ln |1 - A
+ * + A s lambda_i| of W0's eigenvalues lambda_i, which are those of the one Jacobian (1 - A) 1 + A s
+ * W0 of all steps. */
+void rs_weights_predict(const rs_case *one, const rs_weights *weights, double scale, double *out);
 
 /* delta_T of every sample of the batch for a case of `steps`, into gradient [B][H]; returns the
  * loss's term at every earlier step. last-mean: 1 / (B H); all-mean: 1 / (T B H), at every step;

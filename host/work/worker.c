@@ -3,6 +3,7 @@
 #include "../../kernels/base/clock.h"
 #include "../../kernels/record.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,14 +56,24 @@ static rs_status allocate_norms(const rs_launch *launch, size_t tasks, rs_norms 
     return rs_fail_in(rs_record_make(&largest, &norms->record), "sweep");
 }
 
+static void free_sums(rs_task *task) {
+    free(task->stretch);
+    free(task->stretches);
+    task->stretch = NULL;
+    task->stretches = NULL;
+}
+
 /* All but the weights. */
 static void free_results(rs_task *task) {
+    free_sums(task);
     free(task->gradient);
     free(task->point);
+    free(task->tangents);
     free(task->profiles);
     free(task->reason);
     task->gradient = NULL;
     task->point = NULL;
+    task->tangents = NULL;
     task->profiles = NULL;
     task->reason = NULL;
 }
@@ -140,21 +151,65 @@ static void deal_profiles(const rs_launch *launch, rs_task *task) {
     }
 }
 
+size_t rs_task_tangent_length(const rs_launch *launch) {
+    return launch->radii * rs_tangent_results(&launch->whole);
+}
+
+static void deal_tangents(const rs_launch *launch, rs_task *task) {
+    const rs_shape *const whole = &launch->whole;
+    size_t const k = whole->directions, measured = (2 + whole->n_singular) * k;
+    size_t const each = rs_tangent_results(whole);
+    for (size_t r = 0; r < launch->radii; ++r) {
+        double *const at = task->tangents + r * each;
+        task->point[r].lyapunov =
+            (rs_lyapunov){.exponent = at,
+                          .standard_error = at + k,
+                          .singular = whole->n_singular ? at + 2 * k : NULL,
+                          .predicted = each > measured ? at + measured : NULL};
+    }
+}
+
 rs_status rs_task_make_points(const rs_launch *launch, bool curves, rs_task *task) {
+    size_t const tangents = rs_task_tangent_length(launch);
     task->point = calloc(launch->radii, sizeof *task->point);
     if (curves) task->profiles = calloc(rs_task_curve_length(launch), sizeof *task->profiles);
-    if (!task->point || (curves && !task->profiles))
+    if (tangents > 0) task->tangents = calloc(tangents, sizeof *task->tangents);
+    if (!task->point || (curves && !task->profiles) || (tangents > 0 && !task->tangents))
         return rs_fail(RS_EMEMORY, "sweep: no memory for a case of %zu steps and %zu radii",
                        launch->whole.steps, launch->radii);
     if (curves) deal_profiles(launch, task);
+    if (tangents > 0) deal_tangents(launch, task);
     return RS_OK;
+}
+
+/* The sums that the points' exponents come from. */
+static rs_status make_sums(const rs_launch *launch, rs_task *task) {
+    const rs_shape *const whole = &launch->whole;
+    size_t const each = rs_tangent_sums(whole), blocks = RS_STRETCH_BLOCKS * whole->directions;
+    if (each == 0) return RS_OK;
+    task->stretch = calloc(launch->radii, sizeof *task->stretch);
+    task->stretches = calloc(launch->radii * each, sizeof *task->stretches);
+    if (!task->stretch || !task->stretches)
+        return rs_fail(RS_EMEMORY, "sweep: no memory for %zu exponents of %zu radii",
+                       whole->directions, launch->radii);
+    for (size_t r = 0; r < launch->radii; ++r) {
+        double *const at = task->stretches + r * each;
+        task->stretch[r] =
+            (rs_stretch_sum){.stretch = at, .singular = whole->n_singular ? at + blocks : NULL};
+    }
+    return RS_OK;
+}
+
+/* Of the block whose spectral radius is the network's. */
+static double scale_of(const rs_launch *launch, size_t radius) {
+    const rs_cell_info *cell = rs_cell_of(launch->whole.cell);
+    return launch->scale[radius * cell->gates + cell->candidate];
 }
 
 static void begin_points(const rs_launch *launch, rs_task *task) {
     const rs_weights *weights = rs_shared_weights_get(task->weights);
-    const rs_cell_info *cell = rs_cell_of(launch->whole.cell);
     for (size_t r = 0; r < launch->radii; ++r) {
-        double const scale = launch->scale[r * cell->gates + cell->candidate];
+        double const scale = scale_of(launch, r);
         rs_point *const point = &task->point[r];
         point->rho_asked = launch->rho[r];
         point->rho = scale * weights->radius;
@@ -175,6 +230,7 @@ static rs_status prepare_task(const rs_weight_source *source, const rs_launch *l
     if (!task->weights) return rs_fail(RS_EMEMORY, "sweep: no memory for weights");
     RS_TRY(rs_shared_weights_make(task->weights, source->model, source->radii));
     RS_TRY(rs_task_make_points(launch, true, task));
+    RS_TRY(make_sums(launch, task));
     RS_TRY(allocate_gradient(launch, task));
     begin_points(launch, task);
     task->step_gradient =
@@ -211,10 +267,11 @@ static void add_norms(const rs_norm_view *norms, size_t sample, size_t steps, rs
 }
 
 /* Adds the norms of one task's columns, in the order of their samples, to the profiles of their
- * radii. `first` is the task's first column among those of all tasks. */
-static void reduce_task(const rs_norms *norms, size_t steps, size_t first, rs_task *task) {
+ * radii, and what their tangents stretched to the sums. `first` is the task's first column among
+ * those of all tasks. */
+static void reduce_task(const rs_norms *norms, const rs_shape *whole, size_t first, rs_task *task) {
     const rs_chunk *chunk = &norms->chunk;
-    size_t const columns = chunk->radii * chunk->batch;
+    size_t const columns = chunk->radii * chunk->batch, steps = whole->steps;
     size_t const states = rs_cell_of(task->one->cell)->states;
     for (size_t column = 0; column < columns; ++column) {
         size_t const r = column / chunk->batch, b = column % chunk->batch;
@@ -225,6 +282,9 @@ static void reduce_task(const rs_norms *norms, size_t steps, size_t first, rs_ta
                                    .stride = columns,
                                    .norm_stride = states * columns};
         add_norms(&view, chunk->first_sample + b, steps, point);
+        if (whole->directions > 0)
+            rs_lyapunov_add(whole, &norms->record, first + column,
+                            &task->stretch[chunk->first_radius + r]);
         long const nonfinite = (long)norms->record.nonfinite_step[first + column];
         if (nonfinite && (!point->forward_nonfinite || nonfinite < point->forward_nonfinite))
             point->forward_nonfinite = nonfinite;
@@ -250,10 +310,24 @@ static void reduce(rs_work *work) {
     size_t const columns = norms->chunk.radii * norms->chunk.batch;
     for (size_t g = 0; g < norms->tasks; ++g) {
         rs_task *task = &work->task[norms->first_task + g];
-        reduce_task(norms, work->launch.whole.steps, g * columns, task);
+        reduce_task(norms, &work->launch.whole, g * columns, task);
         if (work->launch.whole.gradients) take_gradients(norms, g, task);
     }
     norms->tasks = 0;
+}
+
+/* ln |det W_hh| of a radius is that of W0 and H times ln s. */
+static void finish_tangents(const rs_launch *launch, rs_task *task) {
+    const rs_weights *weights = rs_shared_weights_get(task->weights);
+    const rs_shape *const whole = &launch->whole;
+    for (size_t r = 0; r < launch->radii; ++r) {
+        double const scale = scale_of(launch, r);
+        double const log_det = weights->log_det + (double)whole->hidden * log(scale);
+        rs_lyapunov *const lyapunov = &task->point[r].lyapunov;
+        rs_lyapunov_finish(whole, whole->batch, &task->stretch[r], log_det, lyapunov);
+        if (lyapunov->predicted) rs_weights_predict(task->one, weights, scale, lyapunov->predicted);
+    }
+    free_sums(task);
 }
 
 static void fit_points(const rs_launch *launch, rs_task *task) {
@@ -269,11 +343,16 @@ static void fit_points(const rs_launch *launch, rs_task *task) {
     }
 }
 
+static void fit_task(const rs_launch *launch, rs_task *task) {
+    fit_points(launch, task);
+    if (launch->whole.directions > 0) finish_tangents(launch, task);
+}
+
 void rs_work_finish(rs_work *work) {
     reduce(work);
     free_norms(&work->norms);
     for (size_t g = 0; g < work->launch.groups; ++g)
-        if (work->task[g].status == RS_OK) fit_points(&work->launch, &work->task[g]);
+        if (work->task[g].status == RS_OK) fit_task(&work->launch, &work->task[g]);
 }
 
 /* ---- run ------------------------------------------------------------------------------------- */
@@ -340,7 +419,8 @@ static rs_status run_piece(run *r, const rs_chunk *chunk) {
     rs_status const status = worker->engine->run(worker->engine_state, &pass, &norms->record);
     worker->engine_seconds += rs_seconds() - start;
     RS_TRY(status);
-    r->seconds[0] += norms->record.forward_seconds;
+    r->seconds[0] +=
+        norms->record.forward_seconds + norms->record.tangent_seconds + norms->record.qr_seconds;
     r->seconds[1] += norms->record.backward_seconds + norms->record.gradient_seconds;
     r->seconds[2] += norms->record.transfer_seconds;
     worker->transfer_seconds += norms->record.transfer_seconds;

@@ -10,7 +10,7 @@
 #ifndef RS_WORKER_H
 #define RS_WORKER_H
 
-#include "../fit/fit.h"
+#include "../fit/lyapunov.h"
 #include "launch.h"
 #include "shared_weights.h"
 
@@ -20,13 +20,18 @@ typedef struct rs_task {
     rs_shared_weights *weights; /* NULL where there was no memory for them */
     double *gradient;           /* [B][H] loss gradient */
     double step_gradient;
-    rs_point *point; /* [radii of the launch], good after finish */
+    rs_point *point;         /* [radii of the launch], good after finish */
+    double *tangents;        /* [radii][rs_tangent_results] what the points' exponents and singular
+                                values point into; NULL without */
+    rs_stretch_sum *stretch; /* [radii] sums over samples on the way to them, until finish */
+    double *stretches;       /* [radii][rs_tangent_sums] what those point into */
     double
         *profiles; /* [radii][curves][RS_CURVE_ARRAYS][T], what the points' profiles point into */
     rs_status status; /* RS_OK, why it failed, or RS_EINTERRUPTED where it has not been run */
     char *reason;     /* the message of a failure; owned */
-    double forward_seconds, backward_seconds; /* its share of the launch; gradients are in the */
-    double transfer_seconds;                  /* backward pass */
+    /* Its share of the launch; tangents and their QRs are in the forward pass, gradients in the
+     * backward pass. */
+    double forward_seconds, backward_seconds, transfer_seconds;
 } rs_task;
 
 /* Norms that the engine has written and that are in no profile yet. */
@@ -88,12 +93,13 @@ void rs_work_begin(rs_weight_source *source, rs_work *work);
 /* Failures are kept in the tasks. */
 void rs_work_prepare(const rs_weight_source *source, rs_work *work);
 
-/* Room for the points of a task of the launch, which point to curves of zeros, or to none where
- * `curves` says so. RS_EMEMORY. */
+/* Room for the points of a task of the launch, which point to exponents of zeros where it has
+ * tangents, and to curves of zeros, or to none where `curves` says so. RS_EMEMORY. */
 rs_status rs_task_make_points(const rs_launch *launch, bool curves, rs_task *task);
 
-/* Doubles of the curves of a task of the launch. */
+/* Doubles of the curves of a task of the launch, and of what its tangents gave. */
 size_t rs_task_curve_length(const rs_launch *launch);
+size_t rs_task_tangent_length(const rs_launch *launch);
 
 /* Prepares the tasks of a launch again that has run, so that another worker can run it. */
 void rs_work_renew(const rs_weight_source *source, rs_work *work);

@@ -51,6 +51,7 @@ typedef struct group_arrays {
  * whole. */
 typedef struct passes {
     double forward, backward, gradient;
+    rs_cpu_tangent_seconds tangent;
 } passes;
 
 typedef struct cpu {
@@ -63,8 +64,9 @@ typedef struct cpu {
 } cpu;
 
 /* How a group's columns are cut into items of work, which differ by one unit: a vector of columns,
- * or for gradients a radius, whose samples are added up by one thread. An item that is wider than a
- * tile, as a radius can be, is run tile after tile. */
+ * or for gradients a radius, whose samples are added up by one thread, or else for tangents a
+ * column, as each costs the same whatever is beside it. An item that is wider than a tile, as a
+ * radius can be, is run tile after tile. */
 typedef struct tiling {
     size_t unit;  /* columns */
     size_t units; /* the last one of vectors may be short */
@@ -75,24 +77,30 @@ typedef struct tiling {
  * and run() have in common. */
 typedef struct layout {
     tiling tiling;
-    size_t period;                                /* see rs_cpu_tile */
-    uint64_t packed, weight_ih, bias, units;      /* bytes of one array of a network */
-    uint64_t samples, input, inputs;              /* of one array of a group; one step's x, all */
-    uint64_t drive_step, drive;                   /* one step's u; all */
-    uint64_t network, group, scratch, sums, rows; /* bytes of one part of each of these: */
-    unsigned char *networks;                      /* the weights of each group */
-    unsigned char *groups;                        /* all other arrays of each group */
-    unsigned char *scratches;                     /* of each thread that runs tiles */
-    unsigned char *all_sums;                      /* of each such thread, of gradients */
+    size_t period;                           /* see rs_cpu_tile */
+    uint64_t packed, weight_ih, bias, units; /* bytes of one array of a network */
+    uint64_t samples, input, inputs;         /* of one array of a group; one step's x, all */
+    uint64_t drive_step, drive;              /* one step's u; all */
+    uint64_t network, group, scratch, sums, tangent, rows; /* bytes of a part of each of these: */
+    unsigned char *networks;                               /* the weights of each group */
+    unsigned char *groups;                                 /* all other arrays of each group */
+    unsigned char *scratches;                              /* of each thread that runs tiles */
+    unsigned char *all_sums;                               /* of each such thread, of gradients */
+    unsigned char *all_tangents;                           /* likewise */
     unsigned char *all_rows; /* of each thread: the drive of a step, in double */
     uint64_t total;
     int threads; /* that run tiles */
 } layout;
 
+static size_t unit_of(const rs_cpu_kernel *kernel, const rs_shape *shape) {
+    if (shape->gradients) return shape->batch;
+    return shape->directions > 0 ? 1 : kernel->lanes;
+}
+
 /* As few items as the tiles' width allows. Where that makes few of them, as many for every thread,
  * if there are units enough: no thread should wait for the last item of another. */
 static tiling cut_items(const rs_cpu_kernel *kernel, const rs_shape *shape, int threads) {
-    size_t const n = (size_t)threads, unit = shape->gradients ? shape->batch : kernel->lanes;
+    size_t const n = (size_t)threads, unit = unit_of(kernel, shape);
     uint64_t const columns = rs_size_mul(shape->radii, shape->batch);
     tiling cut = {.unit = unit, .units = (size_t)(columns / unit + (columns % unit != 0))};
     size_t const width = kernel->max_vectors * kernel->lanes,
@@ -187,6 +195,8 @@ static layout lay_out(const rs_cpu_kernel *kernel, const rs_shape *shape, int th
     measure_group(kernel, shape, &l);
     l.scratch = rs_size_round_up(kernel->scratch_bytes(shape, widest(kernel, shape)), ALIGNMENT);
     l.sums = shape->gradients ? rs_size_round_up(kernel->gradient->bytes(shape), ALIGNMENT) : 0;
+    l.tangent =
+        shape->directions > 0 ? rs_size_round_up(kernel->tangent->bytes(shape), ALIGNMENT) : 0;
     uint64_t const rows = gate_rows(shape);
     uint64_t const wider = shape->input_size > rows ? shape->input_size : rows;
     l.rows =
@@ -196,6 +206,7 @@ static layout lay_out(const rs_cpu_kernel *kernel, const rs_shape *shape, int th
     l.groups = rs_block_take(&block, shape->groups, l.group);
     l.scratches = rs_block_take(&block, (uint64_t)l.threads, l.scratch);
     l.all_sums = rs_block_take(&block, (uint64_t)l.threads, l.sums);
+    l.all_tangents = rs_block_take(&block, (uint64_t)l.threads, l.tangent);
     l.all_rows = rs_block_take(&block, (uint64_t)threads, l.rows);
     l.total = block.used;
     return l;
@@ -210,8 +221,12 @@ typedef struct run_state {
     rs_record *out;
     size_t items;
     size_t fill_steps;  /* steps that one item of filling lays out */
-    atomic_size_t done; /* finished items */
+    size_t parts;       /* that the driver is told of: items, or with tangents columns */
+    atomic_size_t done; /* finished parts */
     atomic_bool stop;
+    atomic_bool failed; /* a thread has, and the first one says why: */
+    rs_status status;
+    char why[256];
 } run_state;
 
 /* ---- loading ------------------------------------------------------------------------------- */
@@ -321,7 +336,35 @@ static void fill_item(void *arg, size_t item, int thread) {
 /* No kernel's tile is wider. */
 enum { MOST_VECTORS = 8, MOST_COLUMNS = 64 };
 
-static void count_seconds(const run_state *r, const rs_cpu_tile *tile, int thread) {
+/* Counts a finished part; the calling thread alone may ask the driver whether to go on. */
+static void report(run_state *r, int thread) {
+    size_t const done = atomic_fetch_add(&r->done, 1) + 1;
+    if (thread != 0 || !r->pass->tick) return;
+    if (!r->pass->tick(r->pass->tick_arg, (double)done / (double)r->parts))
+        atomic_store(&r->stop, true);
+}
+
+/* A thread's message is its own, so it is copied. */
+static void stop_for(run_state *r, rs_status status) {
+    atomic_store(&r->stop, true);
+    if (atomic_exchange(&r->failed, true)) return;
+    r->status = status;
+    snprintf(r->why, sizeof r->why, "%s", rs_message());
+}
+
+/* Column by column, each of which may take seconds. */
+static void carry_tangents(run_state *r, const rs_cpu_tile *tile, int thread) {
+    rs_cpu_tangent_seconds *seconds = &r->self->passes[thread].tangent;
+    for (size_t column = 0; column < tile->columns && !atomic_load(&r->stop); ++column) {
+        rs_status const status = r->kernel->tangent->carry(tile, column, seconds);
+        if (status == RS_OK)
+            report(r, thread);
+        else
+            stop_for(r, status);
+    }
+}
+
+static void count_seconds(run_state *r, const rs_cpu_tile *tile, int thread) {
     passes *seconds = &r->self->passes[thread];
     double const start = rs_seconds();
     r->kernel->forward(tile);
@@ -330,9 +373,11 @@ static void count_seconds(const run_state *r, const rs_cpu_tile *tile, int threa
     double const end = rs_seconds();
     seconds->forward += middle - start;
     seconds->backward += end - middle;
-    if (!tile->shape->gradients) return;
-    r->kernel->gradient->add(tile);
-    seconds->gradient += rs_seconds() - end;
+    if (tile->shape->gradients) {
+        r->kernel->gradient->add(tile);
+        seconds->gradient += rs_seconds() - end;
+    }
+    if (tile->shape->directions > 0) carry_tangents(r, tile, thread);
 }
 
 /* s_k of columns first .. end, [K][width]. */
@@ -349,8 +394,20 @@ static void fill_scale(const rs_shape *shape, const rs_columns *of, size_t first
     }
 }
 
+/* Where the tangents of a tile go, whose first column is `at` of all groups' ones. */
+static void point_tangents(const run_state *r, size_t at, int thread, rs_cpu_tile *tile) {
+    const rs_shape *shape = tile->shape;
+    const rs_record *out = r->out;
+    size_t const k = shape->directions;
+    tile->tangents = r->l->all_tangents + (uint64_t)thread * r->l->tangent;
+    tile->stretch = out->stretch + at * RS_STRETCH_BLOCKS * k;
+    tile->qr_gap = out->qr_gap + at;
+    tile->log_slope = out->log_slope + at;
+    tile->singular = shape->n_singular > 0 ? out->singular + at * shape->n_singular * k : NULL;
+}
+
 /* Columns first .. end of group g. */
-static void run_tile(const run_state *r, size_t g, size_t first, size_t end, int thread) {
+static void run_tile(run_state *r, size_t g, size_t first, size_t end, int thread) {
     const rs_shape *shape = &r->pass->shape;
     const rs_columns *of = &r->pass->of[g];
     const rs_cpu_kernel *kernel = r->kernel;
@@ -366,7 +423,7 @@ static void run_tile(const run_state *r, size_t g, size_t first, size_t end, int
     fill_scale(shape, of, first, end, vectors * lanes, scale);
     size_t const at = g * shape->steps * columns, states = rs_cell_of(shape->cell)->states;
     size_t const gradient = (g * shape->radii + radius) * RS_N_GRADIENT;
-    rs_cpu_tile const tile = {
+    rs_cpu_tile tile = {
         .shape = shape,
         .vectors = vectors,
         .columns = end - first,
@@ -391,6 +448,7 @@ static void run_tile(const run_state *r, size_t g, size_t first, size_t end, int
         .gradient2 = shape->gradients ? r->out->gradient2 + gradient : NULL,
         .gradient_exponent = shape->gradients ? r->out->gradient_exponent + gradient : NULL,
     };
+    if (shape->directions > 0) point_tangents(r, g * columns + first, thread, &tile);
     count_seconds(r, &tile, thread);
 }
 
@@ -402,7 +460,7 @@ static size_t item_start(const run_state *r, size_t k) {
     return start < columns ? start : columns;
 }
 
-static void run_item(const run_state *r, size_t index, int thread) {
+static void run_item(run_state *r, size_t index, int thread) {
     size_t const g = index / r->l->tiling.items, k = index % r->l->tiling.items;
     size_t const first = item_start(r, k), end = item_start(r, k + 1);
     size_t const lanes = r->kernel->lanes, most = r->kernel->max_vectors;
@@ -414,19 +472,11 @@ static void run_item(const run_state *r, size_t index, int thread) {
     }
 }
 
-/* Counts a finished item; the calling thread alone may ask the driver whether to go on. */
-static void report(run_state *r, int thread) {
-    size_t const done = atomic_fetch_add(&r->done, 1) + 1;
-    if (thread != 0 || !r->pass->tick) return;
-    if (!r->pass->tick(r->pass->tick_arg, (double)done / (double)r->items))
-        atomic_store(&r->stop, true);
-}
-
 static void tile_item(void *arg, size_t item, int thread) {
     run_state *r = arg;
     if (atomic_load(&r->stop)) return;
     run_item(r, item, thread);
-    report(r, thread);
+    if (r->pass->shape.directions == 0) report(r, thread);
 }
 
 /* A group by itself: the thread that lays it out finds it in its cache. */
@@ -463,7 +513,10 @@ static double cost_of(const rs_shape *shape) {
     double const steps = (double)(shape->warmup + shape->steps);
     double const cost =
         columns * steps * (double)gate_rows(shape) * (double)(shape->hidden + ACTIVATION);
-    return shape->gradients ? 2.0 * cost : cost;
+    double const tangents = columns * (double)(shape->transient + shape->steps) *
+                            (double)gate_rows(shape) * (double)shape->hidden *
+                            (double)shape->directions;
+    return (shape->gradients ? 2.0 * cost : cost) + tangents;
 }
 
 /* A tile goes forward and back in one go: the wall time is shared out by the threads' sums. */
@@ -473,12 +526,17 @@ static void share_out(const cpu *self, double filling, double wall, rs_record *o
         sum.forward += self->passes[i].forward;
         sum.backward += self->passes[i].backward;
         sum.gradient += self->passes[i].gradient;
+        sum.tangent.carrying += self->passes[i].tangent.carrying;
+        sum.tangent.qr += self->passes[i].tangent.qr;
     }
-    double const all = sum.forward + sum.backward + sum.gradient;
+    double const all =
+        sum.forward + sum.backward + sum.gradient + sum.tangent.carrying + sum.tangent.qr;
     double const share = all > 0.0 ? wall / all : 0.0;
     out->forward_seconds = filling + share * sum.forward;
     out->backward_seconds = share * sum.backward;
     out->gradient_seconds = share * sum.gradient;
+    out->tangent_seconds = share * sum.tangent.carrying;
+    out->qr_seconds = share * sum.tangent.qr;
     out->transfer_seconds = 0.0;
 }
 
@@ -507,17 +565,21 @@ static rs_status run(void *handle, const rs_pass *pass, rs_record *out) {
     layout l;
     RS_TRY(lay_out_handle(self, shape, &l));
 
+    size_t const items = shape->groups * l.tiling.items;
+    size_t const columns = shape->groups * shape->radii * shape->batch;
     run_state r = {.self = self,
                    .kernel = kernel,
                    .pass = pass,
                    .l = &l,
                    .out = out,
-                   .items = shape->groups * l.tiling.items,
+                   .items = items,
+                   .parts = shape->directions > 0 ? columns : items,
                    .fill_steps = 1 + FILL_NUMBERS / (1 + gate_rows(shape) * l.period)};
     memset(self->passes, 0, (size_t)self->threads * sizeof *self->passes);
     double const start = rs_seconds();
     double const filling = deal(&r, cost_of(shape) < SMALL_COST ? 1 : self->threads);
     share_out(self, filling, rs_seconds() - start - filling, out);
+    if (atomic_load(&r.failed)) return rs_fail(r.status, "engine cpu: %s", r.why);
     if (atomic_load(&r.stop)) return rs_fail(RS_EINTERRUPTED, "engine cpu: interrupted");
     return RS_OK;
 }

@@ -1,5 +1,5 @@
-/* What the scheduler (cpu_engine.c) asks of a tile kernel, and the kernels that there are: tile.c
- * and gradient.c, compiled for each instruction set and precision. */
+/* What the scheduler (cpu_engine.c) asks of a tile kernel, and the kernels that there are: tile.c,
+ * gradient.c and tangent.c, compiled for each instruction set and precision. */
 #ifndef RS_CPU_KERNEL_H
 #define RS_CPU_KERNEL_H
 
@@ -34,12 +34,17 @@ typedef struct rs_cpu_tile {
     double step_delta;
     void *scratch;            /* rs_cpu_kernel.scratch_bytes() of it, 64-byte aligned */
     void *sums;               /* likewise rs_cpu_gradient.bytes() */
+    void *tangents;           /* likewise rs_cpu_tangent.bytes() */
     double *norm2;            /* of step 1, the first state and column; see rs_record */
     int32_t *exponent;        /* of step 1 and the first column */
     size_t record_stride;     /* entries between states, and between exponents of steps */
     uint32_t *nonfinite_step; /* [columns] */
     double *gradient2;        /* of the first column's radius */
     int32_t *gradient_exponent;
+    double *stretch; /* of the first column, as the next three */
+    uint32_t *qr_gap;
+    double *log_slope;
+    double *singular; /* NULL without */
 } rs_cpu_tile;
 
 /* The weights' gradients. A tile either holds whole radii, or the first of its columns goes on
@@ -48,6 +53,19 @@ typedef struct rs_cpu_gradient {
     uint64_t (*bytes)(const rs_shape *shape);
     void (*add)(const rs_cpu_tile *tile); /* after backward, with the same scratch */
 } rs_cpu_gradient;
+
+/* Seconds of wall time, summed. */
+typedef struct rs_cpu_tangent_seconds {
+    double carrying, qr;
+} rs_cpu_tangent_seconds;
+
+/* Tangents, column by column. */
+typedef struct rs_cpu_tangent {
+    uint64_t (*bytes)(const rs_shape *shape);
+    /* Those of one column of a tile, after forward, with the same scratch. Errors of
+     * rs_blas_begin. */
+    rs_status (*carry)(const rs_cpu_tile *tile, size_t column, rs_cpu_tangent_seconds *seconds);
+} rs_cpu_tangent;
 
 typedef struct rs_cpu_kernel {
     const char *isa;
@@ -67,6 +85,7 @@ typedef struct rs_cpu_kernel {
     void (*forward)(const rs_cpu_tile *tile);
     void (*backward)(const rs_cpu_tile *tile); /* after forward, with the same scratch */
     const rs_cpu_gradient *gradient;
+    const rs_cpu_tangent *tangent;
 } rs_cpu_kernel;
 
 /* The best kernel of this precision for this processor, or the one that the environment variable
@@ -77,8 +96,9 @@ rs_status rs_cpu_kernel_choose(rs_precision precision, const rs_cpu_kernel **out
 /* Kernels of this precision that run on this processor, best first, ended by NULL. */
 const rs_cpu_kernel *const *rs_cpu_kernels(rs_precision precision);
 
-/* The kernel's gradients have its name with this behind. */
+/* The kernel's gradients and tangents have its name with these behind. */
 #define RS_CPU_JOIN(a, b)          a##b
 #define RS_CPU_GRADIENT_OF(kernel) RS_CPU_JOIN(kernel, _gradient)
+#define RS_CPU_TANGENT_OF(kernel)  RS_CPU_JOIN(kernel, _tangent)
 
 #endif

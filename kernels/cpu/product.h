@@ -22,7 +22,6 @@
 #ifndef RS_CPU_PRODUCT_H
 #define RS_CPU_PRODUCT_H
 
-#include "../base/sizes.h"
 #include "../engine.h"
 #include "simd.h"
 
@@ -42,43 +41,12 @@ static panels forward_panels(const rs_shape *shape) {
     return panels_of(shape->hidden, rs_cell_of(shape->cell)->gates);
 }
 
-static panels backward_panels(const rs_shape *shape) { return panels_of(shape->hidden, 1); }
+static inline panels backward_panels(const rs_shape *shape) { return panels_of(shape->hidden, 1); }
 
 /* First unit of a panel. */
 static size_t panel_start(const panels *p, size_t panel) {
     size_t const low = p->units / p->count, tall = p->units % p->count;
     return panel * low + (panel < tall ? panel : tall);
-}
-
-static uint64_t packed_bytes(const rs_shape *shape) {
-    uint64_t const row = rs_size_mul(shape->hidden, sizeof(real));
-    return rs_size_mul(rs_size_mul(rs_cell_of(shape->cell)->gates, shape->hidden), row);
-}
-
-static void pack_forward(size_t hidden, size_t gates, const double *w, size_t first, size_t end,
-                         real *to) {
-    to += first * gates * hidden;
-    for (size_t k = 0; k < hidden; ++k)
-        for (size_t i = first; i < end; ++i)
-            for (size_t gate = 0; gate < gates; ++gate)
-                *to++ = (real)w[(gate * hidden + i) * hidden + k];
-}
-
-static void pack_backward(size_t hidden, size_t gates, const double *w, size_t first, size_t end,
-                          real *to) {
-    to += first * gates * hidden;
-    for (size_t k = 0; k < gates * hidden; ++k)
-        for (size_t i = first; i < end; ++i) *to++ = (real)w[k * hidden + i];
-}
-
-static void pack(const rs_shape *shape, const double *w, size_t part, size_t parts, void *forward_w,
-                 void *backward_w) {
-    size_t const hidden = shape->hidden, gates = rs_cell_of(shape->cell)->gates;
-    panels const f = forward_panels(shape), b = backward_panels(shape);
-    for (size_t p = part * f.count / parts; p < (part + 1) * f.count / parts; ++p)
-        pack_forward(hidden, gates, w, panel_start(&f, p), panel_start(&f, p + 1), forward_w);
-    for (size_t p = part * b.count / parts; p < (part + 1) * b.count / parts; ++p)
-        pack_backward(hidden, gates, w, panel_start(&b, p), panel_start(&b, p + 1), backward_w);
 }
 
 /* ---- products ------------------------------------------------------------------------------ */

@@ -12,6 +12,39 @@
 #include <math.h>
 #include <stdbool.h>
 
+/* ---- packing ------------------------------------------------------------------------------- */
+
+static uint64_t packed_bytes(const rs_shape *shape) {
+    uint64_t const row = rs_size_mul(shape->hidden, sizeof(real));
+    return rs_size_mul(rs_size_mul(rs_cell_of(shape->cell)->gates, shape->hidden), row);
+}
+
+static void pack_forward(size_t hidden, size_t gates, const double *w, size_t first, size_t end,
+                         real *to) {
+    to += first * gates * hidden;
+    for (size_t k = 0; k < hidden; ++k)
+        for (size_t i = first; i < end; ++i)
+            for (size_t gate = 0; gate < gates; ++gate)
+                *to++ = (real)w[(gate * hidden + i) * hidden + k];
+}
+
+static void pack_backward(size_t hidden, size_t gates, const double *w, size_t first, size_t end,
+                          real *to) {
+    to += first * gates * hidden;
+    for (size_t k = 0; k < gates * hidden; ++k)
+        for (size_t i = first; i < end; ++i) *to++ = (real)w[k * hidden + i];
+}
+
+static void pack(const rs_shape *shape, const double *w, size_t part, size_t parts, void *forward_w,
+                 void *backward_w) {
+    size_t const hidden = shape->hidden, gates = rs_cell_of(shape->cell)->gates;
+    panels const f = forward_panels(shape), b = backward_panels(shape);
+    for (size_t p = part * f.count / parts; p < (part + 1) * f.count / parts; ++p)
+        pack_forward(hidden, gates, w, panel_start(&f, p), panel_start(&f, p + 1), forward_w);
+    for (size_t p = part * b.count / parts; p < (part + 1) * b.count / parts; ++p)
+        pack_backward(hidden, gates, w, panel_start(&b, p), panel_start(&b, p + 1), backward_w);
+}
+
 /* ---- samples ------------------------------------------------------------------------------- */
 
 static void put_samples(size_t rows, size_t batch, const double *x, void *out) {
@@ -120,6 +153,7 @@ static void forward_step(const rs_cpu_tile *tile, const trace *s, const real *dr
 static void forward(const rs_cpu_tile *tile) {
     const rs_shape *shape = tile->shape;
     size_t const kept = shape->hidden * kept_of(shape) * tile->vectors * LANES;
+    size_t const before = shape->warmup - shape->transient;
     trace const s = trace_of(tile);
     for (size_t column = 0; column < tile->columns; ++column) tile->nonfinite_step[column] = 0;
 
@@ -127,12 +161,14 @@ static void forward(const rs_cpu_tile *tile) {
     if (shape->cell == RS_LSTM) load_samples(tile, tile->start[1], shape->hidden, s.carry);
     for (size_t step = 0; step < shape->warmup + shape->steps; ++step) {
         bool const recorded = step >= shape->warmup;
-        size_t const t0 = recorded ? step - shape->warmup : 0; /* step 1 overwrites the warm-up's */
+        size_t const t0 = recorded ? step - shape->warmup : 0;
+        /* Later steps overwrite what is kept of those before the transient. */
+        size_t const place = step > before ? step - before : 0;
         const real *in = s.h[step % 2];
         const real *drive = (const real *)tile->drive + step * tile->drive_stride;
         vreal bad[MAX_VECTORS] = {{0}};
         if (recorded && shape->gradients) keep_h(tile, &s, t0, in);
-        forward_step(tile, &s, drive, in, s.h[(step + 1) % 2], s.kept + t0 * kept, bad);
+        forward_step(tile, &s, drive, in, s.h[(step + 1) % 2], s.kept + place * kept, bad);
         if (recorded) note_nonfinite(tile, bad, (uint32_t)(t0 + 1));
     }
 }
@@ -153,6 +189,7 @@ static void backward_step(const rs_cpu_tile *tile, const trace *s, ranges *range
     const rs_shape *shape = tile->shape;
     size_t const hidden = shape->hidden, gates = rs_cell_of(shape->cell)->gates;
     size_t const width = tile->vectors * LANES, kept = kept_of(shape) * width;
+    size_t const place = shape->transient + t - 1; /* among the steps that are kept */
     panels const all = backward_panels(shape);
     for (size_t p = 0, first = 0; first < hidden; ++p) {
         size_t const end = panel_start(&all, p + 1), count = end - first;
@@ -166,7 +203,7 @@ static void backward_step(const rs_cpu_tile *tile, const trace *s, ranges *range
         backward_units const units = {.count = count,
                                       .scale = scale,
                                       .z = s->z,
-                                      .kept = s->kept + ((t - 1) * hidden + first) * kept,
+                                      .kept = s->kept + (place * hidden + first) * kept,
                                       .carry = s->carry + first * width,
                                       .q = to};
         steps[tile->vectors - 1][shape->cell].backward(tile, &units, range);
@@ -205,6 +242,7 @@ static void backward(const rs_cpu_tile *tile) {
 
 rs_drive_filler RS_DRIVE_FILL;
 extern const rs_cpu_gradient RS_CPU_GRADIENT_OF(RS_KERNEL);
+extern const rs_cpu_tangent RS_CPU_TANGENT_OF(RS_KERNEL);
 
 const rs_cpu_kernel RS_KERNEL = {
     .isa = RS_ISA,
@@ -221,4 +259,5 @@ const rs_cpu_kernel RS_KERNEL = {
     .forward = forward,
     .backward = backward,
     .gradient = &RS_CPU_GRADIENT_OF(RS_KERNEL),
+    .tangent = &RS_CPU_TANGENT_OF(RS_KERNEL),
 };

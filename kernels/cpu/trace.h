@@ -19,7 +19,8 @@ static inline uint64_t q_rows_of(const rs_shape *shape) {
     return rs_size_add(gate_rows(shape), shape->cell == RS_GRU ? shape->hidden : 0);
 }
 
-/* Coefficients of the backward pass that forward keeps of each unit and step: see cells.h. */
+/* Coefficients of the backward pass, and of tangents, that forward keeps of each unit and step: see
+ * cells.h. */
 enum { LSTM_A, LSTM_I, LSTM_F, LSTM_G, LSTM_O, LSTM_FORGET, LSTM_KEPT };
 enum { GRU_N, GRU_R, GRU_Z, GRU_RESET, GRU_KEEP, GRU_KEPT };
 
@@ -63,7 +64,7 @@ typedef struct trace {
     real *carry; /* [H][width] c of an LSTM; on the way back dL/dc, or of other cells what reaches
                     h_{t-1} by other ways than the product */
     real *z;     /* [K][MAX_ROWS][width] a panel's product */
-    real *kept;  /* [T][H][kept_of()][width] coefficients */
+    real *kept;  /* [transient + T][H][kept_of()][width] coefficients */
     factors factors;
 } trace;
 
@@ -96,7 +97,8 @@ static inline trace deal_trace(const rs_shape *shape, size_t vectors, rs_block *
         t.h[turn] = t.q[turn] = rs_block_take(block, q_rows_of(shape), row);
     t.carry = rs_block_take(block, 1, state);
     t.z = rs_block_take(block, RS_MAX_GATES * MAX_ROWS, row);
-    t.kept = rs_block_take(block, shape->steps, rs_size_mul(kept_of(shape), state));
+    t.kept = rs_block_take(block, rs_size_add(shape->transient, shape->steps),
+                           rs_size_mul(kept_of(shape), state));
     if (shape->gradients) t.factors = deal_factors(shape, vectors, block);
     return t;
 }

@@ -170,3 +170,54 @@ void rs_reference_backward(const rs_shape *shape, const rs_reference_step *step,
         default: backward_plain(shape, step, i, delta); break;
         }
 }
+
+/* ---- tangents -------------------------------------------------------------------------------- */
+
+static void push_plain(const rs_shape *shape, const rs_reference_step *s, size_t i,
+                       const double *dp, double *v) {
+    double h;
+    double const slope = activate(shape, s->p[i] + s->u[i], &h);
+    bool const leaky = shape->leak > 0.0;
+    double const passes = passed(shape, leaky ? shape->leak * slope : slope, dp[i]);
+    v[i] = leaky ? (1.0 - shape->leak) * v[i] + passes : passes;
+}
+
+static void push_lstm(const rs_shape *shape, const rs_reference_step *s, size_t i, const double *dp,
+                      double *v) {
+    lstm const l = lstm_of(shape, s, i);
+    size_t const hidden = shape->hidden, c = hidden + i;
+    double const squashed = tanh(s->after[c]);
+    v[c] = l.forget.open * v[c] + l.candidate * l.in.slope * dp[RS_LSTM_I * hidden + i] +
+           s->before[c] * l.forget.slope * dp[RS_LSTM_F * hidden + i] +
+           l.in.open * l.candidate_slope * dp[RS_LSTM_G * hidden + i];
+    v[i] = l.out.open * tanh_slope(s->after[c], squashed, shape->raw) * v[c] +
+           squashed * l.out.slope * dp[RS_LSTM_O * hidden + i];
+}
+
+static void push_gru(const rs_shape *shape, const rs_reference_step *s, size_t i, const double *dp,
+                     double *v) {
+    gru const g = gru_of(shape, s, i);
+    size_t const r = RS_GRU_R * shape->hidden + i, z = RS_GRU_Z * shape->hidden + i;
+    size_t const n = RS_GRU_N * shape->hidden + i;
+    double const da = g.reset.open * dp[n] + s->p[n] * g.reset.slope * dp[r];
+    v[i] = g.keep.open * v[i] + g.keep.shut * g.candidate_slope * da +
+           (s->before[i] - g.candidate) * g.keep.slope * dp[z];
+}
+
+void rs_reference_push(const rs_shape *shape, const rs_reference_step *step, const double *dp,
+                       double *v) {
+    for (size_t i = 0; i < shape->hidden; ++i) switch (shape->cell) {
+        case RS_LSTM: push_lstm(shape, step, i, dp, v); break;
+        case RS_GRU: push_gru(shape, step, i, dp, v); break;
+        default: push_plain(shape, step, i, dp, v); break;
+        }
+}
+
+/* That of tanh is in range where phi' itself no longer is. */
+double rs_reference_log_slope(const rs_shape *shape, const rs_reference_step *step, size_t unit) {
+    double const a = step->p[unit] + step->u[unit], size = fabs(a);
+    double h;
+    if (shape->cell == RS_TANH && !shape->raw)
+        return log(4.0) - 2.0 * (size + log1p(exp(-2.0 * size)));
+    return log(activate(shape, a, &h));
+}

@@ -19,4 +19,13 @@ bool rs_reference_forward(const rs_shape *shape, const rs_reference_step *step);
  * delta what reaches `before` by other ways than the product. */
 void rs_reference_backward(const rs_shape *shape, const rs_reference_step *step, double *delta);
 
+/* How a step that rs_reference_forward has made carries a tangent along: from v [S][H] of `before`,
+ * and dp [K][H], what the product makes of its h, to that of `after`, in v's place. It is the
+ * transpose of the way back. */
+void rs_reference_push(const rs_shape *shape, const rs_reference_step *step, const double *dp,
+                       double *v);
+
+/* ln phi'(a) of a unit whose cell has one gate. */
+double rs_reference_log_slope(const rs_shape *shape, const rs_reference_step *step, size_t unit);
+
 #endif

@@ -7,6 +7,7 @@
 #include "../host_device.h"
 #include "cells.h"
 #include "gradient.h"
+#include "tangent.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 /* Everything in one block, dealt out anew for every pass. */
 typedef struct reference {
     void *memory;
+    double carry_seconds;           /* of a column's tangents, without their QRs */
     double *weight_hh;              /* [G][K H][H] as loaded; the other three are not rounded: */
     double *weight_ih;              /* [G][K H][I] */
     double *bias_ih, *bias_hh;      /* [G][K H] */
@@ -24,7 +26,9 @@ typedef struct reference {
     double *p, *u;                  /* [T][K][H] each: see rs_reference_step */
     int32_t *shift;                 /* [T] of dL/dp and dL/du, which are 2^shift times those */
     double *x;                      /* [T][I] of a weighted drive, for gradients */
+    double *dp;                     /* [K][H] of one tangent */
     rs_reference_gradient gradient; /* of one radius */
+    rs_reference_tangent tangent;   /* of one column */
 } reference;
 
 /* One column of a pass: its network, scale and sample. */
@@ -55,7 +59,7 @@ static rs_reference_step step_at(const reference *self, const rs_shape *shape, s
 }
 
 /* p = s (W h), for each gate with its own s. */
-static void multiply(const column *c, const double *h, double *p) {
+static void multiply_plainly(const column *c, const double *h, double *p) {
     size_t const hidden = c->shape->hidden;
     for (size_t k = 0; k < rs_cell_of(c->shape->cell)->gates; ++k)
         for (size_t i = k * hidden; i < (k + 1) * hidden; ++i) {
@@ -63,6 +67,12 @@ static void multiply(const column *c, const double *h, double *p) {
             for (size_t j = 0; j < hidden; ++j) sum += c->network->weight_hh[i * hidden + j] * h[j];
             p[i] = c->scale[k] * sum;
         }
+}
+
+/* The same with what a GRU's candidate adds. */
+static void multiply(const column *c, const double *h, double *p) {
+    size_t const hidden = c->shape->hidden;
+    multiply_plainly(c, h, p);
     if (c->shape->cell != RS_GRU) return;
     for (size_t i = RS_GRU_N * hidden; i < (RS_GRU_N + 1) * hidden; ++i)
         p[i] += rounded(c->network->bias_hh[i], c->shape->precision);
@@ -90,22 +100,40 @@ static bool advance(const column *c, size_t step, const rs_reference_step *s) {
     return rs_reference_forward(c->shape, s);
 }
 
-/* Returns the first recorded step whose state is not finite, or 0. */
-static uint32_t forward(const reference *self, const column *c) {
+/* Carries all tangents through the step that has just been made, `step` counted from the first of
+ * the warm-up. */
+static rs_status carry(reference *self, const column *c, size_t step, const rs_reference_step *s) {
     const rs_shape *shape = c->shape;
-    uint32_t nonfinite = 0;
+    size_t const before = shape->warmup - shape->transient;
+    if (shape->directions == 0 || step < before) return RS_OK;
+    double const begin = rs_seconds();
+    for (size_t j = 0; j < shape->directions; ++j) {
+        double *const v = rs_reference_tangent_at(shape, &self->tangent, j);
+        multiply_plainly(c, v, self->dp);
+        rs_reference_push(shape, s, self->dp, v);
+    }
+    self->carry_seconds += rs_seconds() - begin;
+    return rs_reference_tangent_end(shape, s, step - before + 1, &self->tangent);
+}
+
+/* *nonfinite receives the first recorded step whose state is not finite, or 0. */
+static rs_status forward(reference *self, const column *c, uint32_t *nonfinite) {
+    const rs_shape *shape = c->shape;
+    *nonfinite = 0;
     start(self, c);
     for (size_t step = 0; step < shape->warmup; ++step) {
         rs_reference_step const s = step_at(self, shape, 0);
         advance(c, step, &s);
+        RS_TRY(carry(self, c, step, &s));
         memcpy(self->state, s.after, state_rows(shape) * sizeof *self->state);
     }
     for (size_t t0 = 0; t0 < shape->steps; ++t0) {
         rs_reference_step const s = step_at(self, shape, t0);
         bool const finite = advance(c, shape->warmup + t0, &s);
-        if (!finite && nonfinite == 0) nonfinite = (uint32_t)(t0 + 1);
+        if (!finite && *nonfinite == 0) *nonfinite = (uint32_t)(t0 + 1);
+        RS_TRY(carry(self, c, shape->warmup + t0, &s));
     }
-    return nonfinite;
+    return RS_OK;
 }
 
 /* Sum of squares of 2^-shift x. */
@@ -203,25 +231,50 @@ static void add_gradients(reference *self, const column *c) {
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-static void run_column(reference *self, const column *c, size_t g, size_t n, rs_record *out) {
+/* Where the tangents of column `at` of all put their results. */
+static rs_tangent_place tangent_place(const rs_shape *shape, const rs_record *out, size_t at) {
+    size_t const k = shape->directions;
+    return (rs_tangent_place){.stretch = out->stretch + at * RS_STRETCH_BLOCKS * k,
+                              .singular =
+                                  out->singular ? out->singular + at * shape->n_singular * k : NULL,
+                              .log_slope = out->log_slope + at,
+                              .qr_gap = out->qr_gap + at};
+}
+
+/* The forward pass with its tangents. */
+static rs_status run_forward(reference *self, const column *c, size_t at, rs_record *out) {
+    const rs_shape *shape = c->shape;
+    double const start = rs_seconds();
+    self->carry_seconds = self->tangent.qr_seconds = 0.0;
+    if (shape->directions > 0)
+        rs_reference_tangent_start(shape, tangent_place(shape, out, at), &self->tangent);
+    RS_TRY(forward(self, c, &out->nonfinite_step[at]));
+    if (shape->directions > 0) rs_reference_tangent_finish(shape, &self->tangent);
+    double const tangents = self->carry_seconds + self->tangent.qr_seconds;
+    out->tangent_seconds += self->carry_seconds;
+    out->qr_seconds += self->tangent.qr_seconds;
+    out->forward_seconds += rs_seconds() - start - tangents;
+    return RS_OK;
+}
+
+static rs_status run_column(reference *self, const column *c, size_t g, size_t n, rs_record *out) {
     const rs_shape *shape = c->shape;
     size_t const columns = shape->radii * shape->batch, first = g * shape->steps * columns;
     size_t const states = rs_cell_of(shape->cell)->states;
     place const to = {out->norm2 + states * first + n, out->exponent + first + n, columns};
-    double const start = rs_seconds();
-    out->nonfinite_step[g * columns + n] = forward(self, c);
+    RS_TRY(run_forward(self, c, g * columns + n, out));
     double const middle = rs_seconds();
     backward(self, c, &to);
     double const end = rs_seconds();
-    out->forward_seconds += middle - start;
     out->backward_seconds += end - middle;
-    if (!shape->gradients) return;
+    if (!shape->gradients) return RS_OK;
     add_gradients(self, c);
     size_t const at = (g * shape->radii + n / shape->batch) * RS_N_GRADIENT;
     if (c->sample == shape->batch - 1)
         rs_reference_gradient_norms(shape, &self->gradient, out->gradient2 + at,
                                     out->gradient_exponent + at);
     out->gradient_seconds += rs_seconds() - end;
+    return RS_OK;
 }
 
 static void lay_out(const rs_shape *shape, rs_block *block, reference *self) {
@@ -238,6 +291,10 @@ static void lay_out(const rs_shape *shape, rs_block *block, reference *self) {
     self->p = rs_block_take(block, shape->steps, gates);
     self->u = rs_block_take(block, shape->steps, gates);
     self->shift = rs_block_take(block, shape->steps, sizeof *self->shift);
+    if (shape->directions > 0) {
+        self->dp = rs_block_take(block, 1, gates);
+        rs_reference_tangent_deal(shape, block, &self->tangent);
+    }
     if (!shape->gradients) return;
     self->x = rs_block_take(block, shape->steps, inputs);
     rs_reference_gradient_deal(shape, block, &self->gradient);
@@ -269,11 +326,12 @@ static rs_status run(void *handle, const rs_pass *pass, rs_record *out) {
     lay_out(shape, &block, self);
     out->forward_seconds = out->backward_seconds = 0.0;
     out->gradient_seconds = out->transfer_seconds = 0.0;
+    out->tangent_seconds = out->qr_seconds = 0.0;
     for (size_t g = 0; g < shape->groups; ++g) {
         rs_parameters const network = network_at(self, shape, g);
         for (size_t n = 0; n < columns; ++n) {
             column const c = column_of(pass, g, n, &network);
-            run_column(self, &c, g, n, out);
+            RS_TRY(run_column(self, &c, g, n, out));
             double const part = (double)(g * columns + n + 1) / (double)(shape->groups * columns);
             if (pass->tick && !pass->tick(pass->tick_arg, part))
                 return rs_fail(RS_EINTERRUPTED, "engine reference: interrupted");

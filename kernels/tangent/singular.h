@@ -12,7 +12,7 @@ typedef struct rs_triangle {
     size_t n;
     double *u;         /* [n][n], row i at u + i n */
     double *log_scale; /* [n]; -inf for a row of zeros */
-    double *work;      /* [2 n][n] */
+    double *work;      /* [n + 1][n] */
 } rs_triangle;
 
 /* Measures or deals one of n rows. */

@@ -104,6 +104,15 @@ BAD_OPTIONS = {
     "missing model": ["--model", "no-such.npz"],
     "clip of zero": ["--clip", "0"],
     "clip of nan": ["--clip", "nan"],
+    "no direction": ["--lyapunov", "0"],
+    "more directions than units": ["--lyapunov", "100000"],
+    "transient beyond steps": ["--lyapunov", "1", "--transient", "41"],
+    "transient of nothing": ["--transient", "1"],
+    "qr-every 0": ["--lyapunov", "1", "--qr-every", "0"],
+    "qr-every of nothing": ["--qr-every", "2"],
+    "singular-at beyond steps": ["--lyapunov", "all", "--singular-at", "1,41"],
+    "singular-at 0": ["--lyapunov", "all", "--singular-at", "0"],
+    "singular-at of some directions": ["--lyapunov", "1", "--singular-at", "1"],
     "empty output": ["--output", ""],
 }
 

@@ -18,7 +18,7 @@ SWEEP = ["--quiet", "--hidden", "4", "--steps", "5", "--rho", "0.5,1.5,2", "--ba
 # What no reader may go on from, whichever table it wants.
 REFUSED = re.compile("view|trigger|virtual|unknown|computed|odd_names|negative|no_steps|step_far"
                      "|before_the_first|text_for|newer|older|damaged_schema|empty|cut_|^text$")
-GOOD = ("sweep", "version1", "version2", "version3", "version4", "write_ahead_log", "no_rows",
+GOOD = ("sweep", "version1", "version2", "version3", "version4", "version5", "write_ahead_log", "no_rows",
         "a_run_that_was_killed", "odd_gradients", "odd_gates", "many_curves_of_a_state")
 
 

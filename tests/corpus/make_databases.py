@@ -98,12 +98,18 @@ OF_TODAY = {
     "text_that_is_no_utf8": ["UPDATE runs SET host = CAST(x'ff80c0' AS TEXT)"],
     "points_of_no_case": ["PRAGMA foreign_keys = OFF", "UPDATE points SET case_id = case_id + 77"],
     "a_run_that_was_killed": ["UPDATE runs SET outcome = 'running', finished = NULL"],
-    "newer": ["PRAGMA user_version = 6"],
+    "spectra_of_text": [*loose("lyapunov"), "UPDATE lyapunov SET exponents = 'abcdefgh'"],
+    "short_spectra": ["UPDATE lyapunov SET exponents = x'00'"],
+    "spectra_of_minus_one": ["UPDATE lyapunov SET directions = -1"],
+    "singular_values_of_text": [*loose("singular_values"), "UPDATE singular_values SET logs = 'a'"],
+    "short_singular_values": ["UPDATE singular_values SET logs = x'00'"],
+    "newer": ["PRAGMA user_version = 7"],
     "older_than_all": ["PRAGMA user_version = 0"],
     "version_1_in_name": ["PRAGMA user_version = 1"],
     "version_2_in_name": ["PRAGMA user_version = 2"],
     "version_3_in_name": ["PRAGMA user_version = 3"],
     "version_4_in_name": ["PRAGMA user_version = 4"],
+    "version_5_in_name": ["PRAGMA user_version = 5"],
 }
 OF_VERSION_1 = {
     "version1": [],
@@ -125,6 +131,10 @@ OF_VERSION_4 = {
     "version4": [],
     "version4_view": as_view("timings", f"{RECURSION} SELECT other.* FROM other, r"),
     "version4_with_a_host": ["ALTER TABLE timings ADD COLUMN host TEXT"],
+}
+OF_VERSION_5 = {
+    "version5": [],
+    "version5_view": as_view("gradients", f"{RECURSION} SELECT other.* FROM other, r"),
 }
 
 
@@ -211,11 +221,16 @@ def main(program):
                 " command_line = 'rhosweep sweep', libraries = '', git_commit = '';"
                 "UPDATE timings SET device = 'A CPU', host = 'box';"
                 "INSERT INTO gradients SELECT id, 0.5, 1.5, -0.25, -0.25 FROM points;"
+                "INSERT INTO lyapunov SELECT p.id, hidden, 0, 0, 1, zeroblob(8 * hidden),"
+                " zeroblob(8 * hidden), NULL, -0.5, 0 FROM points p JOIN cases c ON c.id = case_id;"
+                "INSERT INTO singular_values SELECT p.id, 0, 0, 3, zeroblob(8 * hidden *"
+                " iif(cell = 'lstm', 2, 1)) FROM points p JOIN cases c ON c.id = case_id;"
                 "INSERT INTO clips SELECT id, 1.0, run_id FROM cases")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         for name, statements in OF_TODAY.items():
             craft(today, name, statements)
-    for version, crafted in enumerate((OF_VERSION_1, OF_VERSION_2, OF_VERSION_3, OF_VERSION_4), 1):
+    for version, crafted in enumerate((OF_VERSION_1, OF_VERSION_2, OF_VERSION_3, OF_VERSION_4,
+                                           OF_VERSION_5), 1):
         for name, statements in crafted.items():
             craft(HERE.parent / "data" / f"version{version}.db", name, statements)
     write_damaged(FOLDER / "sweep.db")

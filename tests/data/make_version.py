@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).parent
-COMMITS = {"1": "914043f", "2": "11f6bdf", "3": "1fabe44", "4": "f19f065"}
+COMMITS = {"1": "914043f", "2": "11f6bdf", "3": "1fabe44", "4": "f19f065",
+           "5": "91aef23"}
 COMMON = ["--quiet", "--hidden", "6", "--steps", "12", "--engine", "cpu", "--threads", "1",
           "--memory", "64M", "-o", "old.db"]
 
@@ -23,8 +24,9 @@ SWEEPS = [
      "1", "--seeds", "9223372036854775807", "--raw", "--input", "noise:0.5"],
 ]
 # What a version added: to the first of them, and by a sweep more.
-CLIP = {"3": ["--clip", "0.5"], "4": ["--clip", "0.5"]}
-GATED = {"4": ["--cell", "lstm", "--gate-bias", "1", "--rho", "1", "--batch", "2", "--seeds", "1"]}
+CLIP = {version: ["--clip", "0.5"] for version in "345"}
+GATED = {version: ["--cell", "lstm", "--gate-bias", "1", "--rho", "1", "--batch", "2", "--seeds", "1"]
+         for version in "45"}
 
 
 def main(version, program):

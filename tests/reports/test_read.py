@@ -24,7 +24,7 @@ def without_pandas(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
 
 
-@pytest.fixture(params=["now", "1", "2", "3", "4"])
+@pytest.fixture(params=["now", "1", "2", "3", "4", "5"])
 def any_version(request, database, tmp_path):
     if request.param == "now":
         return database
@@ -90,7 +90,7 @@ def test_every_table_of_every_version(any_version):
     assert list(tables) == ["seeds", "profile", "clip", "gradients", "lyapunov", "singular", "runs", "timings",
                             "failures"]
     assert len(tables["failures"]) == len(tables["lyapunov"]) == len(tables["singular"]) == 0
-    clipped = 4 if any_version.name in ("version3.db", "version4.db") else 0
+    clipped = 4 if any_version.name in ("version3.db", "version4.db", "version5.db") else 0
     for name in "clip", "gradients":
         assert len(tables[name]) == clipped
     assert "clip_coef" in tables["clip"].dtype.names

@@ -1,0 +1,427 @@
+/* The tangents of a tile's columns, one column after the other, once its passes are done: the
+ * coefficients that forward kept are those of the Jacobian too, whose transpose backward applies
+ * (cells.h). With p_k = s_k W_k dh, and (dh, dc) a tangent of step t - 1,
+ *
+ *     tanh, relu   dh' = phi' p
+ *     linear       dh' = p
+ *     with a leak  dh' = A phi' p + (1 - A) dh, linear with phi' = 1
+ *     lstm         dc' = f dc + I p_i + F p_f + G p_g,  dh' = A dc' + O p_o
+ *     gru          dh' = z dh + N r p_n + R p_r + Z p_z
+ *
+ * Compiled like tile.c; RS_KERNEL_tangent is what it defines. Lanes are tangents here. A chunk of
+ * them goes several steps before the next one is begun, as it stays in the first cache while W0
+ * comes from the second. Each sum runs over k = 0 .. H - 1 with one fma each, and nothing is summed
+ * across lanes: neither chunks nor the columns of a tile nor instruction sets that have fma change
+ * a bit. Between chunks tangents are kept in double, as QR takes them. */
+#include "../base/clock.h"
+#include "../tangent/frame.h"
+#include "../tangent/schedule.h"
+#include "../tangent/singular.h"
+#include "product.h"
+#include "trace.h"
+
+/* Steps that a chunk goes at most before the next one is begun. */
+enum { MOST_STEPS = RS_MOST_GAP };
+
+/* In rs_cpu_tile.tangents; what it holds is one column's. */
+typedef struct workspace {
+    double *frame; /* [k][S H] */
+    double *log_r; /* [k] */
+    double *r;     /* [k][k], with singular values alone */
+    rs_frame_work qr;
+    rs_triangle product; /* of the recorded steps' R's, likewise */
+    real *coefficients;  /* [MOST_STEPS][H][kept_of()] */
+    real *h[2];          /* [H][width] a chunk, by turns */
+    real *c;             /* [H][width] dc of an LSTM */
+    real *z;             /* [MAX_ROWS][width] a panel's product */
+} workspace;
+
+/* Vectors of all tangents. */
+static uint64_t vectors_of(const rs_shape *shape) { return blocks_of(shape->directions, LANES); }
+
+static uint64_t state_rows(const rs_shape *shape) {
+    return rs_size_mul(rs_cell_of(shape->cell)->states, shape->hidden);
+}
+
+static workspace deal(const rs_shape *shape, rs_block *block) {
+    uint64_t const k = shape->directions, rows = state_rows(shape), vectors = vectors_of(shape);
+    uint64_t const row = (vectors < MAX_VECTORS ? vectors : MAX_VECTORS) * VECTOR_BYTES;
+    workspace w = {.frame = rs_block_take(block, k, rs_size_mul(rows, sizeof(double)))};
+    w.log_r = rs_block_take(block, k, sizeof(double));
+    w.qr = rs_frame_deal((size_t)k, block);
+    if (shape->n_singular > 0) {
+        w.r = rs_block_take(block, k, rs_size_mul(k, sizeof(double)));
+        w.product = rs_triangle_deal((size_t)k, block);
+    }
+    w.coefficients =
+        rs_block_take(block, rs_size_mul(shape->hidden, kept_of(shape)), MOST_STEPS * sizeof(real));
+    for (size_t turn = 0; turn < 2; ++turn) w.h[turn] = rs_block_take(block, shape->hidden, row);
+    w.c = rs_block_take(block, rows - shape->hidden, row);
+    w.z = rs_block_take(block, MAX_ROWS, row);
+    return w;
+}
+
+static uint64_t bytes(const rs_shape *shape) {
+    rs_block block = rs_block_measure(64);
+    (void)deal(shape, &block);
+    return block.used;
+}
+
+/* One column on its way. */
+typedef struct column {
+    const rs_cpu_tile *tile;
+    size_t index;             /* in the tile */
+    const real *kept;         /* of the tile: see trace */
+    real scale[RS_MAX_GATES]; /* s_k */
+    rs_qr_schedule schedule;
+    bool finite;                /* so far */
+    double *stretch, *singular; /* of the column: see rs_record */
+    workspace w;
+} column;
+
+/* ---- units ---------------------------------------------------------------------------------- */
+
+/* A panel's units: pointers to what belongs to the first one. */
+typedef struct units {
+    size_t count, vectors;
+    const real *scale;        /* [K] */
+    const real *z;            /* [count][K][width] their products */
+    const real *coefficients; /* [count][kept_of()] */
+    const real *before;       /* [count][width] dh */
+    real *h;                  /* [count][width] dh' */
+    real *c;                  /* [count][width] dc, and then dc' */
+} units;
+
+/* p of gate k of unit i, vector v. */
+INLINE vreal change(const units *u, size_t gates, size_t i, size_t k, size_t v) {
+    return v_set(u->scale[k]) * v_load(u->z + ((i * gates + k) * u->vectors + v) * LANES);
+}
+
+/* A raw relu passes a tangent or not, whatever it is, as on the way back. */
+INLINE void step_plain(const rs_shape *shape, const units *u) {
+    bool const selects = shape->raw && shape->cell == RS_RELU, leaky = shape->leak > 0;
+    real const linear = leaky ? (real)shape->leak : 1;
+    vreal const stay = v_set((real)(1 - shape->leak));
+    for (size_t i = 0; i < u->count; ++i) {
+        real const slope = shape->cell == RS_LINEAR ? linear : u->coefficients[i];
+        bool const shut = selects && !(slope > 0);
+        for (size_t v = 0; v < u->vectors; ++v) {
+            size_t const at = (i * u->vectors + v) * LANES;
+            vreal const h = shut ? v_set(0) : v_set(slope) * change(u, 1, i, 0, v);
+            v_store(u->h + at, leaky ? v_fma(stay, v_load(u->before + at), h) : h);
+        }
+    }
+}
+
+INLINE void step_lstm(const units *u) {
+    for (size_t i = 0; i < u->count; ++i) {
+        const real *of = u->coefficients + i * LSTM_KEPT;
+        for (size_t v = 0; v < u->vectors; ++v) {
+            size_t const at = (i * u->vectors + v) * LANES;
+            vreal c = v_set(of[LSTM_FORGET]) * v_load(u->c + at);
+            c = v_fma(v_set(of[LSTM_I]), change(u, 4, i, RS_LSTM_I, v), c);
+            c = v_fma(v_set(of[LSTM_F]), change(u, 4, i, RS_LSTM_F, v), c);
+            c = v_fma(v_set(of[LSTM_G]), change(u, 4, i, RS_LSTM_G, v), c);
+            vreal const h = v_set(of[LSTM_O]) * change(u, 4, i, RS_LSTM_O, v);
+            v_store(u->c + at, c);
+            v_store(u->h + at, v_fma(v_set(of[LSTM_A]), c, h));
+        }
+    }
+}
+
+INLINE void step_gru(const units *u) {
+    for (size_t i = 0; i < u->count; ++i) {
+        const real *of = u->coefficients + i * GRU_KEPT;
+        for (size_t v = 0; v < u->vectors; ++v) {
+            size_t const at = (i * u->vectors + v) * LANES;
+            vreal h = v_set(of[GRU_KEEP]) * v_load(u->before + at);
+            vreal const candidate = v_set(of[GRU_RESET]) * change(u, 3, i, RS_GRU_N, v);
+            h = v_fma(v_set(of[GRU_N]), candidate, h);
+            h = v_fma(v_set(of[GRU_R]), change(u, 3, i, RS_GRU_R, v), h);
+            h = v_fma(v_set(of[GRU_Z]), change(u, 3, i, RS_GRU_Z, v), h);
+            v_store(u->h + at, h);
+        }
+    }
+}
+
+static void step_units(const rs_shape *shape, const units *u) {
+    switch (shape->cell) {
+    case RS_LSTM: step_lstm(u); return;
+    case RS_GRU: step_gru(u); return;
+    default: step_plain(shape, u); return;
+    }
+}
+
+/* ---- a chunk -------------------------------------------------------------------------------- */
+
+/* Takes a chunk one step along, panel by panel: dh in `in` to dh' in `out`. */
+static void carry_step(const column *of, size_t vectors, const real *coefficients, const real *in,
+                       real *out) {
+    const rs_shape *shape = of->tile->shape;
+    size_t const hidden = shape->hidden, gates = rs_cell_of(shape->cell)->gates;
+    size_t const width = vectors * LANES;
+    panels const all = forward_panels(shape);
+    for (size_t p = 0, first = 0; first < hidden; ++p) {
+        size_t const end = panel_start(&all, p + 1), count = end - first;
+        const real *panel = (const real *)of->tile->forward_w + first * gates * hidden;
+        products[vectors - 1][gates * count - 1](hidden, panel, in, of->w.z);
+        units const u = {.count = count,
+                         .vectors = vectors,
+                         .scale = of->scale,
+                         .z = of->w.z,
+                         .coefficients = coefficients + first * kept_of(shape),
+                         .before = in + first * width,
+                         .h = out + first * width,
+                         .c = of->w.c + (shape->cell == RS_LSTM ? first * width : 0)};
+        step_units(shape, &u);
+        first = end;
+    }
+}
+
+/* At most LANES tangents by LANES rows of the state, in the frame and in a chunk. */
+typedef struct square {
+    size_t tangents, rows;
+    double *frame; /* [tangents][S H] */
+    real *chunk;   /* [rows][width] */
+    size_t frame_row, width;
+} square;
+
+typedef void (*square_fn)(const square *s);
+
+/* From the frame to the chunk; zeros fill up the vectors. */
+INLINE void load_part(const square *s, size_t tangents, size_t rows) {
+    vreal x[LANES];
+    for (size_t j = 0; j < LANES; ++j) {
+        real row[LANES] = {0};
+        for (size_t i = 0; j < tangents && i < rows; ++i)
+            row[i] = (real)s->frame[j * s->frame_row + i];
+        x[j] = v_load_unaligned(row);
+    }
+    v_transpose(x);
+    for (size_t i = 0; i < rows; ++i) v_store(s->chunk + i * s->width, x[i]);
+}
+
+/* And back. */
+INLINE void store_part(const square *s, size_t tangents, size_t rows) {
+    vreal x[LANES];
+    for (size_t i = 0; i < LANES; ++i) x[i] = i < rows ? v_load(s->chunk + i * s->width) : v_set(0);
+    v_transpose(x);
+    for (size_t j = 0; j < tangents; ++j)
+        for (size_t i = 0; i < rows; ++i) s->frame[j * s->frame_row + i] = (double)x[j][i];
+}
+
+/* Whole squares by loops whose lengths are known when compiling. */
+static void load_square(const square *s) {
+    if (s->tangents == LANES && s->rows == LANES)
+        load_part(s, LANES, LANES);
+    else
+        load_part(s, s->tangents, s->rows);
+}
+
+static void store_square(const square *s) {
+    if (s->tangents == LANES && s->rows == LANES)
+        store_part(s, LANES, LANES);
+    else
+        store_part(s, s->tangents, s->rows);
+}
+
+/* Moves H rows of the state, from `first` on, of vector `index` of all tangents; `chunk` is where
+ * that vector lies in an array [H][width]. */
+static void move_vector(const column *of, square_fn move, size_t index, size_t first, real *chunk,
+                        size_t width) {
+    const rs_shape *shape = of->tile->shape;
+    size_t const rows = (size_t)state_rows(shape), tangent = index * LANES;
+    size_t const tangents = shape->directions - tangent;
+    for (size_t i = 0; i < shape->hidden; i += LANES) {
+        size_t const left = shape->hidden - i;
+        square const s = {.tangents = tangents < LANES ? tangents : LANES,
+                          .rows = left < LANES ? left : LANES,
+                          .frame = of->w.frame + tangent * rows + first + i,
+                          .chunk = chunk + i * width,
+                          .frame_row = rows,
+                          .width = width};
+        move(&s);
+    }
+}
+
+/* Moves vectors first .. end of the tangents, which are a chunk with dh in h. */
+static void move_chunk(const column *of, square_fn move, size_t first, size_t end, real *h) {
+    size_t const hidden = of->tile->shape->hidden, width = (end - first) * LANES;
+    for (size_t v = first; v < end; ++v) {
+        size_t const at = (v - first) * LANES;
+        move_vector(of, move, v, 0, h + at, width);
+        if (of->tile->shape->cell == RS_LSTM) move_vector(of, move, v, hidden, of->w.c + at, width);
+    }
+}
+
+/* Takes vectors first .. end of the tangents so many steps along. */
+static void carry_chunk(const column *of, size_t first, size_t end, size_t steps) {
+    size_t const size = of->tile->shape->hidden * kept_of(of->tile->shape);
+    const workspace *w = &of->w;
+    move_chunk(of, load_square, first, end, w->h[0]);
+    for (size_t n = 0; n < steps; ++n)
+        carry_step(of, end - first, w->coefficients + n * size, w->h[n % 2], w->h[(n + 1) % 2]);
+    move_chunk(of, store_square, first, end, w->h[steps % 2]);
+}
+
+/* ---- a column ------------------------------------------------------------------------------- */
+
+/* Those of the steps after `step`, side by side. */
+static void copy_coefficients(const column *of, size_t step, size_t steps) {
+    size_t const width = of->tile->vectors * LANES;
+    size_t const size = of->tile->shape->hidden * kept_of(of->tile->shape);
+    const real *from = of->kept + step * size * width + of->index;
+    for (size_t i = 0; i < steps * size; ++i) of->w.coefficients[i] = from[i * width];
+}
+
+/* Takes all tangents so many steps along, in chunks of nearly equal width. */
+static void carry_steps(const column *of, size_t step, size_t steps) {
+    size_t const vectors = (size_t)vectors_of(of->tile->shape);
+    size_t const chunks = (size_t)blocks_of(vectors, MAX_VECTORS);
+    copy_coefficients(of, step, steps);
+    for (size_t i = 0; i < chunks; ++i)
+        carry_chunk(of, i * vectors / chunks, (i + 1) * vectors / chunks, steps);
+}
+
+/* Steps after `step` until QR is due, at most MOST_STEPS of them. */
+static size_t steps_to_go(const column *of, size_t step, bool *due) {
+    const rs_shape *shape = of->tile->shape;
+    size_t steps = 0;
+    do {
+        ++steps;
+        *due = rs_qr_is_due(&of->schedule, shape, shape->singular_at, step + steps);
+    } while (!*due && steps < MOST_STEPS);
+    return steps;
+}
+
+/* Whether the product of the Jacobians is still asked for. */
+static bool keeps_product(const column *of, size_t step) {
+    const rs_shape *shape = of->tile->shape;
+    return step > shape->transient && of->schedule.value < shape->n_singular;
+}
+
+static void add_product(const column *of, size_t step) {
+    const rs_shape *shape = of->tile->shape;
+    size_t const value = of->schedule.value;
+    rs_triangle product = of->w.product;
+    rs_triangle_multiply(of->w.r, &product);
+    if (step - shape->transient == shape->singular_at[value])
+        rs_triangle_singular_values(&product, of->singular + value * shape->directions);
+}
+
+/* QR after `step`, and what it tells. */
+static rs_status make_orthonormal(column *of, size_t step) {
+    const rs_shape *shape = of->tile->shape;
+    size_t const k = shape->directions;
+    const double *log_r = of->w.log_r;
+    bool const multiplies = keeps_product(of, step);
+    RS_TRY(rs_frame_orthonormalise((size_t)state_rows(shape), k, of->w.frame, of->w.log_r,
+                                   multiplies ? of->w.r : NULL, &of->w.qr));
+    double least = log_r[0], most = log_r[0];
+    for (size_t i = 0; i < k; ++i) {
+        least = fmin(least, log_r[i]);
+        most = fmax(most, log_r[i]);
+        of->finite = of->finite && !isnan(log_r[i]);
+    }
+    double *const stretch = of->stretch + of->schedule.block * k;
+    for (size_t i = 0; step > shape->transient && i < k; ++i) stretch[i] += log_r[i];
+    if (multiplies && of->finite) add_product(of, step);
+    rs_qr_note(&of->schedule, shape, shape->singular_at, step, least, most);
+    return RS_OK;
+}
+
+static column begin(const rs_cpu_tile *tile, size_t index) {
+    const rs_shape *shape = tile->shape;
+    size_t const rows = (size_t)state_rows(shape), k = shape->directions;
+    rs_block block = rs_block_deal(tile->tangents, 64);
+    column of = {.tile = tile,
+                 .index = index,
+                 .kept = trace_of(tile).kept,
+                 .schedule = rs_qr_begin(shape),
+                 .finite = tile->nonfinite_step[index] == 0,
+                 .stretch = tile->stretch + index * RS_STRETCH_BLOCKS * k,
+                 .w = deal(shape, &block)};
+    for (size_t gate = 0; gate < rs_cell_of(shape->cell)->gates; ++gate)
+        of.scale[gate] = ((const real *)tile->scale)[gate * tile->vectors * LANES + index];
+    memset(of.stretch, 0, RS_STRETCH_BLOCKS * k * sizeof *of.stretch);
+    memset(of.w.frame, 0, rows * k * sizeof *of.w.frame);
+    for (size_t j = 0; j < k; ++j) of.w.frame[j * rows + j] = 1.0;
+    if (shape->n_singular == 0) return of;
+    of.singular = tile->singular + index * shape->n_singular * k;
+    rs_triangle_identity(&of.w.product);
+    return of;
+}
+
+/* ---- slopes --------------------------------------------------------------------------------- */
+
+/* Numbers of at most 1 multiply until their product is below this: of those that are not below it
+ * themselves, no product leaves the range of double. */
+static double const SMALL = 0x1p-500;
+
+/* Sum of the logarithms of slopes [count], `stride` apart: one logarithm for many of them. */
+static double sum_of_logs(const real *slope, size_t count, size_t stride) {
+    double sum = 0.0, product = 1.0;
+    for (size_t i = 0; i < count; ++i) {
+        double const x = (double)slope[i * stride];
+        if (x < SMALL) {
+            sum += log(x);
+            continue;
+        }
+        product *= x;
+        if (product >= SMALL) continue;
+        sum += log(product);
+        product = 1.0;
+    }
+    return sum + log(product);
+}
+
+/* Mean of ln phi' over the recorded steps and units. */
+static double log_slope(const column *of) {
+    const rs_shape *shape = of->tile->shape;
+    size_t const width = of->tile->vectors * LANES, slopes = shape->steps * shape->hidden;
+    if (rs_cell_of(shape->cell)->gates > 1 || shape->leak > 0) return NAN;
+    if (shape->cell == RS_LINEAR) return 0.0;
+    const real *from = of->kept + shape->transient * shape->hidden * width + of->index;
+    return sum_of_logs(from, slopes, width) / (double)slopes;
+}
+
+/* ---- the table ------------------------------------------------------------------------------ */
+
+static void fill(double *to, size_t count, double x) {
+    for (size_t i = 0; i < count; ++i) to[i] = x;
+}
+
+static void record(const column *of) {
+    const rs_shape *shape = of->tile->shape;
+    size_t const k = shape->directions;
+    of->tile->qr_gap[of->index] = (uint32_t)of->schedule.most;
+    of->tile->log_slope[of->index] = of->finite ? log_slope(of) : NAN;
+    if (of->finite) return;
+    fill(of->stretch, rs_stretch_blocks(shape->steps) * k, NAN);
+    fill(of->singular, shape->n_singular * k, NAN);
+}
+
+static rs_status carry(const rs_cpu_tile *tile, size_t index, rs_cpu_tangent_seconds *seconds) {
+    const rs_shape *shape = tile->shape;
+    size_t const end = shape->transient + shape->steps;
+    double before = rs_seconds();
+    column of = begin(tile, index);
+    for (size_t step = 0; step < end;) {
+        bool due;
+        size_t const steps = steps_to_go(&of, step, &due);
+        carry_steps(&of, step, steps);
+        step += steps;
+        if (!due) continue;
+        double const carried = rs_seconds();
+        seconds->carrying += carried - before;
+        RS_TRY(make_orthonormal(&of, step));
+        before = rs_seconds();
+        seconds->qr += before - carried;
+    }
+    record(&of);
+    seconds->carrying += rs_seconds() - before;
+    return RS_OK;
+}
+
+extern const rs_cpu_tangent RS_CPU_TANGENT_OF(RS_KERNEL);
+const rs_cpu_tangent RS_CPU_TANGENT_OF(RS_KERNEL) = {.bytes = bytes, .carry = carry};

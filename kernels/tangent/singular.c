@@ -1,0 +1,142 @@
+#include "singular.h"
+
+#include "../base/sizes.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+rs_triangle rs_triangle_deal(size_t n, rs_block *block) {
+    uint64_t const row = rs_size_mul(n, sizeof(double));
+    rs_triangle t = {.n = n};
+    t.u = rs_block_take(block, n, row);
+    t.log_scale = rs_block_take(block, 1, row);
+    t.work = rs_block_take(block, rs_size_add(n, 1), row);
+    return t;
+}
+
+void rs_triangle_identity(rs_triangle *t) {
+    memset(t->u, 0, t->n * t->n * sizeof *t->u);
+    for (size_t i = 0; i < t->n; ++i) {
+        t->u[i * t->n + i] = 1.0;
+        t->log_scale[i] = 0.0;
+    }
+}
+
+/* ---- products -------------------------------------------------------------------------------- */
+
+static double norm_of(size_t n, const double *x) {
+    double sum = 0.0;
+    for (size_t i = 0; i < n; ++i) sum += x[i] * x[i];
+    return sqrt(sum);
+}
+
+/* Brings row i, of numbers that are far from either end of double's range, to the norm 1. */
+static void normalise(size_t n, double *row, double *log_scale) {
+    double const norm = norm_of(n, row);
+    *log_scale += log(norm); /* -inf for a row of zeros */
+    if (norm == 0.0) return;
+    for (size_t j = 0; j < n; ++j) row[j] /= norm;
+}
+
+/* ln of the largest term of row i of r t, -inf for none, NaN where one is NaN; terms are
+ * r_il e^(log_scale_l) u_l. */
+static double largest_term(const double *r, const rs_triangle *t, size_t i) {
+    double most = -INFINITY;
+    for (size_t l = i; l < t->n; ++l) {
+        double const term = log(fabs(r[l * t->n + i])) + t->log_scale[l];
+        if (isnan(term)) return term;
+        if (term > most) most = term;
+    }
+    return most;
+}
+
+/* Row i of r t, in its place: rows above it are not read any more once those below are needed. */
+static void multiply_row(const double *r, rs_triangle *t, size_t i) {
+    size_t const n = t->n;
+    double *const sum = t->work;
+    double const scale = largest_term(r, t, i);
+    memset(sum, 0, n * sizeof *sum);
+    for (size_t l = i; l < n && scale > -INFINITY; ++l) {
+        double const factor = r[l * n + i] * exp(t->log_scale[l] - scale);
+        for (size_t j = 0; j < n && factor != 0.0; ++j) sum[j] += factor * t->u[l * n + j];
+    }
+    memcpy(t->u + i * n, sum, n * sizeof *sum);
+    t->log_scale[i] = scale;
+    if (scale > -INFINITY) normalise(n, t->u + i * n, &t->log_scale[i]);
+}
+
+void rs_triangle_multiply(const double *r, rs_triangle *t) {
+    for (size_t i = 0; i < t->n; ++i) multiply_row(r, t, i);
+}
+
+/* ---- singular values ------------------------------------------------------------------------- */
+
+/* Two rows a and b of the triangle, a the larger one, with ratio = |b| / |a| and unit vectors. */
+typedef struct row_pair {
+    double *a, *b, *log_a, *log_b;
+} row_pair;
+
+/* Rotates two rows until they are orthogonal; false where they are so already. With q the ratio of
+ * their scales, t the tangent of the angle and c its cosine,
+ *
+ *     a' = c (a + t q b),  b' = c (b - (t / q) a),   t / (1 - t^2) = q a.b / (1 - q^2)
+ *
+ * of unit vectors: t / q stays in range where q does not, so that small rows keep their digits
+ * beside large ones. */
+static bool rotate(size_t n, const row_pair *p) {
+    double dot = 0.0;
+    for (size_t j = 0; j < n; ++j) dot += p->a[j] * p->b[j];
+    if (!(fabs(dot) > (double)n * DBL_EPSILON)) return false;
+    double const q = exp(*p->log_b - *p->log_a);
+    /* t / q = 2 dot / (1 - q^2 + root), the smaller of the two angles */
+    double const apart = (1.0 - q) * (1.0 + q);
+    double const slope = 2.0 * dot / (apart + sqrt(apart * apart + 4.0 * q * q * dot * dot));
+    double const t = slope * q, c = 1.0 / sqrt(1.0 + t * t);
+    for (size_t j = 0; j < n; ++j) {
+        double const a = p->a[j], b = p->b[j];
+        p->a[j] = c * (a + t * q * b);
+        p->b[j] = c * (b - slope * a);
+    }
+    normalise(n, p->a, p->log_a);
+    normalise(n, p->b, p->log_b);
+    return true;
+}
+
+static bool rotate_rows(size_t n, double *u, double *log_scale, size_t i, size_t j) {
+    if (log_scale[i] == -INFINITY || log_scale[j] == -INFINITY) return false;
+    size_t const large = log_scale[i] >= log_scale[j] ? i : j, small = i + j - large;
+    row_pair const p = {u + large * n, u + small * n, log_scale + large, log_scale + small};
+    return rotate(n, &p);
+}
+
+static int by_descending(const void *left, const void *right) {
+    double const l = *(const double *)left, r = *(const double *)right;
+    return (l < r) - (l > r);
+}
+
+static bool is_number(const rs_triangle *t) {
+    for (size_t i = 0; i < t->n; ++i)
+        if (isnan(t->log_scale[i]) || t->log_scale[i] == INFINITY) return false;
+    return true;
+}
+
+/* One-sided Jacobi on the rows: with scales of their own the values come out right to rounding,
+ * each for itself (Demmel & Veselic 1992; Drmac 1997). Converges quadratically; the bound is never
+ * met. */
+void rs_triangle_singular_values(const rs_triangle *t, double *out) {
+    enum { MOST_SWEEPS = 60 };
+    size_t const n = t->n;
+    double *const u = t->work + n;
+    bool moved = is_number(t);
+    memcpy(u, t->u, n * n * sizeof *u);
+    for (size_t i = 0; i < n; ++i) out[i] = moved ? t->log_scale[i] : NAN;
+    for (int sweep = 0; moved && sweep < MOST_SWEEPS; ++sweep) {
+        moved = false;
+        for (size_t i = 0; i < n; ++i)
+            for (size_t j = i + 1; j < n; ++j) moved = rotate_rows(n, u, out, i, j) || moved;
+    }
+    qsort(out, n, sizeof *out, by_descending);
+}
