@@ -24,7 +24,7 @@ def without_pandas(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
 
 
-@pytest.fixture(params=["now", "1", "2", "3", "4"])
+@pytest.fixture(params=["now", "1", "2", "3", "4", "5"])
 def any_version(request, database, tmp_path):
     if request.param == "now":
         return database
