@@ -61,7 +61,7 @@ static rs_status next_clip(source *from, cell *row, bool *more) {
 
 const definition rs_clip_table = {
     .name = "clip",
-    .about = "norms of the weights' gradients, and what clipping does to them",
+    .about = "norms of the weights' gradients, and what clipping does",
     .of_cases = true,
     .own_leads = true,
     OWN_COLUMNS(clip_own),

@@ -19,7 +19,7 @@ static const char seeds_from[] = " FROM points p JOIN cases c ON c.id = p.case_i
 
 const definition rs_seeds_table = {
     .name = "seeds",
-    .about = "decay rate of every network: the seeds behind the rows of decay",
+    .about = "decay rate of every network, as behind the rows of decay",
     .of_cases = true,
     OWN_COLUMNS(seeds_own),
     TAIL_COLUMNS(seeds_tail),

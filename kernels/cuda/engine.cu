@@ -266,6 +266,9 @@ rs_status device(size_t index, rs_device *out) {
 /* The weights, and the whole pass as one piece. */
 rs_status bytes_on(const device_limits *limits, const rs_shape *shape, uint64_t *out) {
     uint64_t pieces;
+    if (shape->directions > 0)
+        return rs_fail(RS_EINPUT,
+                       "engine cuda: carries no tangents yet: for --lyapunov use --engine cpu");
     RS_TRY(piece_bytes(limits, shape, &pieces));
     *out = rs_size_add(weights_bytes(shape), pieces);
     return RS_OK;
