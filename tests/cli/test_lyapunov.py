@@ -1,0 +1,135 @@
+"""Exponents and singular values by the program: what they do not depend on, and how they are kept."""
+
+import csv
+import io
+import math
+import random
+import subprocess
+import time
+
+import conftest
+import pytest
+from conftest import succeed, sweep
+
+TABLES = ("lyapunov", "lyapunov-summary", "singular", "condition")
+NETWORKS = ["--cell", "tanh,linear,lstm,gru", "--hidden", "12", "--steps", "60", "--batch", "2", "--seeds", "1:3",
+            "--input", "noise:0.5", "--loss", "random", "--precision", "f64", "--engine", "cpu"]
+RADII = ["--rho", "0.5,1,1.5"]
+MEASURED = ["--lyapunov", "all", "--singular-at", "1,20,60"]
+SPECTRA = [*RADII, *MEASURED]
+
+
+def text(name, database):
+    return succeed("table", name, database, "--format", "csv")
+
+
+def texts(database):
+    return [text(name, database) for name in TABLES]
+
+
+def rows(name, database):
+    return list(csv.DictReader(io.StringIO(text(name, database))))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return sweep(tmp_path_factory.mktemp("whole") / "whole.db", *NETWORKS, *SPECTRA)
+
+
+def test_one_row_an_exponent(whole):
+    found = rows("lyapunov", whole)
+    assert len(found) == 3 * 3 * (3 * 12 + 24)
+    for row in found:
+        assert int(row["directions"]) == (24 if row["cell"] == "lstm" else 12)
+        assert int(row["transient"]) == 6 and int(row["warmup"]) == 6
+        assert float(row["standard_error"]) > 0.0
+        assert (row["predicted"] != "") == (row["cell"] == "linear")
+    assert len(rows("singular", whole)) == 3 * len(found)
+    assert len(rows("condition", whole)) == 3 * 4 * 9
+
+
+def test_what_a_spectrum_tells(whole):
+    summary = rows("lyapunov-summary", whole)
+    assert len(summary) == 36
+    for row in summary:
+        spectrum = [float(one["exponent"]) for one in rows_of(whole, row)]
+        assert spectrum == sorted(spectrum, reverse=True)
+        assert float(row["largest"]) == spectrum[0]
+        assert float(row["mean"]) == pytest.approx(sum(spectrum) / len(spectrum), rel=1e-12)
+        assert float(row["entropy_rate"]) == pytest.approx(sum(max(one, 0.0) for one in spectrum), abs=1e-15)
+        assert int(row["positive"]) == sum(one > 0.0 for one in spectrum)
+        if row["cell"] in ("tanh", "linear"):
+            assert abs(float(row["sum_rule_residual"])) < 1e-8
+        else:
+            assert row["sum_rule_residual"] == ""
+
+
+KEY = ("cell", "rho", "seed")
+_by_network = {}
+
+
+def rows_of(database, row):
+    if database not in _by_network:
+        found = _by_network.setdefault(database, {})
+        for one in rows("lyapunov", database):
+            found.setdefault(tuple(one[name] for name in KEY), []).append(one)
+    return _by_network[database][tuple(row[name] for name in KEY)]
+
+
+def test_singular_values_multiply_to_the_determinant(whole):
+    """Of all steps: their logarithms add up to steps times the sum of the exponents."""
+    volume = {}
+    for row in rows("singular", whole):
+        if row["at"] == "60":
+            key = tuple(row[name] for name in KEY)
+            volume[key] = volume.get(key, 0.0) + float(row["log10_singular_value"]) * math.log(10.0)
+    for row in rows("lyapunov-summary", whole):
+        count = int(row["directions"])
+        assert volume[tuple(row[name] for name in KEY)] == pytest.approx(60 * count * float(row["mean"]), rel=1e-9)
+
+
+@pytest.mark.parametrize("options", [["--threads", "1"], ["--threads", "3"], ["--memory", "3M"]], ids=" ".join)
+def test_results_do_not_depend_on_how(options, whole, tmp_path):
+    assert texts(sweep(tmp_path / "x.db", *NETWORKS, *SPECTRA, *options)) == texts(whole)
+
+
+def test_results_do_not_depend_on_the_other_radii(whole, tmp_path):
+    database = sweep(tmp_path / "x.db", *NETWORKS, *MEASURED, "--rho", "1,1.5")
+    assert rows("lyapunov", database) == [row for row in rows("lyapunov", whole) if row["rho_asked"] != "0.5"]
+
+
+def test_shards_merge_to_the_whole(whole, tmp_path):
+    shards = [sweep(tmp_path / f"{i}.db", *NETWORKS, *SPECTRA, "--shard", f"{i}/2") for i in range(2)]
+    succeed("merge", tmp_path / "merged.db", *shards)
+    assert texts(tmp_path / "merged.db") == texts(whole)
+
+
+def test_another_measurement_stands_beside_the_first(whole, tmp_path):
+    """BPTT is there: only what was not measured is added, and nothing stored is lost."""
+    database = tmp_path / "x.db"
+    database.write_bytes(whole.read_bytes())
+    sweep(database, *NETWORKS, *SPECTRA)  # all is there
+    assert texts(database) == texts(whole)
+    sweep(database, *NETWORKS, *RADII, "--lyapunov", "2", "--transient", "6")
+    both = rows("lyapunov", database)
+    assert [row for row in both if row["directions"] != "2"] == rows("lyapunov", whole)
+    assert len(both) == len(rows("lyapunov", whole)) + 36 * 2
+    assert text("seeds", database) == text("seeds", whole)
+
+
+def test_kills_lose_nothing_that_was_stored(tmp_path):
+    long = ["--hidden", "40", "--steps", "400", "--batch", "1", "--seeds", "1:24", "--rho", "0.5:2:0.25",
+            "--input", "noise:0.5", "--precision", "f64", "--engine", "cpu", "--lyapunov", "all",
+            "--singular-at", "100"]
+    start = time.monotonic()
+    whole = sweep(tmp_path / "whole.db", *long)
+    seconds = time.monotonic() - start
+    database, moments = tmp_path / "x.db", random.Random(3)
+    for _ in range(10):
+        process = subprocess.Popen([conftest.PROGRAM, "sweep", "--quiet", "-o", database, *long])
+        time.sleep(moments.uniform(0.02, 0.1) * seconds)
+        process.kill()
+        process.wait(timeout=conftest.TIMEOUT)
+    sweep(database, *long)
+    assert texts(database) == texts(whole)
+
