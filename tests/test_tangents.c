@@ -769,10 +769,25 @@ static void reference_is_right_by_itself(void **state) {
     check_room(reference);
 }
 
+/* The CUDA engine carries none yet, and says so. */
+static bool carries_tangents(const rs_engine *engine) {
+    rs_shape const shape = tangent_shape(RS_TANH, 4, 4);
+    rs_resources const resources = {.threads = 1};
+    uint64_t bytes;
+    if (strcmp(engine->name, "cuda") != 0) return true;
+    assert_int_equal(engine->bytes(0, &shape, &resources, &bytes), RS_EINPUT);
+    assert_non_null(strstr(rs_message(), "carries no tangents yet"));
+    print_message("skipped: %s\n", rs_message());
+    return false;
+}
+
 #define CHECK(name)                                                                                \
+    static void name##_of(const rs_engine *engine) {                                               \
+        if (carries_tangents(engine)) check_##name(engine);                                        \
+    }                                                                                              \
     static void name(void **state) {                                                               \
         (void)state;                                                                               \
-        for_each_engine(check_##name);                                                             \
+        for_each_engine(name##_of);                                                                \
     }
 CHECK(diagonal)
 CHECK(orthogonal)
