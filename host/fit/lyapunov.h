@@ -27,8 +27,8 @@ typedef struct rs_spectrum_summary {
     double kaplan_yorke; /* j + (lambda_1 + .. + lambda_j) / |lambda_(j+1)| for the largest j whose
                             sum is not negative (Kaplan & Yorke 1979), all directions where no sum
                             is negative; NaN where more exponents than these would be needed */
-    double entropy_rate; /* sum of the positive exponents, nats per step (Pesin 1977); NaN where more
-                            than these may be positive */
+    double entropy_rate; /* sum of the positive exponents, nats per step (Pesin 1977); NaN where
+                            more than these may be positive */
     double mean;         /* NaN unless all are there */
 } rs_spectrum_summary;
 

@@ -164,6 +164,7 @@ static void carry_step(const column *of, size_t vectors, const real *coefficient
     for (size_t p = 0, first = 0; first < hidden; ++p) {
         size_t const end = panel_start(&all, p + 1), count = end - first;
         const real *panel = (const real *)of->tile->forward_w + first * gates * hidden;
+        real *const h = out + first * width;
         products[vectors - 1][gates * count - 1](hidden, panel, in, of->w.z);
         units const u = {.count = count,
                          .vectors = vectors,
@@ -171,7 +172,7 @@ static void carry_step(const column *of, size_t vectors, const real *coefficient
                          .z = of->w.z,
                          .coefficients = coefficients + first * kept_of(shape),
                          .before = in + first * width,
-                         .h = out + first * width,
+                         .h = h,
                          .c = of->w.c + (shape->cell == RS_LSTM ? first * width : 0)};
         step_units(shape, &u);
         first = end;
@@ -234,10 +235,11 @@ static void move_vector(const column *of, square_fn move, size_t index, size_t f
     size_t const tangents = shape->directions - tangent;
     for (size_t i = 0; i < shape->hidden; i += LANES) {
         size_t const left = shape->hidden - i;
+        real *const rows_of_chunk = chunk + i * width;
         square const s = {.tangents = tangents < LANES ? tangents : LANES,
                           .rows = left < LANES ? left : LANES,
                           .frame = of->w.frame + tangent * rows + first + i,
-                          .chunk = chunk + i * width,
+                          .chunk = rows_of_chunk,
                           .frame_row = rows,
                           .width = width};
         move(&s);

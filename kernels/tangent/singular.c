@@ -113,7 +113,9 @@ static bool rotate(size_t n, const row_pair *p) {
 static bool rotate_rows(size_t n, double *u, double *log_scale, size_t i, size_t j) {
     if (log_scale[i] == -INFINITY || log_scale[j] == -INFINITY) return false;
     size_t const large = log_scale[i] >= log_scale[j] ? i : j, small = i + j - large;
-    row_pair const p = {u + large * n, u + small * n, log_scale + large, log_scale + small};
+    double *const a = u + large * n, *const b = u + small * n;
+    double *const log_a = log_scale + large, *const log_b = log_scale + small;
+    row_pair const p = {a, b, log_a, log_b};
     return rotate(n, &p);
 }
 

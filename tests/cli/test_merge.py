@@ -327,7 +327,7 @@ def test_a_contradiction_names_case_and_radius(parts, out, tmp_path):
 # ---- what is refused -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 4])
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5])
 def test_another_schema_is_refused(version, parts, out):
     old = Path(shutil.copy(DATA / f"version{version}.db", out.parent / "old.db"))
     before = contents(out.parent)
@@ -346,7 +346,7 @@ def test_what_is_no_database_is_refused(parts, out, tmp_path):
     text = tmp_path / "text.db"
     text.write_text("no database " * 100)
     foreign = execute(tmp_path / "foreign.db", "CREATE TABLE t (x)")
-    newer = execute(shutil.copy(parts[0], tmp_path / "newer.db"), "PRAGMA user_version = 6")
+    newer = execute(shutil.copy(parts[0], tmp_path / "newer.db"), "PRAGMA user_version = 7")
     view = execute(shutil.copy(parts[0], tmp_path / "view.db"), "DROP TABLE radii",
                    "CREATE VIEW radii AS SELECT 1 AS run_id, 2 AS hidden, 3 AS matrix, 4 AS radius")
     empty = tmp_path / "empty.db"
