@@ -47,7 +47,11 @@ def main(version, program):
             connection.executescript(
                 "UPDATE runs SET host = 'box', system = 'Linux', device = 'A CPU',"
                 f" git_commit = '{COMMITS[version]}';"
-                "UPDATE timings SET device = 'A CPU'; VACUUM")
+                "UPDATE timings SET device = 'A CPU'")
+            if version == "5":
+                connection.execute("UPDATE timings SET host = 'box'")
+                connection.commit()
+            connection.execute("VACUUM")
         shutil.copy(Path(folder) / "old.db", HERE / f"version{version}.db")
 
 
