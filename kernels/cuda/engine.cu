@@ -335,7 +335,7 @@ rs_status allocate(cuda_engine *self, uint64_t bytes) {
 
 rs_status fill_engine(cuda_engine *self, const rs_shape *largest) {
     device_limits limits;
-    uint64_t needed;
+    uint64_t needed = 0;
     RS_TRY(find_device((size_t)self->device));
     CUDA_TRY(cudaSetDevice(self->device));
     RS_TRY(ask_limits(self->device, &limits));
