@@ -133,8 +133,7 @@ static double log_det(const rs_bench_job *job, size_t column) {
 }
 
 static bool has_sum_rule(const rs_shape *shape) {
-    return rs_cell_of(shape->cell)->gates == 1 && shape->leak == 0.0 &&
-           shape->directions == shape->hidden;
+    return rs_has_slopes(shape) && shape->directions == shape->hidden;
 }
 
 /* The mean is free of how directions were told apart, and so of most of their rounding. */

@@ -82,6 +82,11 @@ static inline size_t rs_gate_rows(const rs_shape *shape) {
     return rs_cell_of(shape->cell)->gates * shape->hidden;
 }
 
+/* True where a step's Jacobian is phi'(a) W_hh: of cells with one gate and without a leak. */
+static inline bool rs_has_slopes(const rs_shape *shape) {
+    return rs_cell_of(shape->cell)->gates == 1 && !(shape->leak > 0.0);
+}
+
 /* The weights of one network, named and ordered as in PyTorch's nn.RNN, nn.LSTM and nn.GRU: blocks
  * of H rows, one for each gate. Arrays are borrowed, and finite. */
 typedef struct rs_parameters {
@@ -199,8 +204,8 @@ typedef struct rs_device {
     uint64_t free_bytes;   /* memory that can be had now */
     int threads;           /* hardware threads usable by this process; 1 for a GPU */
     size_t columns_wanted; /* columns that fill the device; the plan packs cases up to this many */
-    double
-        work_wanted; /* K H^2 (warm-up + T) columns at which it packs no more; 0: no such bound */
+    double work_wanted;    /* K H^2 (warm-up + T + k (transient + T)) columns at which it packs no
+                              more;    0: no such bound */
 } rs_device;
 
 typedef struct rs_resources {

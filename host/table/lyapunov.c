@@ -92,8 +92,7 @@ static const column summary_own[] = {
      "mean of all exponents; empty unless all were measured"},
     {"sum_rule_residual", REAL, ALWAYS, BESIDE, "x.sum_rule_residual", "residual",
      "mean exponent - ln|det W_hh| / H - mean ln phi', which is 0 but for rounding; empty for "
-     "cells "
-     "with gates or a leak, a singular W_hh, or fewer exponents"},
+     "cells with gates or a leak, a singular W_hh, or fewer exponents"},
     {"positive", WHOLE, ALWAYS, BESIDE, NULL, NULL, "positive exponents among those measured"},
 };
 static const column summary_tail[] = {

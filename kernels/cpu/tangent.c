@@ -381,7 +381,7 @@ static double sum_of_logs(const real *slope, size_t count, size_t stride) {
 static double log_slope(const column *of) {
     const rs_shape *shape = of->tile->shape;
     size_t const width = of->tile->vectors * LANES, slopes = shape->steps * shape->hidden;
-    if (rs_cell_of(shape->cell)->gates > 1 || shape->leak > 0) return NAN;
+    if (!rs_has_slopes(shape)) return NAN;
     if (shape->cell == RS_LINEAR) return 0.0;
     const real *from = of->kept + shape->transient * shape->hidden * width + of->index;
     return sum_of_logs(from, slopes, width) / (double)slopes;

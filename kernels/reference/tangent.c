@@ -80,7 +80,7 @@ static rs_status orthonormalise(const rs_shape *shape, size_t number, rs_referen
 
 static void add_slopes(const rs_shape *shape, const rs_reference_step *step,
                        rs_reference_tangent *t) {
-    if (rs_cell_is_gated(shape->cell) || shape->leak > 0.0) return;
+    if (!rs_has_slopes(shape)) return;
     for (size_t i = 0; i < shape->hidden; ++i) t->slopes += rs_reference_log_slope(shape, step, i);
 }
 
@@ -101,11 +101,11 @@ static void fill(double *to, size_t n, double x) {
 void rs_reference_tangent_finish(const rs_shape *shape, bool finite,
                                  const rs_reference_tangent *t) {
     size_t const k = shape->directions;
-    bool const has_slopes = !rs_cell_is_gated(shape->cell) && !(shape->leak > 0.0);
     bool const known = finite && t->finite;
     *t->to.qr_gap = (uint32_t)t->schedule.most;
-    *t->to.log_slope =
-        has_slopes && known ? t->slopes / ((double)shape->hidden * (double)shape->steps) : NAN;
+    *t->to.log_slope = known && rs_has_slopes(shape)
+                           ? t->slopes / ((double)shape->hidden * (double)shape->steps)
+                           : NAN;
     if (known) return;
     fill(t->to.stretch, rs_stretch_blocks(shape->steps) * k, NAN);
     fill(t->to.singular, shape->n_singular * k, NAN);
