@@ -1,40 +1,18 @@
 /* The stepwise path, for large H: one kernel per step multiplies W0 by the states of all columns of
- * all groups and ends the step for its tile. A pass is a CUDA graph, kept for the next piece of the
- * same shape.
+ * all groups (product.cuh) and ends the step for its tile. A pass is a CUDA graph, kept for the
+ * next piece of the same shape.
  *
- * The product is the engine's own: each sum runs over k ascending in one accumulator, one fma each,
- * so a column's bits do not depend on the tile, on the columns beside it or on their number. A BLAS
- * picks kernels, and with them the order of its sums, by the number of columns.
- *
- * A block computes a tile of rows x columns. W0 and the states both have k first and go through
- * shared memory, DEPTH values of k at a time:
- *
- *                      columns of the tile                shared memory, for each of the stages
- *                    +---------------------+              +----------------------------+
- *      state [k] ..  |  16 bytes a move    |              | w     [DEPTH][tile rows]   |
- *                    +---------------------+              | state [DEPTH][tile columns]|
- *        w [k]       +----------+----------+              +----------------------------+
- *       rows of      |  warp 0  |  warp 1  | 32 rows      after the product, in their place:
- *       the tile     +----------+----------+              sums [warps][32][warp's columns]
- *       (k first)    |  warp 2  |  warp 3  |              behind them, backward only: factor,
- *                    +----------+----------+              own, norm_factor [tile columns]
- *
- * A warp has 32 rows x 64 columns (f64: 32). In the product its lanes are 4 down x 8 across, each
- * with 8 rows and two pieces of 16 bytes, one in each half of the columns. The sums then go through
- * shared memory to lanes that are 2 down x 16 across, a row of a piece at a time: few registers,
- * and whole rows in global memory.
- */
+ * On the way back a block's shared memory has, behind its sums, factor, own and norm_factor [tile
+ * columns]. */
 #include "cells.cuh"
 #include "memory.cuh"
-#include "tile.cuh"
+#include "product.cuh"
 
 #include <stdlib.h>
 #include <string.h>
 
 namespace {
 
-enum { LANE_ROWS = 8, WARP_ROWS = 32, DEPTH = 16 };
-enum { LANES_DOWN = 2, LANES_ACROSS = 16 }; /* once the product is done */
 enum { ELEMENTWISE_THREADS = 256 };
 
 /* Arrays of the path's own. Rows of columns, those of slopes [T][G][H][pitch] too, are `pitch`
@@ -53,155 +31,6 @@ template <typename real> struct step_arrays {
     /* Steps take turns. An index copies the arrays to local memory: there forward kernels would
      * spill. Those of the way back, which read them but once, would spill without it. */
     __device__ real *state_of(int step) const { return step % 2 ? state[1] : state[0]; }
-};
-
-/* ---- a tile ---------------------------------------------------------------------------------- */
-
-/* Sizes of a tile of TALL x WIDE warps, and where the thread is in it. */
-template <typename real, int TALL, int WIDE> struct tile {
-    static constexpr int EACH = per_move<real>(), LANE_COLUMNS = 2 * EACH;
-    static constexpr int WARP_COLUMNS = LANES_ACROSS * EACH;
-    static constexpr int ROWS = TALL * WARP_ROWS, COLUMNS = WIDE * WARP_COLUMNS;
-    static constexpr int THREADS = WARP * TALL * WIDE;
-    static constexpr int STAGE = DEPTH * (ROWS + COLUMNS), SUMS = ROWS * COLUMNS;
-    static constexpr int STAGES = sizeof(real) == 4 ? 4 : 3;
-    static constexpr int NUMBERS = STAGES * STAGE > SUMS ? STAGES *STAGE : SUMS;
-    static constexpr size_t BYTES =
-        NUMBERS * sizeof(real) + COLUMNS * (sizeof(double) + 2 * sizeof(real));
-    static constexpr int RESIDENT = THREADS > 64 ? 512 / THREADS : 6; /* blocks, by registers */
-
-    int group, row_tile;
-    int first_row, first_column; /* of the tile */
-    int warp_row, warp_column;   /* of the warp, within the tile */
-
-    /* Tiles of the same columns are neighbours. */
-    __device__ tile(const problem &p, int rows) {
-        int const down = tiles_down(rows), across = tiles_across(p), warp = threadIdx.x / WARP;
-        row_tile = blockIdx.x % down;
-        group = blockIdx.x / down / across;
-        first_row = row_tile * ROWS;
-        first_column = blockIdx.x / down % across * COLUMNS;
-        warp_row = warp / WIDE * WARP_ROWS;
-        warp_column = warp % WIDE * WARP_COLUMNS;
-    }
-
-    __host__ __device__ static int tiles_down(int rows) { return (rows + ROWS - 1) / ROWS; }
-    __host__ __device__ static int tiles_across(const problem &p) {
-        return (p.columns + COLUMNS - 1) / COLUMNS;
-    }
-
-    /* Where the warp's sums are, [WARP_ROWS][WARP_COLUMNS]. */
-    __device__ static real *sums() {
-        return (real *)rs_shared + threadIdx.x / WARP * (WARP_ROWS * WARP_COLUMNS);
-    }
-
-    /* First row, and first column of its piece, that the thread ends the step of. */
-    __device__ int row() const { return threadIdx.x % WARP / LANES_ACROSS; }
-    __device__ int piece() const { return threadIdx.x % LANES_ACROSS * EACH; }
-    __device__ int column() const { return first_column + warp_column + piece(); }
-};
-
-/* ---- the product ----------------------------------------------------------------------------- */
-
-/* Brings DEPTH rows after DEPTH rows of WIDTH columns of an array; zeros beyond its end. */
-template <typename real, int WIDTH, int THREADS> struct staging {
-    static constexpr int PIECES = WIDTH / per_move<real>(), ROUND = THREADS / PIECES;
-    static_assert(THREADS % PIECES == 0 && DEPTH % ROUND == 0, "all threads copy equally often");
-    const real *from; /* the thread's first piece of the next rows */
-    int pitch, rows;  /* between rows; left, from the thread's first one on */
-
-    __device__ staging(const real *array, int all_rows, int row_pitch, int first) {
-        int const row = threadIdx.x / PIECES;
-        int const column = first + threadIdx.x % PIECES * per_move<real>();
-        from = array + (size_t)row * row_pitch + column;
-        pitch = row_pitch;
-        rows = column < row_pitch ? all_rows - row : 0;
-    }
-
-    __device__ void bring(real *to) {
-        to += threadIdx.x * per_move<real>();
-#pragma unroll
-        for (int i = 0; i < DEPTH; i += ROUND)
-            __pipeline_memcpy_async(to + i * WIDTH, from + (size_t)i * pitch, 16,
-                                    i < rows ? 0 : 16);
-        from += (size_t)DEPTH * pitch;
-        rows -= DEPTH;
-    }
-};
-
-/* W0 times the states for one tile. Begins in the constructor, before other work that the block has
- * to do. */
-template <typename real, int TALL, int WIDE> struct tile_product {
-    using shape = tile<real, TALL, WIDE>;
-    staging<real, shape::ROWS, shape::THREADS> w;
-    staging<real, shape::COLUMNS, shape::THREADS> state;
-    int depth;
-
-    /* Of states [G][terms][pitch]. */
-    __device__ tile_product(const step_arrays<real> &s, shape at,
-                            const packed_weights<real> &weights, const real *states, int terms)
-        : w(weights.of(at.group), terms, weights.padded, at.first_row),
-          state(states + (size_t)at.group * terms * s.pitch, terms, s.pitch, at.first_column),
-          depth(terms) {
-#pragma unroll
-        for (int i = 0; i < shape::STAGES - 1; ++i) bring(i);
-    }
-
-    __device__ void bring(int stage) {
-        real *const to = (real *)rs_shared + stage * shape::STAGE;
-        w.bring(to);
-        state.bring(to + DEPTH * shape::ROWS);
-        __pipeline_commit();
-    }
-
-    /* The warp's sums to where shape::sums() says. All threads of the block meet in it. */
-    __device__ void finish(shape at) {
-        /* A row bit in lane bit 0 and a column bit in lane bit 1: pairs of lanes read the same 16
-         * bytes of both operands. */
-        int const lane = threadIdx.x % WARP;
-        int const row = ((lane & 1) | (lane >> 3 & 2)) * LANE_ROWS;
-        int const column = (lane >> 1 & 7) * shape::EACH;
-        const real *rows = (real *)rs_shared + at.warp_row + row;
-        const real *columns = (real *)rs_shared + DEPTH * shape::ROWS + at.warp_column + column;
-        real acc[LANE_ROWS][shape::LANE_COLUMNS];
-        clear<real, LANE_ROWS, shape::LANE_COLUMNS>(acc);
-        int now = 0, next = shape::STAGES - 1;
-#pragma unroll 1
-        for (int k = 0; k < depth; k += DEPTH) {
-            __pipeline_wait_prior(shape::STAGES - 2);
-            __syncthreads(); /* these rows are here, and nobody reads those before them */
-            bring(next);
-            multiply_stage(rows + now * shape::STAGE, columns + now * shape::STAGE, acc);
-            now = now + 1 < shape::STAGES ? now + 1 : 0;
-            next = next + 1 < shape::STAGES ? next + 1 : 0;
-        }
-        __pipeline_wait_prior(0); /* what was brought beyond the end */
-        __syncthreads();
-        real *const sums = shape::sums() + row * shape::WARP_COLUMNS + column;
-#pragma unroll
-        for (int i = 0; i < LANE_ROWS; ++i) {
-            store_some(sums + i * shape::WARP_COLUMNS, acc[i]);
-            store_some(sums + i * shape::WARP_COLUMNS + shape::WARP_COLUMNS / 2,
-                       acc[i] + shape::EACH);
-        }
-        __syncwarp();
-    }
-
-    __device__ static void multiply_stage(const real *rows, const real *columns,
-                                          real acc[LANE_ROWS][shape::LANE_COLUMNS]) {
-#pragma unroll
-        for (int k = 0; k < DEPTH; ++k) {
-            real a[LANE_ROWS], b[shape::LANE_COLUMNS];
-            load<real, LANE_ROWS>(rows + k * shape::ROWS, a);
-            load_some(columns + k * shape::COLUMNS, b);
-            load_some(columns + k * shape::COLUMNS + shape::WARP_COLUMNS / 2, b + shape::EACH);
-#pragma unroll
-            for (int i = 0; i < LANE_ROWS; ++i)
-#pragma unroll
-                for (int j = 0; j < shape::LANE_COLUMNS; ++j)
-                    acc[i][j] = fma(a[i], b[j], acc[i][j]);
-        }
-    }
 };
 
 /* Scales, radius and sample of the columns of a thread's piece. Those beyond the last column repeat
@@ -385,8 +214,8 @@ __global__ void __launch_bounds__(tile<real, TALL, WIDE>::THREADS, tile<real, TA
     stepwise_forward_kernel(problem p, arrays<real> a, step_arrays<real> s, int step) {
     using Cell = cell_of_kind<KIND>;
     using shape = tile<real, TALL, WIDE>;
-    shape const at(p, Cell::SLOTS * p.hidden);
-    tile_product<real, TALL, WIDE> product(s, at, a.forward_w, s.state_of(step), p.hidden);
+    shape const at(p.columns, Cell::SLOTS * p.hidden);
+    tile_product<real, TALL, WIDE> product(at, a.forward_w, s.state_of(step), s.pitch, p.hidden);
     product.finish(at);
     activate_tile<real, shape, KIND>(p, a, s, at, forward_step<real>(p, a, s, at.group, step));
 }
@@ -427,7 +256,7 @@ __device__ static column_range<real> end_step(const problem &p, const arrays<rea
     return range;
 }
 
-/* What ends a step needs of the tile's columns, in shared memory. */
+/* What ends a step needs of the tile's columns, in shared memory behind the sums. */
 template <typename real> struct column_terms {
     double *norm_factor;
     real *factor, *own;
@@ -438,6 +267,9 @@ template <typename real> struct column_terms {
         own = factor + columns;
     }
 };
+
+template <typename real, typename shape>
+constexpr size_t bytes_of = shape::BYTES + shape::COLUMNS *(sizeof(double) + 2 * sizeof(real));
 
 /* A thread for each column of the tile; all tiles of a column find the same. */
 template <typename real, typename shape>
@@ -622,13 +454,13 @@ __global__ void __launch_bounds__(tile<real, TALL, WIDE>::THREADS, tile<real, TA
     stepwise_backward_kernel(problem p, arrays<real> a, step_arrays<real> s, int t) {
     using Cell = cell_of_kind<KIND>;
     using shape = tile<real, TALL, WIDE>;
-    shape const at(p, p.hidden);
+    shape const at(p.columns, p.hidden);
     column_terms<real> const terms((real *)rs_shared + shape::NUMBERS, shape::COLUMNS);
     if (t == p.steps) {
         end_step_before(p, a, s, at, t, terms);
         __syncthreads();
     } else {
-        tile_product<real, TALL, WIDE> product(s, at, a.backward_w, s.state[(t + 1) % 2],
+        tile_product<real, TALL, WIDE> product(at, a.backward_w, s.state[(t + 1) % 2], s.pitch,
                                                Cell::GATES * p.hidden);
         end_step_before(p, a, s, at, t, terms);
         product.finish(at);
@@ -707,8 +539,8 @@ template <typename real> struct step_kernels {
         int const rows = back ? p.hidden : Cell::SLOTS * p.hidden;
         return {back ? stepwise_backward_kernel<real, TALL, WIDE, KIND>
                      : stepwise_forward_kernel<real, TALL, WIDE, KIND>,
-                (unsigned)(shape::tiles_down(rows) * shape::tiles_across(p) * p.groups),
-                shape::THREADS, shape::BYTES};
+                (unsigned)(shape::tiles_down(rows) * shape::tiles_across(p.columns) * p.groups),
+                shape::THREADS, bytes_of<real, shape>};
     }
 };
 
@@ -890,7 +722,7 @@ static rs_status backward(path_context *context, const rs_shape *shape, const ar
 }
 
 static bool takes(const device_limits *limits, const rs_shape *) {
-    return tile<double, 4, 2>::BYTES <= limits->shared_most; /* the most of all */
+    return bytes_of<double, tile<double, 4, 2>> <= limits->shared_most; /* the most of all */
 }
 
 static int padded(const device_limits *, const rs_shape *shape, bool back) {
