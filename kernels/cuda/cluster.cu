@@ -79,7 +79,6 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
     int const all = p.warmup + p.steps;
     for (int step = 0, now = 0; step < all; ++step, now ^= 1) {
         const real *const drive = drive_at(p, a, at.group, step);
-        int const recorded = step - p.warmup;
         real *const before = own + now * buffer, *const after = own + (now ^ 1) * buffer;
         real acc[RM][RN];
         part.load_drive(p, at, drive);
@@ -90,12 +89,14 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
         part.hold(p, a, t, s, at, drive, acc, step, before, after);
         send<real, units, RN>(after, t.width, rank, t.blocks);
         cluster_arrive();
-        if (recorded >= 0)
+        if (step >= p.warmup - p.transient)
             part.keep(p, t, s, at,
-                      a.kept + at.trace_at(p, t, trace_rows<cell::KEPT>(p, t), recorded));
-        if (recorded >= 0 && p.gradients)
+                      a.kept +
+                          at.trace_at(p, t, trace_rows<cell::KEPT>(p, t), p.kept_sheet(step)));
+        if (step >= p.warmup && p.gradients)
             keep_part<real, units, RN>(
-                before, t.width, a.history + at.trace_at(p, t, trace_rows<1>(p, t), recorded));
+                before, t.width,
+                a.history + at.trace_at(p, t, trace_rows<1>(p, t), step - p.warmup));
         cluster_wait();
     }
     int const column = at.tile * t.width + threadIdx.x;

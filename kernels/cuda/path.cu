@@ -69,6 +69,7 @@ problem problem_of(const rs_shape *shape) {
     p.hidden = (int)shape->hidden;
     p.steps = (int)shape->steps;
     p.warmup = (int)shape->warmup;
+    p.transient = (int)shape->transient;
     p.columns = p.radii * p.batch;
     p.gates = (int)gates_of(shape);
     p.states = (int)rs_cell_of(shape->cell)->states;

@@ -70,18 +70,18 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
 
     for (int step = 0; step < all; ++step) {
         const real *const drive = drive_at(p, a, at.group, step);
-        int const recorded = step < p.warmup ? 0 : step - p.warmup;
         real acc[RM][RN];
         if (p.gradients && step >= p.warmup)
             keep_part<real, units, RN>(
-                state, t.width, a.history + at.trace_at(p, t, trace_rows<1>(p, t), recorded));
+                state, t.width,
+                a.history + at.trace_at(p, t, trace_rows<1>(p, t), step - p.warmup));
         if (drive_is_early<RM>()) part.load_drive(p, at, drive);
         clear<real, RM, RN>(acc);
         product<real, RM, RN, rows_used<KIND>()>(s, stream, t, at.row * cell::SLOTS, at.local,
                                                  step + 1 < all, acc);
         if (!drive_is_early<RM>()) part.load_drive(p, at, drive);
         part.finish(p, a, t, s, at, drive, acc, step, state, state,
-                    a.kept + at.trace_at(p, t, trace_rows<cell::KEPT>(p, t), recorded));
+                    a.kept + at.trace_at(p, t, trace_rows<cell::KEPT>(p, t), p.kept_sheet(step)));
         __syncthreads();
     }
     int const column = at.tile * t.width + threadIdx.x;

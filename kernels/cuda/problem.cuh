@@ -29,6 +29,7 @@ static inline size_t kept_of(const rs_shape *shape) {
 /* Sizes of the piece; kernels take it by value. Columns of a group: radius * batch + sample. */
 struct problem {
     int groups, radii, batch, hidden, steps, warmup;
+    int transient; /* of the warm-up's last steps, whose coefficients are kept too */
     int columns; /* radii * batch */
     int gates, states,
         slots; /* K, S, and rows of a unit in the forward product: 1 or GATED_SLOTS */
@@ -37,6 +38,13 @@ struct problem {
     bool raw;
     bool driven;    /* the drive has a sheet for every step, else one for all */
     bool gradients; /* of the weights: h and q are kept */
+
+    /* Where the coefficients of a step, counted from the first of the warm-up, are kept: those that
+     * nobody asks for in the first sheet, for others to write over. */
+    __device__ int kept_sheet(int step) const {
+        int const sheet = step - warmup + transient;
+        return sheet > 0 ? sheet : 0;
+    }
 
     /* How phi' meets delta: see gated(). */
     __device__ bool selects() const { return raw && cell == RS_RELU; }
@@ -79,9 +87,10 @@ template <typename real> struct arrays {
     const real *inside; /* [G][H] of a GRU: the bias that is added to the candidate's product */
     const real *start[RS_MAX_STATES]; /* [G] of [H][B]: h and c before the first step */
     const real *loss;                 /* likewise */
-    real *kept;    /* coefficients of every recorded step, row j H + u for number j of unit u: of
-                      cells with one gate phi'(a_t). With gradients q_t, on the way back, in the
-                      place of the first K, and dL/du of a GRU's candidate in that of the next */
+    real *kept;    /* coefficients of every recorded step, and forward of the transient's before
+                      them, row j H + u for number j of unit u: of cells with one gate phi'(a_t).
+                      With gradients q_t, on the way back, in the place of the first K, and dL/du of
+                      a GRU's candidate in that of the next */
     real *history; /* with gradients: h_{t-1} of every recorded step, laid out likewise, H rows */
     unsigned char *scratch; /* the path's own */
     double *norm2;          /* [G][T][S][columns] */

@@ -61,7 +61,7 @@ struct own_column {
         is_real = column < p.columns;
         sample = column % p.batch;
     }
-    /* Of the column's first row at recorded step t, from 0; rows are `columns` apart. */
+    /* Of the column's first row in sheet t; rows are `columns` apart. */
     __device__ size_t trace_at(const problem &p, int t, int rows) const {
         return ((size_t)t * p.groups + group) * rows * p.columns + column;
     }
@@ -137,7 +137,7 @@ __global__ void __launch_bounds__(THREADS, (blocks_at_once<real, H>))
     int const all = p.warmup + p.steps;
     for (int step = 0; step < all; ++step) {
         bool const recorded = step >= p.warmup;
-        size_t const trace = own.trace_at(p, recorded ? step - p.warmup : 0, p.hidden);
+        size_t const trace = own.trace_at(p, p.kept_sheet(step), p.hidden);
         real argument[H];
         multiply<real, H>(w, h, argument);
 #pragma unroll
@@ -300,8 +300,7 @@ __global__ void __launch_bounds__(THREADS, GATED_BLOCKS)
     int const all = p.warmup + p.steps;
     for (int step = 0; step < all; ++step) {
         bool const recorded = step >= p.warmup;
-        real *const kept =
-            a.kept + own.trace_at(p, recorded ? step - p.warmup : 0, Cell::KEPT * p.hidden);
+        real *const kept = a.kept + own.trace_at(p, p.kept_sheet(step), Cell::KEPT * p.hidden);
         leave_weights_in_memory<real, H, Cell>();
         if (step + 1 < all) drive += sheet;
         real before[H], fault = 0;

@@ -98,12 +98,11 @@ template <typename real> struct forward_step {
         : recorded(step < p.warmup ? 0 : step - p.warmup + 1),
           drive(drive_at(p, a, (int)group, step)), inside(a.inside + group * p.hidden) {
         size_t const sheet = (size_t)p.hidden * s.pitch;
-        size_t const row = recorded > 0 ? recorded - 1 : 0; /* the warm-up's is written over */
         real *const kept_h = history_after(p, a, s, step + 1);
         before = s.state_of(step) + group * sheet;
         after = s.state_of(step + 1) + group * sheet;
         cells = s.carried + group * sheet;
-        kept = a.kept + (row * p.groups + group) * p.kept * sheet;
+        kept = a.kept + ((size_t)p.kept_sheet(step) * p.groups + group) * p.kept * sheet;
         history = kept_h ? kept_h + group * sheet : NULL;
     }
 };
@@ -618,7 +617,7 @@ template <typename real> struct step_launcher {
 
 /* All that the launches of a pass depend on: each array's place follows from these. */
 struct pass_key {
-    enum { NUMBERS = 14 };
+    enum { NUMBERS = 15 };
     uint64_t number[NUMBERS];
 
     pass_key(const rs_shape *s, const void *memory)
@@ -628,6 +627,7 @@ struct pass_key {
                  s->hidden,
                  s->steps,
                  s->warmup,
+                 s->transient,
                  s->raw,
                  s->gradients,
                  s->input_size,

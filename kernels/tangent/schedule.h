@@ -14,15 +14,10 @@
 #ifndef RS_TANGENT_SCHEDULE_H
 #define RS_TANGENT_SCHEDULE_H
 
+#include "../base/both.h"
 #include "../engine.h"
 
 #include <math.h>
-
-#ifdef __CUDACC__
-#define RS_BOTH __host__ __device__
-#else
-#define RS_BOTH
-#endif
 
 /* Steps that a chosen gap never exceeds. */
 enum { RS_MOST_GAP = 16 };

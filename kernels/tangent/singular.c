@@ -1,8 +1,8 @@
 #include "singular.h"
 
 #include "../base/sizes.h"
+#include "rotation.h"
 
-#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -79,31 +79,22 @@ void rs_triangle_multiply(const double *r, rs_triangle *t) {
 
 /* ---- singular values ------------------------------------------------------------------------- */
 
-/* Two rows a and b of the triangle, a the larger one, with ratio = |b| / |a| and unit vectors. */
+/* Two rows a and b of the triangle, unit vectors and the logarithms of their sizes; a is the larger
+ * one. */
 typedef struct row_pair {
     double *a, *b, *log_a, *log_b;
 } row_pair;
 
-/* Rotates two rows until they are orthogonal; false where they are so already. With q the ratio of
- * their scales, t the tangent of the angle and c its cosine,
- *
- *     a' = c (a + t q b),  b' = c (b - (t / q) a),   t / (1 - t^2) = q a.b / (1 - q^2)
- *
- * of unit vectors: t / q stays in range where q does not, so that small rows keep their digits
- * beside large ones. */
+/* Rotates two rows until they are orthogonal; false where they are so already. */
 static bool rotate(size_t n, const row_pair *p) {
     double dot = 0.0;
     for (size_t j = 0; j < n; ++j) dot += p->a[j] * p->b[j];
-    if (!(fabs(dot) > (double)n * DBL_EPSILON)) return false;
-    double const q = exp(*p->log_b - *p->log_a);
-    /* t / q = 2 dot / (1 - q^2 + root), the smaller of the two angles */
-    double const apart = (1.0 - q) * (1.0 + q);
-    double const slope = 2.0 * dot / (apart + sqrt(apart * apart + 4.0 * q * q * dot * dot));
-    double const t = slope * q, c = 1.0 / sqrt(1.0 + t * t);
+    if (rs_is_orthogonal(n, dot)) return false;
+    rs_rotation const r = rs_rotation_of(dot, exp(*p->log_b - *p->log_a));
     for (size_t j = 0; j < n; ++j) {
         double const a = p->a[j], b = p->b[j];
-        p->a[j] = c * (a + t * q * b);
-        p->b[j] = c * (b - slope * a);
+        p->a[j] = r.cosine * (a + r.small * b);
+        p->b[j] = r.cosine * (b - r.slope * a);
     }
     normalise(n, p->a, p->log_a);
     normalise(n, p->b, p->log_b);
