@@ -54,13 +54,6 @@ static void assert_near(double got, double want, double tolerance) {
     fail_msg("%.17g, not %.17g: off by %g", got, want, got - want);
 }
 
-static int descending(const void *left, const void *right) {
-    double const l = *(const double *)left, r = *(const double *)right;
-    return (l < r) - (l > r);
-}
-
-static void sort(size_t n, double *x) { qsort(x, n, sizeof *x, descending); }
-
 /* QR of a [k][rows] with scratch of its own. */
 static void orthonormalise(size_t rows, size_t k, double *a, double *log_r, double *r) {
     rs_block block = rs_block_measure(sizeof(double));
@@ -359,7 +352,7 @@ static void stretches(const rs_shape *s, const rs_record *record, size_t column,
 static void exponents(const rs_shape *s, const rs_record *record, size_t column, double *out) {
     stretches(s, record, column, RS_STRETCH_BLOCKS, out);
     for (size_t i = 0; i < s->directions; ++i) out[i] /= (double)s->steps;
-    sort(s->directions, out);
+    rs_sort_descending(s->directions, out);
 }
 
 /* A linear network of this W [H][H] at radius 1: exponents `want`, which are sorted here, and all
@@ -377,7 +370,7 @@ static void expect_linear(const rs_engine *engine, size_t hidden, const double *
         rs_record got = run_case(engine, &c, 1);
         double *const exponent = numbers(hidden);
         exponents(&shape, &got, 0, exponent);
-        sort(hidden, want);
+        rs_sort_descending(hidden, want);
         for (size_t i = 0; i < hidden; ++i) {
             assert_near(exponent[i], want[i], 1e-12);
             assert_near(got.singular[i], STEPS * want[i], STEPS * 1e-12);
@@ -769,25 +762,10 @@ static void reference_is_right_by_itself(void **state) {
     check_room(reference);
 }
 
-/* The CUDA engine carries none yet, and says so. */
-static bool carries_tangents(const rs_engine *engine) {
-    rs_shape const shape = tangent_shape(RS_TANH, 4, 4);
-    rs_resources const resources = {.threads = 1};
-    uint64_t bytes;
-    if (strcmp(engine->name, "cuda") != 0) return true;
-    assert_int_equal(engine->bytes(0, &shape, &resources, &bytes), RS_EINPUT);
-    assert_non_null(strstr(rs_message(), "carries no tangents yet"));
-    print_message("skipped: %s\n", rs_message());
-    return false;
-}
-
 #define CHECK(name)                                                                                \
-    static void name##_of(const rs_engine *engine) {                                               \
-        if (carries_tangents(engine)) check_##name(engine);                                        \
-    }                                                                                              \
     static void name(void **state) {                                                               \
         (void)state;                                                                               \
-        for_each_engine(name##_of);                                                                \
+        for_each_engine(check_##name);                                                             \
     }
 CHECK(diagonal)
 CHECK(orthogonal)

@@ -3,6 +3,7 @@
 #include "cuda.h"
 
 #include "check.cuh"
+#include "clock.cuh"
 #include "memory.cuh"
 #include "piece.cuh"
 
@@ -52,6 +53,8 @@ rs_status begin(course *c, const piece *p) {
     CUDA_TRY(cudaEventRecord(m->start, stream));
     RS_TRY(piece_run(on, p, false));
     CUDA_TRY(cudaEventRecord(m->forward, stream));
+    if (p->shape.directions > 0) RS_TRY(piece_tangents(on, p, &c->out->qr_seconds));
+    CUDA_TRY(cudaEventRecord(m->tangents, stream));
     RS_TRY(piece_run(on, p, true));
     CUDA_TRY(cudaEventRecord(m->backward, stream));
     if (p->shape.gradients) RS_TRY(piece_gradients(on, p));
@@ -60,11 +63,10 @@ rs_status begin(course *c, const piece *p) {
     return RS_OK;
 }
 
-rs_status add_time(cudaEvent_t from, cudaEvent_t to, double *seconds) {
-    float milliseconds;
-    CUDA_TRY(cudaEventElapsedTime(&milliseconds, from, to));
-    *seconds += 1e-3 * (double)milliseconds;
-    return RS_OK;
+/* Of the tangents' way; what its QRs took is not in tangent_seconds. */
+rs_status add_tangent_times(lane *on, rs_record *out) {
+    RS_TRY(on->qr.read_all(&out->qr_seconds));
+    return add_time(on->mark.forward, on->mark.tangents, &out->tangent_seconds);
 }
 
 rs_status receive(course *c, lane *on, const piece *p) {
@@ -75,7 +77,8 @@ rs_status receive(course *c, lane *on, const piece *p) {
     CUDA_TRY(cudaEventSynchronize(m->received));
     RS_TRY(add_time(m->send, m->sent, &c->out->transfer_seconds));
     RS_TRY(add_time(m->start, m->forward, &c->out->forward_seconds));
-    RS_TRY(add_time(m->forward, m->backward, &c->out->backward_seconds));
+    if (p->shape.directions > 0) RS_TRY(add_tangent_times(on, c->out));
+    RS_TRY(add_time(m->tangents, m->backward, &c->out->backward_seconds));
     if (p->shape.gradients) RS_TRY(add_time(m->backward, m->end, &c->out->gradient_seconds));
     return add_time(m->receive, m->received, &c->out->transfer_seconds);
 }
@@ -169,8 +172,11 @@ rs_status run(void *handle, const rs_pass *pass, rs_record *out) {
     c.out = out;
     out->forward_seconds = out->backward_seconds = 0.0;
     out->gradient_seconds = out->transfer_seconds = 0.0;
+    out->tangent_seconds = out->qr_seconds = 0.0;
     CUDA_TRY(cudaSetDevice(c.self->device));
+    for (lane &on : c.self->lanes) on.qr.taken = on.qr.read = 0;
     rs_status const status = run_all(&c);
+    out->tangent_seconds -= out->qr_seconds;
     if (status != RS_OK) /* nothing that was queued may outlive the pass's arrays */
         for (const lane &on : c.self->lanes) (void)cudaStreamSynchronize(on.context.stream);
     return status;
@@ -266,9 +272,6 @@ rs_status device(size_t index, rs_device *out) {
 /* The weights, and the whole pass as one piece. */
 rs_status bytes_on(const device_limits *limits, const rs_shape *shape, uint64_t *out) {
     uint64_t pieces;
-    if (shape->directions > 0)
-        return rs_fail(RS_EINPUT,
-                       "engine cuda: carries no tangents yet: for --lyapunov use --engine cpu");
     RS_TRY(piece_bytes(limits, shape, &pieces));
     *out = rs_size_add(weights_bytes(shape), pieces);
     return RS_OK;
@@ -285,12 +288,18 @@ rs_status bytes(size_t device, const rs_shape *shape, const rs_resources *, uint
 
 /* All events of a lane. */
 struct lane_events {
-    cudaEvent_t *event[10];
+    enum { SINGLE = 11 };
+    cudaEvent_t *event[SINGLE + 2 * part_clock::PAIRS];
 
     explicit lane_events(lane *on)
-        : event{&on->mark.send,      &on->mark.sent,     &on->mark.start,   &on->mark.forward,
-                &on->mark.backward,  &on->mark.end,      &on->mark.receive, &on->mark.received,
-                &on->host.copied[0], &on->host.copied[1]} {}
+        : event{&on->mark.send,     &on->mark.sent,      &on->mark.start,    &on->mark.forward,
+                &on->mark.tangents, &on->mark.backward,  &on->mark.end,      &on->mark.receive,
+                &on->mark.received, &on->host.copied[0], &on->host.copied[1]} {
+        for (int i = 0; i < part_clock::PAIRS; ++i) {
+            event[SINGLE + 2 * i] = &on->qr.begin[i];
+            event[SINGLE + 2 * i + 1] = &on->qr.end[i];
+        }
+    }
 };
 
 rs_status open_lane(lane *on, const device_limits *limits) {

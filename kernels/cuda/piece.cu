@@ -3,7 +3,11 @@
 #include "check.cuh"
 #include "gradient.cuh"
 #include "memory.cuh"
+#include "move.cuh"
 #include "pack.cuh"
+#include "tangent.cuh"
+
+#include "../tangent/singular.h"
 
 #include <limits.h>
 
@@ -15,7 +19,8 @@ bool sizes_fit(const rs_shape *s) {
     uint64_t const rows = rs_size_mul(slots_of(s), s->hidden);
     return columns < INT_MAX / 64 && rows < INT_MAX / 64 && steps < INT_MAX / 64 &&
            rs_size_mul(s->batch, rows) < INT_MAX && s->input_size < INT_MAX / 64 &&
-           (!s->gradients || rs_size_mul(s->batch, steps) < INT_MAX / 64);
+           (!s->gradients || rs_size_mul(s->batch, steps) < INT_MAX / 64) &&
+           rs_size_mul(columns, rs_size_add(s->directions, per_move<float>())) < INT_MAX / 64;
 }
 
 /* ---- the block of memory --------------------------------------------------------------------- */
@@ -31,6 +36,7 @@ template <typename real> struct layout {
     int slab;         /* steps of input that are staged at a time */
     arrays<real> a;
     gradient_arrays<real> gradient; /* where they are asked for */
+    tangent_arrays<real> tangent;   /* likewise */
     double *stage;                  /* what is on its way: a sheet, or a slab of input */
     uint64_t total;
 };
@@ -52,7 +58,8 @@ uint64_t measure_stage(const rs_shape *s, int driven_steps, int *slab) {
     return input > sheet ? input : sheet;
 }
 
-/* Of so many rows, each of `numbers` in front of its padding. */
+/* Of so many rows, each of `numbers` in front of its padding. They begin on 16 bytes, as products of
+ * tangents read them whatever the path. */
 template <typename real>
 packed_weights<real> deal_weights(rs_block *block, const rs_shape *s, uint64_t rows,
                                   uint64_t numbers, int padded) {
@@ -60,7 +67,7 @@ packed_weights<real> deal_weights(rs_block *block, const rs_shape *s, uint64_t r
     packed.stride =
         stride_of<real>(rs_size_mul(rows, rs_size_add(numbers, (uint64_t)MOST_PADDING)));
     packed.w = take<real>(block, rs_size_mul(s->groups, packed.stride));
-    packed.padded = padded;
+    packed.padded = (int)rs_size_round_up((uint64_t)padded, per_move<real>());
     return packed;
 }
 
@@ -94,14 +101,16 @@ layout<real> lay_out(const device_limits *limits, const cuda_path<real> *path, c
     l.a.inside = take<real>(&block, s->cell == RS_GRU ? rs_size_mul(groups, h) : 0);
     uint64_t const kept = path->sheet(limits, s, kept_of(s) * s->hidden);
     uint64_t const history = path->sheet(limits, s, s->hidden);
-    l.a.kept =
-        take<real>(&block, s->gradients || s->cell != RS_LINEAR ? rs_size_mul(s->steps, kept) : 0);
+    l.a.kept = take<real>(&block, s->gradients || s->cell != RS_LINEAR
+                                      ? rs_size_mul(rs_size_add(s->steps, s->transient), kept)
+                                      : 0);
     l.a.history = take<real>(&block, s->gradients ? rs_size_mul(s->steps, history) : 0);
     l.a.scratch = take<unsigned char>(&block, path->scratch_bytes(s));
     l.a.norm2 = take<double>(&block, rs_size_mul(exponents, states));
     l.a.exponent = take<int>(&block, exponents);
     l.a.nonfinite = take<unsigned>(&block, columns);
     if (s->gradients) l.gradient = gradient_deal<real>(s, &block);
+    if (s->directions > 0) l.tangent = tangent_deal<real>(s, &block);
     l.stage = take<double>(&block, measure_stage(s, l.driven_steps, &l.slab));
     l.total = block.used;
     return l;
@@ -253,38 +262,60 @@ rs_status send_as(lane *on, const loaded_weights *weights, const rs_pass *pass, 
     RS_TRY(send_weights(on, weights, &p->shape, &at.l.a));
     for (size_t g = 0; g < p->shape.groups; ++g)
         RS_TRY(send_group(on, &at.l, weights, p, &pass->of[g], g));
-    return RS_OK;
+    return p->shape.n_singular > 0 ? tangent_send(&on->host, &p->shape, at.l.tangent) : RS_OK;
 }
 
 /* ---- running --------------------------------------------------------------------------------- */
 
+/* Where the path keeps coefficients of a piece, and the arrays of recorded steps alone: those of
+ * the transient come before them. */
+template <typename real> struct kept_steps {
+    trace_strides strides;
+    arrays<real> recorded;
+
+    kept_steps(const lane *on, const placed<real> *at, const rs_shape *s)
+        : strides(at->path->strides(&on->context.limits, s, kept_of(s) * s->hidden)),
+          recorded(at->l.a) {
+        recorded.kept += s->transient * strides.step;
+    }
+};
+
 template <typename real> rs_status run_as(lane *on, const piece *p, bool back) {
     placed<real> at;
     RS_TRY(place(on, p, &at));
-    return (back ? at.path->backward : at.path->forward)(&on->context, &p->shape, at.l.a);
+    if (!back) return at.path->forward(&on->context, &p->shape, at.l.a);
+    kept_steps<real> const kept(on, &at, &p->shape);
+    return at.path->backward(&on->context, &p->shape, kept.recorded);
+}
+
+template <typename real> rs_status tangents_as(lane *on, const piece *p, double *qr_seconds) {
+    placed<real> at;
+    RS_TRY(place(on, p, &at));
+    kept_steps<real> const kept(on, &at, &p->shape);
+    tangent_way const way = {on->context.stream, &on->context.limits, &on->qr, qr_seconds};
+    return tangent_run(way, &p->shape, at.l.a, kept.strides, at.l.tangent);
 }
 
 template <typename real> rs_status gradients_as(lane *on, const piece *p) {
     placed<real> at;
     RS_TRY(place(on, p, &at));
     const rs_shape *s = &p->shape;
-    const device_limits *limits = &on->context.limits;
-    trace_strides const kept = at.path->strides(limits, s, kept_of(s) * s->hidden);
-    trace_strides const history = at.path->strides(limits, s, s->hidden);
-    return gradient_run(on->context.stream, s, at.l.a, kept, history, at.l.gradient);
+    kept_steps<real> const kept(on, &at, s);
+    trace_strides const history = at.path->strides(&on->context.limits, s, s->hidden);
+    return gradient_run(on->context.stream, s, kept.recorded, kept.strides, history, at.l.gradient);
 }
 
 /* ---- receiving ------------------------------------------------------------------------------- */
 
-/* The piece's numbers into their places among the pass's: its columns are neighbours in each row.
- */
+/* The piece's numbers into their places among the pass's: its columns, with `each` numbers, are
+ * neighbours in each row. */
 template <typename T>
 rs_status receive_columns(lane *on, const rs_pass *pass, const piece *p, const T *from, size_t rows,
-                          T *to) {
-    size_t const batch = pass->shape.batch, pitch = pass->shape.radii * batch;
+                          T *to, size_t each = 1) {
+    size_t const batch = pass->shape.batch, width = each * sizeof *to;
     size_t const first = p->first_radius * batch + p->first_sample;
-    return receive_rows(&on->host, from, to + first, p->shape.radii * p->shape.batch * sizeof *to,
-                        pitch * sizeof *to, rows);
+    return receive_rows(&on->host, from, to + first * each, p->shape.radii * p->shape.batch * width,
+                        pass->shape.radii * batch * width, rows);
 }
 
 /* Of the piece's columns: 0 for none, as a record has it. */
@@ -311,6 +342,31 @@ rs_status receive_gradients(lane *on, const rs_pass *pass, const piece *p,
                         width * sizeof *g.exponent, pitch * sizeof *g.exponent, p->shape.groups);
 }
 
+/* The device leaves singular values as it finds them. */
+void sort_singular_values(const rs_pass *pass, const piece *p, double *singular) {
+    size_t const batch = pass->shape.batch, columns = p->shape.radii * p->shape.batch;
+    size_t const values = p->shape.n_singular, k = p->shape.directions;
+    for (size_t g = 0; g < p->shape.groups; ++g) {
+        size_t const first = (g * pass->shape.radii + p->first_radius) * batch + p->first_sample;
+        for (size_t i = 0; i < columns * values; ++i)
+            rs_sort_descending(k, singular + (first * values + i) * k);
+    }
+}
+
+template <typename real>
+rs_status receive_tangents(lane *on, const rs_pass *pass, const piece *p,
+                           const tangent_arrays<real> &t, rs_record *out) {
+    size_t const groups = p->shape.groups, k = p->shape.directions;
+    RS_TRY(receive_columns(on, pass, p, t.stretch, groups, out->stretch, RS_STRETCH_BLOCKS * k));
+    RS_TRY(receive_columns(on, pass, p, t.qr_gap, groups, out->qr_gap));
+    RS_TRY(receive_columns(on, pass, p, t.log_slope, groups, out->log_slope));
+    if (p->shape.n_singular == 0) return RS_OK;
+    RS_TRY(
+        receive_columns(on, pass, p, t.singular, groups, out->singular, p->shape.n_singular * k));
+    sort_singular_values(pass, p, out->singular);
+    return RS_OK;
+}
+
 template <typename real>
 rs_status receive_as(lane *on, const rs_pass *pass, const piece *p, rs_record *out) {
     placed<real> at;
@@ -322,6 +378,7 @@ rs_status receive_as(lane *on, const rs_pass *pass, const piece *p, rs_record *o
     RS_TRY(receive_columns(on, pass, p, a->exponent, rows, out->exponent));
     RS_TRY(receive_columns(on, pass, p, a->nonfinite, groups, out->nonfinite_step));
     put_zeros(pass, p, out->nonfinite_step);
+    if (p->shape.directions > 0) RS_TRY(receive_tangents(on, pass, p, at.l.tangent, out));
     return p->shape.gradients ? receive_gradients(on, pass, p, at.l.gradient, out) : RS_OK;
 }
 
@@ -349,6 +406,11 @@ rs_status piece_send(lane *on, const loaded_weights *weights, const rs_pass *pas
 
 rs_status piece_run(lane *on, const piece *p, bool back) {
     return p->shape.precision == RS_F32 ? run_as<float>(on, p, back) : run_as<double>(on, p, back);
+}
+
+rs_status piece_tangents(lane *on, const piece *p, double *qr_seconds) {
+    return p->shape.precision == RS_F32 ? tangents_as<float>(on, p, qr_seconds)
+                                        : tangents_as<double>(on, p, qr_seconds);
 }
 
 rs_status piece_gradients(lane *on, const piece *p) {

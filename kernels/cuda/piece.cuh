@@ -2,6 +2,7 @@
 #ifndef RS_CUDA_PIECE_CUH
 #define RS_CUDA_PIECE_CUH
 
+#include "clock.cuh"
 #include "path.cuh"
 #include "transfer.cuh"
 #include "weights.cuh"
@@ -16,7 +17,7 @@ struct piece {
 /* When a piece's parts were done, on its lane's stream: `start` comes once the passes of other
  * lanes are over. */
 struct marks {
-    cudaEvent_t send, sent, start, forward, backward, end, receive, received;
+    cudaEvent_t send, sent, start, forward, tangents, backward, end, receive, received;
 };
 
 /* How the weights at the beginning of a lane's memory were packed. */
@@ -35,6 +36,7 @@ struct lane {
     uint64_t size;
     packing packed;
     marks mark;
+    part_clock qr; /* times the QRs of tangents */
 };
 
 /* Bytes of a lane's memory that a piece takes; UINT64_MAX where it is too large for one launch. */
@@ -43,8 +45,9 @@ rs_status piece_bytes(const device_limits *limits, const rs_shape *shape, uint64
 /* All of these queue work on the lane's stream, on whose device the calling thread must be; the
  * last one then waits for it. What is sent may be changed as soon as piece_send is back. */
 rs_status piece_send(lane *on, const loaded_weights *weights, const rs_pass *pass, const piece *p);
-rs_status piece_run(lane *on, const piece *p, bool back); /* one pass */
-rs_status piece_gradients(lane *on, const piece *p);      /* of the weights, behind both */
+rs_status piece_run(lane *on, const piece *p, bool back);               /* one pass */
+rs_status piece_tangents(lane *on, const piece *p, double *qr_seconds); /* between both */
+rs_status piece_gradients(lane *on, const piece *p); /* of the weights, behind both */
 rs_status piece_receive(lane *on, const rs_pass *pass, const piece *p, rs_record *out);
 
 #endif

@@ -115,6 +115,8 @@ static int by_descending(const void *left, const void *right) {
     return (l < r) - (l > r);
 }
 
+void rs_sort_descending(size_t n, double *x) { qsort(x, n, sizeof *x, by_descending); }
+
 static bool is_number(const rs_triangle *t) {
     for (size_t i = 0; i < t->n; ++i)
         if (isnan(t->log_scale[i]) || t->log_scale[i] == INFINITY) return false;
@@ -136,5 +138,5 @@ void rs_triangle_singular_values(const rs_triangle *t, double *out) {
         for (size_t i = 0; i < n; ++i)
             for (size_t j = i + 1; j < n; ++j) moved = rotate_rows(n, u, out, i, j) || moved;
     }
-    qsort(out, n, sizeof *out, by_descending);
+    rs_sort_descending(n, out);
 }

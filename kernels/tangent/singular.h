@@ -8,6 +8,10 @@
 
 #include "../base/block.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct rs_triangle {
     size_t n;
     double *u;         /* [n][n], row i at u + i n */
@@ -26,5 +30,12 @@ void rs_triangle_multiply(const double *r, rs_triangle *t);
 /* ln of its singular values, descending, into out [n]; -inf for 0, NaN where t is not finite. t
  * stays as it is. */
 void rs_triangle_singular_values(const rs_triangle *t, double *out);
+
+/* Puts numbers [n] that are not NaN, or are all NaN, into descending order. */
+void rs_sort_descending(size_t n, double *x);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
