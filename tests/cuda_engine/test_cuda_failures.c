@@ -36,6 +36,21 @@ static rs_shape const many = {.groups = 1,
                               .drive = RS_DRIVE_WEIGHTED,
                               .input_size = 2};
 
+static size_t const singular_at[] = {2};
+
+/* All that a pass can record. */
+static rs_shape const everything = {.groups = 1,
+                                    .radii = 2,
+                                    .batch = 1,
+                                    .hidden = 3,
+                                    .steps = 2,
+                                    .warmup = 1,
+                                    .gradients = true,
+                                    .directions = 3,
+                                    .transient = 1,
+                                    .n_singular = 1,
+                                    .singular_at = singular_at};
+
 static const rs_engine *cuda(void) { return rs_engine_named("cuda"); }
 
 static uint64_t bytes_of(const rs_shape *s) {
@@ -62,11 +77,8 @@ static rs_status use(const engine_case *c, rs_record *out) {
 
 /* The device has memory for the whole pass divided by `pieces`. Of many calls, every third: pieces
  * are alike. */
-static void every_failed_call_is_reported(const char *path, rs_cell cell, int error,
-                                          uint64_t pieces) {
+static void every_failed_call_of(const char *path, rs_shape all, int error, uint64_t pieces) {
     setenv("RHOSWEEP_CUDA_PATH", path, 1);
-    rs_shape all = pieces > 1 ? many : shape;
-    all.cell = cell;
     engine_case c = engine_case_make(all, 0.5, 0.9, 3);
     rs_record record = record_make(&all);
     rs_cuda_on_cpu_reset();
@@ -98,6 +110,13 @@ static void every_failed_call_is_reported(const char *path, rs_cell cell, int er
     unsetenv("RHOSWEEP_CUDA_PATH");
 }
 
+static void every_failed_call_is_reported(const char *path, rs_cell cell, int error,
+                                          uint64_t pieces) {
+    rs_shape all = pieces > 1 ? many : shape;
+    all.cell = cell;
+    every_failed_call_of(path, all, error, pieces);
+}
+
 static void failures_in_turn(void **state) {
     (void)state;
     every_failed_call_is_reported("small", RS_TANH, OUT_OF_MEMORY, 1);
@@ -109,6 +128,7 @@ static void failures_in_turn(void **state) {
     every_failed_call_is_reported("small", RS_LSTM, OUT_OF_MEMORY, 1);
     every_failed_call_is_reported("persistent", RS_LSTM, OUT_OF_MEMORY, 1);
     every_failed_call_is_reported("stepwise", RS_GRU, OUT_OF_MEMORY, 1);
+    every_failed_call_of("small", everything, OUT_OF_MEMORY, 1);
 }
 
 /* A lost device names the call, and is an error of the device, not of the input. */
@@ -133,12 +153,22 @@ static rs_shape cut_shape(bool gradients) {
     return large;
 }
 
+static void expect_same_tangents(const rs_shape *s, const rs_record *a, const rs_record *b) {
+    size_t const columns = s->groups * s->radii * s->batch, each = columns * s->directions;
+    if (s->directions == 0) return;
+    assert_memory_equal(a->stretch, b->stretch, each * RS_STRETCH_BLOCKS * sizeof *a->stretch);
+    assert_memory_equal(a->qr_gap, b->qr_gap, columns * sizeof *a->qr_gap);
+    assert_memory_equal(a->log_slope, b->log_slope, columns * sizeof *a->log_slope);
+    assert_memory_equal(a->singular, b->singular, each * s->n_singular * sizeof *a->singular);
+}
+
 static void expect_same(const rs_shape *s, const rs_record *a, const rs_record *b) {
     size_t const norms = s->groups * s->steps * s->radii * s->batch;
     size_t const gradients = s->gradients ? s->groups * s->radii * RS_N_GRADIENT : 0;
     size_t const states = rs_cell_of(s->cell)->states;
     assert_memory_equal(a->norm2, b->norm2, states * norms * sizeof *a->norm2);
     assert_memory_equal(a->exponent, b->exponent, norms * sizeof *a->exponent);
+    expect_same_tangents(s, a, b);
     if (gradients == 0) return;
     assert_memory_equal(a->gradient2, b->gradient2, gradients * sizeof *a->gradient2);
     assert_memory_equal(a->gradient_exponent, b->gradient_exponent,
@@ -154,7 +184,7 @@ static void expect_pieces(rs_shape large) {
     uint64_t const bytes = bytes_of(&c.pass.shape);
     for (uint64_t part = 2; part <= 8; part *= 2) {
         rs_cuda_on_cpu_set_memory(bytes / part + 4096);
-        assert_int_equal(use(&c, &pieces), RS_OK);
+        if (use(&c, &pieces) != RS_OK) fail_msg("an %d-th: %s", (int)part, rs_message());
         expect_same(&large, &whole, &pieces);
     }
     assert_true((pieces.gradient_seconds > 0.0) == large.gradients);
@@ -181,6 +211,21 @@ static void little_memory_means_smaller_pieces(void **state) {
         expect_pieces(gated);
     }
     unsetenv("RHOSWEEP_CUDA_PATH");
+}
+
+/* Of a tangent its column is the only one that matters, too. */
+static void tangents_do_not_depend_on_the_cut(void **state) {
+    (void)state;
+    rs_shape large = everything;
+    large.radii = 16;
+    large.batch = 3;
+    large.hidden = large.directions = 8;
+    large.gradients = false;
+    expect_pieces(large);
+    large.precision = RS_F64;
+    large.cell = RS_LSTM;
+    large.hidden = 4;
+    expect_pieces(large);
 }
 
 /* Samples are cut apart unless their gradients are to be added up. */
@@ -259,6 +304,7 @@ int main(void) {
         cmocka_unit_test(failures_in_turn),
         cmocka_unit_test(lost_device_fails_the_run),
         cmocka_unit_test(little_memory_means_smaller_pieces),
+        cmocka_unit_test(tangents_do_not_depend_on_the_cut),
         cmocka_unit_test(gradients_take_all_samples_at_once),
         cmocka_unit_test(pieces_travel_while_others_are_worked_on),
         cmocka_unit_test(path_that_does_not_fit_is_refused),
