@@ -69,7 +69,9 @@ def shape_text(shape):
 def parity(run):
     small = {} if run.device.is_real else {"RHOSWEEP_TEST_SMALL": "1"}
     environment = run.programs.environment(RHOSWEEP_TEST_ENGINE=run.device.engine, **small)
-    for name, program in (("parity", run.programs.parity), ("gradients", run.programs.gradients)):
+    programs = run.programs
+    for name, program in (("parity", programs.parity), ("gradients", programs.gradients),
+                          ("tangents", programs.tangents)):
         yield Step("parity", name, [program], limit=90, environment=environment)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from failure import CheckError
 
-NAMES = ("rhosweep", "rhosweep-bench", "test_engine_parity", "test_gradients")
+NAMES = ("rhosweep", "rhosweep-bench", "test_engine_parity", "test_gradients", "test_tangents")
 ABOUT = "bundle.json"  # of a bundle: its commit and how it was built
 UNKNOWN = "unknown"
 
@@ -155,6 +155,10 @@ class Programs:
     @property
     def gradients(self):
         return str(self.paths["test_gradients"])
+
+    @property
+    def tangents(self):
+        return str(self.paths["test_tangents"])
 
     def environment(self, **more):
         """For our programs alone: other libraries beside cuBLAS would be other programs' too."""

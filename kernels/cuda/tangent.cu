@@ -142,7 +142,7 @@ __device__ static void carry_gated(const problem &p, const tangent_arrays<real> 
 /* Takes all tangents along the step whose coefficients are in that sheet, from 0: they are in
  * h[sheet % 2] before it. */
 template <typename real, int TALL, int WIDE, cell_kind KIND>
-__global__ void __launch_bounds__(tile<real, TALL, WIDE>::THREADS)
+__global__ void __launch_bounds__(tile<real, TALL, WIDE>::THREADS, tile<real, TALL, WIDE>::RESIDENT)
     carry_kernel(problem p, arrays<real> a, trace_strides kept, tangent_arrays<real> t, int sheet) {
     using Cell = cell_of_kind<KIND>;
     using shape = tile<real, TALL, WIDE>;
@@ -310,14 +310,14 @@ __device__ static void fill_numbers(double *to, size_t count, double x) {
 
 /* What is known of a column only at the end. One that is not finite has NaN throughout. */
 template <typename real>
-__global__ void finish_kernel(problem p, rs_shape shape, arrays<real> a, trace_strides kept,
-                              tangent_arrays<real> t) {
+__global__ void finish_kernel(problem p, rs_shape shape, bool has_slopes, arrays<real> a,
+                              trace_strides kept, tangent_arrays<real> t) {
     __shared__ double of_warp[SUM_WARPS];
     size_t const column = blockIdx.x, k = (size_t)t.directions;
     bool const known = a.nonfinite[column] == NEVER && t.lost[column] == 0;
-    bool const has_slopes = known && rs_has_slopes(&shape);
-    double sum = has_slopes ? 0.0 : NAN;
-    if (has_slopes && p.sloped()) sum = block_sum(sum_of_logs(p, a, kept, column), of_warp);
+    double sum = known && has_slopes ? 0.0 : NAN;
+    if (known && has_slopes && p.sloped())
+        sum = block_sum(sum_of_logs(p, a, kept, column), of_warp);
     if (threadIdx.x == 0) {
         t.log_slope[column] = sum / ((double)p.hidden * p.steps);
         t.qr_gap[column] = (unsigned)t.schedule[column].most;
@@ -431,7 +431,8 @@ template <typename real> struct course {
 
     rs_status finish() const {
         return launch("finish_kernel", finish_kernel<real>, columns(),
-                      dim3(SUM_WARPS * FRAME_LANES), 0, way.stream, p, *shape, a, kept, t);
+                      dim3(SUM_WARPS * FRAME_LANES), 0, way.stream, p, *shape, rs_has_slopes(shape),
+                      a, kept, t);
     }
 };
 
