@@ -118,12 +118,13 @@ def main():
         return compute_sanitizer(arguments, call)
     made = {"rhosweep": rhosweep, "rhosweep-bench": bench, "python": python,
             "test_engine_parity": lambda arguments: print("[  PASSED  ] 12 test(s)."),
-            "test_gradients": lambda arguments: print("[  PASSED  ] 14 test(s).")}
+            "test_gradients": lambda arguments: print("[  PASSED  ] 14 test(s)."),
+            "test_tangents": lambda arguments: print("[  PASSED  ] 9 test(s).")}
     return made[name](arguments)
 
 
-NAMES = ("rhosweep", "rhosweep-bench", "test_engine_parity", "test_gradients", "nvidia-smi", "compute-sanitizer",
-         "python")
+NAMES = ("rhosweep", "rhosweep-bench", "test_engine_parity", "test_gradients", "test_tangents", "nvidia-smi",
+         "compute-sanitizer", "python")
 
 
 def install(folder):
