@@ -31,10 +31,10 @@ static int leave_folder(void **state) {
 }
 
 static void sweep(const char *output, size_t devices) {
-    static const char *const pairs[] = {"quiet",     "yes",     "hidden",    "10,70",  "steps",
-                                        "6",         "batch",   "3",         "seeds",  "0:5",
-                                        "rho",       "0.5,1,2", "loss",      "random", "input",
-                                        "noise:0.5", "cell",    "tanh,lstm", "memory", "4M"};
+    static const char *const pairs[] = {
+        "quiet", "yes",       "hidden", "10,70",   "steps",    "6",      "batch", "3",
+        "seeds", "0:5",       "rho",    "0.5,1,2", "loss",     "random", "input", "noise:0.5",
+        "cell",  "tanh,lstm", "memory", "4M",      "lyapunov", "2"};
     rs_spec spec;
     rs_sweep_outcome outcome;
     assert_int_equal(rs_spec_init(&spec), RS_OK);
@@ -64,7 +64,7 @@ static char *table(const char *path, const char *name) {
 }
 
 static void test_two_devices_give_the_tables_of_one(void **state) {
-    static const char *const names[] = {"profile", "decay", "seeds", "critical"};
+    static const char *const names[] = {"profile", "decay", "seeds", "critical", "lyapunov"};
     (void)state;
     sweep("one.db", 1);
     sweep("two.db", 2);
