@@ -172,3 +172,22 @@ def test_exponents_do_not_depend_on_how_often_qr_comes(tmp_path):
             if every is None:
                 assert float(got["exponent"]) == pytest.approx(exponent, rel=0, abs=1e-6)
         assert compared > 300
+
+
+def test_chaos_is_that_of_large_networks(tmp_path):
+    """Undriven networks of 128 units at g = 3, beside one of 4096 (github.com/davidclark1/rnn-lyapunov). What is
+    missing falls as 1/N: about 2% at 256 units, 1% at 512, and so 4% here, more of the entropy rate."""
+    database = sweep(tmp_path / "x.db", "--hidden", "128", "--rho", "3.15", "--input", "zero", "--h0", "normal:1",
+                     "--warmup", "100", "--transient", "100", "--steps", "300", "--batch", "1", "--seeds", "0:3",
+                     "--loss", "random", "--precision", "f64", "--engine", "cpu", "--lyapunov", "all")
+    summary = rows("lyapunov-summary", database)
+    per_unit = {"largest": 1, "kaplan_yorke": 128, "entropy_rate": 128}
+    published = {"largest": 0.30958, "kaplan_yorke": 0.28717, "entropy_rate": 0.025106}
+    for name, most in (("largest", 0.1), ("kaplan_yorke", 0.07), ("entropy_rate", 0.13)):
+        mean = sum(float(row[name]) for row in summary) / len(summary) / per_unit[name]
+        assert -most < mean / published[name] - 1.0 < 0.02, name
+    for row in summary:
+        assert abs(float(row["sum_rule_residual"])) < 1e-8
+    mean = sum(float(row["mean"]) for row in summary) / len(summary)
+    g = sum(float(row["g"]) for row in summary) / len(summary)
+    assert mean == pytest.approx(-2.27390 - 1.05 * (g - 3.0), abs=0.03)  # 1.05: its slope at 256 and 512 units
