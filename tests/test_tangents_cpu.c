@@ -217,6 +217,124 @@ static void columns_that_are_not_finite_have_nan(void **state) {
     engine_case_free(&c);
 }
 
+/* ---- QR ------------------------------------------------------------------------------------- */
+
+enum { MOST_TANGENTS = 130 };
+
+/* A frame [rows][pitch] and what QR makes of it, each number from its place alone. */
+typedef struct framed {
+    size_t rows, k, pitch;
+    double *given, *q, log_r[MOST_TANGENTS], *r;
+    void *scratch;
+} framed;
+
+static double *aligned_numbers(size_t count) {
+    double *const made = aligned_alloc(64, (count * sizeof *made + 63) / 64 * 64);
+    assert_non_null(made);
+    memset(made, 0, count * sizeof *made);
+    return made;
+}
+
+static framed framed_make(const rs_cpu_frame *frame, size_t rows, size_t k, double size) {
+    framed f = {.rows = rows, .k = k, .pitch = (size_t)rs_cpu_frame_pitch(k)};
+    f.given = aligned_numbers(rows * f.pitch);
+    f.q = aligned_numbers(rows * f.pitch);
+    f.r = aligned_numbers(k * k);
+    f.scratch = aligned_numbers((size_t)frame->bytes(rows, k) / sizeof(double));
+    for (size_t i = 0; i < rows; ++i)
+        for (size_t j = 0; j < k; ++j)
+            f.given[i * f.pitch + j] =
+                size * sin(1.0 + (double)(i * i) + 3.0 * (double)j * (double)(i + 1));
+    return f;
+}
+
+static void framed_free(framed *f) {
+    free(f->given);
+    free(f->q);
+    free(f->r);
+    free(f->scratch);
+}
+
+static void framed_run(const rs_cpu_frame *frame, framed *f) {
+    memcpy(f->q, f->given, f->rows * f->pitch * sizeof *f->q);
+    frame->orthonormalise(f->rows, f->k, f->q, f->log_r, f->r, f->scratch);
+}
+
+static void assert_near(double got, double want, double most) {
+    if (!(fabs(got - want) <= most)) fail_msg("%.17g, not %.17g", got, want);
+}
+
+/* Q^T Q = 1, Q R is what was given, R is upper triangular with R_ii = e^log_r >= 0, and nothing
+ * stands beyond k. */
+static void expect_qr(const framed *f, double size) {
+    for (size_t a = 0; a < f->k; ++a)
+        for (size_t b = 0; b < f->k; ++b) {
+            double dot = 0.0;
+            for (size_t i = 0; i < f->rows; ++i)
+                dot += f->q[i * f->pitch + a] * f->q[i * f->pitch + b];
+            assert_near(dot, a == b ? 1.0 : 0.0, 1e-13);
+            if (a > b) assert_true(f->r[b * f->k + a] == 0.0);
+        }
+    for (size_t j = 0; j < f->k; ++j) {
+        assert_true(f->r[j * f->k + j] >= 0.0);
+        if (f->r[j * f->k + j] > 0.0) assert_near(f->log_r[j], log(f->r[j * f->k + j]), 1e-12);
+        for (size_t i = 0; i < f->rows; ++i) {
+            double sum = 0.0;
+            for (size_t l = 0; l <= j; ++l)
+                sum += f->q[i * f->pitch + l] * (f->r[j * f->k + l] / size);
+            assert_near(sum, f->given[i * f->pitch + j] / size, 1e-12);
+        }
+    }
+    for (size_t i = 0; i < f->rows; ++i)
+        for (size_t j = f->k; j < f->pitch; ++j) assert_true(f->q[i * f->pitch + j] == 0.0);
+}
+
+/* Of any shape and size, with a tangent of zeros and two that are the same. */
+static void frames_of(const rs_cpu_frame *frame) {
+    static const size_t shape[][2] = {{1, 1},  {3, 2},   {8, 8},    {9, 9},
+                                      {40, 7}, {33, 33}, {130, 100}};
+    static const double size[] = {1.0, 1e-200, 1e200, 1e-300, 1e300};
+    for (size_t n = 0; n < sizeof shape / sizeof *shape; ++n)
+        for (size_t s = 0; s < sizeof size / sizeof *size; ++s) {
+            framed f = framed_make(frame, shape[n][0], shape[n][1], size[s]);
+            framed_run(frame, &f);
+            expect_qr(&f, size[s]);
+            for (size_t i = 0; i < f.rows; ++i) {
+                f.given[i * f.pitch + f.k / 2] = 0.0;
+                if (f.k > 4) f.given[i * f.pitch + f.k - 1] = f.given[i * f.pitch];
+            }
+            framed_run(frame, &f);
+            expect_qr(&f, size[s]);
+            framed_free(&f);
+        }
+}
+
+static void frames_are_orthonormal(void **state) {
+    (void)state;
+    for (const rs_cpu_kernel *const *k = rs_cpu_kernels(RS_F32); *k; ++k)
+        frames_of((*k)->tangent->frame);
+    for (const rs_cpu_kernel *const *k = rs_cpu_kernels(RS_F64); *k; ++k)
+        frames_of((*k)->tangent->frame);
+}
+
+/* They are left as they are, and nothing is said of them. */
+static void frames_that_are_not_finite_are_left(void **state) {
+    (void)state;
+    const rs_cpu_frame *frame = (*rs_cpu_kernels(RS_F64))->tangent->frame;
+    static const double wrong[] = {INFINITY, -INFINITY, NAN};
+    for (size_t i = 0; i < 3; ++i) {
+        framed f = framed_make(frame, 20, 9, 1.0);
+        f.given[13 * f.pitch + 8] = wrong[i];
+        framed_run(frame, &f);
+        assert_memory_equal(f.q, f.given, f.rows * f.pitch * sizeof *f.q);
+        for (size_t j = 0; j < f.k; ++j) assert_true(isnan(f.log_r[j]));
+        for (size_t j = 0; j < f.k * f.k; ++j) assert_true(isnan(f.r[j]));
+        framed_free(&f);
+    }
+}
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
 /* `size` is one of the shape's. */
 static void expect_never_fewer(const rs_shape *shape, size_t *of, size_t first, size_t end) {
     uint64_t last = 0, now;
@@ -286,6 +404,8 @@ int main(void) {
         cmocka_unit_test(fused_instruction_sets_have_the_same_bits),
         cmocka_unit_test(other_results_are_as_without),
         cmocka_unit_test(columns_that_are_not_finite_have_nan),
+        cmocka_unit_test(frames_are_orthonormal),
+        cmocka_unit_test(frames_that_are_not_finite_are_left),
         cmocka_unit_test(bytes_grow_with_every_size),
         cmocka_unit_test(a_tile_stops_between_its_columns),
     };

@@ -5,12 +5,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 /* OpenBLAS has a buffer of 128 MiB, mostly untouched, for every thread that is in a call at once,
  * and keeps it. */
 static size_t const buffer_bytes = (size_t)129 << 20;
-enum { HELPERS = 32 }; /* of a sweep, that prepare and fit beside the engine's threads */
+enum { MOST_BUFFERS = 33 }; /* the helpers of a sweep, and the thread of the engine reference */
 
 static pthread_once_t prepared = PTHREAD_ONCE_INIT;
 static bool ample;                                                /* room for all of them */
@@ -26,8 +25,7 @@ static bool has_room_for(size_t buffers) {
 
 static void prepare(void) {
     openblas_set_num_threads(1);
-    long const processors = sysconf(_SC_NPROCESSORS_ONLN);
-    ample = has_room_for(HELPERS + (processors > 0 ? (size_t)processors : 1));
+    ample = has_room_for(MOST_BUFFERS);
 }
 
 void rs_blas_on_one_thread(void) { (void)pthread_once(&prepared, prepare); }

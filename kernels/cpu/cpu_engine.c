@@ -224,9 +224,6 @@ typedef struct run_state {
     size_t parts;       /* that the driver is told of: items, or with tangents columns */
     atomic_size_t done; /* finished parts */
     atomic_bool stop;
-    atomic_bool failed; /* a thread has, and the first one says why: */
-    rs_status status;
-    char why[256];
 } run_state;
 
 /* ---- loading ------------------------------------------------------------------------------- */
@@ -344,23 +341,12 @@ static void report(run_state *r, int thread) {
         atomic_store(&r->stop, true);
 }
 
-/* A thread's message is its own, so it is copied. */
-static void stop_for(run_state *r, rs_status status) {
-    atomic_store(&r->stop, true);
-    if (atomic_exchange(&r->failed, true)) return;
-    r->status = status;
-    snprintf(r->why, sizeof r->why, "%s", rs_message());
-}
-
 /* Column by column, each of which may take seconds. */
 static void carry_tangents(run_state *r, const rs_cpu_tile *tile, int thread) {
     rs_cpu_tangent_seconds *seconds = &r->self->passes[thread].tangent;
     for (size_t column = 0; column < tile->columns && !atomic_load(&r->stop); ++column) {
-        rs_status const status = r->kernel->tangent->carry(tile, column, seconds);
-        if (status == RS_OK)
-            report(r, thread);
-        else
-            stop_for(r, status);
+        r->kernel->tangent->carry(tile, column, seconds);
+        report(r, thread);
     }
 }
 
@@ -579,7 +565,6 @@ static rs_status run(void *handle, const rs_pass *pass, rs_record *out) {
     double const start = rs_seconds();
     double const filling = deal(&r, cost_of(shape) < SMALL_COST ? 1 : self->threads);
     share_out(self, filling, rs_seconds() - start - filling, out);
-    if (atomic_load(&r.failed)) return rs_fail(r.status, "engine cpu: %s", r.why);
     if (atomic_load(&r.stop)) return rs_fail(RS_EINTERRUPTED, "engine cpu: interrupted");
     return RS_OK;
 }

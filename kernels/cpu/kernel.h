@@ -1,8 +1,9 @@
 /* What the scheduler (cpu_engine.c) asks of a tile kernel, and the kernels that there are: tile.c,
- * gradient.c and tangent.c, compiled for each instruction set and precision. */
+ * gradient.c, tangent.c and frame.c, compiled for each instruction set and precision. */
 #ifndef RS_CPU_KERNEL_H
 #define RS_CPU_KERNEL_H
 
+#include "../base/block.h"
 #include "../base/sizes.h"
 #include "../drive.h"
 
@@ -59,12 +60,22 @@ typedef struct rs_cpu_tangent_seconds {
     double carrying, qr;
 } rs_cpu_tangent_seconds;
 
+/* QR of a column's k tangents, which stand side by side: q is double [rows][pitch], zeros beyond k,
+ * 64-byte aligned as is its scratch. Whole vectors of either precision fill a row. */
+static inline uint64_t rs_cpu_frame_pitch(size_t k) { return rs_size_round_up(k, 16); }
+typedef struct rs_cpu_frame {
+    uint64_t (*bytes)(size_t rows, size_t k);
+    /* As rs_frame_orthonormalise. */
+    void (*orthonormalise)(size_t rows, size_t k, double *q, double *log_r, double *r,
+                           void *scratch);
+} rs_cpu_frame;
+
 /* Tangents, column by column. */
 typedef struct rs_cpu_tangent {
     uint64_t (*bytes)(const rs_shape *shape);
-    /* Those of one column of a tile, after forward, with the same scratch. Errors of
-     * rs_blas_begin. */
-    rs_status (*carry)(const rs_cpu_tile *tile, size_t column, rs_cpu_tangent_seconds *seconds);
+    /* Those of one column of a tile, after forward, with the same scratch. */
+    void (*carry)(const rs_cpu_tile *tile, size_t column, rs_cpu_tangent_seconds *seconds);
+    const rs_cpu_frame *frame; /* their QR, of the same instruction set */
 } rs_cpu_tangent;
 
 typedef struct rs_cpu_kernel {
@@ -96,9 +107,10 @@ rs_status rs_cpu_kernel_choose(rs_precision precision, const rs_cpu_kernel **out
 /* Kernels of this precision that run on this processor, best first, ended by NULL. */
 const rs_cpu_kernel *const *rs_cpu_kernels(rs_precision precision);
 
-/* The kernel's gradients and tangents have its name with these behind. */
+/* The kernel's other parts have its name with these behind. */
 #define RS_CPU_JOIN(a, b)          a##b
 #define RS_CPU_GRADIENT_OF(kernel) RS_CPU_JOIN(kernel, _gradient)
 #define RS_CPU_TANGENT_OF(kernel)  RS_CPU_JOIN(kernel, _tangent)
+#define RS_CPU_FRAME_OF(kernel)    RS_CPU_JOIN(kernel, _frame)
 
 #endif

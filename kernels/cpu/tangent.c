@@ -12,9 +12,8 @@
  * them goes several steps before the next one is begun, as it stays in the first cache while W0
  * comes from the second. Each sum runs over k = 0 .. H - 1 with one fma each, and nothing is summed
  * across lanes: neither chunks nor the columns of a tile nor instruction sets that have fma change
- * a bit. Between chunks tangents are kept in double, as QR takes them. */
+ * a bit. Between chunks tangents are kept in double, as QR (frame.c) takes them. */
 #include "../base/clock.h"
-#include "../tangent/frame.h"
 #include "../tangent/schedule.h"
 #include "../tangent/singular.h"
 #include "product.h"
@@ -23,12 +22,15 @@
 /* Steps that a chunk goes at most before the next one is begun. */
 enum { MOST_STEPS = RS_MOST_GAP };
 
+extern const rs_cpu_frame RS_CPU_FRAME_OF(RS_KERNEL);
+
 /* In rs_cpu_tile.tangents; what it holds is one column's. */
 typedef struct workspace {
-    double *frame; /* [k][S H] */
-    double *log_r; /* [k] */
-    double *r;     /* [k][k], with singular values alone */
-    rs_frame_work qr;
+    double *frame; /* [S H][pitch], tangents side by side */
+    size_t pitch;
+    double *log_r;       /* [k] */
+    double *r;           /* [k][k], with singular values alone */
+    void *qr;            /* rs_cpu_frame.bytes() */
     rs_triangle product; /* of the recorded steps' R's, likewise */
     real *coefficients;  /* [MOST_STEPS][H][kept_of()] */
     real *h[2];          /* [H][width] a chunk, by turns */
@@ -46,9 +48,11 @@ static uint64_t state_rows(const rs_shape *shape) {
 static workspace deal(const rs_shape *shape, rs_block *block) {
     uint64_t const k = shape->directions, rows = state_rows(shape), vectors = vectors_of(shape);
     uint64_t const row = (vectors < MAX_VECTORS ? vectors : MAX_VECTORS) * VECTOR_BYTES;
-    workspace w = {.frame = rs_block_take(block, k, rs_size_mul(rows, sizeof(double)))};
+    uint64_t const pitch = rs_cpu_frame_pitch(shape->directions);
+    workspace w = {.frame = rs_block_take(block, rows, rs_size_mul(pitch, sizeof(double)))};
+    w.pitch = (size_t)pitch;
     w.log_r = rs_block_take(block, k, sizeof(double));
-    w.qr = rs_frame_deal((size_t)k, block);
+    w.qr = rs_block_take(block, 1, RS_CPU_FRAME_OF(RS_KERNEL).bytes((size_t)rows, (size_t)k));
     if (shape->n_singular > 0) {
         w.r = rs_block_take(block, k, rs_size_mul(k, sizeof(double)));
         w.product = rs_triangle_deal((size_t)k, block);
@@ -179,91 +183,36 @@ static void carry_step(const column *of, size_t vectors, const real *coefficient
     }
 }
 
-/* At most LANES tangents by LANES rows of the state, in the frame and in a chunk. */
-typedef struct square {
-    size_t tangents, rows;
-    double *frame; /* [tangents][S H] */
-    real *chunk;   /* [rows][width] */
-    size_t frame_row, width;
-} square;
-
-typedef void (*square_fn)(const square *s);
-
-/* From the frame to the chunk; zeros fill up the vectors. */
-INLINE void load_part(const square *s, size_t tangents, size_t rows) {
-    vreal x[LANES];
-    for (size_t j = 0; j < LANES; ++j) {
-        real row[LANES] = {0};
-        for (size_t i = 0; j < tangents && i < rows; ++i)
-            row[i] = (real)s->frame[j * s->frame_row + i];
-        x[j] = v_load_unaligned(row);
-    }
-    v_transpose(x);
-    for (size_t i = 0; i < rows; ++i) v_store(s->chunk + i * s->width, x[i]);
-}
-
-/* And back. */
-INLINE void store_part(const square *s, size_t tangents, size_t rows) {
-    vreal x[LANES];
-    for (size_t i = 0; i < LANES; ++i) x[i] = i < rows ? v_load(s->chunk + i * s->width) : v_set(0);
-    v_transpose(x);
-    for (size_t j = 0; j < tangents; ++j)
-        for (size_t i = 0; i < rows; ++i) s->frame[j * s->frame_row + i] = (double)x[j][i];
-}
-
-/* Whole squares by loops whose lengths are known when compiling. */
-static void load_square(const square *s) {
-    if (s->tangents == LANES && s->rows == LANES)
-        load_part(s, LANES, LANES);
-    else
-        load_part(s, s->tangents, s->rows);
-}
-
-static void store_square(const square *s) {
-    if (s->tangents == LANES && s->rows == LANES)
-        store_part(s, LANES, LANES);
-    else
-        store_part(s, s->tangents, s->rows);
-}
-
-/* Moves H rows of the state, from `first` on, of vector `index` of all tangents; `chunk` is where
- * that vector lies in an array [H][width]. */
-static void move_vector(const column *of, square_fn move, size_t index, size_t first, real *chunk,
-                        size_t width) {
-    const rs_shape *shape = of->tile->shape;
-    size_t const rows = (size_t)state_rows(shape), tangent = index * LANES;
-    size_t const tangents = shape->directions - tangent;
-    for (size_t i = 0; i < shape->hidden; i += LANES) {
-        size_t const left = shape->hidden - i;
-        real *const rows_of_chunk = chunk + i * width;
-        square const s = {.tangents = tangents < LANES ? tangents : LANES,
-                          .rows = left < LANES ? left : LANES,
-                          .frame = of->w.frame + tangent * rows + first + i,
-                          .chunk = rows_of_chunk,
-                          .frame_row = rows,
-                          .width = width};
-        move(&s);
-    }
+/* H rows of the frame, vectors first .. end of their tangents, to or from an array [H][width]. */
+INLINE void move_rows(const column *of, size_t first, size_t end, bool out, double *rows,
+                      real *chunk) {
+    size_t const width = (end - first) * LANES, pitch = of->w.pitch;
+    rows += first * LANES;
+    for (size_t i = 0; i < of->tile->shape->hidden; ++i)
+        for (size_t j = 0; j < width; ++j) {
+            if (out)
+                rows[i * pitch + j] = (double)chunk[i * width + j];
+            else
+                chunk[i * width + j] = (real)rows[i * pitch + j];
+        }
 }
 
 /* Moves vectors first .. end of the tangents, which are a chunk with dh in h. */
-static void move_chunk(const column *of, square_fn move, size_t first, size_t end, real *h) {
-    size_t const hidden = of->tile->shape->hidden, width = (end - first) * LANES;
-    for (size_t v = first; v < end; ++v) {
-        size_t const at = (v - first) * LANES;
-        move_vector(of, move, v, 0, h + at, width);
-        if (of->tile->shape->cell == RS_LSTM) move_vector(of, move, v, hidden, of->w.c + at, width);
-    }
+INLINE void move_chunk(const column *of, size_t first, size_t end, bool out, real *h) {
+    const rs_shape *shape = of->tile->shape;
+    move_rows(of, first, end, out, of->w.frame, h);
+    if (shape->cell == RS_LSTM)
+        move_rows(of, first, end, out, of->w.frame + shape->hidden * of->w.pitch, of->w.c);
 }
 
 /* Takes vectors first .. end of the tangents so many steps along. */
 static void carry_chunk(const column *of, size_t first, size_t end, size_t steps) {
     size_t const size = of->tile->shape->hidden * kept_of(of->tile->shape);
     const workspace *w = &of->w;
-    move_chunk(of, load_square, first, end, w->h[0]);
+    move_chunk(of, first, end, false, w->h[0]);
     for (size_t n = 0; n < steps; ++n)
         carry_step(of, end - first, w->coefficients + n * size, w->h[n % 2], w->h[(n + 1) % 2]);
-    move_chunk(of, store_square, first, end, w->h[steps % 2]);
+    move_chunk(of, first, end, true, w->h[steps % 2]);
 }
 
 /* ---- a column ------------------------------------------------------------------------------- */
@@ -312,13 +261,13 @@ static void add_product(const column *of, size_t step) {
 }
 
 /* QR after `step`, and what it tells. */
-static rs_status make_orthonormal(column *of, size_t step) {
+static void make_orthonormal(column *of, size_t step) {
     const rs_shape *shape = of->tile->shape;
     size_t const k = shape->directions;
     const double *log_r = of->w.log_r;
     bool const multiplies = keeps_product(of, step);
-    RS_TRY(rs_frame_orthonormalise((size_t)state_rows(shape), k, of->w.frame, of->w.log_r,
-                                   multiplies ? of->w.r : NULL, &of->w.qr));
+    RS_CPU_FRAME_OF(RS_KERNEL).orthonormalise((size_t)state_rows(shape), k, of->w.frame,
+                                              of->w.log_r, multiplies ? of->w.r : NULL, of->w.qr);
     double least = log_r[0], most = log_r[0];
     for (size_t i = 0; i < k; ++i) {
         least = fmin(least, log_r[i]);
@@ -329,7 +278,6 @@ static rs_status make_orthonormal(column *of, size_t step) {
     for (size_t i = 0; step > shape->transient && i < k; ++i) stretch[i] += log_r[i];
     if (multiplies && of->finite) add_product(of, step);
     rs_qr_note(&of->schedule, shape, shape->singular_at, step, least, most);
-    return RS_OK;
 }
 
 static column begin(const rs_cpu_tile *tile, size_t index) {
@@ -346,8 +294,8 @@ static column begin(const rs_cpu_tile *tile, size_t index) {
     for (size_t gate = 0; gate < rs_cell_of(shape->cell)->gates; ++gate)
         of.scale[gate] = ((const real *)tile->scale)[gate * tile->vectors * LANES + index];
     memset(of.stretch, 0, RS_STRETCH_BLOCKS * k * sizeof *of.stretch);
-    memset(of.w.frame, 0, rows * k * sizeof *of.w.frame);
-    for (size_t j = 0; j < k; ++j) of.w.frame[j * rows + j] = 1.0;
+    memset(of.w.frame, 0, rows * of.w.pitch * sizeof *of.w.frame);
+    for (size_t j = 0; j < k; ++j) of.w.frame[j * of.w.pitch + j] = 1.0;
     if (shape->n_singular == 0) return of;
     of.singular = tile->singular + index * shape->n_singular * k;
     rs_triangle_identity(&of.w.product);
@@ -403,7 +351,7 @@ static void record(const column *of) {
     fill(of->singular, shape->n_singular * k, NAN);
 }
 
-static rs_status carry(const rs_cpu_tile *tile, size_t index, rs_cpu_tangent_seconds *seconds) {
+static void carry(const rs_cpu_tile *tile, size_t index, rs_cpu_tangent_seconds *seconds) {
     const rs_shape *shape = tile->shape;
     size_t const end = shape->transient + shape->steps;
     double before = rs_seconds();
@@ -416,14 +364,14 @@ static rs_status carry(const rs_cpu_tile *tile, size_t index, rs_cpu_tangent_sec
         if (!due) continue;
         double const carried = rs_seconds();
         seconds->carrying += carried - before;
-        RS_TRY(make_orthonormal(&of, step));
+        make_orthonormal(&of, step);
         before = rs_seconds();
         seconds->qr += before - carried;
     }
     record(&of);
     seconds->carrying += rs_seconds() - before;
-    return RS_OK;
 }
 
 extern const rs_cpu_tangent RS_CPU_TANGENT_OF(RS_KERNEL);
-const rs_cpu_tangent RS_CPU_TANGENT_OF(RS_KERNEL) = {.bytes = bytes, .carry = carry};
+const rs_cpu_tangent RS_CPU_TANGENT_OF(RS_KERNEL) = {
+    .bytes = bytes, .carry = carry, .frame = &RS_CPU_FRAME_OF(RS_KERNEL)};
