@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 # The folders of host/ in the order of the data. A file may include its own folder and earlier ones.
-FOLDERS = ["spec", "plan", "fit", "work", "store", "table", "sweep", "commands", "usage"]
+FOLDERS = ["spec", "plan", "fit", "train", "work", "store", "table", "sweep", "commands", "usage"]
 RANK = {f"host/{folder}": rank for rank, folder in enumerate(FOLDERS)} | {"host": len(FOLDERS)}
 
 SQL_HOMES = ("host/store/", "host/table/")

@@ -7,16 +7,14 @@
 #ifndef RS_RANDOM_H
 #define RS_RANDOM_H
 
+#include "both.h"
+
 #include <Random123/philox.h>
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
 
-#ifdef __CUDACC__
-#define RS_RANDOM_FN static inline __host__ __device__
-#else
-#define RS_RANDOM_FN static inline
-#endif
+#define RS_RANDOM_FN RS_BOTH static inline
 
 /* Which quantity a number belongs to; part of the counter. The values are fixed for all time:
  * changing one changes every result. */
@@ -33,7 +31,9 @@ typedef enum rs_stream {
     RS_STREAM_BOOTSTRAP = 10,
     RS_STREAM_GATE_BIAS = 11,
     RS_STREAM_EIGENVALUE = 12,
-    RS_STREAM_DENSITY = 13
+    RS_STREAM_DENSITY = 13,
+    RS_STREAM_TASK = 14,
+    RS_STREAM_EVALUATION = 15
 } rs_stream;
 
 /* Two uniforms with 53 random bits each, out[0] in (0, 1], out[1] in [0, 1).
