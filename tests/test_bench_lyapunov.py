@@ -95,9 +95,10 @@ def test_our_row():
 def test_ratios_are_taken_within_a_round():
     rounds = [{**script.our_row(document(), SHAPE), "ms": ours, "rival_ms": {"numpy_loop": theirs}}
               for ours, theirs in ((100.0, 1000.0), (200.0, 2400.0), (100.0, 3000.0))]
-    row = script.row({"shape": SHAPE, "qr": script.CHOSEN, "rounds": rounds})
+    every_step = [{"rival_ms": {"numpy_loop": theirs}} for theirs in (2000.0, 4000.0, 1500.0)]
+    row = script.row({"shape": SHAPE, "qr": script.CHOSEN, "rounds": rounds}, every_step)
     assert row == ["128,1,21,100", "chosen", "4", "100 (100 to 200)", "50% (50 to 50)", "50% (50 to 50)",
-                   "12.0 (10.0 to 30.0)", ""]
+                   "12.0 (10.0 to 30.0)", "", "20.0 (15.0 to 20.0)"]
 
 
 def test_a_library_that_is_not_there_is_left_out_with_its_reason(tmp_path):
