@@ -20,6 +20,10 @@
  * Weights are loaded once and any number of passes run with them:
  *
  *     open -> load -> run, run, ... -> load -> run, ... -> close
+ *
+ * or are learnt:
+ *
+ *     open -> load -> run, learn, run, learn, ... -> fetch -> close
  */
 #ifndef RS_ENGINE_H
 #define RS_ENGINE_H
@@ -65,6 +69,11 @@ typedef struct rs_shape {
     rs_precision precision; /* of arrays and arithmetic; norms are summed in double */
     bool raw;               /* plain arithmetic: no range extension, slopes from values: 1 - h^2 */
     bool gradients;         /* record the weights' gradients too */
+    bool learns;            /* of gradients, one radius and scales of 1: keep the gradients
+                               themselves, for learn() and fetch(), of a loss that the pass asks
+                               for */
+    bool every_step;        /* of shapes that learn: the loss is asked about every recorded step,
+                               else about the last */
     size_t directions;      /* k, 1 .. S H: tangents of each column (see rs_record); 0: none */
     size_t transient;       /* of the warm-up's last steps, along which tangents are carried too;
                                0 without */
@@ -107,6 +116,11 @@ typedef struct rs_drive {
     size_t input_batch;  /* samples in a row of `input` */
 } rs_drive;
 
+/* The same to be written to; NULL for what is not wanted. */
+typedef struct rs_parameter_arrays {
+    double *weight_hh, *weight_ih, *bias_ih, *bias_hh;
+} rs_parameter_arrays;
+
 /* What the columns of one group are given. All arrays are borrowed for the call, and finite. */
 typedef struct rs_columns {
     const double *scale;                /* [R][K]  s_k of every radius */
@@ -121,12 +135,20 @@ typedef struct rs_columns {
  * Returns false to stop: run() then ends early with RS_EINTERRUPTED. */
 typedef bool (*rs_tick)(void *arg, double fraction);
 
+/* Asked once for every group, after its forward pass; groups may be asked about at once, by any
+ * threads. `state` [asked][B][H] has h_t of every recorded step, or of the last one; fills `delta`,
+ * alike, with the loss's own dL/dh_t. */
+typedef void (*rs_loss_asked)(void *arg, size_t group, const double *state, double *delta);
+
 /* One unroll of the networks that are loaded. */
 typedef struct rs_pass {
     rs_shape shape;       /* groups as loaded; any part of their radii and samples */
     const rs_columns *of; /* [G] */
     rs_tick tick;         /* may be NULL */
     void *tick_arg;
+    rs_loss_asked loss; /* of shapes that learn, in the place of the columns' delta and step_delta,
+                           which are not read */
+    void *loss_arg;
 } rs_pass;
 
 /* The weights' gradients, in the order of PyTorch's parameters. */
@@ -239,6 +261,15 @@ typedef struct rs_engine {
     /* Runs one pass. The result depends on it and the weights alone: not on threads, nor on which
      * columns stand beside which. Allocates nothing. */
     rs_status (*run)(void *self, const rs_pass *pass, rs_record *out);
+
+    /* After a pass that learns: parameters -= rate[g] gradient, of every group. Sums are made in
+     * double, and W rounded to the precision for the passes to come. A rate of 0 leaves a group as
+     * it is, whatever its gradient. NULL, as fetch, for an engine that does not learn, whose
+     * bytes() refuses such shapes. */
+    rs_status (*learn)(void *self, const double *rate);
+
+    /* Copies a group's parameters, or the gradients of the last pass. */
+    rs_status (*fetch)(void *self, size_t group, bool gradient, const rs_parameter_arrays *out);
 
     /* Frees all; NULL is allowed. */
     void (*close)(void *self);

@@ -590,6 +590,8 @@ static rs_status bytes(size_t device, const rs_shape *shape, const rs_resources 
                        uint64_t *out) {
     (void)device;
     const rs_cpu_kernel *kernel;
+    if (shape->learns)
+        return rs_fail(RS_EINPUT, "engine cpu: does not learn yet: use --engine reference");
     RS_TRY(rs_cpu_kernel_choose(shape->precision, &kernel));
     *out = lay_out(kernel, shape, resources->threads, rs_block_measure(ALIGNMENT)).total;
     return RS_OK;

@@ -272,6 +272,8 @@ rs_status device(size_t index, rs_device *out) {
 /* The weights, and the whole pass as one piece. */
 rs_status bytes_on(const device_limits *limits, const rs_shape *shape, uint64_t *out) {
     uint64_t pieces;
+    if (shape->learns)
+        return rs_fail(RS_EINPUT, "engine cuda: does not learn yet: use --engine reference");
     RS_TRY(piece_bytes(limits, shape, &pieces));
     *out = rs_size_add(weights_bytes(shape), pieces);
     return RS_OK;
@@ -370,5 +372,5 @@ rs_status open_cuda(size_t device, const rs_shape *largest, const rs_resources *
 } // namespace
 
 const rs_engine rs_engine_cuda = {
-    "cuda", device, bytes, open_cuda, load, run, close_cuda,
+    "cuda", device, bytes, open_cuda, load, run, NULL, NULL, close_cuda,
 };

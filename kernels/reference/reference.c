@@ -7,6 +7,7 @@
 #include "../host_device.h"
 #include "cells.h"
 #include "gradient.h"
+#include "learn.h"
 #include "tangent.h"
 
 #include <math.h>
@@ -29,6 +30,11 @@ typedef struct reference {
     double *dp;                     /* [K][H] of one tangent */
     rs_reference_gradient gradient; /* of one radius */
     rs_reference_tangent tangent;   /* of one column */
+    rs_reference_learner learner;
+    rs_shape learnt; /* of the last pass that learnt; zeros before */
+    /* Of all samples that are kept at once: those of a group that learns, else one. */
+    double *all_states, *all_p, *all_u;
+    int32_t *all_shifts;
 } reference;
 
 /* One column of a pass: its network, scale and sample. */
@@ -47,6 +53,15 @@ static double rounded(double x, rs_precision precision) {
 /* S H */
 static size_t state_rows(const rs_shape *shape) {
     return rs_cell_of(shape->cell)->states * shape->hidden;
+}
+
+/* Makes a sample's arrays the ones at hand. */
+static void point_at(reference *self, const rs_shape *shape, size_t sample) {
+    size_t const kept = shape->learns ? sample : 0, gates = shape->steps * rs_gate_rows(shape);
+    self->state = self->all_states + kept * (shape->steps + 1) * state_rows(shape);
+    self->p = self->all_p + kept * gates;
+    self->u = self->all_u + kept * gates;
+    self->shift = self->all_shifts + kept * shape->steps;
 }
 
 /* Recorded step t0 + 1. */
@@ -131,6 +146,8 @@ static rs_status forward(reference *self, const column *c, uint32_t *nonfinite) 
         rs_reference_step const s = step_at(self, shape, t0);
         bool const finite = advance(c, shape->warmup + t0, &s);
         if (!finite && *nonfinite == 0) *nonfinite = (uint32_t)(t0 + 1);
+        if (shape->learns)
+            rs_reference_learner_ask(shape, t0 + 1, c->sample, s.after, &self->learner);
         RS_TRY(carry(self, c, shape->warmup + t0, &s));
     }
     return RS_OK;
@@ -152,8 +169,21 @@ static int excess(double norm2) {
     return ilogb(norm2) / 2;
 }
 
+/* The loss's own part of dL/dh_t of unit j. */
+static double own_delta(const reference *self, const column *c, size_t t, size_t j) {
+    const rs_shape *shape = c->shape;
+    if (shape->learns) {
+        const double *told = rs_reference_learner_told(shape, t, c->sample, &self->learner);
+        return told ? rounded(told[j], shape->precision) : 0.0;
+    }
+    double const given =
+        t < shape->steps ? c->given->step_delta : c->given->delta[c->sample * shape->hidden + j];
+    return rounded(given, shape->precision);
+}
+
 /* dL/dh_{t-1} += sum_k s_k W_k^T q_k + c */
-static void step_back(const column *c, const double *q, double own, double *delta) {
+static void step_back(const reference *self, const column *c, size_t t, int shift, const double *q,
+                      double *delta) {
     size_t const hidden = c->shape->hidden;
     for (size_t j = 0; j < hidden; ++j) {
         double through = 0.0;
@@ -163,7 +193,7 @@ static void step_back(const column *c, const double *q, double own, double *delt
                 sum += c->network->weight_hh[i * hidden + j] * q[i];
             through += c->scale[k] * sum;
         }
-        delta[j] = through + delta[j] + own;
+        delta[j] = through + delta[j] + ldexp(own_delta(self, c, t - 1, j), -shift);
     }
 }
 
@@ -192,14 +222,11 @@ static double put_norms(const reference *self, const rs_shape *shape, size_t t, 
 static void begin_backward(const reference *self, const column *c) {
     size_t const hidden = c->shape->hidden;
     for (size_t i = 0; i < state_rows(c->shape); ++i)
-        self->delta[i] = i < hidden
-                             ? rounded(c->given->delta[c->sample * hidden + i], c->shape->precision)
-                             : 0.0;
+        self->delta[i] = i < hidden ? own_delta(self, c, c->shape->steps, i) : 0.0;
 }
 
 static void backward(const reference *self, const column *c, const place *to) {
     const rs_shape *shape = c->shape;
-    double const own = rounded(c->given->step_delta, shape->precision);
     int shift = 0; /* of the norm; delta itself is scaled by it too unless the pass is raw */
     begin_backward(self, c);
     for (size_t t = shape->steps; t > 0; --t) {
@@ -210,7 +237,7 @@ static void backward(const reference *self, const column *c, const place *to) {
         self->shift[t - 1] = shape->raw ? 0 : shift;
         rs_reference_step const s = step_at(self, shape, t - 1);
         rs_reference_backward(shape, &s, self->delta);
-        if (t > 1) step_back(c, s.p, shape->raw ? own : ldexp(own, -shift), self->delta);
+        if (t > 1) step_back(self, c, t, shape->raw ? 0 : shift, s.p, self->delta);
     }
 }
 
@@ -258,24 +285,25 @@ static rs_status run_forward(reference *self, const column *c, size_t at, rs_rec
     return RS_OK;
 }
 
-static rs_status run_column(reference *self, const column *c, size_t g, size_t n, rs_record *out) {
+/* The way back, and the gradients: with the last sample those of a radius are whole. */
+static void run_back(reference *self, const column *c, size_t g, size_t n, rs_record *out) {
     const rs_shape *shape = c->shape;
     size_t const columns = shape->radii * shape->batch, first = g * shape->steps * columns;
     size_t const states = rs_cell_of(shape->cell)->states;
     place const to = {out->norm2 + states * first + n, out->exponent + first + n, columns};
-    RS_TRY(run_forward(self, c, g * columns + n, out));
     double const middle = rs_seconds();
     backward(self, c, &to);
     double const end = rs_seconds();
     out->backward_seconds += end - middle;
-    if (!shape->gradients) return RS_OK;
+    if (!shape->gradients) return;
     add_gradients(self, c);
     size_t const at = (g * shape->radii + n / shape->batch) * RS_N_GRADIENT;
-    if (c->sample == shape->batch - 1)
+    if (c->sample == shape->batch - 1) {
         rs_reference_gradient_norms(shape, &self->gradient, out->gradient2 + at,
                                     out->gradient_exponent + at);
+        if (shape->learns) rs_reference_learner_take(shape, &self->gradient, g, &self->learner);
+    }
     out->gradient_seconds += rs_seconds() - end;
-    return RS_OK;
 }
 
 static void lay_out(const rs_shape *shape, rs_block *block, reference *self) {
@@ -288,10 +316,13 @@ static void lay_out(const rs_shape *shape, rs_block *block, reference *self) {
     self->bias_ih = rs_block_take(block, groups, gates);
     self->bias_hh = rs_block_take(block, groups, gates);
     self->delta = rs_block_take(block, 1, states);
-    self->state = rs_block_take(block, rs_size_add(shape->steps, 1), states);
-    self->p = rs_block_take(block, shape->steps, gates);
-    self->u = rs_block_take(block, shape->steps, gates);
-    self->shift = rs_block_take(block, shape->steps, sizeof *self->shift);
+    uint64_t const samples = shape->learns ? shape->batch : 1;
+    uint64_t const kept = rs_size_mul(samples, shape->steps);
+    if (shape->learns) rs_reference_learner_deal(shape, block, &self->learner);
+    self->all_states = rs_block_take(block, rs_size_add(kept, samples), states);
+    self->all_p = rs_block_take(block, kept, gates);
+    self->all_u = rs_block_take(block, kept, gates);
+    self->all_shifts = rs_block_take(block, kept, sizeof *self->all_shifts);
     if (shape->directions > 0) {
         self->dp = rs_block_take(block, 1, gates);
         rs_reference_tangent_deal(shape, block, &self->tangent);
@@ -319,6 +350,19 @@ static column column_of(const rs_pass *pass, size_t g, size_t n, const rs_parame
     return c;
 }
 
+/* All forward passes of a group that learns, and then the loss. */
+static rs_status ask(reference *self, const rs_pass *pass, size_t g, const rs_parameters *network,
+                     rs_record *out) {
+    const rs_shape *shape = &pass->shape;
+    for (size_t n = 0; n < shape->batch; ++n) {
+        column const c = column_of(pass, g, n, network);
+        point_at(self, shape, n);
+        RS_TRY(run_forward(self, &c, g * shape->batch + n, out));
+    }
+    pass->loss(pass->loss_arg, g, self->learner.state, self->learner.delta);
+    return RS_OK;
+}
+
 static rs_status run(void *handle, const rs_pass *pass, rs_record *out) {
     reference *self = handle;
     const rs_shape *shape = &pass->shape;
@@ -328,11 +372,15 @@ static rs_status run(void *handle, const rs_pass *pass, rs_record *out) {
     out->forward_seconds = out->backward_seconds = 0.0;
     out->gradient_seconds = out->transfer_seconds = 0.0;
     out->tangent_seconds = out->qr_seconds = 0.0;
+    if (shape->learns) self->learnt = *shape;
     for (size_t g = 0; g < shape->groups; ++g) {
         rs_parameters const network = network_at(self, shape, g);
+        if (shape->learns) RS_TRY(ask(self, pass, g, &network, out));
         for (size_t n = 0; n < columns; ++n) {
             column const c = column_of(pass, g, n, &network);
-            RS_TRY(run_column(self, &c, g, n, out));
+            point_at(self, shape, c.sample);
+            if (!shape->learns) RS_TRY(run_forward(self, &c, g * columns + n, out));
+            run_back(self, &c, g, n, out);
             double const part = (double)(g * columns + n + 1) / (double)(shape->groups * columns);
             if (pass->tick && !pass->tick(pass->tick_arg, part))
                 return rs_fail(RS_EINTERRUPTED, "engine reference: interrupted");
@@ -355,10 +403,60 @@ static rs_status load(void *handle, const rs_shape *shape, const rs_parameters *
     for (size_t g = 0; g < shape->groups; ++g) {
         for (size_t i = 0; i < rows * hidden; ++i)
             self->weight_hh[g * rows * hidden + i] = rounded(of[g].weight_hh[i], shape->precision);
+        if (shape->learns)
+            copy_or_clear(rows * hidden, of[g].weight_hh,
+                          self->learner.weight_hh + g * rows * hidden);
         copy_or_clear(rows, of[g].bias_ih, self->bias_ih + g * rows);
         copy_or_clear(rows, of[g].bias_hh, self->bias_hh + g * rows);
         if (shape->drive != RS_DRIVE_WEIGHTED) continue;
         copy_or_clear(rows * inputs, of[g].weight_ih, self->weight_ih + g * rows * inputs);
+    }
+    return RS_OK;
+}
+
+/* The parameters that gradients are of, of all groups. */
+static void parameters_of(reference *self, double *out[RS_N_GRADIENT]) {
+    out[RS_WEIGHT_IH] = self->weight_ih;
+    out[RS_WEIGHT_HH] = self->learner.weight_hh;
+    out[RS_BIAS_IH] = self->bias_ih;
+    out[RS_BIAS_HH] = self->bias_hh;
+}
+
+static rs_status fail_unlearnt(void) {
+    return rs_fail(RS_EINPUT, "engine reference: no pass has learnt yet");
+}
+
+static rs_status learn(void *handle, const double *rate) {
+    reference *self = handle;
+    const rs_shape *shape = &self->learnt;
+    double *parameter[RS_N_GRADIENT];
+    if (!shape->learns) return fail_unlearnt();
+    parameters_of(self, parameter);
+    for (int kind = 0; kind < RS_N_GRADIENT; ++kind) {
+        size_t const n = rs_reference_parameter_size(shape, (rs_gradient)kind);
+        for (size_t g = 0; g < shape->groups; ++g)
+            for (size_t i = g * n; rate[g] != 0.0 && i < (g + 1) * n; ++i)
+                parameter[kind][i] -= rate[g] * self->learner.gradient[kind][i];
+    }
+    size_t const all = shape->groups * rs_reference_parameter_size(shape, RS_WEIGHT_HH);
+    for (size_t i = 0; i < all; ++i)
+        self->weight_hh[i] = rounded(self->learner.weight_hh[i], shape->precision);
+    return RS_OK;
+}
+
+static rs_status fetch(void *handle, size_t group, bool gradient, const rs_parameter_arrays *out) {
+    reference *self = handle;
+    double *parameter[RS_N_GRADIENT];
+    double *const to[RS_N_GRADIENT] = {[RS_WEIGHT_IH] = out->weight_ih,
+                                       [RS_WEIGHT_HH] = out->weight_hh,
+                                       [RS_BIAS_IH] = out->bias_ih,
+                                       [RS_BIAS_HH] = out->bias_hh};
+    if (!self->learnt.learns) return fail_unlearnt();
+    parameters_of(self, parameter);
+    for (int kind = 0; kind < RS_N_GRADIENT; ++kind) {
+        size_t const n = rs_reference_parameter_size(&self->learnt, (rs_gradient)kind);
+        const double *from = gradient ? self->learner.gradient[kind] : parameter[kind];
+        if (to[kind]) memcpy(to[kind], from + group * n, n * sizeof *from);
     }
     return RS_OK;
 }
@@ -416,5 +514,7 @@ const rs_engine rs_engine_reference = {
     .open = open_reference,
     .load = load,
     .run = run,
+    .learn = learn,
+    .fetch = fetch,
     .close = close_reference,
 };
