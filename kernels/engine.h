@@ -234,6 +234,13 @@ typedef struct rs_resources {
     int threads; /* at least 1; CPU engines use at most so many */
 } rs_resources;
 
+/* parameter -= rate times its gradient, of which no element counts as more than `most`: INFINITY,
+ * or what PyTorch's clip_grad_value_ is given. A rate of 0 leaves a group as it is, whatever its
+ * gradient. */
+typedef struct rs_learning_step {
+    double rate, most;
+} rs_learning_step;
+
 /* An engine. Every function but close() relays its failures as a status. Handles are independent of
  * each other: each may be used by one thread at a time, different ones at once, on whichever
  * devices. */
@@ -262,11 +269,10 @@ typedef struct rs_engine {
      * columns stand beside which. Allocates nothing. */
     rs_status (*run)(void *self, const rs_pass *pass, rs_record *out);
 
-    /* After a pass that learns: parameters -= rate[g] gradient, of every group. Sums are made in
-     * double, and W rounded to the precision for the passes to come. A rate of 0 leaves a group as
-     * it is, whatever its gradient. NULL, as fetch, for an engine that does not learn, whose
-     * bytes() refuses such shapes. */
-    rs_status (*learn)(void *self, const double *rate);
+    /* After a pass that learns: a step [G] of every group's parameters down its gradient, in
+     * double; W is rounded to the precision for the passes to come. NULL, as fetch, for an engine
+     * that does not learn, whose bytes() refuses such shapes. */
+    rs_status (*learn)(void *self, const rs_learning_step *of);
 
     /* Copies a group's parameters, or the gradients of the last pass. */
     rs_status (*fetch)(void *self, size_t group, bool gradient, const rs_parameter_arrays *out);

@@ -200,7 +200,7 @@ static void a_step_is_the_rate_times_the_gradient(void **state) {
     (void)state;
     static problem p;
     static network gradient, after, other;
-    double const rate[GROUPS] = {0.0, 0.1};
+    rs_learning_step const rate[GROUPS] = {{0.0, INFINITY}, {0.1, INFINITY}};
     make(RS_ADDING, cell_kind_at(RS_GRU), RS_F64, &p);
     learner l = learner_open(&p);
     run(&l, &p);
@@ -216,7 +216,35 @@ static void a_step_is_the_rate_times_the_gradient(void **state) {
             assert_true(other.number[k][i] == p.network[0].number[k][i]);
         }
     run(&l, &p);
-    assert_true(p.network[1].loss < before);
+    double const learnt = p.network[1].loss;
+    assert_true(learnt < before);
+    memcpy(p.network[1].number, after.number, sizeof after.number);
+    assert_true(loss_of(&l, &p, 1) == learnt);
+    learner_close(&l);
+    problem_free(&p);
+}
+
+/* Elements beyond the limit count as that. */
+static void large_elements_are_limited(void **state) {
+    (void)state;
+    static problem p;
+    static network gradient, after;
+    double const most = 0.1;
+    rs_learning_step const step[GROUPS] = {{0.5, most}, {0.5, INFINITY}};
+    size_t limited = 0, all = 0;
+    make(RS_ADDING, cell_kind_at(RS_TANH), RS_F64, &p);
+    learner l = learner_open(&p);
+    run(&l, &p);
+    fetch(&l, 0, true, &gradient);
+    assert_int_equal(l.engine->learn(l.handle, step), RS_OK);
+    fetch(&l, 0, false, &after);
+    for (int k = 0; k < RS_N_GRADIENT; ++k)
+        for (size_t i = 0; i < numbers_of(&p.pass.shape, k); ++i, ++all) {
+            double const g = fmax(-most, fmin(gradient.number[k][i], most));
+            limited += g != gradient.number[k][i];
+            assert_true(after.number[k][i] == p.network[0].number[k][i] - 0.5 * g);
+        }
+    assert_true(limited > 0 && limited < all);
     learner_close(&l);
     problem_free(&p);
 }
@@ -226,7 +254,7 @@ static void small_steps_add_up_in_f32(void **state) {
     (void)state;
     static problem p;
     static network gradient, after;
-    double const rate[GROUPS] = {1e-10, 1e-10};
+    rs_learning_step const rate[GROUPS] = {{1e-10, INFINITY}, {1e-10, INFINITY}};
     make(RS_TEMPORAL_ORDER, cell_kind_at(RS_TANH), RS_F32, &p);
     learner l = learner_open(&p);
     run(&l, &p);
@@ -245,7 +273,7 @@ static void networks_learn_as_alone(void **state) {
     (void)state;
     static problem p, alone;
     static network together, single;
-    double const rate[GROUPS] = {0.05, 0.2};
+    rs_learning_step const rate[GROUPS] = {{0.05, INFINITY}, {0.2, 0.01}};
     make(RS_COPY, cell_kind_at(RS_LSTM), RS_F32, &p);
     make(RS_COPY, cell_kind_at(RS_LSTM), RS_F32, &alone);
     alone.pass.shape.groups = 1;
@@ -271,7 +299,7 @@ static void networks_learn_as_alone(void **state) {
 static void nothing_is_learnt_before_a_pass(void **state) {
     (void)state;
     static problem p;
-    double const rate[GROUPS] = {1.0, 1.0};
+    rs_learning_step const rate[GROUPS] = {{1.0, INFINITY}, {1.0, INFINITY}};
     make(RS_ADDING, cell_kind_at(RS_TANH), RS_F64, &p);
     learner l = learner_open(&p);
     rs_parameter_arrays const to = {NULL, NULL, NULL, NULL};
@@ -302,6 +330,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_are_those_of_the_loss),
         cmocka_unit_test(a_step_is_the_rate_times_the_gradient),
+        cmocka_unit_test(large_elements_are_limited),
         cmocka_unit_test(small_steps_add_up_in_f32),
         cmocka_unit_test(networks_learn_as_alone),
         cmocka_unit_test(nothing_is_learnt_before_a_pass),

@@ -426,7 +426,10 @@ static rs_status fail_unlearnt(void) {
     return rs_fail(RS_EINPUT, "engine reference: no pass has learnt yet");
 }
 
-static rs_status learn(void *handle, const double *rate) {
+/* NaN stays. */
+static double limited(double x, double most) { return x > most ? most : x < -most ? -most : x; }
+
+static rs_status learn(void *handle, const rs_learning_step *of) {
     reference *self = handle;
     const rs_shape *shape = &self->learnt;
     double *parameter[RS_N_GRADIENT];
@@ -435,8 +438,9 @@ static rs_status learn(void *handle, const double *rate) {
     for (int kind = 0; kind < RS_N_GRADIENT; ++kind) {
         size_t const n = rs_reference_parameter_size(shape, (rs_gradient)kind);
         for (size_t g = 0; g < shape->groups; ++g)
-            for (size_t i = g * n; rate[g] != 0.0 && i < (g + 1) * n; ++i)
-                parameter[kind][i] -= rate[g] * self->learner.gradient[kind][i];
+            for (size_t i = g * n; of[g].rate != 0.0 && i < (g + 1) * n; ++i)
+                parameter[kind][i] -=
+                    of[g].rate * limited(self->learner.gradient[kind][i], of[g].most);
     }
     size_t const all = shape->groups * rs_reference_parameter_size(shape, RS_WEIGHT_HH);
     for (size_t i = 0; i < all; ++i)
