@@ -241,6 +241,12 @@ typedef struct rs_learning_step {
     double rate, most;
 } rs_learning_step;
 
+/* What is subtracted. NaN stays. */
+static inline double rs_learning_move(const rs_learning_step *step, double gradient) {
+    double const most = step->most;
+    return step->rate * (gradient > most ? most : gradient < -most ? -most : gradient);
+}
+
 /* An engine. Every function but close() relays its failures as a status. Handles are independent of
  * each other: each may be used by one thread at a time, different ones at once, on whichever
  * devices. */
@@ -274,7 +280,7 @@ typedef struct rs_engine {
      * that does not learn, whose bytes() refuses such shapes. */
     rs_status (*learn)(void *self, const rs_learning_step *of);
 
-    /* Copies a group's parameters, or the gradients of the last pass. */
+    /* Copies a group's parameters as they are now, or the gradients of the last pass. */
     rs_status (*fetch)(void *self, size_t group, bool gradient, const rs_parameter_arrays *out);
 
     /* Frees all; NULL is allowed. */

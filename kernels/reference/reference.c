@@ -31,7 +31,8 @@ typedef struct reference {
     rs_reference_gradient gradient; /* of one radius */
     rs_reference_tangent tangent;   /* of one column */
     rs_reference_learner learner;
-    rs_shape learnt; /* of the last pass that learnt; zeros before */
+    rs_shape learnt;   /* as loaded or of the last pass, where it learns */
+    bool has_gradient; /* a pass has learnt since */
     /* Of all samples that are kept at once: those of a group that learns, else one. */
     double *all_states, *all_p, *all_u;
     int32_t *all_shifts;
@@ -373,6 +374,7 @@ static rs_status run(void *handle, const rs_pass *pass, rs_record *out) {
     out->gradient_seconds = out->transfer_seconds = 0.0;
     out->tangent_seconds = out->qr_seconds = 0.0;
     if (shape->learns) self->learnt = *shape;
+    self->has_gradient = false;
     for (size_t g = 0; g < shape->groups; ++g) {
         rs_parameters const network = network_at(self, shape, g);
         if (shape->learns) RS_TRY(ask(self, pass, g, &network, out));
@@ -386,6 +388,7 @@ static rs_status run(void *handle, const rs_pass *pass, rs_record *out) {
                 return rs_fail(RS_EINTERRUPTED, "engine reference: interrupted");
         }
     }
+    self->has_gradient = shape->learns;
     return RS_OK;
 }
 
@@ -400,6 +403,8 @@ static rs_status load(void *handle, const rs_shape *shape, const rs_parameters *
     size_t const hidden = shape->hidden, inputs = shape->input_size, rows = rs_gate_rows(shape);
     rs_block block = rs_block_deal(self->memory, sizeof(double));
     lay_out(shape, &block, self);
+    self->learnt = *shape;
+    self->has_gradient = false;
     for (size_t g = 0; g < shape->groups; ++g) {
         for (size_t i = 0; i < rows * hidden; ++i)
             self->weight_hh[g * rows * hidden + i] = rounded(of[g].weight_hh[i], shape->precision);
@@ -426,21 +431,17 @@ static rs_status fail_unlearnt(void) {
     return rs_fail(RS_EINPUT, "engine reference: no pass has learnt yet");
 }
 
-/* NaN stays. */
-static double limited(double x, double most) { return x > most ? most : x < -most ? -most : x; }
-
 static rs_status learn(void *handle, const rs_learning_step *of) {
     reference *self = handle;
     const rs_shape *shape = &self->learnt;
     double *parameter[RS_N_GRADIENT];
-    if (!shape->learns) return fail_unlearnt();
+    if (!self->has_gradient) return fail_unlearnt();
     parameters_of(self, parameter);
     for (int kind = 0; kind < RS_N_GRADIENT; ++kind) {
         size_t const n = rs_reference_parameter_size(shape, (rs_gradient)kind);
         for (size_t g = 0; g < shape->groups; ++g)
             for (size_t i = g * n; of[g].rate != 0.0 && i < (g + 1) * n; ++i)
-                parameter[kind][i] -=
-                    of[g].rate * limited(self->learner.gradient[kind][i], of[g].most);
+                parameter[kind][i] -= rs_learning_move(&of[g], self->learner.gradient[kind][i]);
     }
     size_t const all = shape->groups * rs_reference_parameter_size(shape, RS_WEIGHT_HH);
     for (size_t i = 0; i < all; ++i)
@@ -455,7 +456,7 @@ static rs_status fetch(void *handle, size_t group, bool gradient, const rs_param
                                        [RS_WEIGHT_HH] = out->weight_hh,
                                        [RS_BIAS_IH] = out->bias_ih,
                                        [RS_BIAS_HH] = out->bias_hh};
-    if (!self->learnt.learns) return fail_unlearnt();
+    if (gradient ? !self->has_gradient : !self->learnt.learns) return fail_unlearnt();
     parameters_of(self, parameter);
     for (int kind = 0; kind < RS_N_GRADIENT; ++kind) {
         size_t const n = rs_reference_parameter_size(&self->learnt, (rs_gradient)kind);
