@@ -154,6 +154,7 @@ static void a_diverged_network_disturbs_nobody(void **state) {
     uint64_t const at = p[0].diverged_at;
     assert_true(at > 1 && at <= 10 && p[1].diverged_at == 0);
     fetch(both, 0, &stopped);
+    for (size_t i = 0; i < (size_t)HIDDEN * HIDDEN; ++i) assert_true(isfinite(stopped.hh[i]));
     update(both, 10);
     assert_true(p[0].diverged_at == at);
     fetch(both, 0, &later);

@@ -123,11 +123,9 @@ void rs_task_fill(rs_task task, size_t length, const rs_batch_place *at, size_t 
         [RS_TEMPORAL_ORDER] = fill_temporal_order,
         [RS_COPY] = fill_copy,
     };
-    filling const f = {.length = length,
-                       .batch = batch,
-                       .inputs = tasks[task].inputs,
-                       .input = input,
-                       .target = target};
+    filling f = {.length = length, .batch = batch, .inputs = tasks[task].inputs};
+    f.input = input;
+    f.target = target;
     memset(input, 0, rs_task_steps(task, length) * batch * f.inputs * sizeof *input);
     for (size_t sample = 0; sample < batch; ++sample) fill[task](&f, at, sample);
 }

@@ -45,7 +45,8 @@ static void ask(void *arg, size_t network, const double *state, double *delta) {
     const student *s = &t->student[network];
     rs_readout const of = {task_of(t)->criterion, t->lesson.hidden, task_of(t)->outputs, s->weight,
                            s->bias};
-    rs_readout_result found = {.weight = s->d_weight, .bias = s->d_bias, .state = delta, .y = s->y};
+    rs_readout_result found = {.weight = s->d_weight, .bias = s->d_bias, .y = s->y};
+    found.state = delta;
     rs_readout_run(&of, t->states, state, s->target, &found);
     t->progress[network].loss = found.loss;
     t->progress[network].wrong = found.wrong;

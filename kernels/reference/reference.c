@@ -141,7 +141,7 @@ static rs_status forward(reference *self, const column *c, uint32_t *nonfinite) 
         rs_reference_step const s = step_at(self, shape, 0);
         advance(c, step, &s);
         RS_TRY(carry(self, c, step, &s));
-        memcpy(self->state, s.after, state_rows(shape) * sizeof *self->state);
+        for (size_t i = 0; i < state_rows(shape); ++i) self->state[i] = s.after[i];
     }
     for (size_t t0 = 0; t0 < shape->steps; ++t0) {
         rs_reference_step const s = step_at(self, shape, t0);
