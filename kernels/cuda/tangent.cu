@@ -263,7 +263,7 @@ __global__ void __launch_bounds__(MOST_FRAME_WARPS *FRAME_LANES)
 
 /* Singular values of the product so far, as number `value` of those that are asked for. */
 template <typename real>
-__global__ void __launch_bounds__(MOST_FRAME_WARPS *FRAME_LANES)
+__global__ void __launch_bounds__(MOST_FRAME_WARPS *FRAME_LANES, 1)
     singular_kernel(rs_shape shape, tangent_arrays<real> t, size_t value) {
     __shared__ int moved;
     size_t const column = blockIdx.x, k = (size_t)t.directions, first = column * k;
